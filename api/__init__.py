@@ -1,0 +1,1 @@
+"""The services: ingest, worker, REST API, web UI and the `betrace` command."""

@@ -1,0 +1,1 @@
+"""The rule language: text in, verdicts and explanations out. Pure: no clock, no I/O."""

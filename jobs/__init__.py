@@ -1,0 +1,1 @@
+"""What is submitted to Flink: settings, sources, sinks and topology."""

@@ -1,0 +1,1 @@
+"""Functions over the span stream. Pure, but for `udfs.flink` and `udfs.keysource`."""

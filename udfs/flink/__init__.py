@@ -1,0 +1,1 @@
+"""Thin PyFlink operators around the pure functions of `udfs`."""

@@ -1,0 +1,1 @@
+"""Wire formats: what travels through Kafka and what lies in Flink state."""

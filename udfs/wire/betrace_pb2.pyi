@@ -1,0 +1,232 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Mapping, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class RuleState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    RULE_STATE_UNSPECIFIED: _ClassVar[RuleState]
+    RULE_STATE_ACTIVE: _ClassVar[RuleState]
+    RULE_STATE_SHADOW: _ClassVar[RuleState]
+    RULE_STATE_OFF: _ClassVar[RuleState]
+
+class Verdict(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    VERDICT_UNSPECIFIED: _ClassVar[Verdict]
+    VERDICT_VIOLATED: _ClassVar[Verdict]
+    VERDICT_SATISFIED: _ClassVar[Verdict]
+    VERDICT_NOT_APPLICABLE: _ClassVar[Verdict]
+    VERDICT_INCONCLUSIVE: _ClassVar[Verdict]
+RULE_STATE_UNSPECIFIED: RuleState
+RULE_STATE_ACTIVE: RuleState
+RULE_STATE_SHADOW: RuleState
+RULE_STATE_OFF: RuleState
+VERDICT_UNSPECIFIED: Verdict
+VERDICT_VIOLATED: Verdict
+VERDICT_SATISFIED: Verdict
+VERDICT_NOT_APPLICABLE: Verdict
+VERDICT_INCONCLUSIVE: Verdict
+
+class RuleLogRecord(_message.Message):
+    __slots__ = ("rule", "tenant", "gap")
+    RULE_FIELD_NUMBER: _ClassVar[int]
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    GAP_FIELD_NUMBER: _ClassVar[int]
+    rule: RuleVersion
+    tenant: TenantSettings
+    gap: Gap
+    def __init__(self, rule: _Optional[_Union[RuleVersion, _Mapping]] = ..., tenant: _Optional[_Union[TenantSettings, _Mapping]] = ..., gap: _Optional[_Union[Gap, _Mapping]] = ...) -> None: ...
+
+class RuleVersion(_message.Message):
+    __slots__ = ("tenant", "rule_id", "version", "text", "state", "predicates", "name", "severity", "controls", "tags", "group_by", "settle_ms", "on_incomplete", "language")
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    RULE_ID_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    PREDICATES_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SEVERITY_FIELD_NUMBER: _ClassVar[int]
+    CONTROLS_FIELD_NUMBER: _ClassVar[int]
+    TAGS_FIELD_NUMBER: _ClassVar[int]
+    GROUP_BY_FIELD_NUMBER: _ClassVar[int]
+    SETTLE_MS_FIELD_NUMBER: _ClassVar[int]
+    ON_INCOMPLETE_FIELD_NUMBER: _ClassVar[int]
+    LANGUAGE_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    rule_id: str
+    version: int
+    text: str
+    state: RuleState
+    predicates: _containers.RepeatedCompositeFieldContainer[PredicateEntry]
+    name: str
+    severity: str
+    controls: _containers.RepeatedScalarFieldContainer[str]
+    tags: _containers.RepeatedScalarFieldContainer[str]
+    group_by: _containers.RepeatedScalarFieldContainer[str]
+    settle_ms: int
+    on_incomplete: str
+    language: int
+    def __init__(self, tenant: _Optional[str] = ..., rule_id: _Optional[str] = ..., version: _Optional[int] = ..., text: _Optional[str] = ..., state: _Optional[_Union[RuleState, str]] = ..., predicates: _Optional[_Iterable[_Union[PredicateEntry, _Mapping]]] = ..., name: _Optional[str] = ..., severity: _Optional[str] = ..., controls: _Optional[_Iterable[str]] = ..., tags: _Optional[_Iterable[str]] = ..., group_by: _Optional[_Iterable[str]] = ..., settle_ms: _Optional[int] = ..., on_incomplete: _Optional[str] = ..., language: _Optional[int] = ...) -> None: ...
+
+class PredicateEntry(_message.Message):
+    __slots__ = ("number", "hash")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    HASH_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    hash: int
+    def __init__(self, number: _Optional[int] = ..., hash: _Optional[int] = ...) -> None: ...
+
+class TenantSettings(_message.Message):
+    __slots__ = ("tenant", "settle_ms", "patience_ms", "max_life_ms", "lateness_ms", "span_sampled", "external_roots")
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    SETTLE_MS_FIELD_NUMBER: _ClassVar[int]
+    PATIENCE_MS_FIELD_NUMBER: _ClassVar[int]
+    MAX_LIFE_MS_FIELD_NUMBER: _ClassVar[int]
+    LATENESS_MS_FIELD_NUMBER: _ClassVar[int]
+    SPAN_SAMPLED_FIELD_NUMBER: _ClassVar[int]
+    EXTERNAL_ROOTS_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    settle_ms: int
+    patience_ms: int
+    max_life_ms: int
+    lateness_ms: int
+    span_sampled: bool
+    external_roots: bool
+    def __init__(self, tenant: _Optional[str] = ..., settle_ms: _Optional[int] = ..., patience_ms: _Optional[int] = ..., max_life_ms: _Optional[int] = ..., lateness_ms: _Optional[int] = ..., span_sampled: bool = ..., external_roots: bool = ...) -> None: ...
+
+class Gap(_message.Message):
+    __slots__ = ("reason",)
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    reason: str
+    def __init__(self, reason: _Optional[str] = ...) -> None: ...
+
+class Signal(_message.Message):
+    __slots__ = ("id", "revision", "tenant", "rule_id", "rule_version", "rule_name", "severity", "controls", "tags", "shadow", "verdict", "broken_clause", "incomplete", "reasons", "trace_id", "root_name", "root_service", "witness_span_ids", "span_count", "first_span_ms", "last_span_ms", "closed_ms", "judged_ms", "partition", "first_offset", "last_offset", "correction")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    RULE_ID_FIELD_NUMBER: _ClassVar[int]
+    RULE_VERSION_FIELD_NUMBER: _ClassVar[int]
+    RULE_NAME_FIELD_NUMBER: _ClassVar[int]
+    SEVERITY_FIELD_NUMBER: _ClassVar[int]
+    CONTROLS_FIELD_NUMBER: _ClassVar[int]
+    TAGS_FIELD_NUMBER: _ClassVar[int]
+    SHADOW_FIELD_NUMBER: _ClassVar[int]
+    VERDICT_FIELD_NUMBER: _ClassVar[int]
+    BROKEN_CLAUSE_FIELD_NUMBER: _ClassVar[int]
+    INCOMPLETE_FIELD_NUMBER: _ClassVar[int]
+    REASONS_FIELD_NUMBER: _ClassVar[int]
+    TRACE_ID_FIELD_NUMBER: _ClassVar[int]
+    ROOT_NAME_FIELD_NUMBER: _ClassVar[int]
+    ROOT_SERVICE_FIELD_NUMBER: _ClassVar[int]
+    WITNESS_SPAN_IDS_FIELD_NUMBER: _ClassVar[int]
+    SPAN_COUNT_FIELD_NUMBER: _ClassVar[int]
+    FIRST_SPAN_MS_FIELD_NUMBER: _ClassVar[int]
+    LAST_SPAN_MS_FIELD_NUMBER: _ClassVar[int]
+    CLOSED_MS_FIELD_NUMBER: _ClassVar[int]
+    JUDGED_MS_FIELD_NUMBER: _ClassVar[int]
+    PARTITION_FIELD_NUMBER: _ClassVar[int]
+    FIRST_OFFSET_FIELD_NUMBER: _ClassVar[int]
+    LAST_OFFSET_FIELD_NUMBER: _ClassVar[int]
+    CORRECTION_FIELD_NUMBER: _ClassVar[int]
+    id: bytes
+    revision: int
+    tenant: str
+    rule_id: str
+    rule_version: int
+    rule_name: str
+    severity: str
+    controls: _containers.RepeatedScalarFieldContainer[str]
+    tags: _containers.RepeatedScalarFieldContainer[str]
+    shadow: bool
+    verdict: Verdict
+    broken_clause: str
+    incomplete: bool
+    reasons: _containers.RepeatedScalarFieldContainer[str]
+    trace_id: bytes
+    root_name: str
+    root_service: str
+    witness_span_ids: _containers.RepeatedScalarFieldContainer[bytes]
+    span_count: int
+    first_span_ms: int
+    last_span_ms: int
+    closed_ms: int
+    judged_ms: int
+    partition: int
+    first_offset: int
+    last_offset: int
+    correction: Correction
+    def __init__(self, id: _Optional[bytes] = ..., revision: _Optional[int] = ..., tenant: _Optional[str] = ..., rule_id: _Optional[str] = ..., rule_version: _Optional[int] = ..., rule_name: _Optional[str] = ..., severity: _Optional[str] = ..., controls: _Optional[_Iterable[str]] = ..., tags: _Optional[_Iterable[str]] = ..., shadow: bool = ..., verdict: _Optional[_Union[Verdict, str]] = ..., broken_clause: _Optional[str] = ..., incomplete: bool = ..., reasons: _Optional[_Iterable[str]] = ..., trace_id: _Optional[bytes] = ..., root_name: _Optional[str] = ..., root_service: _Optional[str] = ..., witness_span_ids: _Optional[_Iterable[bytes]] = ..., span_count: _Optional[int] = ..., first_span_ms: _Optional[int] = ..., last_span_ms: _Optional[int] = ..., closed_ms: _Optional[int] = ..., judged_ms: _Optional[int] = ..., partition: _Optional[int] = ..., first_offset: _Optional[int] = ..., last_offset: _Optional[int] = ..., correction: _Optional[_Union[Correction, _Mapping]] = ...) -> None: ...
+
+class Correction(_message.Message):
+    __slots__ = ("replaces_revision", "was", "reason")
+    REPLACES_REVISION_FIELD_NUMBER: _ClassVar[int]
+    WAS_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    replaces_revision: int
+    was: Verdict
+    reason: str
+    def __init__(self, replaces_revision: _Optional[int] = ..., was: _Optional[_Union[Verdict, str]] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class Stats(_message.Message):
+    __slots__ = ("lane", "tenant", "minute_ms", "revision", "counts", "rules")
+    class CountsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    LANE_FIELD_NUMBER: _ClassVar[int]
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    MINUTE_MS_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    COUNTS_FIELD_NUMBER: _ClassVar[int]
+    RULES_FIELD_NUMBER: _ClassVar[int]
+    lane: int
+    tenant: str
+    minute_ms: int
+    revision: int
+    counts: _containers.ScalarMap[str, int]
+    rules: _containers.RepeatedCompositeFieldContainer[RuleStats]
+    def __init__(self, lane: _Optional[int] = ..., tenant: _Optional[str] = ..., minute_ms: _Optional[int] = ..., revision: _Optional[int] = ..., counts: _Optional[_Mapping[str, int]] = ..., rules: _Optional[_Iterable[_Union[RuleStats, _Mapping]]] = ...) -> None: ...
+
+class RuleStats(_message.Message):
+    __slots__ = ("rule_id", "version", "violated", "satisfied", "not_applicable", "inconclusive")
+    RULE_ID_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    VIOLATED_FIELD_NUMBER: _ClassVar[int]
+    SATISFIED_FIELD_NUMBER: _ClassVar[int]
+    NOT_APPLICABLE_FIELD_NUMBER: _ClassVar[int]
+    INCONCLUSIVE_FIELD_NUMBER: _ClassVar[int]
+    rule_id: str
+    version: int
+    violated: int
+    satisfied: int
+    not_applicable: int
+    inconclusive: int
+    def __init__(self, rule_id: _Optional[str] = ..., version: _Optional[int] = ..., violated: _Optional[int] = ..., satisfied: _Optional[int] = ..., not_applicable: _Optional[int] = ..., inconclusive: _Optional[int] = ...) -> None: ...
+
+class DeadLetter(_message.Message):
+    __slots__ = ("tenant", "source", "code", "detail", "topic", "partition", "offset", "content")
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    TOPIC_FIELD_NUMBER: _ClassVar[int]
+    PARTITION_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    source: str
+    code: str
+    detail: str
+    topic: str
+    partition: int
+    offset: int
+    content: bytes
+    def __init__(self, tenant: _Optional[str] = ..., source: _Optional[str] = ..., code: _Optional[str] = ..., detail: _Optional[str] = ..., topic: _Optional[str] = ..., partition: _Optional[int] = ..., offset: _Optional[int] = ..., content: _Optional[bytes] = ...) -> None: ...
