@@ -1,0 +1,1 @@
+"""What BeTrace needs of Kafka outside Flink: topics, their settings, and a producer."""
