@@ -5,6 +5,6 @@ from __future__ import annotations
 
 def main() -> None:
     """Entry point of the console script."""
-    from api.command.app import app
+    from api.command.app import main as run
 
-    app()
+    run()

@@ -1,0 +1,130 @@
+"""Principals, what they may do, and the scope that every store function asks for.
+
+A `TenantScope` is the proof that somebody was authenticated for a tenant. Only `grant_scope` makes
+one, and only authentication and the operator's command line call it (a test looks).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+from uuid import UUID
+
+
+class Permission(StrEnum):
+    """What a route may ask for. A route without one is refused at start-up."""
+
+    RULES_READ = "rules.read"
+    RULES_WRITE = "rules.write"
+    RULES_TEST = "rules.test"
+    SIGNALS_READ = "signals.read"
+    SIGNALS_WRITE = "signals.write"
+    TRACES_READ = "traces.read"
+    SPANS_INGEST = "spans.ingest"
+    TENANT_READ = "tenant.read"
+    TENANT_WRITE = "tenant.write"
+    KEYS_WRITE = "keys.write"
+
+
+class Role(StrEnum):
+    """Roles of people and API keys."""
+
+    ADMIN = "admin"
+    DEVELOPER = "developer"
+    SRE = "sre"
+    COMPLIANCE_VIEWER = "compliance-viewer"
+    VIEWER = "viewer"
+    API_CLIENT = "api-client"
+
+
+_P = Permission
+GRANTS: Final[Mapping[Role, frozenset[Permission]]] = MappingProxyType(
+    {
+        Role.ADMIN: frozenset(Permission),
+        Role.DEVELOPER: frozenset(
+            {
+                _P.RULES_READ,
+                _P.RULES_WRITE,
+                _P.RULES_TEST,
+                _P.SIGNALS_READ,
+                _P.TRACES_READ,
+                _P.SPANS_INGEST,
+                _P.TENANT_READ,
+            }
+        ),
+        Role.SRE: frozenset(
+            {
+                _P.RULES_READ,
+                _P.RULES_TEST,
+                _P.SIGNALS_READ,
+                _P.SIGNALS_WRITE,
+                _P.TRACES_READ,
+                _P.SPANS_INGEST,
+                _P.TENANT_READ,
+            }
+        ),
+        Role.COMPLIANCE_VIEWER: frozenset({_P.TENANT_READ}),
+        Role.VIEWER: frozenset({_P.TENANT_READ}),
+        Role.API_CLIENT: frozenset({_P.SPANS_INGEST, _P.RULES_TEST}),
+    }
+)
+"""The table of R1.07. Deny unless listed."""
+
+_SEAL: Final = object()
+
+
+@dataclass(frozen=True, slots=True)
+class TenantScope:
+    """The tenant a transaction may see, and who is written into histories.
+
+    Not to be built by hand: see `grant_scope`.
+    """
+
+    tenant_id: UUID
+    actor: str
+    seal: object = field(repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.seal is not _SEAL:
+            raise TypeError("a TenantScope is granted by authentication, never built")
+
+
+def grant_scope(tenant_id: UUID, *, actor: str) -> TenantScope:
+    """Return the scope of somebody who has just been authenticated for the tenant."""
+    return TenantScope(tenant_id, actor, _SEAL)
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKeyPrincipal:
+    """A request signed by an API key."""
+
+    key_id: UUID
+    name: str
+    role: Role
+    scope: TenantScope
+
+    def may(self, permission: Permission) -> bool:
+        """Return whether the key's role grants the permission."""
+        return permission in GRANTS[self.role]
+
+
+@dataclass(frozen=True, slots=True)
+class UserPrincipal:
+    """A signed-in person, in the tenant of the session."""
+
+    user_id: UUID
+    email: str
+    name: str
+    role: Role
+    scope: TenantScope
+    csrf_token: str
+
+    def may(self, permission: Permission) -> bool:
+        """Return whether the person's role in the tenant grants the permission."""
+        return permission in GRANTS[self.role]
+
+
+Principal = ApiKeyPrincipal | UserPrincipal

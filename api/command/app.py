@@ -1,0 +1,79 @@
+"""The tree of commands: each group lives in its own module, imported when it is called.
+
+A module exposes `app` (a typer application with sub-commands) or `run` (one command).
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any, Final
+
+import typer
+from typer.core import TyperGroup
+from typer.main import get_command
+
+from api.database import DatabaseUnavailable
+from api.settings import SettingError
+
+GROUPS: Final = {
+    "api": "api.command.api",
+    "bench": "api.command.bench",
+    "db": "api.command.db",
+    "ingest": "api.command.ingest",
+    "key": "api.command.key",
+    "rules": "api.command.rules",
+    "tenant": "api.command.tenant",
+    "topics": "api.command.topics",
+    "user": "api.command.user",
+    "worker": "api.command.worker",
+}
+
+
+class LazyGroup(TyperGroup):
+    """A group whose commands are imported by name, so that `betrace db` does not load Kafka."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Name the groups in the order of the alphabet."""
+        return [name for name, module in GROUPS.items() if find_spec(module)]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Import the module of a command; None if there is no such command."""
+        module_name = GROUPS.get(cmd_name)
+        if module_name is None or find_spec(module_name) is None:
+            return None
+        command = get_command(_typer_app(import_module(module_name)))
+        command.name = cmd_name
+        return command
+
+
+app = typer.Typer(
+    cls=LazyGroup,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Promises about behaviour, judged on OpenTelemetry traces.",
+)
+
+
+@app.callback()
+def root() -> None:
+    """Promises about behaviour, judged on OpenTelemetry traces."""
+
+
+def main() -> None:
+    """Run the command line; a missing setting or server is one line and exit 2."""
+    try:
+        app()
+    except (SettingError, DatabaseUnavailable) as error:
+        typer.echo(f"betrace: {error}", err=True)
+        raise SystemExit(2) from error
+
+
+def _typer_app(module: Any) -> typer.Typer:
+    if hasattr(module, "app"):
+        found: typer.Typer = module.app
+        return found
+    single = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    single.command()(module.run)
+    return single

@@ -1,0 +1,139 @@
+"""Transactions on Postgres: a pool, and the ways to open one.
+
+Every transaction says who is asking; row-level security does the rest. One that forgets sees
+nothing. Settings are local to the transaction, so a transaction pooler in between does no harm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import cache
+from typing import Any, Literal
+
+import aiosql
+import psycopg
+from psycopg import AsyncConnection
+from psycopg.rows import DictRow, dict_row
+from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
+
+import sql
+from api.auth.principal import TenantScope
+
+Connection = AsyncConnection[DictRow]
+Pool = AsyncConnectionPool[Connection]
+Purpose = Literal["operator", "housekeeping"]
+
+
+class DatabaseUnavailable(Exception):
+    """Postgres cannot be reached, or has no connection left for us."""
+
+
+class QueryTooSlow(Exception):
+    """A statement ran into the statement timeout."""
+
+
+@asynccontextmanager
+async def open_pool(dsn: str, *, size: int = 10, name: str = "betrace") -> AsyncIterator[Pool]:
+    """Open a pool of at most `size` connections; they are made when first needed.
+
+    Statements are not prepared: their plans depend on which filters are given, and poolers in
+    transaction mode stay possible.
+    """
+    pool: Pool = AsyncConnectionPool(
+        dsn,
+        connection_class=AsyncConnection[DictRow],
+        kwargs={
+            "row_factory": dict_row,
+            "autocommit": True,
+            "prepare_threshold": None,
+            "application_name": name,
+        },
+        min_size=1,
+        max_size=size,
+        timeout=5.0,
+        check=AsyncConnectionPool.check_connection,
+        open=False,
+        name=name,
+    )
+    await pool.open()
+    try:
+        yield pool
+    finally:
+        await pool.close()
+
+
+@asynccontextmanager
+async def tenant_transaction(
+    pool: Pool, scope: TenantScope, *, timeout_ms: int = 5_000
+) -> AsyncIterator[Connection]:
+    """Open a transaction that sees the rows of one tenant.
+
+    timeout_ms: limit of each statement.
+    Raises DatabaseUnavailable, QueryTooSlow.
+    """
+    async with _transaction(
+        pool,
+        {
+            "app.tenant_id": str(scope.tenant_id),
+            "app.actor": scope.actor,
+            "statement_timeout": str(timeout_ms),
+        },
+    ) as connection:
+        yield connection
+
+
+@asynccontextmanager
+async def credential_transaction(pool: Pool, credential_hash: bytes) -> AsyncIterator[Connection]:
+    """Open a transaction that sees the API key or session with this hash, and no other row."""
+    async with _transaction(pool, {"app.credential": credential_hash.hex()}) as connection:
+        yield connection
+
+
+@asynccontextmanager
+async def email_transaction(pool: Pool, email: str) -> AsyncIterator[Connection]:
+    """Open a transaction that sees the user with this lower-case address, for signing in."""
+    async with _transaction(pool, {"app.email": email}) as connection:
+        yield connection
+
+
+@asynccontextmanager
+async def purpose_transaction(pool: Pool, purpose: Purpose) -> AsyncIterator[Connection]:
+    """Open a transaction across tenants, for the few tables whose policies name the purpose."""
+    async with _transaction(pool, {"app.purpose": purpose}) as connection:
+        yield connection
+
+
+async def set_local(connection: Connection, **values: str) -> None:
+    """Set app.<name> for the rest of the transaction."""
+    await _set(connection, {f"app.{name}": value for name, value in values.items()})
+
+
+@cache
+def queries() -> Any:
+    """Return the named queries of sql/queries, as async functions of a connection."""
+    return aiosql.from_path(sql.QUERIES, "apsycopg")
+
+
+@asynccontextmanager
+async def _transaction(pool: Pool, values: dict[str, str]) -> AsyncIterator[Connection]:
+    try:
+        async with pool.connection() as connection, connection.transaction():
+            await _set(connection, values)
+            yield connection
+    except psycopg.errors.QueryCanceled as error:
+        raise QueryTooSlow from error
+    except (psycopg.OperationalError, PoolTimeout, PoolClosed, TooManyRequests) as error:
+        if isinstance(error, psycopg.errors.Error) and error.sqlstate in _CONFLICTS:
+            raise
+        raise DatabaseUnavailable from error
+
+
+async def _set(connection: Connection, values: dict[str, str]) -> None:
+    calls = ", ".join(["set_config(%s, %s, true)"] * len(values))
+    parameters = [part for pair in values.items() for part in pair]
+    await connection.execute(f"select {calls}".encode(), parameters)
+
+
+_CONFLICTS = frozenset({"40001", "40P01", "55P03"})
+"""Serialization failure, deadlock, lock not available: operational by class, yet no outage."""

@@ -1,0 +1,115 @@
+"""Settings of every process, read from the environment.
+
+One class for all, since the processes share most of it. What only some need is empty by default
+and asked for through a property that says what is missing.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from pydantic import AliasChoices, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+Topic = Literal["spans", "rules", "signals", "evidence", "stats", "dead-letters"]
+SECRET_KEY_MIN_LENGTH = 32
+
+
+class SettingError(Exception):
+    """A setting is missing or unusable; the text says which and what to do."""
+
+
+class Settings(BaseSettings):
+    """Where the servers are, and what the services listen on."""
+
+    model_config = SettingsConfigDict(env_prefix="BETRACE_", frozen=True, extra="ignore")
+
+    database_url: SecretStr = Field(
+        default=SecretStr(""),
+        validation_alias=AliasChoices("DATABASE_URL", "database_url"),
+        description="Postgres as role betrace_app.",
+    )
+    database_admin_url: SecretStr = Field(
+        default=SecretStr(""), description="Postgres as the owner of the tables; migrations only."
+    )
+    database_worker_url: SecretStr = Field(
+        default=SecretStr(""),
+        description="Postgres as role betrace_worker. Empty: DATABASE_URL with that user.",
+    )
+    database_pool_max: int = Field(default=10, ge=1)
+    statement_timeout_ms: int = Field(default=5_000, ge=100)
+    kafka: str = "127.0.0.1:9092"
+    topic_prefix: str = Field(default="betrace", pattern=r"^[A-Za-z0-9._-]{1,100}$")
+    flink: str = "http://127.0.0.1:8081"
+    secret_key: SecretStr = SecretStr("")
+    public_url: str = Field(
+        default="", description="How browsers reach the API; https makes cookies Secure."
+    )
+    http_host: str = "127.0.0.1"
+    http_port: int = Field(default=8080, ge=0, le=65535)
+    otlp_host: str = "127.0.0.1"
+    otlp_http_port: int = Field(default=4318, ge=0, le=65535)
+    otlp_grpc_port: int = Field(default=4317, ge=0, le=65535)
+    metrics_port: int = Field(default=0, ge=0, le=65535)
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @property
+    def app_dsn(self) -> str:
+        """DSN of the application role. Raises SettingError if unset."""
+        return _required(self.database_url, "DATABASE_URL")
+
+    @property
+    def admin_dsn(self) -> str:
+        """DSN of the owner. Raises SettingError if unset."""
+        return _required(self.database_admin_url, "BETRACE_DATABASE_ADMIN_URL")
+
+    @property
+    def worker_dsn(self) -> str:
+        """DSN of the worker's role: its own setting, else DATABASE_URL with another user."""
+        if own := self.database_worker_url.get_secret_value():
+            return own
+        if conninfo_to_dict(self.app_dsn).get("password"):
+            raise SettingError(
+                "BETRACE_DATABASE_WORKER_URL is not set, and DATABASE_URL holds the password of "
+                "another role. Set it to the DSN of role betrace_worker."
+            )
+        return make_conninfo(self.app_dsn, user="betrace_worker")
+
+    @property
+    def pepper(self) -> bytes:
+        """Key of the hashes of API keys and sessions. Raises SettingError if unset or short."""
+        secret = _required(self.secret_key, "BETRACE_SECRET_KEY")
+        if len(secret) < SECRET_KEY_MIN_LENGTH:
+            raise SettingError(
+                f"BETRACE_SECRET_KEY has {len(secret)} characters, at least "
+                f"{SECRET_KEY_MIN_LENGTH} are needed: openssl rand -hex 32"
+            )
+        return secret.encode()
+
+    @property
+    def cookie_secure(self) -> bool:
+        """Whether session cookies are for https alone."""
+        return self.public_url.startswith("https://")
+
+    def topic(self, name: Topic, /) -> str:
+        """Return the full name of a topic."""
+        return f"{self.topic_prefix}.{name}"
+
+
+def load_settings() -> Settings:
+    """Read the environment. Raises SettingError naming every unusable variable."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        lines = [
+            f"{'_'.join(str(part) for part in problem['loc']).upper()}: {problem['msg']}"
+            for problem in error.errors(include_input=False)
+        ]
+        raise SettingError("; ".join(lines)) from error
+
+
+def _required(value: SecretStr, name: str) -> str:
+    if text := value.get_secret_value():
+        return text
+    raise SettingError(f"{name} is not set.")

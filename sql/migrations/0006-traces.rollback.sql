@@ -1,0 +1,2 @@
+drop table trace_spans;
+drop table trace_copies;
