@@ -1,0 +1,196 @@
+"""Facts: what `match` tells `correlate` about one record of spans, packed.
+
+One record of `betrace.spans` becomes one element, whatever the number of its spans. Everything
+is little-endian.
+
+    u8  version (1)
+    u8  length of the tenant, the tenant (UTF-8)
+    u32 spans taken in, u32 spans rejected
+    u16 names, each: u16 length, UTF-8        names and services of root spans
+    u16 fact sets, each: u16 length, mask of the predicates that hold for some span;
+                         u16 length, mask of those that might hold; the first one is empty
+    u32 fragments, each: 16s trace id, u16 spans (saturating), u8 flags, u8 zero, u16 fact set
+    u32 roots, each: u32 fragment, 8s span id, i64 start ns, u16 name, u16 service
+    u32 counted, each: u32 fragment, 8s span id, u32 identity, u32 number, u8 certain
+    u32 extents, each: u32 fragment, i64 earliest start ns, i64 latest end ns
+
+A *fragment* is what one record holds of one trace. Masks are little-endian integers whose bit n
+stands for number n of the tenant's dictionary. `identity` tells spans that share an id apart: a
+CRC of kind, start and name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from struct import Struct
+from typing import NamedTuple
+from zlib import crc32
+
+VERSION = 1
+DEAD_LETTER = 0xFF
+"""First byte of an element that is a DeadLetter message instead of facts."""
+
+ROOT = 1
+COUNTED = 2
+EXTENT = 4
+
+FRAGMENT = Struct("<16sHBxH")
+_ROOT = Struct("<I8sqHH")
+_COUNTED = Struct("<I8sIIB")
+_EXTENT = Struct("<Iqq")
+_U16 = Struct("<H")
+_U32 = Struct("<I")
+_TOTALS = Struct("<II")
+MAX_SPANS_OF_FRAGMENT = 0xFFFF
+MAX_NAME_BYTES = 1024
+
+
+class Root(NamedTuple):
+    """A span without a parent."""
+
+    fragment: int
+    span_id: bytes
+    start_ns: int
+    name: str
+    service: str
+
+
+class Counted(NamedTuple):
+    """A span that fulfils (certain) or might fulfil a predicate whose spans are counted."""
+
+    fragment: int
+    span_id: bytes
+    identity: int
+    number: int
+    certain: bool
+
+
+class Extent(NamedTuple):
+    """Earliest start and latest end of a fragment's spans, ns since the epoch."""
+
+    fragment: int
+    start_ns: int
+    end_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """One element, unpacked.
+
+    fragments: (trace id, spans, flags, index into sets) in order of first appearance.
+    sets: (true mask, maybe mask); index 0 is the empty set.
+    """
+
+    tenant: str
+    spans: int
+    rejected: int
+    sets: Sequence[tuple[int, int]]
+    fragments: Sequence[tuple[bytes, int, int, int]]
+    roots: Sequence[Root]
+    counted: Sequence[Counted]
+    extents: Sequence[Extent]
+
+
+def span_identity(*, name: bytes, kind: int, start_ns: int) -> int:
+    """Return what tells two spans with one id apart (shared ids), 32 bits."""
+    return crc32(name, (start_ns ^ start_ns >> 32 ^ kind << 24) & 0xFFFFFFFF)
+
+
+def pack_facts(facts: Facts) -> bytes:
+    """Pack facts into one element. Names over MAX_NAME_BYTES are cut."""
+    tenant = facts.tenant.encode()
+    parts = [bytes((VERSION, len(tenant))), tenant, _TOTALS.pack(facts.spans, facts.rejected)]
+    names: dict[str, int] = {}
+    for root in facts.roots:
+        names.setdefault(root.name, len(names))
+        names.setdefault(root.service, len(names))
+    parts.append(_U16.pack(len(names)))
+    parts += (_sized(name.encode()[:MAX_NAME_BYTES]) for name in names)
+    parts.append(_U16.pack(len(facts.sets)))
+    for true, maybe in facts.sets:
+        parts.append(_sized(pack_mask(true)))
+        parts.append(_sized(pack_mask(maybe)))
+    parts.append(_U32.pack(len(facts.fragments)))
+    pack = FRAGMENT.pack
+    parts += [pack(*fragment) for fragment in facts.fragments]
+    parts.append(_U32.pack(len(facts.roots)))
+    parts += [
+        _ROOT.pack(r.fragment, r.span_id, r.start_ns, names[r.name], names[r.service])
+        for r in facts.roots
+    ]
+    parts.append(_U32.pack(len(facts.counted)))
+    parts += [_COUNTED.pack(*c) for c in facts.counted]
+    parts.append(_U32.pack(len(facts.extents)))
+    parts += [_EXTENT.pack(*e) for e in facts.extents]
+    return b"".join(parts)
+
+
+def unpack_facts(element: bytes) -> Facts:
+    """Unpack one element. Raises ValueError for another version or a cut element."""
+    if not element or element[0] != VERSION:
+        raise ValueError(f"facts of version {element[:1].hex() or 'none'}; this build reads 1")
+    at = 2 + element[1]
+    tenant = element[2:at].decode()
+    spans, rejected = _TOTALS.unpack_from(element, at)
+    at += _TOTALS.size
+    count, at = _u16(element, at)
+    names = []
+    for _ in range(count):
+        name, at = _take(element, at)
+        names.append(name.decode(errors="replace"))
+    count, at = _u16(element, at)
+    sets = []
+    for _ in range(count):
+        true, at = _take(element, at)
+        maybe, at = _take(element, at)
+        sets.append((int.from_bytes(true, "little"), int.from_bytes(maybe, "little")))
+    block, at = _block(element, at, FRAGMENT.size)
+    fragments = list(FRAGMENT.iter_unpack(block))
+    block, at = _block(element, at, _ROOT.size)
+    roots = [
+        Root(fragment, span_id, start_ns, names[name], names[service])
+        for fragment, span_id, start_ns, name, service in _ROOT.iter_unpack(block)
+    ]
+    block, at = _block(element, at, _COUNTED.size)
+    counted = [
+        Counted(fragment, span_id, identity, number, bool(certain))
+        for fragment, span_id, identity, number, certain in _COUNTED.iter_unpack(block)
+    ]
+    block, at = _block(element, at, _EXTENT.size)
+    extents = [Extent(*e) for e in _EXTENT.iter_unpack(block)]
+    return Facts(tenant, spans, rejected, sets, fragments, roots, counted, extents)
+
+
+def pack_mask(mask: int) -> bytes:
+    """Return a mask as the fewest little-endian bytes."""
+    return mask.to_bytes((mask.bit_length() + 7) // 8, "little")
+
+
+def numbers_of(mask: int) -> Iterator[int]:
+    """Yield the numbers of the bits that are set, ascending."""
+    while mask:
+        low = mask & -mask
+        yield low.bit_length() - 1
+        mask ^= low
+
+
+def _sized(content: bytes) -> bytes:
+    return _U16.pack(len(content)) + content
+
+
+def _u16(element: bytes, at: int) -> tuple[int, int]:
+    return _U16.unpack_from(element, at)[0], at + 2
+
+
+def _take(element: bytes, at: int) -> tuple[bytes, int]:
+    size, at = _u16(element, at)
+    return element[at : at + size], at + size
+
+
+def _block(element: bytes, at: int, item_bytes: int) -> tuple[bytes, int]:
+    count = _U32.unpack_from(element, at)[0]
+    end = at + 4 + count * item_bytes
+    if end > len(element):
+        raise ValueError(f"facts are cut: {len(element)} bytes, {end} expected")
+    return element[at + 4 : end], end

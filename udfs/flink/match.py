@@ -1,0 +1,94 @@
+"""The operator `match`: records of spans in, packed facts out.
+
+Stateless, and chained to the source. What to look for is decided in `udfs.match`, when to read
+rules in `udfs.rulebook`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+from pyflink.common import Row
+from pyflink.datastream import ProcessFunction, RuntimeContext
+
+from udfs.addressing import Address, fallback_lane, read_address, refused
+from udfs.flink.rules_log import FollowedRules, RulesLog, RulesLogAddress
+from udfs.match import Matcher
+from udfs.rulebook import RuleBook
+
+HEARTBEAT = b""
+"""Value of the records that only carry time."""
+
+_LOG = logging.getLogger(__name__)
+
+
+class MatchSpans(ProcessFunction):  # type: ignore[misc]
+    """Row(payload, tenant, lane, partition, offset, …) → Row(lane, facts, partition, offset).
+
+    tenant and lane are header bytes as `ingest` wrote them; the row's time is the broker's append
+    time in ms. Raises RulesLogUnavailable, so that Flink restarts the job, and nothing for a bad
+    record: that becomes a dead letter in its element.
+    """
+
+    def __init__(self, rules: RulesLogAddress) -> None:
+        self._address = rules
+        self._rules: FollowedRules | None = None
+
+    def open(self, runtime_context: RuntimeContext) -> None:
+        """Read the rules log for the first time."""
+        book = RuleBook()
+        self._rules = FollowedRules(book, RulesLog(self._address))
+        self._rules.read()
+        self._matcher = Matcher(book)
+
+    def process_element(self, value: Row, ctx: ProcessFunction.Context) -> Iterator[Row]:
+        """Turn one record into one element; heartbeats have done their work as watermarks."""
+        payload, tenant, lane, partition, offset, _ = value
+        if payload is None or payload == HEARTBEAT:
+            return
+        address = read_address(tenant=tenant, lane=lane)
+        if address is None:
+            element = refused(
+                payload,
+                tenant="",
+                code="record.no_address",
+                detail="the headers tenant and lane are missing or malformed",
+                partition=partition,
+                offset=offset,
+            )
+            yield Row(fallback_lane(partition), element, partition, offset)
+            return
+        element = self._match(payload, address, partition, offset, ctx.timestamp())
+        yield Row(address.lane, element, partition, offset)
+
+    def _match(
+        self, payload: bytes, address: Address, partition: int, offset: int, time_ms: int
+    ) -> bytes:
+        assert self._rules is not None
+        self._rules.be_ready_for(time_ms)
+        try:
+            return self._matcher.match(
+                payload,
+                tenant=address.tenant,
+                lane=address.lane,
+                partition=partition,
+                offset=offset,
+                time_ms=time_ms,
+            )
+        except Exception as error:
+            # The rim: one record that this build cannot read must not stop all others.
+            _LOG.exception("match failed on partition %d offset %d", partition, offset)
+            return refused(
+                payload,
+                tenant=address.tenant,
+                code="match.failed",
+                detail=f"{type(error).__name__}: {error}",
+                partition=partition,
+                offset=offset,
+            )
+
+    def close(self) -> None:
+        """Leave the broker."""
+        if self._rules is not None:
+            self._rules.close()

@@ -1,0 +1,133 @@
+"""Reading the rules log from inside an operator.
+
+Each operator reads `betrace.rules` itself, from its beginning, and again on demand; nothing is
+broadcast and no rule stands in the job graph or in state. When a look is due is the rule book's
+decision; this module only brings what was written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from time import monotonic
+from typing import TYPE_CHECKING, NamedTuple
+
+from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import KafkaError
+
+if TYPE_CHECKING:
+    from udfs.rulebook import RuleBook
+
+FETCH_WAIT_MS = 50
+"""A look behind a fetch that waits for new records would wait as long as that fetch."""
+
+
+class RulesLogUnavailable(Exception):
+    """The rules log could not be read to its end. Raised so that Flink restarts the job."""
+
+
+class RulesLogLost(Exception):
+    """The log no longer holds what was read of it: it was truncated or made anew."""
+
+
+class RulesLogRecord(NamedTuple):
+    """One record of the log, with the broker's append time."""
+
+    offset: int
+    append_ms: int
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RulesLogAddress:
+    """Where the rules log is. Travels with the operators, so plain values only."""
+
+    bootstrap_servers: str
+    topic: str
+    timeout_ms: int = 30_000
+
+
+class RulesLog:
+    """The one partition of the rules topic, read to its end at every call."""
+
+    def __init__(self, address: RulesLogAddress) -> None:
+        """Connect. Raises RulesLogUnavailable if no broker answers in time."""
+        self._address = address
+        self._partition = TopicPartition(address.topic, 0)
+        try:
+            self._consumer = KafkaConsumer(
+                bootstrap_servers=address.bootstrap_servers.split(","),
+                bootstrap_timeout_ms=address.timeout_ms,
+                group_id=None,
+                enable_auto_commit=False,
+                auto_offset_reset="none",
+                allow_auto_create_topics=False,
+                fetch_max_wait_ms=FETCH_WAIT_MS,
+                reconnect_backoff_max_ms=1_000,
+            )
+            self._consumer.assign([self._partition])
+            self._consumer.seek(self._partition, 0)
+        except KafkaError as error:
+            raise RulesLogUnavailable(f"{address.topic}: {error}") from error
+        self._next_offset = 0
+
+    def read_to_end(self) -> Iterator[RulesLogRecord]:
+        """Yield what was appended since the last call, up to the end as of this call.
+
+        Raises RulesLogUnavailable if the end is not reached within the timeout, RulesLogLost if
+        the log ends before what was already read.
+        """
+        try:
+            yield from self._read_to_end()
+        except KafkaError as error:
+            raise RulesLogUnavailable(f"{self._address.topic}: {error}") from error
+
+    def close(self) -> None:
+        """Leave the broker."""
+        self._consumer.close()
+
+    def _read_to_end(self) -> Iterator[RulesLogRecord]:
+        timeout_ms = self._address.timeout_ms
+        ends = self._consumer.end_offsets([self._partition], timeout_ms=timeout_ms)
+        end = ends[self._partition]
+        if end < self._next_offset:
+            raise RulesLogLost(
+                f"{self._address.topic} ends at {end}, and {self._next_offset} were read"
+            )
+        give_up_at = monotonic() + timeout_ms / 1000
+        while self._next_offset < end:
+            if monotonic() > give_up_at:
+                raise RulesLogUnavailable(
+                    f"{self._address.topic}: at {self._next_offset} of {end} after {timeout_ms} ms"
+                )
+            polled = self._consumer.poll(timeout_ms=FETCH_WAIT_MS)
+            for record in polled.get(self._partition, ()):
+                self._next_offset = record.offset + 1
+                yield RulesLogRecord(record.offset, record.timestamp, record.value)
+            # Control records leave no trace but a higher position.
+            self._next_offset = max(
+                self._next_offset, self._consumer.position(self._partition, timeout_ms=timeout_ms)
+            )
+
+
+class FollowedRules:
+    """A rule book kept up with the log as event time asks for it."""
+
+    def __init__(self, book: RuleBook, log: RulesLog) -> None:
+        self._book = book
+        self._log = log
+
+    def read(self) -> None:
+        """Read the log to its end."""
+        for record in self._log.read_to_end():
+            self._book.add(record.value, append_ms=record.append_ms, offset=record.offset)
+
+    def be_ready_for(self, time_ms: int) -> None:
+        """See to it that all rules which matter to a record of this time have been read."""
+        if self._book.needs_look(time_ms):
+            self.read()
+            self._book.looked(time_ms)
+
+    def close(self) -> None:
+        """Leave the broker."""
+        self._log.close()

@@ -1,0 +1,709 @@
+"""The life of a lane's traces: taken in, closed, judged, corrected. Pure: no clock, no I/O.
+
+A Lane is fed with records in any order (`receive`) and told how far event time has come
+(`advance`). Nothing is decided on arrival. `advance` takes records in the order of the log and
+fires every earlier deadline first, so that what comes out is a function of the log alone: not of
+how records were bundled, of when timers fired, or of how often a lane was restored.
+
+    new ──fragment──► open ──quiet for settle, root seen─────────► closed: judged
+                       ▲   ──quiet for patience, no root─────────► closed: absence unknown
+                       │   ──older than max_life─────────────────► closed: absence unknown
+                       └────────fragment within lateness────────── closed
+                                fragment later: too late, counted, never a new trace
+
+At one instant: a tick of the accounts, then records, then deadlines.
+
+What lies in Flink state for a lane: a list of byte records (`receive` returns one to append,
+`snapshot` returns a list that replaces all), and a map (`ClosedStore`) for what is written once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from heapq import heappop, heappush
+from struct import Struct
+from typing import NamedTuple, Protocol
+
+from dsl import Reason, Verdict
+from udfs.accounts import TICK_MS, Accounts
+from udfs.closed import ClosedTraces, pack_sealed, unpack_sealed
+from udfs.facts import DEAD_LETTER, Facts, unpack_facts
+from udfs.lanes import LANES
+from udfs.rulebook import LifeSettings, RuleBook
+from udfs.ruleset import Judged, RuleSet
+from udfs.signals import SCHEMA, next_revision, pack_signal, signal_id
+from udfs.trace_state import (
+    FORGOTTEN_ROOT,
+    Emitted,
+    TraceRoot,
+    TraceState,
+    unpack_trace,
+)
+
+MINUTE_MS = 60_000
+SNAPSHOT_EVERY_MS = 15_000
+_NEVER = 2**62
+_MAX_WATERMARK = 2**62
+_RECENT = 20_000
+_ENTRY = b"E"
+_SNAPSHOT_LANE = b"L"
+_SNAPSHOT_TENANT = b"T"
+_FORMAT = 1
+_ENTRY_HEAD = Struct("<cBqHq")
+_LANE_HEAD = Struct("<cBHqqq")
+_U16 = Struct("<H")
+_U32 = Struct("<I")
+_CLOSED_ITEM = Struct("<16sq")
+_RECLOSED_ITEM = Struct("<16sq")
+_MINUTE = Struct("<q")
+_OPEN = frozenset({Reason.still_open})
+_END_NOT_KNOWN = frozenset({Reason.no_root, Reason.still_open})
+_CERTAIN: frozenset[Reason] = frozenset()
+
+
+class ClosedStore(Protocol):
+    """A map in Flink state, read by point. Keys and values are bytes."""
+
+    def get(self, key: bytes) -> bytes | None: ...
+    def put(self, key: bytes, value: bytes) -> None: ...
+    def remove(self, key: bytes) -> None: ...
+
+
+class Output(NamedTuple):
+    """A record for the topic of that name (without the prefix)."""
+
+    topic: str
+    key: bytes
+    value: bytes
+    headers: dict[str, bytes]
+
+
+class _Entry(NamedTuple):
+    time_ms: int
+    partition: int
+    offset: int
+    element: bytes
+
+
+class _Tenant:
+    """What a lane holds for one tenant."""
+
+    def __init__(self, *, lane: int, tenant: str) -> None:
+        self.name = tenant
+        self.key = tenant.encode()
+        self.open: dict[bytes, TraceState] = {}
+        self.closed = ClosedTraces()
+        self.stored: list[bytes] = []
+        """Trace ids put into the store in the current minute."""
+        self.reclosed: dict[bytes, int] = {}
+        """Traces closed more than once: the minute of the last time."""
+        self.expires: list[int] = []
+        """Minutes whose stored traces have still to be removed, ascending."""
+        self.accounts = Accounts(lane=lane, tenant=tenant)
+        self.rule_sets: dict[int, tuple[int, RuleSet]] = {}
+        self.rule_sets_of = -1
+
+
+class Lane:
+    """One lane of traces: a state machine over the log of spans and the log of rules."""
+
+    def __init__(self, lane: int, book: RuleBook) -> None:
+        self.lane = lane
+        self._book = book
+        self._inbox: list[_Entry] = []
+        self._first_ms = _NEVER
+        self._tenants: dict[str, _Tenant] = {}
+        self._due: list[tuple[int, str, bytes]] = []
+        self._tick_ms = _NEVER
+        self._snapshot_turn = -1
+        self._latest_ms = 0
+        self._recent: dict[bytes, bytes] = {}
+        self._removals: list[bytes] = []
+        # Minutes and snapshots turn at another moment in every lane, which spreads the work.
+        self._shift_ms = lane * MINUTE_MS // LANES
+
+    # ------------------------------------------------------------------ records and time
+
+    def receive(self, *, time_ms: int, partition: int, offset: int, element: bytes) -> bytes:
+        """Put one element into the inbox. Returns the record to append to the lane's list."""
+        self._inbox.append(_Entry(time_ms, partition, offset, element))
+        if time_ms < self._first_ms:
+            self._first_ms = time_ms
+        if time_ms > self._latest_ms:
+            self._latest_ms = time_ms
+        return _ENTRY_HEAD.pack(_ENTRY, _FORMAT, time_ms, partition, offset) + element
+
+    def advance(self, watermark_ms: int, closed: ClosedStore) -> list[Output]:
+        """Take all records up to a watermark, in log order, and fire all deadlines up to it.
+
+        The greatest watermark (Flink sends it when a bounded input ends) judges nothing.
+        """
+        out: list[Output] = []
+        if watermark_ms >= _MAX_WATERMARK:
+            return out
+        self._inbox.sort()
+        taken = 0
+        for entry in self._inbox:
+            if entry.time_ms > watermark_ms:
+                break
+            self._fire(entry.time_ms - 1, closed, out)
+            if self._tick_ms <= entry.time_ms:
+                self._tick(out)
+            self._take(entry, closed, out)
+            taken += 1
+        del self._inbox[:taken]
+        self._first_ms = self._inbox[0].time_ms if self._inbox else _NEVER
+        self._fire(watermark_ms, closed, out)
+        return out
+
+    def next_timer_ms(self) -> int | None:
+        """Return the event time at which `advance` has something to do next, if any."""
+        next_ms = min(
+            self._first_ms,
+            self._due[0][0] if self._due else _NEVER,
+            self._tick_ms,
+        )
+        return None if next_ms == _NEVER else next_ms
+
+    def latest_time_ms(self) -> int:
+        """Return the latest record time received."""
+        return self._latest_ms
+
+    def _fire(self, until_ms: int, closed: ClosedStore, out: list[Output]) -> None:
+        due = self._due
+        while True:
+            next_ms = due[0][0] if due else _NEVER
+            if self._tick_ms <= until_ms and self._tick_ms <= next_ms:
+                self._tick(out)
+                continue
+            if next_ms > until_ms:
+                return
+            due_ms, name, trace_id = heappop(due)
+            tenant = self._tenants[name]
+            trace = tenant.open.get(trace_id)
+            if trace is None or trace.due_ms < due_ms:
+                continue
+            if trace.due_ms > due_ms:
+                heappush(due, (trace.due_ms, name, trace_id))
+                continue
+            self._arm_tick(due_ms)
+            self._close(tenant, trace_id, trace, due_ms, closed, out)
+
+    def _arm_tick(self, now_ms: int) -> None:
+        if self._tick_ms == _NEVER:
+            self._tick_ms = now_ms // TICK_MS * TICK_MS + TICK_MS
+
+    def _tick(self, out: list[Output]) -> None:
+        tick_ms, self._tick_ms = self._tick_ms, _NEVER
+        for tenant in self._tenants.values():
+            stats = tenant.accounts.tick(tick_ms)
+            if stats is not None:
+                out.append(Output("stats", *stats, _headers(tenant)))
+
+    # ------------------------------------------------------------------ taking in
+
+    def _take(self, entry: _Entry, closed: ClosedStore, out: list[Output]) -> None:
+        self._arm_tick(entry.time_ms)
+        if entry.element[:1] == bytes((DEAD_LETTER,)):
+            key = b"%d/%d" % (entry.partition, entry.offset)
+            out.append(Output("dead-letters", key, entry.element[1:], {"schema": SCHEMA}))
+            return
+        facts = unpack_facts(entry.element)
+        tenant = self._tenants.get(facts.tenant)
+        if tenant is None:
+            tenant = _Tenant(lane=self.lane, tenant=facts.tenant)
+            self._tenants[facts.tenant] = tenant
+        settings = self._book.settings(facts.tenant, entry.time_ms)
+        self._turn(tenant, entry.time_ms, settings, closed)
+        tenant.accounts.count("received", facts.spans)
+        if facts.rejected:
+            tenant.accounts.count("rejected", facts.rejected)
+        touched = self._take_fragments(tenant, facts, entry, settings, closed)
+        for trace_id, trace in touched.items():
+            self._judge_early(tenant, trace_id, trace, entry.time_ms, out)
+
+    def _take_fragments(
+        self,
+        tenant: _Tenant,
+        facts: Facts,
+        entry: _Entry,
+        settings: LifeSettings,
+        closed: ClosedStore,
+    ) -> dict[bytes, TraceState]:
+        """Add an element's facts to its traces. Returns the traces that learnt something."""
+        now_ms = entry.time_ms
+        offset = entry.offset
+        settle_due_ms = now_ms + settings.settle_ms
+        patience_due_ms = now_ms + settings.patience_ms
+        open_traces = tenant.open
+        touched: dict[bytes, TraceState] = {}
+        at_fragment: list[TraceState | None] = []
+        for trace_id, spans, _, fact_set in facts.fragments:
+            trace = open_traces.get(trace_id)
+            if trace is None:
+                trace = self._begin(tenant, trace_id, entry, settings, closed, spans)
+                at_fragment.append(trace)
+                if trace is None:
+                    continue
+            else:
+                at_fragment.append(trace)
+            trace.spans += spans
+            trace.last_ms = now_ms
+            trace.last_offset = offset
+            trace.judged_quiet_ms = -1
+            if fact_set:
+                true, maybe = facts.sets[fact_set]
+                if true & ~trace.true or maybe & ~trace.maybe:
+                    trace.true |= true
+                    trace.maybe |= maybe
+                    touched[trace_id] = trace
+            quiet_due_ms = patience_due_ms if trace.root is None else settle_due_ms
+            trace.due_ms = _capped_due(trace, settings, quiet_due_ms)
+        for root in facts.roots:
+            trace = at_fragment[root.fragment]
+            if trace is not None:
+                trace.add_root(TraceRoot(*root[2:3], *root[1:2], *root[3:]))
+                due_ms = _capped_due(trace, settings, settle_due_ms)
+                if due_ms < trace.due_ms:
+                    trace.due_ms = due_ms
+                    trace_id = facts.fragments[root.fragment][0]
+                    heappush(self._due, (due_ms, tenant.name, trace_id))
+        for fact in facts.counted:
+            trace = at_fragment[fact.fragment]
+            if trace is not None:
+                trace.add_counted(fact)
+                touched[facts.fragments[fact.fragment][0]] = trace
+        for extent in facts.extents:
+            trace = at_fragment[extent.fragment]
+            if trace is not None:
+                trace.add_extent(extent.start_ns, extent.end_ns)
+        return touched
+
+    def _begin(
+        self,
+        tenant: _Tenant,
+        trace_id: bytes,
+        entry: _Entry,
+        settings: LifeSettings,
+        closed: ClosedStore,
+        spans: int,
+    ) -> TraceState | None:
+        """Begin a trace, or open a closed one again; None if it is too late for that."""
+        since_ms = entry.time_ms + self._shift_ms - settings.lateness_ms
+        begin_ms = tenant.closed.begin_of(trace_id, since_ms=since_ms)
+        if begin_ms is None:
+            trace = TraceState(
+                begin_ms=entry.time_ms, partition=entry.partition, offset=entry.offset
+            )
+        elif begin_ms < 0:
+            tenant.accounts.count("too_late", spans)
+            return None
+        else:
+            tenant.accounts.count("late", spans)
+            trace = self._reopen(tenant, trace_id, entry, begin_ms, closed)
+        tenant.open[trace_id] = trace
+        heappush(self._due, (entry.time_ms + settings.settle_ms, tenant.name, trace_id))
+        return trace
+
+    def _reopen(
+        self, tenant: _Tenant, trace_id: bytes, entry: _Entry, begin_ms: int, closed: ClosedStore
+    ) -> TraceState:
+        key = _trace_key(tenant, trace_id)
+        packed = self._recent.get(key) or closed.get(key)
+        tenant.closed.forget(trace_id)
+        if packed is not None:
+            trace = unpack_trace(packed)
+        else:
+            trace = TraceState(begin_ms=begin_ms, partition=entry.partition, offset=entry.offset)
+            trace.root = FORGOTTEN_ROOT
+        trace.closed_before = True
+        return trace
+
+    # ------------------------------------------------------------------ judging
+
+    def _judge_early(
+        self, tenant: _Tenant, trace_id: bytes, trace: TraceState, now_ms: int, out: list[Output]
+    ) -> None:
+        """Signal at once what no further span can mend."""
+        trace.complete = False
+        trace.in_doubt = _OPEN
+        for item in self._rule_set(tenant, trace.begin_ms).judge(trace):
+            if item.judgement.verdict is Verdict.violated:
+                self._say(tenant, trace_id, trace, item, now_ms=now_ms, closed_ms=0, out=out)
+
+    def _close(
+        self,
+        tenant: _Tenant,
+        trace_id: bytes,
+        trace: TraceState,
+        now_ms: int,
+        closed: ClosedStore,
+        out: list[Output],
+    ) -> None:
+        """Judge a trace whose time has come, and put it away."""
+        settings = self._book.settings(tenant.name, now_ms)
+        judged = self._judge_closed(tenant, trace, settings, now_ms)
+        quiet_ms = now_ms - trace.last_ms
+        waiting = [item for item in judged if item.rule.record.settle_ms > quiet_ms]
+        if waiting and trace.root is not None:
+            judged = [item for item in judged if item.rule.record.settle_ms <= quiet_ms]
+            trace.due_ms = trace.last_ms + min(item.rule.record.settle_ms for item in waiting)
+            heappush(self._due, (trace.due_ms, tenant.name, trace_id))
+        else:
+            waiting = []
+        self._report(tenant, trace_id, trace, judged, waiting, now_ms, out)
+        if not waiting:
+            self._put_away(tenant, trace_id, trace, now_ms, settings, closed)
+
+    def _judge_closed(
+        self, tenant: _Tenant, trace: TraceState, settings: LifeSettings, now_ms: int
+    ) -> list[Judged]:
+        """Judge a trace as closed at a time; rules that do not apply are left out.
+
+        A rule with `on_incomplete: signal` takes a trace of which the end is not known as it is.
+        """
+        rules = self._rule_set(tenant, trace.begin_ms)
+        trace.in_doubt = self._doubts(trace, tenant, settings, now_ms)
+        trace.complete = not trace.in_doubt
+        judged = rules.judge(trace)
+        if trace.complete or not trace.in_doubt <= _END_NOT_KNOWN or not rules.signals_incomplete:
+            return judged
+        trace.in_doubt, doubts = _CERTAIN, trace.in_doubt
+        trace.complete = True
+        as_it_is = {item.rule.id: item for item in rules.judge(trace)}
+        trace.in_doubt, trace.complete = doubts, False
+        return [
+            as_it_is.get(item.rule.id, item) if item.rule.record.on_incomplete == "signal" else item
+            for item in judged
+        ]
+
+    def _doubts(
+        self, trace: TraceState, tenant: _Tenant, settings: LifeSettings, now_ms: int
+    ) -> frozenset[Reason]:
+        """Return why spans may have been missed; none if absence is known."""
+        doubts = set()
+        if trace.root is None:
+            doubts.add(Reason.no_root)
+        if not trace.closed_before and now_ms - trace.begin_ms >= settings.max_life_ms:
+            doubts.add(Reason.still_open)
+        if settings.span_sampled:
+            doubts.add(Reason.sampled)
+        if trace.truncated:
+            doubts.add(Reason.truncated)
+        if self._book.gap_between(trace.begin_ms, now_ms):
+            doubts.add(Reason.gap)
+        return frozenset(doubts) if doubts else _CERTAIN
+
+    def _report(
+        self,
+        tenant: _Tenant,
+        trace_id: bytes,
+        trace: TraceState,
+        judged: list[Judged],
+        waiting: list[Judged],
+        now_ms: int,
+        out: list[Output],
+    ) -> None:
+        """Say what is new about a closed trace, and count it."""
+        accounts = tenant.accounts
+        first_time = not trace.closed_before
+        for item in judged:
+            record = item.rule.record
+            if first_time and record.settle_ms > trace.judged_quiet_ms:
+                accounts.count_verdict(item.rule.id, item.rule.version, item.judgement.verdict)
+            self._say(tenant, trace_id, trace, item, now_ms=now_ms, closed_ms=now_ms, out=out)
+        if trace.emitted:
+            spoken = {item.rule.id for item in judged} | {item.rule.id for item in waiting}
+            self._withdraw(tenant, trace_id, trace, spoken, now_ms=now_ms, out=out)
+        trace.judged_quiet_ms = now_ms - trace.last_ms
+        if not waiting:
+            accounts.count("judged_traces" if first_time else "rejudged_traces")
+
+    def _say(
+        self,
+        tenant: _Tenant,
+        trace_id: bytes,
+        trace: TraceState,
+        item: Judged,
+        *,
+        now_ms: int,
+        closed_ms: int,
+        out: list[Output],
+    ) -> None:
+        """Emit a violation, or a change of one; nothing if nothing changed."""
+        rule, judgement = item
+        said = trace.emitted.get(rule.id) if trace.emitted else None
+        verdict = judgement.verdict
+        if said is None and verdict is not Verdict.violated:
+            return
+        incomplete = (
+            verdict is Verdict.violated and judgement.rests_on_absence and not trace.complete
+        )
+        reasons = judgement.reasons
+        if said is not None and said.content == (verdict, judgement.broken, incomplete, reasons):
+            return
+        revision = next_revision(judged_ms=now_ms, previous=said.revision if said else 0)
+        if trace.emitted is None:
+            trace.emitted = {}
+        trace.emitted[rule.id] = Emitted(revision, verdict, judgement.broken, incomplete, reasons)
+        identity = signal_id(
+            tenant=tenant.name, rule_id=rule.id, version=rule.version, trace_id=trace_id
+        )
+        value = pack_signal(
+            identity=identity,
+            tenant=tenant.name,
+            rule=rule,
+            trace_id=trace_id,
+            trace=trace,
+            now=trace.emitted[rule.id],
+            was=said,
+            judged_ms=now_ms,
+            closed_ms=closed_ms,
+        )
+        out.append(Output("signals", identity, value, _headers(tenant)))
+        tenant.accounts.count("signals" if said is None else "corrections")
+
+    def _withdraw(
+        self,
+        tenant: _Tenant,
+        trace_id: bytes,
+        trace: TraceState,
+        spoken: set[str],
+        *,
+        now_ms: int,
+        out: list[Output],
+    ) -> None:
+        """Take back what was said by rules that, as is known now, do not apply."""
+        rules = {rule.id: rule for rule in self._rule_set(tenant, trace.begin_ms).rules}
+        for rule_id in sorted(set(trace.emitted or ()) - spoken):
+            rule = rules.get(rule_id)
+            if rule is not None:
+                item = Judged(rule, rule.linked.judge(trace))
+                self._say(tenant, trace_id, trace, item, now_ms=now_ms, closed_ms=now_ms, out=out)
+
+    def _rule_set(self, tenant: _Tenant, begin_ms: int) -> RuleSet:
+        """Return the rules that judge the traces begun at a time."""
+        if tenant.rule_sets_of != self._book.version:
+            tenant.rule_sets = {}
+            tenant.rule_sets_of = self._book.version
+        since_ms, _ = self._book.epoch(tenant.name, begin_ms)
+        known = tenant.rule_sets.get(since_ms)
+        if known is None:
+            known = (since_ms, RuleSet(self._book.in_force(tenant.name, begin_ms)))
+            tenant.rule_sets[since_ms] = known
+        return known[1]
+
+    # ------------------------------------------------------------------ putting away
+
+    def _put_away(
+        self,
+        tenant: _Tenant,
+        trace_id: bytes,
+        trace: TraceState,
+        now_ms: int,
+        settings: LifeSettings,
+        closed: ClosedStore,
+    ) -> None:
+        self._turn(tenant, now_ms, settings, closed)
+        del tenant.open[trace_id]
+        tenant.closed.add(trace_id, begin_ms=trace.begin_ms)
+        if trace.is_plain:
+            return
+        if trace.closed_before:
+            tenant.reclosed[trace_id] = tenant.closed.current_minute
+        trace.closed_before = True
+        key = _trace_key(tenant, trace_id)
+        packed = trace.pack()
+        closed.put(key, packed)
+        tenant.stored.append(trace_id)
+        self._recent[key] = packed
+        if len(self._recent) > _RECENT:
+            del self._recent[next(iter(self._recent))]
+
+    def _turn(
+        self, tenant: _Tenant, now_ms: int, settings: LifeSettings, closed: ClosedStore
+    ) -> None:
+        """Come to a time: put away the minute that is over, and remove what nobody asks again."""
+        index = tenant.closed
+        shifted_ms = now_ms + self._shift_ms
+        if shifted_ms // MINUTE_MS == index.current_minute:
+            return
+        ended = index.current_minute
+        sealed, dropped = index.turn(
+            shifted_ms,
+            late_ms=settings.lateness_ms,
+            keep_ms=settings.lateness_ms + settings.max_life_ms,
+        )
+        if sealed is not None:
+            closed.put(_minute_key(tenant, ended), pack_sealed(sealed))
+        if tenant.stored:
+            closed.put(_stored_key(tenant, ended), b"".join(tenant.stored))
+            tenant.stored = []
+            tenant.expires.append(ended)
+        # Removed with the next snapshot, so that no restored lane misses what its list names.
+        self._removals += (_minute_key(tenant, minute) for minute in dropped)
+        late_minute = (shifted_ms - settings.lateness_ms) // MINUTE_MS
+        while tenant.expires and tenant.expires[0] < late_minute:
+            self._expire(tenant, tenant.expires.pop(0), closed)
+
+    def _expire(self, tenant: _Tenant, minute: int, closed: ClosedStore) -> None:
+        """Remove the facts of traces closed in a minute that no late span can reach any more."""
+        key = _stored_key(tenant, minute)
+        stored = closed.get(key) or b""
+        for at in range(0, len(stored), 16):
+            trace_id = stored[at : at + 16]
+            last = tenant.reclosed.get(trace_id, minute)
+            if last > minute or trace_id in tenant.open:
+                continue
+            tenant.reclosed.pop(trace_id, None)
+            trace_key = _trace_key(tenant, trace_id)
+            self._recent.pop(trace_key, None)
+            self._removals.append(trace_key)
+        self._removals.append(key)
+
+    # ------------------------------------------------------------------ state
+
+    def wants_snapshot(self) -> bool:
+        """Tell whether the lane's list should be replaced by a snapshot now."""
+        return self._snapshot_turn_now() != self._snapshot_turn
+
+    def _snapshot_turn_now(self) -> int:
+        return (self._latest_ms + self._shift_ms // 4) // SNAPSHOT_EVERY_MS
+
+    def snapshot(self, closed: ClosedStore) -> list[bytes]:
+        """Return the records that replace the lane's list, and remove what they do not need."""
+        self._snapshot_turn = self._snapshot_turn_now()
+        for key in self._removals:
+            closed.remove(key)
+        self._removals.clear()
+        head = _LANE_HEAD.pack(
+            _SNAPSHOT_LANE, _FORMAT, self.lane, self._latest_ms, self._tick_ms, LANES
+        )
+        records = [head]
+        records += (_pack_tenant(tenant, self._tick_ms) for tenant in self._tenants.values())
+        records += (
+            _ENTRY_HEAD.pack(_ENTRY, _FORMAT, e.time_ms, e.partition, e.offset) + e.element
+            for e in self._inbox
+        )
+        return records
+
+    @classmethod
+    def restore(
+        cls, lane: int, book: RuleBook, records: Iterable[bytes], closed: ClosedStore
+    ) -> Lane:
+        """Build a lane again from its list. Raises ValueError for what this build cannot read."""
+        restored = cls(lane, book)
+        for record in records:
+            kind, version = record[:1], record[1]
+            if version != _FORMAT:
+                raise ValueError(f"lane state of format {version}; this build reads {_FORMAT}")
+            if kind == _ENTRY:
+                _, _, time_ms, partition, offset = _ENTRY_HEAD.unpack_from(record)
+                element = record[_ENTRY_HEAD.size :]
+                restored.receive(
+                    time_ms=time_ms, partition=partition, offset=offset, element=element
+                )
+            elif kind == _SNAPSHOT_LANE:
+                restored._restore_head(record)
+            elif kind == _SNAPSHOT_TENANT:
+                restored._restore_tenant(record, closed)
+            else:
+                raise ValueError(f"lane state of kind {kind!r}: not known to this build")
+        return restored
+
+    def _restore_head(self, record: bytes) -> None:
+        _, _, lane, latest_ms, tick_ms, lanes = _LANE_HEAD.unpack(record)
+        if (lane, lanes) != (self.lane, LANES):
+            raise ValueError(
+                f"state of lane {lane} of {lanes}, wanted lane {self.lane} of {LANES}: "
+                "replay from the log instead of restoring"
+            )
+        self._latest_ms = latest_ms
+        self._tick_ms = tick_ms
+        self._snapshot_turn = self._snapshot_turn_now()
+
+    def _restore_tenant(self, record: bytes, closed: ClosedStore) -> None:
+        tenant = _unpack_tenant(record, lane=self.lane, closed=closed)
+        self._tenants[tenant.name] = tenant
+        for trace_id, trace in tenant.open.items():
+            heappush(self._due, (trace.due_ms, tenant.name, trace_id))
+
+
+def _capped_due(trace: TraceState, settings: LifeSettings, due_ms: int) -> int:
+    """Return when a trace is closed: at due_ms, but not past its longest life."""
+    if trace.closed_before:
+        return due_ms
+    return min(due_ms, trace.begin_ms + settings.max_life_ms)
+
+
+def _headers(tenant: _Tenant) -> dict[str, bytes]:
+    return {"tenant": tenant.key, "schema": SCHEMA}
+
+
+def _trace_key(tenant: _Tenant, trace_id: bytes) -> bytes:
+    return b"t" + tenant.key + trace_id
+
+
+def _minute_key(tenant: _Tenant, minute: int) -> bytes:
+    return b"m" + tenant.key + _MINUTE.pack(minute)
+
+
+def _stored_key(tenant: _Tenant, minute: int) -> bytes:
+    return b"s" + tenant.key + _MINUTE.pack(minute)
+
+
+def _pack_tenant(tenant: _Tenant, tick_ms: int) -> bytes:
+    """Pack a tenant's share of a lane.
+
+    'T', u8 format, then blocks, each u32 length and content: tenant; accounts; current minute
+    (i64) with its closed traces (16s id, i64 begin); sealed minutes (i64); ids stored in the
+    current minute (16s); reclosed traces (16s id, i64 minute); minutes to expire (i64); open
+    traces (16s id, u32 length, trace state).
+    """
+    index = tenant.closed
+    open_traces = []
+    for trace_id, trace in tenant.open.items():
+        packed = trace.pack()
+        open_traces.append(trace_id + _U32.pack(len(packed)) + packed)
+    blocks = (
+        tenant.key,
+        tenant.accounts.pack(tick_ms=tick_ms if tick_ms != _NEVER else 0),
+        _MINUTE.pack(index.current_minute)
+        + b"".join(_CLOSED_ITEM.pack(*item) for item in index.current.items()),
+        b"".join(map(_MINUTE.pack, index.minutes)),
+        b"".join(tenant.stored),
+        b"".join(_RECLOSED_ITEM.pack(*item) for item in tenant.reclosed.items()),
+        b"".join(map(_MINUTE.pack, tenant.expires)),
+        b"".join(open_traces),
+    )
+    head = _SNAPSHOT_TENANT + bytes((_FORMAT,))
+    return head + b"".join(_U32.pack(len(block)) + block for block in blocks)
+
+
+def _unpack_tenant(record: bytes, *, lane: int, closed: ClosedStore) -> _Tenant:
+    blocks = []
+    at = 2
+    while at < len(record):
+        end = at + 4 + _U32.unpack_from(record, at)[0]
+        blocks.append(record[at + 4 : end])
+        at = end
+    key, accounts, current, minutes, stored, reclosed, expires, open_traces = blocks
+    tenant = _Tenant(lane=lane, tenant=key.decode())
+    tenant.accounts.restore(accounts)
+    index = tenant.closed
+    index.current_minute = _MINUTE.unpack_from(current)[0]
+    index.current = dict(_CLOSED_ITEM.iter_unpack(current[_MINUTE.size :]))
+    for (minute,) in _MINUTE.iter_unpack(minutes):
+        packed = closed.get(_minute_key(tenant, minute))
+        if packed is not None:
+            index.restore(unpack_sealed(packed))
+    tenant.stored = [stored[i : i + 16] for i in range(0, len(stored), 16)]
+    tenant.reclosed = dict(_RECLOSED_ITEM.iter_unpack(reclosed))
+    tenant.expires = [minute for (minute,) in _MINUTE.iter_unpack(expires)]
+    at = 0
+    while at < len(open_traces):
+        trace_id = open_traces[at : at + 16]
+        end = at + 20 + _U32.unpack_from(open_traces, at + 16)[0]
+        tenant.open[trace_id] = unpack_trace(open_traces[at + 20 : end])
+        at = end
+    return tenant

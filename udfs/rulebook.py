@@ -1,0 +1,334 @@
+"""The rules log as a function of event time.
+
+Every subtask reads `betrace.rules` to its end now and then (`needs_look`) and feeds the records
+to a RuleBook. What holds at a time t is decided by the records' own append times, so that every
+subtask, every replica and every replay sees the same rules at the same t:
+
+- a record takes effect at its append time + ACTIVATION_MS;
+- before a subtask handles a record of time t, it has read the log to its end while holding some
+  record of time ≥ t − LOOK_EVERY_MS. ACTIVATION_MS exceeds LOOK_EVERY_MS by the clock
+  difference allowed between brokers (2 s).
+- a version that was replaced or switched off *drains*: its predicates are matched for as long
+  as a trace judged by it can still be corrected.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from google.protobuf.message import DecodeError
+
+import dsl
+from udfs.wire import betrace_pb2 as wire
+
+ACTIVATION_MS = 5_000
+LOOK_EVERY_MS = 3_000
+GAP_SHADOW_MS = 15_000
+"""A trace that begins so soon after a gap may have begun before it: exporters batch."""
+LANGUAGE = 1
+_FOR_EVER = 2**62
+_KEPT_EPOCHS = 8
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class LifeSettings:
+    """How long a tenant's traces live, in ms of event time."""
+
+    settle_ms: int = 10_000
+    patience_ms: int = 60_000
+    max_life_ms: int = 3_600_000
+    lateness_ms: int = 600_000
+    span_sampled: bool = False
+
+    @property
+    def drain_ms(self) -> int:
+        """How long a replaced version may still be asked."""
+        return self.max_life_ms + self.lateness_ms + 2 * self.settle_ms
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A version of a rule, compiled and linked to its tenant's dictionary."""
+
+    id: str
+    version: int
+    linked: dsl.LinkedRule
+    predicates: tuple[tuple[int, dsl.SpanPredicate], ...]
+    """With their numbers in the tenant's dictionary."""
+    record: wire.RuleVersion
+    candidates: int | None
+    """Mask of the numbers without which `when` is false; None: always a candidate."""
+    counted: int
+    """Mask of the numbers whose spans are counted."""
+    needs_extent: bool
+    needs_root: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Matched:
+    """What `match` looks for in the spans of a tenant during one epoch."""
+
+    predicates: tuple[tuple[int, dsl.SpanPredicate], ...]
+    counted: int
+    needs_extent: bool
+
+
+@dataclass(slots=True)
+class _Version:
+    effective_ms: int
+    until_ms: int
+    record: wire.RuleVersion
+
+
+@dataclass(slots=True)
+class _Tenant:
+    versions: dict[str, list[_Version]] = field(default_factory=dict)
+    settings: list[tuple[int, LifeSettings]] = field(default_factory=list)
+    changes_ms: list[int] = field(default_factory=list)
+    match_changes_ms: list[int] = field(default_factory=list)
+    linked: dict[tuple[str, int], Rule | None] = field(default_factory=dict)
+    in_force: dict[int, tuple[Rule, ...]] = field(default_factory=dict)
+    matched: dict[int, Matched] = field(default_factory=dict)
+
+
+NOTHING_MATCHED = Matched(predicates=(), counted=0, needs_extent=False)
+
+
+class RuleBook:
+    """All that has been read of the rules log. Rules are compiled when first asked for."""
+
+    def __init__(self, *, defaults: LifeSettings | None = None) -> None:
+        self._defaults = defaults or LifeSettings()
+        self._tenants: dict[str, _Tenant] = {}
+        self._gaps_ms: list[int] = []
+        self._looked_ms = -1
+        self._next_offset = 0
+        self.version = 0
+        """Grows with every record taken; what is derived from the book may be kept until then."""
+        self.broken: dict[tuple[str, str, int], str] = {}
+        """Versions that this build cannot judge, with the reason: (tenant, rule, version)."""
+
+    @property
+    def next_offset(self) -> int:
+        """The offset of the first record of the log not taken yet."""
+        return self._next_offset
+
+    def needs_look(self, time_ms: int) -> bool:
+        """Tell whether the log must be read to its end before a record of this time."""
+        return time_ms > self._looked_ms + LOOK_EVERY_MS
+
+    def looked(self, time_ms: int) -> None:
+        """Note that the log was read to its end while holding a record of this time."""
+        self._looked_ms = max(self._looked_ms, time_ms)
+
+    def add(self, record: bytes, *, append_ms: int, offset: int) -> None:
+        """Take one record of the log. Records already taken and unreadable ones are passed over."""
+        if offset < self._next_offset:
+            return
+        self._next_offset = offset + 1
+        self.version += 1
+        try:
+            message = wire.RuleLogRecord.FromString(record)
+        except DecodeError:
+            self.broken["", f"offset {offset}", 0] = "not a RuleLogRecord"
+            return
+        effective_ms = append_ms + ACTIVATION_MS
+        match message.WhichOneof("kind"):
+            case "rule":
+                self._add_rule(message.rule, effective_ms)
+            case "tenant":
+                self._add_settings(message.tenant, effective_ms)
+            case "gap":
+                self._gaps_ms.append(append_ms)
+
+    def settings(self, tenant: str, time_ms: int) -> LifeSettings:
+        """Return the settings of a tenant in force at a time. The first ones hold from ever."""
+        known = self._tenants.get(tenant)
+        if known is None or not known.settings:
+            return self._defaults
+        at = bisect_right(known.settings, time_ms, key=lambda entry: entry[0]) - 1
+        return known.settings[max(at, 0)][1]
+
+    def epoch(self, tenant: str, time_ms: int) -> tuple[int, int]:
+        """Return the span of time [from, until) around a time in which a tenant's rules hold."""
+        known = self._tenants.get(tenant)
+        return _interval(known.changes_ms if known else (), time_ms)
+
+    def in_force(self, tenant: str, time_ms: int) -> tuple[Rule, ...]:
+        """Return the rules that judge the traces begun at a time, ordered by id."""
+        known = self._tenants.get(tenant)
+        if known is None:
+            return ()
+        since_ms = _interval(known.changes_ms, time_ms)[0]
+        rules = known.in_force.get(since_ms)
+        if rules is None:
+            rules = tuple(self._linked(tenant, known, _in_force_at(known, since_ms)))
+            _keep(known.in_force, since_ms, rules)
+        return rules
+
+    def match_epoch(self, tenant: str, time_ms: int) -> tuple[int, int]:
+        """Return the span of time [from, until) in which the same predicates are matched."""
+        known = self._tenants.get(tenant)
+        return _interval(known.match_changes_ms if known else (), time_ms)
+
+    def matched(self, tenant: str, time_ms: int) -> Matched:
+        """Return the predicates to look for at a time: of rules in force and of draining ones."""
+        known = self._tenants.get(tenant)
+        if known is None:
+            return NOTHING_MATCHED
+        since_ms = _interval(known.match_changes_ms, time_ms)[0]
+        matched = known.matched.get(since_ms)
+        if matched is None:
+            matched = _matched(self._linked(tenant, known, _matched_at(known, since_ms)))
+            _keep(known.matched, since_ms, matched)
+        return matched
+
+    def gap_between(self, begin_ms: int, judged_ms: int) -> bool:
+        """Tell whether a trace of this time may have lost spans in a gap of the log."""
+        return any(
+            begin_ms < gap_ms + GAP_SHADOW_MS and gap_ms <= judged_ms for gap_ms in self._gaps_ms
+        )
+
+    def _tenant(self, tenant: str) -> _Tenant:
+        return self._tenants.setdefault(tenant, _Tenant())
+
+    def _add_rule(self, record: wire.RuleVersion, effective_ms: int) -> None:
+        known = self._tenant(record.tenant)
+        versions = known.versions.setdefault(record.rule_id, [])
+        if versions:
+            last = versions[-1]
+            # The writer repeats a record when it is not sure that it was taken.
+            if (record.version, record.state) == (last.record.version, last.record.state):
+                return
+            if record.version < last.record.version:
+                return
+            last.until_ms = effective_ms
+            drained_ms = effective_ms + self.settings(record.tenant, effective_ms).drain_ms
+            _insert(known.match_changes_ms, drained_ms)
+        versions.append(_Version(effective_ms, _FOR_EVER, record))
+        known.linked.pop((record.rule_id, record.version), None)
+        _insert(known.changes_ms, effective_ms)
+        _insert(known.match_changes_ms, effective_ms)
+        known.in_force.clear()
+        known.matched.clear()
+
+    def _add_settings(self, record: wire.TenantSettings, effective_ms: int) -> None:
+        known = self._tenant(record.tenant)
+        default = self._defaults
+        known.settings.append(
+            (
+                effective_ms,
+                LifeSettings(
+                    settle_ms=record.settle_ms or default.settle_ms,
+                    patience_ms=record.patience_ms or default.patience_ms,
+                    max_life_ms=record.max_life_ms or default.max_life_ms,
+                    lateness_ms=record.lateness_ms or default.lateness_ms,
+                    span_sampled=record.span_sampled,
+                ),
+            )
+        )
+
+    def _linked(
+        self, tenant: str, known: _Tenant, records: Iterable[wire.RuleVersion]
+    ) -> Sequence[Rule]:
+        rules = []
+        for record in records:
+            key = (record.rule_id, record.version)
+            if key not in known.linked:
+                known.linked[key] = self._link(tenant, record)
+            rule = known.linked[key]
+            if rule is not None:
+                rules.append(rule)
+        return rules
+
+    def _link(self, tenant: str, record: wire.RuleVersion) -> Rule | None:
+        linked = link_rule(record)
+        if isinstance(linked, str):
+            self.broken[tenant, record.rule_id, record.version] = linked
+            return None
+        return linked
+
+
+def link_rule(record: wire.RuleVersion) -> Rule | str:
+    """Compile a version and link it to the numbers in its record, or say why it cannot be."""
+    if record.language > LANGUAGE:
+        return f"written for language {record.language}; this build reads up to {LANGUAGE}"
+    compiled = dsl.check(record.text).rule
+    if compiled is None:
+        return "its text does not check with this build"
+    hashes = tuple(entry.hash for entry in record.predicates)
+    if hashes != tuple(predicate.hash for predicate in compiled.predicates):
+        return "its predicates differ from those that it was saved with"
+    numbers = tuple(entry.number for entry in record.predicates)
+    triggers = compiled.triggers
+    return Rule(
+        id=record.rule_id,
+        version=record.version,
+        linked=compiled.link(numbers),
+        predicates=tuple(zip(numbers, compiled.predicates, strict=True)),
+        record=record,
+        candidates=None if triggers is None else _mask(numbers[i] for i in triggers),
+        counted=_mask(numbers[i] for i in compiled.counted),
+        needs_extent=compiled.needs_extent,
+        needs_root=compiled.needs_root,
+    )
+
+
+def _matched(rules: Sequence[Rule]) -> Matched:
+    predicates: dict[int, dsl.SpanPredicate] = {}
+    counted = 0
+    for rule in rules:
+        predicates.update(rule.predicates)
+        counted |= rule.counted
+    return Matched(
+        predicates=tuple(sorted(predicates.items())),
+        counted=counted,
+        needs_extent=any(rule.needs_extent for rule in rules),
+    )
+
+
+def _in_force_at(known: _Tenant, time_ms: int) -> Iterable[wire.RuleVersion]:
+    for _, versions in sorted(known.versions.items()):
+        for version in versions:
+            judges = version.record.state in (wire.RULE_STATE_ACTIVE, wire.RULE_STATE_SHADOW)
+            if judges and version.effective_ms <= time_ms < version.until_ms:
+                yield version.record
+
+
+def _matched_at(known: _Tenant, time_ms: int) -> Iterable[wire.RuleVersion]:
+    drain_ms = max((s.drain_ms for _, s in known.settings), default=LifeSettings().drain_ms)
+    for _, versions in sorted(known.versions.items()):
+        for version in versions:
+            judges = version.record.state in (wire.RULE_STATE_ACTIVE, wire.RULE_STATE_SHADOW)
+            if judges and version.effective_ms <= time_ms < version.until_ms + drain_ms:
+                yield version.record
+
+
+def _interval(changes_ms: Sequence[int], time_ms: int) -> tuple[int, int]:
+    at = bisect_right(changes_ms, time_ms)
+    since_ms = changes_ms[at - 1] if at else -1
+    return since_ms, changes_ms[at] if at < len(changes_ms) else _FOR_EVER
+
+
+def _insert(changes_ms: list[int], time_ms: int) -> None:
+    at = bisect_right(changes_ms, time_ms)
+    if not at or changes_ms[at - 1] != time_ms:
+        changes_ms.insert(at, time_ms)
+
+
+def _keep(kept: dict[int, _T], key: int, value: _T) -> None:
+    """Keep what was derived for an epoch; the oldest of many goes."""
+    kept[key] = value
+    if len(kept) > _KEPT_EPOCHS:
+        del kept[next(iter(kept))]
+
+
+def _mask(numbers: Iterable[int]) -> int:
+    mask = 0
+    for number in numbers:
+        mask |= 1 << number
+    return mask

@@ -1,0 +1,112 @@
+"""Signals: their identity, their order, and their bytes."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import TYPE_CHECKING
+
+from dsl import Verdict
+from udfs.wire import betrace_pb2 as wire
+
+if TYPE_CHECKING:
+    from udfs.rulebook import Rule
+    from udfs.trace_state import Emitted, TraceState
+
+SCHEMA = b"1"
+REVISIONS_PER_MS = 16
+MAX_WITNESSES = 64
+_VERDICT = {
+    Verdict.violated: wire.VERDICT_VIOLATED,
+    Verdict.satisfied: wire.VERDICT_SATISFIED,
+    Verdict.not_applicable: wire.VERDICT_NOT_APPLICABLE,
+    Verdict.inconclusive: wire.VERDICT_INCONCLUSIVE,
+}
+
+
+def signal_id(*, tenant: str, rule_id: str, version: int, trace_id: bytes) -> bytes:
+    """Return the id of the one signal that a version of a rule can raise for a trace.
+
+    16 bytes: BLAKE2b-128 over the fields, each preceded by its length, so that no two
+    different quadruples read alike.
+    """
+    digest = blake2b(digest_size=16, person=b"betrace.signal")
+    for field in (tenant.encode(), rule_id.encode(), version.to_bytes(4, "big"), trace_id):
+        digest.update(len(field).to_bytes(4, "big"))
+        digest.update(field)
+    return digest.digest()
+
+
+def next_revision(*, judged_ms: int, previous: int) -> int:
+    """Return the revision of a judgement: event time in ms × 16, plus its rank in that ms.
+
+    previous: the revision it replaces, 0 if there is none. A replay of the same log gives the
+    same revisions, since nothing but event time goes in.
+    """
+    return max(judged_ms * REVISIONS_PER_MS, previous + 1)
+
+
+def pack_signal(
+    *,
+    identity: bytes,
+    tenant: str,
+    rule: Rule,
+    trace_id: bytes,
+    trace: TraceState,
+    now: Emitted,
+    was: Emitted | None,
+    judged_ms: int,
+    closed_ms: int,
+) -> bytes:
+    """Return the Signal message of one judgement (udfs/wire/betrace.proto).
+
+    was: what had been said before, None for the first time. closed_ms: 0 while the trace is
+    still open. Nothing in it depends on a wall clock or on the process that made it.
+    """
+    record = rule.record
+    root = trace.root
+    signal = wire.Signal(
+        id=identity,
+        revision=now.revision,
+        tenant=tenant,
+        rule_id=rule.id,
+        rule_version=rule.version,
+        rule_name=record.name,
+        severity=record.severity,
+        controls=record.controls,
+        tags=record.tags,
+        shadow=record.state == wire.RULE_STATE_SHADOW,
+        verdict=_VERDICT[now.verdict],
+        broken_clause=now.broken,
+        incomplete=now.incomplete,
+        reasons=now.reasons,
+        trace_id=trace_id,
+        root_name=root.name if root else "",
+        root_service=root.service if root else "",
+        witness_span_ids=_witnesses(rule, trace),
+        span_count=trace.spans,
+        first_span_ms=trace.begin_ms,
+        last_span_ms=trace.last_ms,
+        closed_ms=closed_ms,
+        judged_ms=judged_ms,
+        partition=trace.partition,
+        first_offset=trace.first_offset,
+        last_offset=trace.last_offset,
+    )
+    if was is not None:
+        signal.correction.replaces_revision = was.revision
+        signal.correction.was = _VERDICT[was.verdict]
+        signal.correction.reason = "late_evidence"
+    return signal.SerializeToString(deterministic=True)
+
+
+def _witnesses(rule: Rule, trace: TraceState) -> list[bytes]:
+    if not (rule.counted and trace.counted):
+        return []
+    spans = {
+        span_id
+        for number, counted in trace.counted.items()
+        if rule.counted >> number & 1
+        for (span_id, _), certain in counted.items()
+        if certain
+    }
+    return sorted(spans)[:MAX_WITNESSES]

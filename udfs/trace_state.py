@@ -1,0 +1,304 @@
+"""What is known of one trace, and its bytes in Flink state.
+
+u8  format (1), u8 flags (see below)
+i64 begin, i64 last, i64 due (ms of event time), i32 longest quiet already judged
+u32 spans received, u16 partition, i64 first offset, i64 last offset
+u16 length, mask of predicates that hold; u16 length, mask of those that might hold
+[ROOT]    i64 start ns, 8s span id, u16 length, name, u16 length, service
+[EXTENT]  i64 earliest start ns, i64 latest end ns
+[COUNTED] u32 count, each: u32 number, 8s span id, u32 identity, u8 certain
+[EMITTED] u16 count, each: u16 length, rule id, u64 revision, u8 verdict, u8 broken clause,
+          u8 incomplete, u16 length, reasons with commas
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import NamedTuple
+
+from dsl import Reason, Verdict
+from udfs.facts import Counted, pack_mask
+
+FORMAT = 1
+MAX_COUNTED = 10_000
+"""Counted spans kept per trace; over it the trace is truncated."""
+
+_ROOT = 1
+_EXTENT = 2
+_COUNTED = 4
+_EMITTED = 8
+_CLOSED = 16
+_TRUNCATED = 32
+
+_HEAD = Struct("<BBqqqiIHqq")
+_ROOT_HEAD = Struct("<q8s")
+_TWO_TIMES = Struct("<qq")
+_COUNTED_ITEM = Struct("<I8sIB")
+_EMITTED_ITEM = Struct("<QBBB")
+_U16 = Struct("<H")
+_U32 = Struct("<I")
+_VERDICTS = (
+    Verdict.violated,
+    Verdict.satisfied,
+    Verdict.not_applicable,
+    Verdict.inconclusive,
+)
+_BROKEN = ("", "always", "never")
+
+
+class TraceRoot(NamedTuple):
+    """The root span: of several spans without a parent the one that started first."""
+
+    start_ns: int
+    span_id: bytes
+    name: str
+    service: str
+
+
+FORGOTTEN_ROOT = TraceRoot(2**63 - 1, bytes(8), "", "")
+"""Stands for the root of a closed trace of which nothing else was kept."""
+
+
+class Emitted(NamedTuple):
+    """What was last said of a rule and a trace on the signals topic."""
+
+    revision: int
+    verdict: Verdict
+    broken: str
+    incomplete: bool
+    reasons: tuple[Reason, ...]
+
+    @property
+    def content(self) -> tuple[Verdict, str, bool, tuple[Reason, ...]]:
+        """What must differ for a new revision to be worth its while."""
+        return self[1:]
+
+
+class TraceState:
+    """One trace of one tenant; fulfils what judging asks of a trace (dsl.TraceView)."""
+
+    __slots__ = (
+        "begin_ms",
+        "closed_before",
+        "complete",
+        "counted",
+        "due_ms",
+        "emitted",
+        "extent_ns",
+        "first_offset",
+        "in_doubt",
+        "judged_quiet_ms",
+        "last_ms",
+        "last_offset",
+        "maybe",
+        "partition",
+        "root",
+        "spans",
+        "true",
+        "truncated",
+    )
+
+    def __init__(self, *, begin_ms: int, partition: int, offset: int) -> None:
+        self.begin_ms = begin_ms
+        self.last_ms = begin_ms
+        self.due_ms = 0
+        self.judged_quiet_ms = -1
+        self.spans = 0
+        self.partition = partition
+        self.first_offset = offset
+        self.last_offset = offset
+        self.true = 0
+        self.maybe = 0
+        self.root: TraceRoot | None = None
+        self.extent_ns: tuple[int, int] | None = None
+        self.counted: dict[int, dict[tuple[bytes, int], bool]] | None = None
+        self.emitted: dict[str, Emitted] | None = None
+        self.closed_before = False
+        self.truncated = False
+        self.complete = False
+        self.in_doubt: frozenset[Reason] = frozenset()
+
+    def count(self, number: int) -> tuple[int, int]:
+        """Return how many distinct spans certainly, and how many possibly, fulfil a predicate."""
+        spans = self.counted.get(number) if self.counted else None
+        if not spans:
+            return 0, 0
+        certain = sum(spans.values())
+        return certain, len(spans)
+
+    @property
+    def root_name(self) -> str | None:
+        """The name of the root span, None if it was not seen."""
+        return self.root.name if self.root else None
+
+    @property
+    def root_service(self) -> str | None:
+        """The service of the root span, None if it was not seen."""
+        return self.root.service if self.root else None
+
+    def add_root(self, root: TraceRoot) -> None:
+        """Take in a span without a parent."""
+        if self.root is None or root[:2] < self.root[:2]:
+            self.root = root
+
+    def add_counted(self, fact: Counted) -> None:
+        """Take in a counted span. The same span twice counts once: the first taken in holds."""
+        if self.counted is None:
+            self.counted = {}
+        spans = self.counted.setdefault(fact.number, {})
+        key = (fact.span_id, fact.identity)
+        if key in spans:
+            return
+        if sum(map(len, self.counted.values())) >= MAX_COUNTED:
+            self.truncated = True
+            return
+        spans[key] = fact.certain
+
+    def add_extent(self, start_ns: int, end_ns: int) -> None:
+        """Widen the extent of the trace's spans."""
+        if self.extent_ns is None:
+            self.extent_ns = (start_ns, end_ns)
+        else:
+            self.extent_ns = (min(self.extent_ns[0], start_ns), max(self.extent_ns[1], end_ns))
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether nothing but its beginning matters once it is closed."""
+        return not (
+            self.true
+            or self.maybe
+            or self.root is None
+            or self.emitted
+            or self.counted
+            or self.extent_ns
+            or self.truncated
+        )
+
+    def pack(self) -> bytes:
+        """Return the trace as bytes; see the head of this file."""
+        root, extent, counted, emitted = self.root, self.extent_ns, self.counted, self.emitted
+        flags = (
+            (_ROOT if root else 0)
+            | (_EXTENT if extent else 0)
+            | (_COUNTED if counted else 0)
+            | (_EMITTED if emitted else 0)
+            | (_CLOSED if self.closed_before else 0)
+            | (_TRUNCATED if self.truncated else 0)
+        )
+        parts = [
+            _HEAD.pack(
+                FORMAT,
+                flags,
+                self.begin_ms,
+                self.last_ms,
+                self.due_ms,
+                self.judged_quiet_ms,
+                min(self.spans, 0xFFFFFFFF),
+                self.partition,
+                self.first_offset,
+                self.last_offset,
+            ),
+            _sized(pack_mask(self.true)),
+            _sized(pack_mask(self.maybe)),
+        ]
+        if root:
+            parts.append(_ROOT_HEAD.pack(root.start_ns, root.span_id))
+            parts += (_sized(root.name.encode()), _sized(root.service.encode()))
+        if extent:
+            parts.append(_TWO_TIMES.pack(*extent))
+        if counted:
+            items = [
+                _COUNTED_ITEM.pack(number, span_id, identity, certain)
+                for number, spans in counted.items()
+                for (span_id, identity), certain in spans.items()
+            ]
+            parts += [_U32.pack(len(items)), *items]
+        if emitted:
+            parts.append(_U16.pack(len(emitted)))
+            for rule_id, said in emitted.items():
+                parts.append(_sized(rule_id.encode()))
+                parts.append(
+                    _EMITTED_ITEM.pack(
+                        said.revision,
+                        _VERDICTS.index(said.verdict),
+                        _BROKEN.index(said.broken),
+                        said.incomplete,
+                    )
+                )
+                parts.append(_sized(",".join(said.reasons).encode()))
+        return b"".join(parts)
+
+
+def unpack_trace(packed: bytes) -> TraceState:
+    """Return the trace in these bytes. Raises ValueError for another format."""
+    if packed[:1] != bytes((FORMAT,)):
+        raise ValueError(f"trace state of format {packed[:1].hex() or 'none'}; this build reads 1")
+    (
+        _,
+        flags,
+        begin_ms,
+        last_ms,
+        due_ms,
+        judged_quiet_ms,
+        spans,
+        partition,
+        first_offset,
+        last_offset,
+    ) = _HEAD.unpack_from(packed)
+    trace = TraceState(begin_ms=begin_ms, partition=partition, offset=first_offset)
+    trace.last_ms = last_ms
+    trace.due_ms = due_ms
+    trace.judged_quiet_ms = judged_quiet_ms
+    trace.spans = spans
+    trace.last_offset = last_offset
+    trace.closed_before = bool(flags & _CLOSED)
+    trace.truncated = bool(flags & _TRUNCATED)
+    true, at = _take(packed, _HEAD.size)
+    maybe, at = _take(packed, at)
+    trace.true = int.from_bytes(true, "little")
+    trace.maybe = int.from_bytes(maybe, "little")
+    if flags & _ROOT:
+        start_ns, span_id = _ROOT_HEAD.unpack_from(packed, at)
+        name, at = _take(packed, at + _ROOT_HEAD.size)
+        service, at = _take(packed, at)
+        trace.root = TraceRoot(start_ns, span_id, name.decode(), service.decode())
+    if flags & _EXTENT:
+        trace.extent_ns = _TWO_TIMES.unpack_from(packed, at)
+        at += _TWO_TIMES.size
+    if flags & _COUNTED:
+        count = _U32.unpack_from(packed, at)[0]
+        end = at + 4 + count * _COUNTED_ITEM.size
+        trace.counted = {}
+        for number, span, identity, certain in _COUNTED_ITEM.iter_unpack(packed[at + 4 : end]):
+            trace.counted.setdefault(number, {})[span, identity] = bool(certain)
+        at = end
+    if flags & _EMITTED:
+        trace.emitted = _unpack_emitted(packed, at)
+    return trace
+
+
+def _unpack_emitted(packed: bytes, at: int) -> dict[str, Emitted]:
+    emitted = {}
+    count = _U16.unpack_from(packed, at)[0]
+    at += 2
+    for _ in range(count):
+        rule_id, at = _take(packed, at)
+        revision, verdict, broken, incomplete = _EMITTED_ITEM.unpack_from(packed, at)
+        reasons, at = _take(packed, at + _EMITTED_ITEM.size)
+        emitted[rule_id.decode()] = Emitted(
+            revision,
+            _VERDICTS[verdict],
+            _BROKEN[broken],
+            bool(incomplete),
+            tuple(Reason(word) for word in reasons.decode().split(",") if word),
+        )
+    return emitted
+
+
+def _sized(content: bytes) -> bytes:
+    return _U16.pack(len(content)) + content
+
+
+def _take(packed: bytes, at: int) -> tuple[bytes, int]:
+    end = at + 2 + _U16.unpack_from(packed, at)[0]
+    return packed[at + 2 : end], end
