@@ -1,0 +1,166 @@
+"""A Flink standalone cluster out of the Python wheel: configuration, JobManager, TaskManager.
+
+The wheel brings Flink's scripts and jars; the Python bridge and the Kafka connector are linked
+beside them in a lib folder of the stack's own, so that the wheel stays as it was installed.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from importlib.util import find_spec
+from pathlib import Path
+
+import yaml
+
+from deploy.embedded.component import Command, Service, StartError
+from deploy.embedded.flink_rest import FlinkRest
+from deploy.embedded.layout import JARS, Layout
+from deploy.embedded.settings import StackSettings
+
+
+def jobmanager(settings: StackSettings, layout: Layout) -> Service:
+    """The JobManager with its REST port; it holds no job over its own death (no HA)."""
+    rest = FlinkRest(settings.flink)
+    return Service(
+        name="jobmanager",
+        command=_script(layout, "jobmanager.sh"),
+        prepare=lambda: _prepare(settings, layout, scratch="jobmanager"),
+        ready=rest.answers,
+        stop_patience_s=20,
+    )
+
+
+def taskmanager(settings: StackSettings, layout: Layout) -> Service:
+    """The TaskManager with all slots. It goes down with the JobManager, so that no attempt of
+    a job is still running when the job is submitted again."""
+    rest = FlinkRest(settings.flink)
+    return Service(
+        name="taskmanager",
+        command=_script(layout, "taskmanager.sh"),
+        prepare=lambda: _prepare(settings, layout, scratch="taskmanager"),
+        ready=lambda: rest.free_or_used_slots() >= settings.slots,
+        restarts_with="jobmanager",
+        stop_patience_s=20,
+    )
+
+
+def flink_environment(layout: Layout) -> dict[str, str]:
+    """Variables by which Flink's scripts find this stack's configuration."""
+    return {
+        "FLINK_CONF_DIR": str(layout.flink / "conf"),
+        "FLINK_LIB_DIR": str(layout.flink / "lib"),
+        "FLINK_LOG_DIR": str(layout.log),
+        "FLINK_PID_DIR": str(layout.flink / "tmp"),
+        "FLINK_IDENT_STRING": "betrace",
+    }
+
+
+def flink_home() -> Path:
+    """Folder of the wheel. Raises StartError if PyFlink is not installed."""
+    spec = find_spec("pyflink")
+    if spec is None or spec.origin is None:
+        raise StartError("PyFlink is not installed in this environment: run `make demo`")
+    return Path(spec.origin).parent
+
+
+def _script(layout: Layout, name: str) -> Command:
+    return Command(
+        argv=("bash", str(flink_home() / "bin" / name), "start-foreground"),
+        # The scripts write a log of their own that rolls over; the console need not repeat it.
+        environment={**flink_environment(layout), "JVM_ARGS": "-Dconsole.log.level=ERROR"},
+        folder=layout.flink,
+    )
+
+
+def _prepare(settings: StackSettings, layout: Layout, *, scratch: str) -> None:
+    """Write configuration and lib folder, and clear what a killed process left in its scratch."""
+    conf, lib = layout.flink / "conf", layout.flink / "lib"
+    for folder in (conf, lib, layout.flink / "checkpoints", layout.flink / "savepoints"):
+        folder.mkdir(exist_ok=True)
+    shutil.rmtree(layout.flink / "tmp" / scratch, ignore_errors=True)
+    (layout.flink / "tmp" / scratch).mkdir(parents=True)
+    for shipped in (flink_home() / "conf").glob("log*"):
+        shutil.copyfile(shipped, conf / shipped.name)
+    _write_at_once(conf / "config.yaml", yaml.safe_dump(_configuration(settings, layout)))
+    _link_jars(lib)
+
+
+def _link_jars(lib: Path) -> None:
+    connector = sorted((JARS / "flink").glob("*.jar"))
+    if not connector:
+        raise StartError(f"Flink's Kafka connector is not in {JARS}: run `make jars`")
+    bridge = (flink_home() / "opt").glob("flink-python-*.jar")
+    wanted = {jar.name: jar for jar in ((flink_home() / "lib").glob("*.jar"))}
+    wanted |= {jar.name: jar for jar in (*bridge, *connector)}
+    for link in lib.glob("*.jar"):
+        if wanted.get(link.name) != link.resolve():
+            link.unlink(missing_ok=True)
+    for name, jar in wanted.items():
+        if not (lib / name).exists():
+            _link_at_once(lib / name, jar)
+
+
+def _configuration(settings: StackSettings, layout: Layout) -> dict[str, object]:
+    """Flink's configuration; why a value is not the default stands beside it."""
+    return {
+        "env.java.opts.all": _java_options(),
+        # Nothing but this machine may speak to the cluster: its REST port starts programs.
+        "rest.address": "127.0.0.1",
+        "rest.bind-address": "127.0.0.1",
+        "rest.port": settings.ports.flink,
+        "jobmanager.rpc.address": "127.0.0.1",
+        "jobmanager.rpc.port": settings.ports.flink_rpc,
+        "jobmanager.bind-host": "127.0.0.1",
+        "taskmanager.host": "127.0.0.1",
+        "taskmanager.bind-host": "127.0.0.1",
+        "web.submit.enable": False,
+        "jobmanager.memory.process.size": settings.jobmanager_memory,
+        "taskmanager.memory.process.size": settings.taskmanager_memory,
+        # Kafka's fetches and gRPC to the Python workers use direct memory: it died without.
+        "taskmanager.memory.task.off-heap.size": "768m",
+        "taskmanager.numberOfTaskSlots": settings.slots,
+        "parallelism.default": settings.slots,
+        "io.tmp.dirs": str(layout.flink / "tmp" / "taskmanager"),
+        "blob.storage.directory": str(layout.flink / "tmp" / "jobmanager"),
+        # A killed TaskManager is noticed in seconds; on one machine there is no slow network.
+        "heartbeat.interval": "2 s",
+        "heartbeat.timeout": "20 s",
+        "cluster.registration.error-delay": "500 ms",
+        "cluster.registration.refused-registration-delay": "1 s",
+        "restart-strategy.type": "exponential-delay",
+        "restart-strategy.exponential-delay.initial-backoff": "500 ms",
+        "restart-strategy.exponential-delay.max-backoff": "15 s",
+        "state.backend.type": "rocksdb",
+        "execution.checkpointing.incremental": True,
+        "execution.checkpointing.dir": f"file://{layout.flink / 'checkpoints'}",
+        "execution.checkpointing.savepoint-dir": f"file://{layout.flink / 'savepoints'}",
+        "execution.checkpointing.interval": f"{settings.checkpoint_interval_s} s",
+        "execution.checkpointing.min-pause": f"{settings.checkpoint_interval_s / 2:g} s",
+        "execution.checkpointing.tolerable-failed-checkpoints": 100,
+        "execution.checkpointing.num-retained": 3,
+        "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
+        "pipeline.object-reuse": True,
+        "python.fn-execution.bundle.size": 1000,
+        "python.fn-execution.bundle.time": 100,
+        "python.state.cache-size": 640,  # 20 entries for each of the 32 lanes
+    }
+
+
+def _java_options() -> str:
+    """The options the wheel ships for Java 17: without its --add-opens nothing starts."""
+    shipped = yaml.safe_load((flink_home() / "conf" / "config.yaml").read_text())
+    return str(shipped["env"]["java"]["opts"]["all"])
+
+
+def _write_at_once(path: Path, text: str) -> None:
+    """JobManager and TaskManager prepare side by side and write the same file."""
+    temporary = path.with_name(f"{path.name}.{os.urandom(4).hex()}")
+    temporary.write_text(text)
+    temporary.replace(path)
+
+
+def _link_at_once(link: Path, target: Path) -> None:
+    temporary = link.with_name(f".{link.name}.{os.urandom(4).hex()}")
+    temporary.symlink_to(target)
+    temporary.replace(link)
