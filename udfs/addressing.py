@@ -24,7 +24,7 @@ class Address(NamedTuple):
 
 
 def read_address(*, tenant: bytes | None, lane: bytes | None) -> Address | None:
-    """Read the headers `tenant` (UUID text) and `lane` (ASCII decimal); None if they are no good."""
+    """Read the headers `tenant` (UUID text) and `lane` (ASCII decimal); None if unusable."""
     if not tenant or not lane or not tenant.isascii() or not lane.isdigit():
         return None
     number = int(lane) if len(lane) <= 3 else LANES

@@ -76,7 +76,7 @@ class MatchSpans(ProcessFunction):  # type: ignore[misc]
                 offset=offset,
                 time_ms=time_ms,
             )
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001
             # The rim: one record that this build cannot read must not stop all others.
             _LOG.exception("match failed on partition %d offset %d", partition, offset)
             return refused(

@@ -1,0 +1,45 @@
+"""The part of Flink's configuration that belongs to the job, so that any cluster will do.
+
+What belongs to the cluster (memory, slots, retained checkpoints, savepoint folder) stands in
+its own configuration file; `deploy/README.md` lists it.
+"""
+
+from __future__ import annotations
+
+from jobs.settings import JobSettings
+from udfs.lanes import LANES, MAX_PARALLELISM
+
+
+def job_configuration(settings: JobSettings) -> dict[str, str]:
+    """Return Flink's options for a job with these settings."""
+    options = {
+        "pipeline.name": settings.name,
+        "parallelism.default": str(settings.parallelism),
+        "pipeline.max-parallelism": str(MAX_PARALLELISM),
+        "pipeline.object-reuse": "true",
+        "pipeline.auto-watermark-interval": "100 ms",
+        # A stalled partition must stall judging. Idleness is decided by a wall clock and can
+        # pass over records that were not read yet (FLINK-40234).
+        "table.exec.source.idle-timeout": "0 ms",
+        "execution.checkpointing.interval": f"{settings.checkpoint_interval_ms} ms",
+        "execution.checkpointing.min-pause": f"{settings.checkpoint_interval_ms // 2} ms",
+        "execution.checkpointing.mode": "EXACTLY_ONCE",
+        "execution.checkpointing.timeout": "5 min",
+        "execution.checkpointing.tolerable-failed-checkpoints": "100",
+        "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
+        "execution.checkpointing.incremental": "true",
+        "state.backend.type": "rocksdb",
+        # One timer for each lane: too few to be worth a column family.
+        "state.backend.rocksdb.timer-service.factory": "HEAP",
+        "restart-strategy.type": "exponential-delay",
+        "restart-strategy.exponential-delay.initial-backoff": "1 s",
+        "restart-strategy.exponential-delay.max-backoff": "30 s",
+        "restart-strategy.exponential-delay.reset-backoff-threshold": "2 min",
+        "python.fn-execution.bundle.size": str(settings.bundle_size),
+        "python.fn-execution.bundle.time": str(settings.bundle_time_ms),
+        # Counted in entries: the lists and the maps' recent keys of all lanes.
+        "python.state.cache-size": str(20 * LANES),
+    }
+    if settings.checkpoint_dir:
+        options["execution.checkpointing.dir"] = settings.checkpoint_dir
+    return options
