@@ -18,7 +18,7 @@ from confluent_kafka import Producer as RdKafkaProducer
 from api.kafka.topics import MAX_MESSAGE_BYTES
 
 Done = Callable[["DeliveryFailed | None"], None]
-Headers = list[tuple[str, bytes]]
+Headers = list[tuple[str, str | bytes | None]]
 
 _REQUEST_TIMEOUT_MS = 5_000
 _BATCH_BYTES = 1024 * 1024

@@ -1,0 +1,285 @@
+"""The door: every span, by whatever transport, comes in through `Door.take`.
+
+It owns the gathering and the wait for Kafka. Requests are let in (`check`) before their bodies are
+read, so that a tenant over its rate, or a stopped Kafka, costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from enum import Enum
+
+from api.ingest.acknowledgement import Acknowledgement
+from api.ingest.allowance import Exhausted, Lease, Memory, Rate
+from api.ingest.dead_letters import dead_letter, dead_letter_partition
+from api.ingest.gather import Gatherer, Record
+from api.ingest.limits import IngestLimits
+from api.ingest.metrics import IngestMetrics
+from api.ingest.otlp_json import from_json
+from api.ingest.refusals import Refusal, Refused
+from api.ingest.rejects import Reject, rejected_spans
+from api.ingest.split import Malformed, Split, split
+from api.kafka.producer import DeliveryFailed, Headers, Producer, ProducerUnavailable
+from api.kafka.topics import TopicNames
+from udfs.lanes import LANES, partition_of
+
+_RETRY_AFTER_S = 2.0
+_ASIDE_BYTES = 256 * 1024  # larger bodies are read in a thread, so that small ones need not wait
+_JSON_MEMORY_FACTOR = 8  # a parsed body, in Python objects, by its size (measured: 6–8)
+_ANSWER_MARGIN_S = 1.0
+
+
+class Encoding(Enum):
+    """How a request's body is encoded."""
+
+    PROTOBUF = "protobuf"
+    JSON = "json"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a request was read from, for its dead letters; all empty for OTLP."""
+
+    topic: str = ""
+    partition: int = 0
+    offset: int = 0
+
+
+OVER_OTLP = Source()
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A request that Kafka has, except for the rejected spans."""
+
+    received: int
+    rejects: Sequence[Reject]
+
+    @property
+    def rejected(self) -> int:
+        """How many spans were refused."""
+        return rejected_spans(self.rejects)
+
+
+class Door:
+    """Takes requests of authenticated tenants. Belongs to one event loop."""
+
+    def __init__(
+        self,
+        *,
+        producer: Producer,
+        topics: TopicNames,
+        limits: IngestLimits,
+        metrics: IngestMetrics,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._producer = producer
+        self._topics = topics
+        self._limits = limits
+        self._metrics = metrics
+        self._monotonic = monotonic
+        self._gatherer: Gatherer[Acknowledgement] = Gatherer()
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._memory = Memory(limits.max_unacknowledged_bytes)
+        burst_s = limits.tenant_burst_s
+        self._span_rate = Rate(limits.tenant_spans_per_s, burst_s=burst_s)
+        self._byte_rate = Rate(limits.tenant_bytes_per_s, burst_s=burst_s)
+        self._aside = ThreadPoolExecutor(1, thread_name_prefix="ingest-decode")
+        self._closing = False
+        metrics.held_bytes.set_function(lambda: self._memory.held_bytes)
+        metrics.kafka_up.set_function(lambda: float(producer.healthy))
+
+    @property
+    def ready(self) -> bool:
+        """Whether requests are taken now."""
+        return self._producer.healthy and not self._closing
+
+    def check(self, tenant: str) -> None:
+        """Raise Refused, before anything is read, if nothing can be taken of this tenant now."""
+        if self._closing:
+            raise _unavailable("this process is stopping")
+        if not self._producer.healthy:
+            raise _unavailable("Kafka does not answer")
+        now_s = self._monotonic()
+        wait_s = max(
+            self._span_rate.wait_s(tenant, now_s=now_s), self._byte_rate.wait_s(tenant, now_s=now_s)
+        )
+        if wait_s:
+            raise Refused(
+                Refusal.RATE_LIMITED, "over the tenant's rate of spans", retry_after_s=wait_s
+            )
+
+    def lease(self) -> Lease:
+        """Begin a request's share of the memory. Who leases closes, or hands it to `take`."""
+        return self._memory.lease()
+
+    def grow(self, lease: Lease, size_bytes: int) -> None:
+        """Let a request hold so many bytes more. Raises Refused where memory has run out."""
+        try:
+            lease.grow(size_bytes)
+        except Exhausted:
+            raise _unavailable("too much is waiting for Kafka") from None
+
+    async def take(
+        self,
+        tenant: str,
+        body: bytes,
+        *,
+        encoding: Encoding,
+        lease: Lease,
+        source: Source = OVER_OTLP,
+    ) -> Taken:
+        """Take one export request, and return when Kafka has all that is good of it.
+
+        lease covers the body and is closed here. Raises Refused: MALFORMED, or UNAVAILABLE when
+        Kafka did not acknowledge in time (it may have parts of it: sending again is harmless).
+        """
+        try:
+            if encoding is Encoding.JSON:
+                self.grow(lease, _JSON_MEMORY_FACTOR * len(body))
+            divided = await self._divided(tenant, body, encoding)
+        except Malformed as error:
+            lease.close()
+            self._send_dead_letter(Reject("otlp.malformed", str(error), body), tenant, source)
+            raise Refused(Refusal.MALFORMED, str(error)) from error
+        except BaseException:
+            lease.close()
+            raise
+        self._charge(tenant, divided, len(body))
+        acknowledgement = self._hand_over(tenant, divided, lease, source)
+        try:
+            timeout_s = self._limits.delivery_timeout_ms / 1000 + _ANSWER_MARGIN_S
+            await acknowledgement.wait(timeout_s=timeout_s)
+        except (DeliveryFailed, TimeoutError) as error:
+            raise _unavailable("Kafka did not acknowledge in time") from error
+        taken = Taken(divided.received, divided.rejects)
+        self._metrics.spans_accepted.inc(taken.received - taken.rejected)
+        return taken
+
+    def close(self) -> None:
+        """Take nothing more, and hand all that was gathered to Kafka."""
+        self._closing = True
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+        self._send(self._gatherer.flush_all())
+        self._aside.shutdown(wait=False)
+
+    async def _divided(self, tenant: str, body: bytes, encoding: Encoding) -> Split:
+        if len(body) < _ASIDE_BYTES:
+            return _read(tenant, body, encoding)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._aside, _read, tenant, body, encoding)
+
+    def _charge(self, tenant: str, divided: Split, size_bytes: int) -> None:
+        now_s = self._monotonic()
+        self._span_rate.charge(tenant, divided.received, now_s=now_s)
+        self._byte_rate.charge(tenant, size_bytes, now_s=now_s)
+        self._metrics.spans_received.inc(divided.received)
+        for reject in divided.rejects:
+            self._metrics.spans_rejected.labels(reject.code).inc(reject.count)
+
+    def _hand_over(
+        self, tenant: str, divided: Split, lease: Lease, source: Source
+    ) -> Acknowledgement:
+        acknowledgement = Acknowledgement(lease.close)
+        self._send(self._gatherer.add(tenant, divided.parts, acknowledgement))
+        if self._closing:
+            self._send(self._gatherer.flush(tenant))
+        elif tenant not in self._timers and self._gatherer.holds(tenant):
+            delay_s = self._limits.gather_ms / 1000
+            loop = asyncio.get_running_loop()
+            self._timers[tenant] = loop.call_later(delay_s, self._flush, tenant)
+        for reject in divided.rejects[: self._limits.max_dead_letters]:
+            self._send_dead_letter(reject, tenant, source, acknowledgement)
+        acknowledgement.release()
+        return acknowledgement
+
+    def _flush(self, tenant: str) -> None:
+        self._timers.pop(tenant, None)
+        self._send(self._gatherer.flush(tenant))
+
+    def _send(self, records: Sequence[Record[Acknowledgement]]) -> None:
+        for record in records:
+            headers: Headers = [
+                ("tenant", record.tenant.encode()),
+                ("lane", b"%d" % record.lane),
+                ("n", b"%d" % record.span_count),
+                ("v", b"1"),
+            ]
+            self._produce(
+                self._topics.spans,
+                record.value,
+                partition=partition_of(record.lane, partitions=LANES),
+                headers=headers,
+                waiting=record.waiting,
+            )
+
+    def _send_dead_letter(
+        self,
+        reject: Reject,
+        tenant: str,
+        source: Source,
+        acknowledgement: Acknowledgement | None = None,
+    ) -> None:
+        """Keep what was refused; with an acknowledgement, success depends on its being kept."""
+        if acknowledgement is not None:
+            acknowledgement.hold()
+        value = dead_letter(
+            reject,
+            tenant=tenant,
+            topic=source.topic,
+            partition=source.partition,
+            offset=source.offset,
+        )
+        self._produce(
+            self._topics.dead_letters,
+            value,
+            partition=dead_letter_partition(tenant),
+            headers=[("tenant", tenant.encode())],
+            waiting=() if acknowledgement is None else (acknowledgement,),
+        )
+
+    def _produce(
+        self,
+        topic: str,
+        value: bytes,
+        *,
+        partition: int,
+        headers: Headers,
+        waiting: tuple[Acknowledgement, ...],
+    ) -> None:
+        loop = asyncio.get_running_loop()
+
+        def settled(error: DeliveryFailed | None) -> None:
+            if error is None:
+                self._metrics.records.inc()
+            for acknowledgement in waiting:
+                acknowledgement.release(error)
+
+        def done(error: DeliveryFailed | None) -> None:  # in the producer's thread
+            loop.call_soon_threadsafe(settled, error)
+
+        try:
+            self._producer.send(topic, value, partition=partition, headers=headers, done=done)
+        except ProducerUnavailable as error:
+            settled(DeliveryFailed(str(error)))
+
+
+def _read(tenant: str, body: bytes, encoding: Encoding) -> Split:
+    """Decode and split a body. Raises Malformed."""
+    if encoding is Encoding.PROTOBUF:
+        return split(body, tenant=tenant)
+    payload, rejects = from_json(body)
+    divided = split(payload, tenant=tenant)
+    return Split(
+        divided.parts, rejects + divided.rejects, divided.received + rejected_spans(rejects)
+    )
+
+
+def _unavailable(reason: str) -> Refused:
+    return Refused(Refusal.UNAVAILABLE, reason, retry_after_s=_RETRY_AFTER_S)

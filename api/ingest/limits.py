@@ -1,0 +1,55 @@
+"""What the door takes in at most. Each limit is a setting, `BETRACE_INGEST_…`."""
+
+from __future__ import annotations
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_MIB = 1024 * 1024
+
+
+class IngestLimits(BaseSettings):
+    """Limits of one ingest process."""
+
+    model_config = SettingsConfigDict(env_prefix="BETRACE_INGEST_", frozen=True, extra="ignore")
+
+    max_body_bytes: int = Field(
+        default=32 * _MIB, ge=1024, description="Of one request, as it comes over the network."
+    )
+    max_expanded_bytes: int = Field(
+        default=64 * _MIB, ge=1024, description="Of one request, after decompression."
+    )
+    max_json_bytes: int = Field(
+        default=32 * _MIB, ge=1024, description="Of one JSON request, after decompression."
+    )
+    max_unacknowledged_bytes: int = Field(
+        default=256 * _MIB,
+        ge=_MIB,
+        description="Of all requests that Kafka has not acknowledged; above it the answer is 503.",
+    )
+    max_read_s: float = Field(
+        default=30.0, gt=0, description="In which the body of a request must have come."
+    )
+    gather_ms: int = Field(
+        default=50, ge=0, le=1_000, description="How long spans wait for others of their lane."
+    )
+    delivery_timeout_ms: int = Field(
+        default=8_000,
+        ge=1_000,
+        description="In which Kafka must acknowledge; OTLP exporters wait for 10 s.",
+    )
+    tenant_spans_per_s: float = Field(
+        default=1_000_000, gt=0, description="Per tenant and process; above it the answer is 429."
+    )
+    tenant_bytes_per_s: float = Field(
+        default=512 * _MIB, gt=0, description="Per tenant and process, after decompression."
+    )
+    tenant_burst_s: float = Field(
+        default=2.0, gt=0, description="How much of these rates may come at once."
+    )
+    max_dead_letters: int = Field(
+        default=100, ge=0, description="Refused spans of one request that are kept."
+    )
+    kafka_compression: str = Field(
+        default="none", pattern="^(none|lz4|zstd|gzip|snappy)$", description="Of records."
+    )
