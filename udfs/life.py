@@ -54,7 +54,7 @@ _LANE_HEAD = Struct("<cBHqqq")
 _U16 = Struct("<H")
 _U32 = Struct("<I")
 _CLOSED_ITEM = Struct("<16sq")
-_RECLOSED_ITEM = Struct("<16sq")
+_STORED_ITEM = Struct("<16sq")
 _MINUTE = Struct("<q")
 _OPEN = frozenset({Reason.still_open})
 _END_NOT_KNOWN = frozenset({Reason.no_root, Reason.still_open})
@@ -94,9 +94,9 @@ class _Tenant:
         self.open: dict[bytes, TraceState] = {}
         self.closed = ClosedTraces()
         self.stored: list[bytes] = []
-        """Trace ids put into the store in the current minute."""
+        """Store keys of traces put into the store in the current minute, without the tenant."""
         self.reclosed: dict[bytes, int] = {}
-        """Traces closed more than once: the minute of the last time."""
+        """Traces stored when they were closed again: the event time of the last time, ms."""
         self.expires: list[int] = []
         """Minutes whose stored traces have still to be removed, ascending."""
         self.accounts = Accounts(lane=lane, tenant=tenant)
@@ -194,7 +194,9 @@ class Lane:
             self._tick_ms = now_ms // TICK_MS * TICK_MS + TICK_MS
 
     def _tick(self, out: list[Output]) -> None:
-        tick_ms, self._tick_ms = self._tick_ms, _NEVER
+        tick_ms = self._tick_ms
+        # Ticks go on to the end of a minute, so that each minute starts with empty accounts.
+        self._tick_ms = tick_ms + TICK_MS if tick_ms % MINUTE_MS else _NEVER
         for tenant in self._tenants.values():
             stats = tenant.accounts.tick(tick_ms)
             if stats is not None:
@@ -258,7 +260,10 @@ class Lane:
                     trace.maybe |= maybe
                     touched[trace_id] = trace
             quiet_due_ms = patience_due_ms if trace.root is None else settle_due_ms
-            trace.due_ms = _capped_due(trace, settings, quiet_due_ms)
+            due_ms = _capped_due(trace, settings, quiet_due_ms)
+            if due_ms < trace.due_ms:
+                heappush(self._due, (due_ms, tenant.name, trace_id))
+            trace.due_ms = due_ms
         for root in facts.roots:
             trace = at_fragment[root.fragment]
             if trace is not None:
@@ -302,13 +307,13 @@ class Lane:
             tenant.accounts.count("late", spans)
             trace = self._reopen(tenant, trace_id, entry, begin_ms, closed)
         tenant.open[trace_id] = trace
-        heappush(self._due, (entry.time_ms + settings.settle_ms, tenant.name, trace_id))
+        trace.due_ms = _NEVER
         return trace
 
     def _reopen(
         self, tenant: _Tenant, trace_id: bytes, entry: _Entry, begin_ms: int, closed: ClosedStore
     ) -> TraceState:
-        key = _trace_key(tenant, trace_id)
+        key = _trace_key(tenant, trace_id, tenant.reclosed.get(trace_id, 0))
         packed = self._recent.get(key) or closed.get(key)
         tenant.closed.forget(trace_id)
         if packed is not None:
@@ -509,13 +514,16 @@ class Lane:
         tenant.closed.add(trace_id, begin_ms=trace.begin_ms)
         if trace.is_plain:
             return
+        # What lies in the store is never overwritten: a restored lane, which comes this way
+        # again, must find a trace as it was, not as it became.
+        again_ms = 0
         if trace.closed_before:
-            tenant.reclosed[trace_id] = tenant.closed.current_minute
+            again_ms = tenant.reclosed[trace_id] = now_ms
         trace.closed_before = True
-        key = _trace_key(tenant, trace_id)
+        key = _trace_key(tenant, trace_id, again_ms)
         packed = trace.pack()
         closed.put(key, packed)
-        tenant.stored.append(trace_id)
+        tenant.stored.append(_STORED_ITEM.pack(trace_id, again_ms))
         self._recent[key] = packed
         if len(self._recent) > _RECENT:
             del self._recent[next(iter(self._recent))]
@@ -549,14 +557,10 @@ class Lane:
     def _expire(self, tenant: _Tenant, minute: int, closed: ClosedStore) -> None:
         """Remove the facts of traces closed in a minute that no late span can reach any more."""
         key = _stored_key(tenant, minute)
-        stored = closed.get(key) or b""
-        for at in range(0, len(stored), 16):
-            trace_id = stored[at : at + 16]
-            last = tenant.reclosed.get(trace_id, minute)
-            if last > minute or trace_id in tenant.open:
-                continue
-            tenant.reclosed.pop(trace_id, None)
-            trace_key = _trace_key(tenant, trace_id)
+        for trace_id, again_ms in _STORED_ITEM.iter_unpack(closed.get(key) or b""):
+            if tenant.reclosed.get(trace_id) == again_ms:
+                del tenant.reclosed[trace_id]
+            trace_key = _trace_key(tenant, trace_id, again_ms)
             self._recent.pop(trace_key, None)
             self._removals.append(trace_key)
         self._removals.append(key)
@@ -640,8 +644,9 @@ def _headers(tenant: _Tenant) -> dict[str, bytes]:
     return {"tenant": tenant.key, "schema": SCHEMA}
 
 
-def _trace_key(tenant: _Tenant, trace_id: bytes) -> bytes:
-    return b"t" + tenant.key + trace_id
+def _trace_key(tenant: _Tenant, trace_id: bytes, again_ms: int) -> bytes:
+    """Return the store key of a closed trace; again_ms: 0 for the first time it was closed."""
+    return b"t" + tenant.key + _STORED_ITEM.pack(trace_id, again_ms)
 
 
 def _minute_key(tenant: _Tenant, minute: int) -> bytes:
@@ -656,9 +661,9 @@ def _pack_tenant(tenant: _Tenant, tick_ms: int) -> bytes:
     """Pack a tenant's share of a lane.
 
     'T', u8 format, then blocks, each u32 length and content: tenant; accounts; current minute
-    (i64) with its closed traces (16s id, i64 begin); sealed minutes (i64); ids stored in the
-    current minute (16s); reclosed traces (16s id, i64 minute); minutes to expire (i64); open
-    traces (16s id, u32 length, trace state).
+    (i64) with its closed traces (16s id, i64 begin); sealed minutes (i64); what was stored in
+    the current minute (16s id, i64 time of closing again); reclosed traces (the same); minutes
+    to expire (i64); open traces (16s id, u32 length, trace state).
     """
     index = tenant.closed
     open_traces = []
@@ -672,7 +677,7 @@ def _pack_tenant(tenant: _Tenant, tick_ms: int) -> bytes:
         + b"".join(_CLOSED_ITEM.pack(*item) for item in index.current.items()),
         b"".join(map(_MINUTE.pack, index.minutes)),
         b"".join(tenant.stored),
-        b"".join(_RECLOSED_ITEM.pack(*item) for item in tenant.reclosed.items()),
+        b"".join(_STORED_ITEM.pack(*item) for item in tenant.reclosed.items()),
         b"".join(map(_MINUTE.pack, tenant.expires)),
         b"".join(open_traces),
     )
@@ -697,8 +702,9 @@ def _unpack_tenant(record: bytes, *, lane: int, closed: ClosedStore) -> _Tenant:
         packed = closed.get(_minute_key(tenant, minute))
         if packed is not None:
             index.restore(unpack_sealed(packed))
-    tenant.stored = [stored[i : i + 16] for i in range(0, len(stored), 16)]
-    tenant.reclosed = dict(_RECLOSED_ITEM.iter_unpack(reclosed))
+    item = _STORED_ITEM.size
+    tenant.stored = [stored[at : at + item] for at in range(0, len(stored), item)]
+    tenant.reclosed = dict(_STORED_ITEM.iter_unpack(reclosed))
     tenant.expires = [minute for (minute,) in _MINUTE.iter_unpack(expires)]
     at = 0
     while at < len(open_traces):

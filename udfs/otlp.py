@@ -11,11 +11,11 @@ from collections.abc import Iterator, Sequence
 from struct import Struct
 from typing import Any
 
-from dsl.values import GONE, MISSING, Gone, Missing, Value
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.trace.v1 import trace_pb2
 
+from dsl.values import GONE, MISSING, Read, Value
 from udfs.wire import otlp_lazy_pb2 as lazy
 
 KINDS = ("unspecified", "internal", "server", "client", "producer", "consumer")
@@ -23,8 +23,6 @@ STATUSES = ("unset", "ok", "error")
 _DOUBLE = Struct("<d").unpack_from
 _ABSENT: Any = object()
 _SERVICE = b"service.name"
-
-Read = Value | Missing | Gone
 
 
 class Attributes:
