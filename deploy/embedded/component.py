@@ -27,13 +27,14 @@ class Service:
     """A process that is to run for as long as the stack does.
 
     prepare: runs before every start, in a thread; raises StartError if there is no hope.
+    command: what to run, asked for after `prepare`.
     ready: True once others may rely on it; asked again and again, raises nothing.
     restarts_with: a service whose death takes this one along (a TaskManager must not go on
     with the attempts of a JobManager that is gone).
     """
 
     name: str
-    command: Command
+    command: Callable[[], Command]
     ready: Callable[[], bool]
     needs: tuple[str, ...] = ()
     prepare: Callable[[], None] = nothing

@@ -1,6 +1,6 @@
 """A Flink standalone cluster out of the Python wheel: configuration, JobManager, TaskManager.
 
-The wheel brings Flink's scripts and jars; the Python bridge and the Kafka connector are linked
+The wheel brings Flink's jars; the Python bridge and the Kafka connector are linked
 beside them in a lib folder of the stack's own, so that the wheel stays as it was installed.
 """
 
@@ -14,9 +14,16 @@ from pathlib import Path
 import yaml
 
 from deploy.embedded.component import Command, Service, StartError
+from deploy.embedded.flink_memory import process_size
 from deploy.embedded.flink_rest import FlinkRest
+from deploy.embedded.java import class_archive, java
 from deploy.embedded.layout import JARS, Layout
 from deploy.embedded.settings import StackSettings
+
+MAIN_CLASSES = {
+    "jobmanager": "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint",
+    "taskmanager": "org.apache.flink.runtime.taskexecutor.TaskManagerRunner",
+}
 
 
 def jobmanager(settings: StackSettings, layout: Layout) -> Service:
@@ -24,10 +31,9 @@ def jobmanager(settings: StackSettings, layout: Layout) -> Service:
     rest = FlinkRest(settings.flink)
     return Service(
         name="jobmanager",
-        command=_script(layout, "jobmanager.sh"),
+        command=lambda: _java_command(layout, "jobmanager", flags=("-XX:TieredStopAtLevel=1",)),
         prepare=lambda: _prepare(settings, layout, scratch="jobmanager"),
         ready=rest.answers,
-        stop_patience_s=20,
     )
 
 
@@ -35,13 +41,18 @@ def taskmanager(settings: StackSettings, layout: Layout) -> Service:
     """The TaskManager with all slots. It goes down with the JobManager, so that no attempt of
     a job is still running when the job is submitted again."""
     rest = FlinkRest(settings.flink)
+    before: set[str] = set()
+
+    def prepare() -> None:
+        _prepare(settings, layout, scratch="taskmanager")
+        before.update(rest.taskmanagers())  # one that died is listed until it is missed
+
     return Service(
         name="taskmanager",
-        command=_script(layout, "taskmanager.sh"),
-        prepare=lambda: _prepare(settings, layout, scratch="taskmanager"),
-        ready=lambda: rest.free_or_used_slots() >= settings.slots,
+        command=lambda: _java_command(layout, "taskmanager", flags=("-XX:+UseG1GC",)),
+        prepare=prepare,
+        ready=lambda: bool(rest.taskmanagers() - before),
         restarts_with="jobmanager",
-        stop_patience_s=20,
     )
 
 
@@ -51,6 +62,9 @@ def flink_environment(layout: Layout) -> dict[str, str]:
         "FLINK_CONF_DIR": str(layout.flink / "conf"),
         "FLINK_LIB_DIR": str(layout.flink / "lib"),
         "FLINK_LOG_DIR": str(layout.log),
+        "FLINK_OPT_DIR": str(flink_home() / "opt"),
+        "FLINK_PLUGINS_DIR": str(flink_home() / "plugins"),
+        "MAX_LOG_FILE_NUMBER": "3",
         "FLINK_PID_DIR": str(layout.flink / "tmp"),
         "FLINK_IDENT_STRING": "betrace",
     }
@@ -64,11 +78,29 @@ def flink_home() -> Path:
     return Path(spec.origin).parent
 
 
-def _script(layout: Layout, name: str) -> Command:
+def _java_command(layout: Layout, process: str, *, flags: tuple[str, ...]) -> Command:
+    """What Flink's `flink-console.sh` would run, without the four helper JVMs of the scripts."""
+    conf, lib = layout.flink / "conf", layout.flink / "lib"
+    jars = sorted(lib.glob("*.jar"), key=lambda jar: (jar.name.startswith("flink-dist"), jar.name))
+    size = process_size(process, configuration=conf, flink_home=flink_home())
     return Command(
-        argv=("bash", str(flink_home() / "bin" / name), "start-foreground"),
-        # The scripts write a log of their own that rolls over; the console need not repeat it.
-        environment={**flink_environment(layout), "JVM_ARGS": "-Dconsole.log.level=ERROR"},
+        argv=(
+            java(),
+            *size.jvm,
+            *flags,
+            *class_archive(process, jars),
+            *_java_options().split(),
+            f"-Dlog.file={layout.log / process}.flink.log",
+            "-Dconsole.log.level=ERROR",  # the file has it all, and rolls over
+            f"-Dlog4j.configurationFile=file:{conf / 'log4j-console.properties'}",
+            "-classpath",
+            os.pathsep.join(str(jar) for jar in jars),
+            MAIN_CLASSES[process],
+            "--configDir",
+            str(conf),
+            *size.arguments,
+        ),
+        environment=flink_environment(layout),
         folder=layout.flink,
     )
 

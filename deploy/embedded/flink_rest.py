@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
+from deploy.embedded.endpoint import Unreachable, http_json
 
 RUNNING = "RUNNING"
 ENDED = frozenset({"FAILED", "CANCELED", "FINISHED"})
@@ -40,18 +40,18 @@ class FlinkRest:
     def answers(self) -> bool:
         try:
             return self._get("/overview") is not None
-        except httpx.HTTPError:
+        except Unreachable:
             return False
 
-    def free_or_used_slots(self) -> int:
-        """Slots of all registered TaskManagers; 0 if nobody answers."""
+    def taskmanagers(self) -> frozenset[str]:
+        """Ids of the registered TaskManagers; none if nobody answers."""
         try:
-            return int(self._get("/overview")["slots-total"])
-        except httpx.HTTPError:
-            return 0
+            return frozenset(row["id"] for row in self._get("/taskmanagers")["taskmanagers"])
+        except Unreachable:
+            return frozenset()
 
     def jobs(self) -> list[FlinkJob]:
-        """All jobs this JobManager knows, newest first. Raises httpx.HTTPError."""
+        """All jobs this JobManager knows, newest first. Raises Unreachable."""
         rows = self._get("/jobs/overview")["jobs"]
         jobs = [
             FlinkJob(
@@ -89,14 +89,10 @@ class FlinkRest:
 
     def cancel(self, job_id: str) -> None:
         """Cancel a job; its newest checkpoints stay (retained on cancellation)."""
-        httpx.patch(f"{self.url}/jobs/{job_id}", params={"mode": "cancel"}, timeout=10)
+        http_json("PATCH", f"{self.url}/jobs/{job_id}?mode=cancel")
 
     def _get(self, path: str) -> Any:
-        answer = httpx.get(self.url + path, timeout=5)
-        answer.raise_for_status()
-        return answer.json()
+        return http_json("GET", self.url + path)
 
     def _post(self, path: str, body: dict[str, object]) -> Any:
-        answer = httpx.post(self.url + path, json=body, timeout=10)
-        answer.raise_for_status()
-        return answer.json()
+        return http_json("POST", self.url + path, body=body)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -10,7 +11,8 @@ from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
 from deploy.embedded.component import Command, Service, StartError
-from deploy.embedded.java import java
+from deploy.embedded.endpoint import listens
+from deploy.embedded.java import class_archive, java
 from deploy.embedded.layout import JARS, Layout
 from deploy.embedded.settings import StackSettings
 
@@ -23,9 +25,14 @@ def kafka(settings: StackSettings, layout: Layout) -> Service:
     properties = layout.kafka / "server.properties"
     return Service(
         name="kafka",
-        command=Command(
+        command=lambda: Command(
             argv=(
-                *_java(layout, heap=settings.kafka_heap),
+                *_java(
+                    layout,
+                    f"-Xmx{settings.kafka_heap}",
+                    f"-Xms{settings.kafka_heap}",
+                    *class_archive("kafka", _jars()),
+                ),
                 "kafka.Kafka",
                 str(properties),
             ),
@@ -37,17 +44,20 @@ def kafka(settings: StackSettings, layout: Layout) -> Service:
     )
 
 
-def _java(layout: Layout, *, heap: str) -> tuple[str, ...]:
+def _java(layout: Layout, *options: str) -> tuple[str, ...]:
     return (
         java(),
-        f"-Xmx{heap}",
-        f"-Xms{heap}",
+        *options,
         "-XX:+UseG1GC",
         "-XX:MaxGCPauseMillis=20",
         f"-Dlog4j2.configurationFile={layout.kafka / 'log4j2.properties'}",
         "-cp",
-        f"{JARS / 'kafka'}/*",
+        os.pathsep.join(str(jar) for jar in _jars()),
     )
+
+
+def _jars() -> list[Path]:
+    return sorted((JARS / "kafka").glob("*.jar"))
 
 
 def _prepare(settings: StackSettings, layout: Layout, properties: Path) -> None:
@@ -62,7 +72,7 @@ def _prepare(settings: StackSettings, layout: Layout, properties: Path) -> None:
     shutil.rmtree(data, ignore_errors=True)
     done = subprocess.run(
         [
-            *_java(layout, heap="128m"),
+            *_java(layout, "-Xmx128m", "-XX:TieredStopAtLevel=1"),
             "kafka.tools.StorageTool",
             "format",
             "--cluster-id",
@@ -79,6 +89,8 @@ def _prepare(settings: StackSettings, layout: Layout, properties: Path) -> None:
 
 
 def _answers(address: str) -> bool:
+    if not listens(address):  # cheap, where a client is not, and asked several times a second
+        return False
     try:
         client = KafkaAdminClient(bootstrap_servers=address, bootstrap_timeout_ms=2000)
     except KafkaError:

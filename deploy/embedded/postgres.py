@@ -55,7 +55,7 @@ def postgres(settings: StackSettings, layout: Layout, secrets: Secrets) -> tuple
     user = _user_name()
     server = Service(
         name="postgres",
-        command=Command(
+        command=lambda: Command(
             argv=(
                 str(_programs(user) / "postgres"),
                 "-D",

@@ -113,7 +113,7 @@ class Supervisor:
             phase = Phase.RESTARTING if ever_ready else Phase.STARTING
             self._mark(service.name, phase)
             await asyncio.to_thread(service.prepare)
-            process = await self._spawn(service.name, service.command)
+            process = await self._spawn(service.name, service.command())
             if await self._becomes_ready(service, process):
                 ever_ready = True
                 self._mark_good(service.name, Phase.READY, took_s=time.monotonic() - begun)
@@ -133,13 +133,13 @@ class Supervisor:
             await asyncio.sleep(BACK_OFF_S[min(deaths_in_a_row, len(BACK_OFF_S)) - 1])
 
     async def _becomes_ready(self, service: Service, process: asyncio.subprocess.Process) -> bool:
-        deadline = time.monotonic() + service.start_patience_s
-        while time.monotonic() < deadline:
+        begun = time.monotonic()
+        while (elapsed_s := time.monotonic() - begun) < service.start_patience_s:
             if process.returncode is not None:
                 return service.ends and process.returncode == 0
             if await asyncio.to_thread(service.ready):
                 return True
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(min(0.5, 0.05 + elapsed_s / 10))
         return False
 
     async def _dies(self, service: Service, process: asyncio.subprocess.Process) -> None:
