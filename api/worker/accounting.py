@@ -1,0 +1,139 @@
+"""Accounting and dead letters into Postgres."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from google.protobuf.message import DecodeError
+
+from api.worker.database import WorkerConnection, statement
+from api.worker.folding import (
+    MAX_BIGINT,
+    MAX_INTEGER,
+    LogRecord,
+    Poison,
+    is_tenant,
+    storable,
+)
+from api.worker.signals import Written
+from udfs.wire import betrace_pb2 as wire
+
+MAX_CONTENT_BYTES = 16 * 1024
+_LAST_MS = 253_402_300_799_999
+
+
+@dataclass(frozen=True, slots=True)
+class AccountingWriter:
+    """Writes batches that hold records of the topics of accounting and of dead letters."""
+
+    stats_topic: str
+    letters_topic: str
+
+    def write(self, connection: WorkerConnection, records: Sequence[LogRecord]) -> Written:
+        """Merge a batch inside the caller's transaction; again is harmless.
+
+        Raises one of database.BAD_DATA if Postgres will not take some row.
+        """
+        stats, poison = _decoded_stats(r for r in records if r.topic == self.stats_topic)
+        letters = [r for r in records if r.topic == self.letters_topic]
+        rows: dict[str, int] = {}
+        if stats:
+            rows.update(_write_stats(connection, stats))
+        if letters:
+            rows["dead_letters"] = _write_letters(connection, letters)
+        return Written(rows, {}, tuple(poison))
+
+
+def _decoded_stats(records: Iterable[LogRecord]) -> tuple[list[wire.Stats], list[Poison]]:
+    decoded: list[wire.Stats] = []
+    poison: list[Poison] = []
+    for record in records:
+        try:
+            stats = wire.Stats.FromString(record.value or b"")
+        except DecodeError as error:
+            poison.append(Poison(record, "stats.malformed", str(error)))
+            continue
+        problem = _problem_of(stats)
+        if problem is None:
+            decoded.append(stats)
+        else:
+            poison.append(Poison(record, "stats.invalid", problem))
+    return decoded, poison
+
+
+def _problem_of(stats: wire.Stats) -> str | None:
+    if not is_tenant(stats.tenant):
+        return "tenant is not a UUID in lower case with hyphens"
+    if not 0 <= stats.minute_ms <= _LAST_MS:
+        return f"minute_ms is {stats.minute_ms}"
+    if stats.revision > MAX_BIGINT or stats.lane > MAX_INTEGER:
+        return "revision or lane is out of range"
+    for rule in stats.rules:
+        if not rule.rule_id or "\0" in rule.rule_id or rule.version > MAX_INTEGER:
+            return "a rule has no usable id or version"
+        if max(rule.violated, rule.satisfied, rule.not_applicable, rule.inconclusive) > MAX_BIGINT:
+            return "a count is over 2^63 - 1"
+    return None
+
+
+def _write_stats(connection: WorkerConnection, stats: Sequence[wire.Stats]) -> dict[str, int]:
+    minutes: dict[tuple[str, int, int], wire.Stats] = {}
+    rules: dict[tuple[str, str, int, int, int], tuple[int, wire.RuleStats]] = {}
+    for each in sorted(stats, key=lambda s: s.revision):
+        minutes[each.tenant, each.minute_ms, each.lane] = each
+        for rule in each.rules:
+            key = (each.tenant, rule.rule_id, rule.version, each.minute_ms, each.lane)
+            rules[key] = (each.revision, rule)
+    with connection.cursor().copy(statement("copy_stats")) as copy:
+        for minute, newest in minutes.items():
+            counts = {storable(name): count for name, count in sorted(newest.counts.items())}
+            copy.write_row((*minute, newest.revision, json.dumps(counts)))
+    changed = {"stats_minutes": connection.execute(statement("merge_stats")).rowcount}
+    if rules:
+        with connection.cursor().copy(statement("copy_rule_stats")) as copy:
+            for key, (revision, rule) in rules.items():
+                counted = (rule.violated, rule.satisfied, rule.not_applicable, rule.inconclusive)
+                copy.write_row((*key, revision, *counted))
+        merged = connection.execute(statement("merge_rule_stats")).rowcount
+        changed["rule_stats_minutes"] = merged
+    return changed
+
+
+def _write_letters(connection: WorkerConnection, records: Sequence[LogRecord]) -> int:
+    with connection.cursor().copy(statement("copy_letters")) as copy:
+        for record in records:
+            letter = _letter(record)
+            copy.write_row(
+                (
+                    record.partition,
+                    record.offset,
+                    letter.tenant if is_tenant(letter.tenant) else None,
+                    storable(letter.source),
+                    storable(letter.code),
+                    storable(letter.detail),
+                    storable(letter.topic),
+                    min(letter.partition, MAX_INTEGER),
+                    letter.offset,
+                    letter.content[:MAX_CONTENT_BYTES],
+                    max(record.timestamp, 0),
+                )
+            )
+    return connection.execute(statement("merge_letters")).rowcount
+
+
+def _letter(record: LogRecord) -> wire.DeadLetter:
+    """Return the letter in a record; one that cannot be read is a letter about itself."""
+    try:
+        return wire.DeadLetter.FromString(record.value or b"")
+    except DecodeError as error:
+        return wire.DeadLetter(
+            source="worker",
+            code="letter.malformed",
+            detail=str(error),
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+            content=(record.value or b"")[:MAX_CONTENT_BYTES],
+        )

@@ -1,0 +1,482 @@
+"""Copies of violating traces: read again from the log, explained, kept.
+
+A queue in Postgres (`trace_tasks`) says which signals want their trace; the intake fills it, people
+hurry single ones. A round takes some tasks under a lease, reads their stretches of the log in as
+few sweeps as possible, and finishes trace by trace, each in a transaction of its own. A worker
+that dies leaves its lease to run out; doing a task twice leaves the same rows.
+
+The copier is the part that may wait: it uses no more than its share of a core, and takes what is
+over the budget of its rule only when nothing else is to be done.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+import psycopg
+import structlog
+
+import dsl
+from api.worker.database import WorkerConnection, statement
+from api.worker.health import POSTGRES, Health
+from api.worker.metrics import Metrics
+from api.worker.spans_log import LogUnavailable, RangeExpired, SpansLog, SpansRecord
+from api.worker.sweep import Range, merged, spans_of_traces
+from api.worker.trace_copy import (
+    MAX_SPANS,
+    FoundSpan,
+    distinct,
+    explained,
+    lacks_parent,
+    root_of,
+    services_of,
+    span_rows,
+    spans_of,
+    to_json,
+)
+
+ASKED, SOON, IDLE = 0, 1, 2
+_LEASE_S = 120
+_TASKS_A_ROUND = 100
+_WAIT_S = 1.0
+_BACK_OFF_S = 2.0
+_EXTENSION_MS = 30_000
+"""A read is widened once by so much on both sides, of the broker's time."""
+_REFRESH_AFTER_S = (5, 30)
+"""A signal raised while its trace was still open: when its copy is made again."""
+_RETRY_AFTER_S = (5, 20, 60, 300)
+_BACKLOG_EVERY_S = 5.0
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class WantedSignal:
+    """A signal whose trace is to be copied and explained."""
+
+    id: bytes
+    revision: int
+    rule_id: str
+    rule_text: str
+    group_by: tuple[str, ...]
+    verdict: str
+    closed: bool
+    core: Range
+    """Where the spans lie that it was judged on."""
+    urgency: int
+    attempts: int
+    refreshed: int
+
+
+@dataclass(slots=True)
+class TraceJob:
+    """A trace to be copied, for one or more of its signals."""
+
+    tenant: str
+    trace_id: bytes
+    signals: list[WantedSignal]
+    range: Range
+    """To be read: the widest any signal or earlier copy of the trace knew, as the log has it."""
+    first_span_at: datetime
+    last_span_at: datetime
+    lost: str = ""
+    """Why the log does not hold all of it any more."""
+    found: list[FoundSpan] = field(default_factory=list)
+    truncated: bool = False
+
+
+class Copier:
+    """Works off the queue of traces. `run` is the body of a thread."""
+
+    def __init__(
+        self,
+        *,
+        log: SpansLog,
+        connect: Callable[[], WorkerConnection],
+        metrics: Metrics,
+        health: Health,
+        stop: threading.Event,
+        share: float = 0.25,
+        may_idle: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """share: of one core. may_idle: whether there is time for what is over the budget."""
+        self._log = log
+        self._connect = connect
+        self._metrics = metrics
+        self._health = health
+        self._stop = stop
+        self._share = share
+        self._may_idle = may_idle
+        self._connection: WorkerConnection | None = None
+        self._backlog_at = 0.0
+
+    def run(self) -> None:
+        """Work until `stop` is set; the trace in hand is finished first."""
+        try:
+            while not self._stop.is_set():
+                self._turn()
+        finally:
+            self._log.close()
+            self._disconnect()
+
+    def _turn(self) -> None:
+        used_s = time.thread_time()
+        try:
+            done = self.round()
+        except LogUnavailable as error:
+            log.warning("copier.log_unavailable", error=str(error))
+            self._stop.wait(_BACK_OFF_S)
+        except psycopg.Error as error:
+            self._disconnect()
+            self._health.failed(POSTGRES, str(error).strip())
+            log.warning("copier.database", error=str(error))
+            self._stop.wait(_BACK_OFF_S)
+        else:
+            if done:
+                used_s = time.thread_time() - used_s
+                self._stop.wait(used_s * (1 / self._share - 1))
+
+    def round(self) -> int:
+        """Take some tasks and finish them; wait a moment if there are none.
+
+        Returns how many signals were dealt with. Raises LogUnavailable, psycopg.Error.
+        """
+        connection = self._connected()
+        self._look_at_backlog(connection)
+        claimed = self._claim(connection)
+        if not claimed:
+            for _ in connection.notifies(timeout=_WAIT_S, stop_after=1):
+                pass
+            return 0
+        jobs = self._jobs(connection, claimed)
+        self._clip(jobs)
+        self._sweep(jobs, [job.range for job in jobs])
+        self._extend(jobs)
+        for job in jobs:
+            self._finish(connection, job)
+        return len(claimed)
+
+    # ------------------------------------------------------------------ what to do
+
+    def _claim(self, connection: WorkerConnection) -> list[dict[str, Any]]:
+        return connection.execute(
+            statement("claim_tasks"),
+            {
+                "lease_s": _LEASE_S,
+                "least_urgent": IDLE if self._may_idle() else SOON,
+                "limit": _TASKS_A_ROUND,
+            },
+        ).fetchall()
+
+    def _jobs(
+        self, connection: WorkerConnection, claimed: Sequence[dict[str, Any]]
+    ) -> list[TraceJob]:
+        """Put the claimed signals together by trace."""
+        tasks = {(task["tenant_id"], task["signal_id"]): task for task in claimed}
+        rows = connection.execute(
+            statement("wanted_traces"),
+            {
+                "tenant_ids": [tenant for tenant, _ in tasks],
+                "signal_ids": [signal for _, signal in tasks],
+            },
+        ).fetchall()
+        jobs: dict[tuple[str, bytes], TraceJob] = {}
+        for row in rows:
+            signal = _signal(row, tasks[row["tenant_id"], row["signal_id"]])
+            key = (str(row["tenant_id"]), row["trace_id"])
+            if key not in jobs:
+                jobs[key] = _job(row)
+            job = jobs[key]
+            job.signals.append(signal)
+            job.first_span_at = min(job.first_span_at, row["first_span_at"])
+            job.last_span_at = max(job.last_span_at, row["last_span_at"])
+        return list(jobs.values())
+
+    # ------------------------------------------------------------------ reading
+
+    def _clip(self, jobs: Sequence[TraceJob]) -> None:
+        """Find out what the log still holds, and say of a trace what it does not."""
+        bounds = {job.range.partition: (0, 0) for job in jobs}
+        for partition in bounds:
+            bounds[partition] = self._log.bounds(partition)
+        for job in jobs:
+            begins_at, ends_before = bounds[job.range.partition]
+            first = min(signal.core.first_offset for signal in job.signals)
+            last = max(signal.core.last_offset for signal in job.signals)
+            if first < begins_at:
+                job.lost = (
+                    f"The spans log keeps partition {job.range.partition} from offset {begins_at} "
+                    f"on; the trace began at offset {first}. Longer retention keeps more."
+                )
+            elif last >= ends_before:
+                job.lost = (
+                    f"The spans log ends at offset {ends_before} of partition "
+                    f"{job.range.partition}; the trace was seen up to offset {last}. "
+                    "The topic was made anew, or lost its end."
+                )
+            job.range = Range(
+                job.range.partition,
+                max(job.range.first_offset, begins_at),
+                min(job.range.last_offset, ends_before - 1),
+            )
+
+    def _sweep(self, jobs: Sequence[TraceJob], ranges: Sequence[Range]) -> None:
+        """Read ranges, the n-th for the n-th job, together; put what is found into the jobs."""
+        wanted = [
+            (each, job)
+            for each, job in zip(ranges, jobs, strict=True)
+            if each.first_offset <= each.last_offset
+        ]
+        for stretch in merged(each for each, _ in wanted):
+            here = [(each, job) for each, job in wanted if stretch.covers(each)]
+            try:
+                for record in self._log.read(stretch):
+                    self._metrics.log_bytes.inc(len(record.payload))
+                    _sort_in(record, here)
+            except RangeExpired as error:
+                # It expired between asking and reading: the next attempt will see it clipped.
+                raise LogUnavailable(str(error)) from error
+
+    def _extend(self, jobs: Sequence[TraceJob]) -> None:
+        """Look further once where a trace is known not to be all there."""
+        short = [
+            job
+            for job in jobs
+            if not job.lost
+            and (
+                lacks_parent(job.found)
+                or any(not s.closed or s.urgency == ASKED for s in job.signals)
+            )
+        ]
+        before = [self._before(job) for job in short]
+        after = [self._after(job) for job in short]
+        self._sweep(short + short, before + after)
+
+    def _before(self, job: TraceJob) -> Range:
+        time_ms = int(job.first_span_at.timestamp() * 1000) - _EXTENSION_MS
+        first = self._log.offset_at(job.range.partition, time_ms)
+        return Range(job.range.partition, first, job.range.first_offset - 1)
+
+    def _after(self, job: TraceJob) -> Range:
+        time_ms = int(job.last_span_at.timestamp() * 1000) + _EXTENSION_MS
+        end = self._log.offset_at(job.range.partition, time_ms)
+        return Range(job.range.partition, job.range.last_offset + 1, end - 1)
+
+    # ------------------------------------------------------------------ storing
+
+    def _finish(self, connection: WorkerConnection, job: TraceJob) -> None:
+        """Store a trace and explain its signals; a failure is this trace's alone."""
+        try:
+            with connection.transaction():
+                self._store(connection, job)
+                for signal in job.signals:
+                    self._settle(connection, job, signal)
+        except psycopg.OperationalError:
+            raise
+        except Exception as error:  # the rim: one trace must not hold up the others
+            log.exception("copier.failed", tenant=job.tenant, trace_id=job.trace_id.hex())
+            self._metrics.copies.labels("failed").inc()
+            for signal in job.signals:
+                self._put_off(connection, job, signal, str(error))
+
+    def _store(self, connection: WorkerConnection, job: TraceJob) -> None:
+        job.found = distinct(job.found)
+        key = {"tenant_id": job.tenant, "trace_id": job.trace_id}
+        connection.execute(statement("lock_trace"), key)
+        if not job.found:
+            return
+        root = root_of(job.found)
+        offsets = [each.offset for each in job.found]
+        stored = connection.execute(
+            statement("store_copy"),
+            {
+                **key,
+                "root_name": root.name.replace("\0", "\ufffd") if root else "",
+                "root_service": root.service.replace("\0", "\ufffd") if root else "",
+                "services": services_of(job.found),
+                "span_count": len(job.found),
+                "whole": not job.lost and not job.truncated,
+                "first_span_at": job.first_span_at,
+                "last_span_at": job.last_span_at,
+                "log_partition": job.range.partition,
+                "log_first_offset": min(job.range.first_offset, *offsets),
+                "log_last_offset": max(job.range.last_offset, *offsets),
+            },
+        )
+        if stored.rowcount:
+            connection.execute(statement("drop_spans"), key)
+            with connection.cursor().copy(statement("copy_spans")) as copy:
+                for row in span_rows(job.found):
+                    copy.write_row((job.tenant, job.trace_id, *row))
+
+    def _settle(self, connection: WorkerConnection, job: TraceJob, signal: WantedSignal) -> None:
+        """Write what came of a signal's trace, and end its task or put it off."""
+        core = [each for each in job.found if signal.core.holds(each.offset)]
+        whole = core and not job.lost
+        outcome = self._as_copied(job, signal, core) if whole else self._as_lost(job)
+        done = connection.execute(
+            statement("finish_signal"),
+            {
+                "tenant_id": job.tenant,
+                "signal_id": signal.id,
+                "revision": signal.revision,
+                "services": services_of(job.found),
+                **outcome,
+            },
+        )
+        if not done.rowcount:
+            return  # a newer revision has come, and its own task
+        key = {"tenant_id": job.tenant, "signal_id": signal.id}
+        if not job.lost and not signal.closed and signal.refreshed < len(_REFRESH_AFTER_S):
+            later = {"delay_s": _REFRESH_AFTER_S[signal.refreshed], "refreshed": 1, "attempts": 0}
+            connection.execute(statement("put_off_task"), {**key, **later, "last_error": None})
+        else:
+            connection.execute(
+                statement("drop_tasks"), {"tenant_ids": [job.tenant], "signal_ids": [signal.id]}
+            )
+
+    def _as_lost(self, job: TraceJob) -> dict[str, Any]:
+        self._metrics.copies.labels("lost").inc()
+        return {
+            "trace_state": "lost",
+            "trace_problem": job.lost or "No span of the trace was found in its range of the log.",
+            "explanation": None,
+            "explain_mismatch": False,
+            "group_values": "{}",
+            "group_fingerprint": None,
+        }
+
+    def _as_copied(
+        self, job: TraceJob, signal: WantedSignal, core: Sequence[FoundSpan]
+    ) -> dict[str, Any]:
+        rule = compiled(signal.rule_text)
+        told = explained(
+            rule,
+            core,
+            rule_id=signal.rule_id,
+            verdict=signal.verdict,
+            closed=signal.closed,
+            group_by=signal.group_by,
+        )
+        if not told.agrees and not job.truncated:
+            self._metrics.explain_mismatch.inc()
+            log.error(
+                "copier.explain_mismatch",
+                tenant=job.tenant,
+                signal_id=signal.id.hex(),
+                rule=signal.rule_id,
+                stream=signal.verdict,
+            )
+        self._metrics.copies.labels("copied").inc()
+        problem = f"Only {MAX_SPANS} spans of the trace are kept." if job.truncated else ""
+        return {
+            "trace_state": "copied",
+            "trace_problem": problem,
+            "explanation": told.json,
+            "explain_mismatch": not told.agrees and not job.truncated,
+            "group_values": to_json(told.group_values),
+            "group_fingerprint": told.fingerprint,
+        }
+
+    def _put_off(
+        self, connection: WorkerConnection, job: TraceJob, signal: WantedSignal, problem: str
+    ) -> None:
+        """Try again later; after some attempts leave it, and say so on the signal."""
+        key = {"tenant_id": job.tenant, "signal_id": signal.id}
+        if signal.attempts < len(_RETRY_AFTER_S):
+            later = {"delay_s": _RETRY_AFTER_S[signal.attempts], "refreshed": 0, "attempts": 1}
+            connection.execute(statement("put_off_task"), {**key, **later, "last_error": problem})
+            return
+        outcome = {**self._as_lost(job), "trace_state": "failed", "trace_problem": problem}
+        with connection.transaction():
+            connection.execute(
+                statement("finish_signal"),
+                {**key, "revision": signal.revision, "services": [], **outcome},
+            )
+            connection.execute(
+                statement("drop_tasks"), {"tenant_ids": [job.tenant], "signal_ids": [signal.id]}
+            )
+
+    # ------------------------------------------------------------------ surroundings
+
+    def _look_at_backlog(self, connection: WorkerConnection) -> None:
+        now = time.monotonic()
+        if now < self._backlog_at:
+            return
+        self._backlog_at = now + _BACKLOG_EVERY_S
+        waiting = {row["urgency"]: row["count"] for row in connection.execute(statement("backlog"))}
+        for urgency, name in ((ASKED, "asked"), (SOON, "soon"), (IDLE, "idle")):
+            self._metrics.copier_backlog.labels(name).set(waiting.get(urgency, 0))
+        connection.execute(statement("forget_budgets"))
+
+    def _connected(self) -> WorkerConnection:
+        if self._connection is None:
+            self._connection = self._connect()
+            self._connection.execute("listen trace_tasks")
+            self._health.answered(POSTGRES)
+        return self._connection
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            connection, self._connection = self._connection, None
+            connection.close()
+
+
+@lru_cache(maxsize=1_000)
+def compiled(text: str) -> dsl.CompiledRule:
+    """Compile a stored rule. Raises ValueError if this build no longer takes it."""
+    checked = dsl.check(text)
+    if checked.rule is None:
+        problems = "; ".join(problem.message for problem in checked.problems)
+        raise ValueError(f"a stored rule does not check: {problems}")
+    return checked.rule
+
+
+def _signal(row: dict[str, Any], task: dict[str, Any]) -> WantedSignal:
+    return WantedSignal(
+        id=row["signal_id"],
+        revision=row["revision"],
+        rule_id=row["rule_id"],
+        rule_text=row["rule_text"],
+        group_by=tuple(str(name) for name in row["group_by"]),
+        verdict=row["verdict"],
+        closed=row["closed"],
+        core=Range(row["log_partition"], row["log_first_offset"], row["log_last_offset"]),
+        urgency=task["urgency"],
+        attempts=task["attempts"],
+        refreshed=task["refreshed"],
+    )
+
+
+def _job(row: dict[str, Any]) -> TraceJob:
+    return TraceJob(
+        tenant=str(row["tenant_id"]),
+        trace_id=row["trace_id"],
+        signals=[],
+        range=Range(row["log_partition"], row["wide_first_offset"], row["wide_last_offset"]),
+        first_span_at=row["first_span_at"],
+        last_span_at=row["last_span_at"],
+    )
+
+
+def _sort_in(record: SpansRecord, wanted: Sequence[tuple[Range, TraceJob]]) -> None:
+    """Give the spans of a record to the jobs that want them."""
+    here = {
+        job.trace_id: job
+        for each, job in wanted
+        if each.holds(record.offset) and job.tenant == record.tenant
+    }
+    if not here:
+        return
+    for trace_id, payload in spans_of_traces(record.payload, here).items():
+        job = here[trace_id]
+        room = MAX_SPANS - len(job.found)
+        spans = spans_of(payload, trace_id, offset=record.offset)
+        job.found += spans[:room]
+        job.truncated |= len(spans) > room

@@ -1,0 +1,133 @@
+"""The worker as a process: its threads, their beginning and their end."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import structlog
+
+from api.kafka.topics import TopicNames
+from api.worker.accounting import AccountingWriter
+from api.worker.copier import Copier
+from api.worker.database import connect
+from api.worker.health import Health, serve
+from api.worker.intake import Intake
+from api.worker.letters import LetterBox
+from api.worker.metrics import Metrics
+from api.worker.signals import SignalWriter
+from api.worker.spans_log import SpansLog
+
+_FAREWELL_S = 20.0
+"""How long a thread may take to finish what it has in hand."""
+_ACCOUNTING_LINGER_S = 1.0
+"""Accounting is for looking at: large batches cost less, and of several revisions in a batch only
+the newest is written."""
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSettings:
+    """What the worker needs to know."""
+
+    database_dsn: str
+    """Of role betrace_worker."""
+    kafka: str
+    topics: TopicNames
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int = 0
+    """0: no metrics."""
+    copied_at_once: int = 100
+    """So many traces of a rule and hour are copied without delay, others in idle time."""
+    copier_share: float = 0.25
+    """The share of one core that the copier may use."""
+
+
+class Worker:
+    """All parts of one replica. `run` returns when it was told to stop or a part has died."""
+
+    def __init__(self, settings: WorkerSettings) -> None:
+        """Put the parts together; nothing is connected yet."""
+        self.stop = threading.Event()
+        self.metrics = Metrics()
+        self.health = Health(self.metrics)
+        self._settings = settings
+        topics = settings.topics
+        letters = LetterBox(settings.kafka, topics.dead_letters)
+        intake = partial(
+            Intake,
+            kafka=settings.kafka,
+            letters=letters,
+            metrics=self.metrics,
+            health=self.health,
+            stop=self.stop,
+        )
+        dsn = settings.database_dsn
+        self.signals = intake(
+            name=f"{topics.prefix}.worker.signals",
+            topics=[topics.signals],
+            writer=SignalWriter(copied_at_once=settings.copied_at_once),
+            connect=partial(connect, dsn, name="betrace worker signals"),
+        )
+        self.accounting = intake(
+            name=f"{topics.prefix}.worker.accounting",
+            topics=[topics.stats, topics.dead_letters],
+            writer=AccountingWriter(topics.stats, topics.dead_letters),
+            connect=partial(connect, dsn, name="betrace worker accounting"),
+            linger_s=_ACCOUNTING_LINGER_S,
+        )
+        self.copier = Copier(
+            log=SpansLog(settings.kafka, topics.spans),
+            connect=partial(connect, dsn, name="betrace worker copier"),
+            metrics=self.metrics,
+            health=self.health,
+            stop=self.stop,
+            share=settings.copier_share,
+            may_idle=lambda: self.signals.caught_up,
+        )
+
+    def run(self) -> bool:
+        """Work until `stop` is set. False when a part ended by a bug: start the process again."""
+        server = None
+        if self._settings.metrics_port:
+            server = serve(
+                self.health,
+                self.metrics,
+                host=self._settings.metrics_host,
+                port=self._settings.metrics_port,
+            )
+        parts = (self.signals.run, self.accounting.run, self.copier.run)
+        names = ("signals", "accounting", "copier")
+        threads = [self._thread(name, part) for name, part in zip(names, parts, strict=True)]
+        log.info("worker.started", kafka=self._settings.kafka, topics=self._settings.topics.prefix)
+        self.stop.wait()
+        for thread in threads:
+            thread.join(_FAREWELL_S)
+        if server is not None:
+            server.shutdown()
+        left = [thread.name for thread in threads if thread.is_alive()]
+        log.info("worker.stopped", unfinished=left)
+        return self.health.live
+
+    def _thread(self, name: str, work: Callable[[], None]) -> threading.Thread:
+        thread = threading.Thread(target=self._guarded, args=(name, work), name=name, daemon=True)
+        thread.start()
+        return thread
+
+    def _guarded(self, name: str, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except Exception:  # the rim: a bug in one part ends the process, visibly
+            log.exception("worker.died", part=name)
+            self.health.died(name)
+            self.stop.set()
+
+
+def stop_on_signals(stop: threading.Event) -> None:
+    """Let SIGTERM and SIGINT end the process in order."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())

@@ -1,0 +1,107 @@
+"""Signals into Postgres: one batch, one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from api.worker.database import WorkerConnection, statement
+from api.worker.folding import Folded, LogRecord, Poison, fold, storable, was_violated
+from udfs.wire import betrace_pb2 as wire
+
+_VERDICT_NAMES = {
+    wire.VERDICT_UNSPECIFIED: None,
+    wire.VERDICT_VIOLATED: "violated",
+    wire.VERDICT_SATISFIED: "satisfied",
+    wire.VERDICT_NOT_APPLICABLE: "not_applicable",
+    wire.VERDICT_INCONCLUSIVE: "inconclusive",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a batch did to the database, for the counters."""
+
+    rows: dict[str, int] = field(default_factory=dict)
+    """Changed rows by table."""
+    refused: dict[str, int] = field(default_factory=dict)
+    """Signals not stored by reason."""
+    poison: tuple[Poison, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SignalWriter:
+    """Writes batches of the signals topic.
+
+    copied_at_once: so many traces of a rule and hour of event time are copied without delay.
+    """
+
+    copied_at_once: int = 100
+
+    def write(self, connection: WorkerConnection, records: Sequence[LogRecord]) -> Written:
+        """Merge a batch inside the caller's transaction.
+
+        Doing it again, in other batches or in another order, leaves the same rows.
+        Raises one of database.BAD_DATA if Postgres will not take some row.
+        """
+        folded = fold(records)
+        if not folded.signals:
+            return Written(poison=folded.poison)
+        self._copy(connection, folded)
+        refused = {
+            row["reason"]: row["count"] for row in connection.execute(statement("refuse_signals"))
+        }
+        changed = sum(self._merge(connection, number) for number in range(folded.rounds))
+        changed += connection.execute(statement("keep_earlier_facts")).rowcount
+        if changed:
+            connection.execute(statement("announce_tasks"))
+        return Written({"signals": changed}, refused, folded.poison)
+
+    def _copy(self, connection: WorkerConnection, folded: Folded) -> None:
+        with connection.cursor().copy(statement("copy_signals")) as copy:
+            for number, signal in folded.signals:
+                copy.write_row(_row(number, signal))
+
+    def _merge(self, connection: WorkerConnection, number: int) -> int:
+        done = connection.execute(
+            statement("merge_signals"), {"round": number, "copied_at_once": self.copied_at_once}
+        ).fetchone()
+        return int(done["inserted"] + done["updated"]) if done else 0
+
+
+def _row(number: int, signal: wire.Signal) -> tuple[object, ...]:
+    """Return a row in the order of the columns of statement copy_signals."""
+    correction = signal.correction if signal.HasField("correction") else None
+    return (
+        number,
+        signal.tenant,
+        signal.id,
+        signal.revision,
+        signal.rule_id,
+        signal.rule_version,
+        storable(signal.rule_name),
+        signal.severity,
+        [storable(control) for control in signal.controls],
+        [storable(tag) for tag in signal.tags],
+        signal.shadow,
+        _VERDICT_NAMES[signal.verdict],
+        storable(signal.broken_clause),
+        signal.incomplete,
+        [storable(reason) for reason in signal.reasons],
+        signal.trace_id,
+        storable(signal.root_name),
+        storable(signal.root_service),
+        list(signal.witness_span_ids),
+        signal.span_count,
+        signal.first_span_ms,
+        signal.last_span_ms,
+        signal.closed_ms,
+        signal.judged_ms,
+        signal.partition,
+        signal.first_offset,
+        signal.last_offset,
+        correction.replaces_revision if correction else None,
+        _VERDICT_NAMES[correction.was] if correction else None,
+        storable(correction.reason) if correction else None,
+        was_violated(signal),
+    )

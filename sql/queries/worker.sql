@@ -1,0 +1,435 @@
+-- name: worker-make-incoming()#
+-- Where a batch is copied to before it is merged. Made once per connection, emptied by commit.
+create temporary table if not exists incoming_signals (
+  round integer not null,
+  tenant_id uuid not null,
+  id bytea not null,
+  revision bigint not null,
+  rule_id text not null,
+  rule_version integer not null,
+  rule_name text not null,
+  severity text not null,
+  controls text[] not null,
+  tags text[] not null,
+  shadow boolean not null,
+  verdict text not null,
+  broken_clause text not null,
+  incomplete boolean not null,
+  reasons text[] not null,
+  trace_id bytea not null,
+  root_name text not null,
+  root_service text not null,
+  witness_span_ids bytea[] not null,
+  span_count integer not null,
+  first_span_ms bigint not null,
+  last_span_ms bigint not null,
+  closed_ms bigint not null,
+  judged_ms bigint not null,
+  log_partition integer not null,
+  log_first_offset bigint not null,
+  log_last_offset bigint not null,
+  replaces_revision bigint,
+  replaces_verdict text,
+  correction_reason text,
+  raised boolean not null
+) on commit delete rows;
+create temporary table if not exists incoming_stats (
+  tenant_id uuid not null,
+  minute_ms bigint not null,
+  lane integer not null,
+  revision bigint not null,
+  counts jsonb not null
+) on commit delete rows;
+create temporary table if not exists incoming_rule_stats (
+  tenant_id uuid not null,
+  rule_id text not null,
+  rule_version integer not null,
+  minute_ms bigint not null,
+  lane integer not null,
+  revision bigint not null,
+  violated bigint not null,
+  satisfied bigint not null,
+  not_applicable bigint not null,
+  inconclusive bigint not null
+) on commit delete rows;
+create temporary table if not exists incoming_letters (
+  letter_partition integer not null,
+  letter_offset bigint not null,
+  tenant_id uuid,
+  source text not null,
+  code text not null,
+  detail text not null,
+  topic text not null,
+  log_partition integer not null,
+  log_offset bigint not null,
+  content bytea not null,
+  at_ms bigint not null
+) on commit delete rows;
+
+-- name: worker-copy-signals()!
+copy incoming_signals (
+  round, tenant_id, id, revision, rule_id, rule_version, rule_name, severity, controls, tags,
+  shadow, verdict, broken_clause, incomplete, reasons, trace_id, root_name, root_service,
+  witness_span_ids, span_count, first_span_ms, last_span_ms, closed_ms, judged_ms,
+  log_partition, log_first_offset, log_last_offset,
+  replaces_revision, replaces_verdict, correction_reason, raised
+) from stdin;
+
+-- name: worker-refuse-signals()
+-- Takes out of the batch what may not be stored, and says why. A correction that takes back a
+-- stored signal is let through even when its rule is off: leaving it would be a lie.
+with judged as (
+  select i.ctid as place,
+    case
+      when v.version is null then 'unknown_rule'
+      when r.deleted_at is not null then 'rule_deleted'
+      when r.state = 'off' then 'rule_off'
+    end as reason,
+    i.verdict in ('satisfied', 'not_applicable') as takes_back
+  from incoming_signals i
+  left join rules r on r.tenant_id = i.tenant_id and r.id = i.rule_id
+  left join rule_versions v on v.tenant_id = i.tenant_id and v.rule_id = i.rule_id
+    and v.version = i.rule_version
+),
+refused as (
+  delete from incoming_signals i using judged j
+  where i.ctid = j.place and j.reason is not null
+    and not (
+      j.takes_back and j.reason <> 'unknown_rule'
+      and exists (select from signals s where s.tenant_id = i.tenant_id and s.id = i.id)
+    )
+  returning j.reason
+)
+select reason, count(*) from refused group by reason;
+
+-- name: worker-merge-signals(round, copied_at_once)
+-- One round holds a signal at most once, so that each revision of a signal that a batch brings is
+-- applied, and recorded in its history, in order. What was never violated does not enter the
+-- list. Status is people's; the engine closes only what nobody has closed, and opens again only
+-- what it closed itself.
+with applied as (
+  insert into signals as s (
+    tenant_id, id, revision, rule_id, rule_version, rule_name, severity, controls, tags, shadow,
+    verdict, broken_clause, incomplete, doubtful, reasons, trace_id, root_name, root_service,
+    witness_span_ids, span_count, first_span_at, last_span_at, closed_at, judged_at,
+    log_partition, log_first_offset, log_last_offset,
+    replaces_revision, replaces_verdict, correction_reason,
+    services, trace_state, occurred_at, raised, status, status_reason
+  )
+  select
+    i.tenant_id, i.id, i.revision, i.rule_id, i.rule_version, i.rule_name, i.severity, i.controls,
+    i.tags, i.shadow, i.verdict, i.broken_clause, i.incomplete,
+    i.verdict = 'inconclusive', i.reasons, i.trace_id, i.root_name, i.root_service,
+    i.witness_span_ids, i.span_count,
+    timestamptz 'epoch' + i.first_span_ms * interval '1 millisecond',
+    timestamptz 'epoch' + i.last_span_ms * interval '1 millisecond',
+    timestamptz 'epoch' + nullif(i.closed_ms, 0) * interval '1 millisecond',
+    timestamptz 'epoch' + i.judged_ms * interval '1 millisecond',
+    i.log_partition, i.log_first_offset, i.log_last_offset,
+    i.replaces_revision, i.replaces_verdict, i.correction_reason,
+    array_remove(array[i.root_service], ''),
+    case when i.raised then 'waiting' else 'none' end,
+    timestamptz 'epoch' + i.judged_ms * interval '1 millisecond',
+    i.raised,
+    case when i.verdict in ('satisfied', 'not_applicable') then 'resolved' else 'open' end,
+    case when i.verdict in ('satisfied', 'not_applicable') then 'late_evidence' end
+  from incoming_signals i
+  where i.round = :round
+    and (
+      i.raised or i.replaces_revision is not null
+      or exists (select from signals e where e.tenant_id = i.tenant_id and e.id = i.id)
+    )
+  order by i.tenant_id, i.id
+  on conflict (tenant_id, id) do update set
+    revision = excluded.revision,
+    rule_name = excluded.rule_name,
+    severity = excluded.severity,
+    controls = excluded.controls,
+    tags = excluded.tags,
+    shadow = excluded.shadow,
+    verdict = excluded.verdict,
+    broken_clause = excluded.broken_clause,
+    incomplete = excluded.incomplete,
+    doubtful = excluded.doubtful,
+    reasons = excluded.reasons,
+    root_name = excluded.root_name,
+    root_service = excluded.root_service,
+    witness_span_ids = excluded.witness_span_ids,
+    span_count = excluded.span_count,
+    first_span_at = excluded.first_span_at,
+    last_span_at = excluded.last_span_at,
+    closed_at = excluded.closed_at,
+    judged_at = excluded.judged_at,
+    log_partition = excluded.log_partition,
+    log_first_offset = excluded.log_first_offset,
+    log_last_offset = excluded.log_last_offset,
+    replaces_revision = excluded.replaces_revision,
+    replaces_verdict = excluded.replaces_verdict,
+    correction_reason = excluded.correction_reason,
+    services = case when s.explained_revision is null then excluded.services else s.services end,
+    trace_state = case when s.trace_state = 'none' then excluded.trace_state else s.trace_state end,
+    explain_mismatch = false,
+    occurred_at = excluded.occurred_at,
+    raised = excluded.raised,
+    status = case
+      when excluded.status = 'resolved' and s.status in ('open', 'investigating') then 'resolved'
+      when excluded.status = 'open' and s.status = 'resolved'
+        and s.status_reason = 'late_evidence' then 'open'
+      else s.status
+    end,
+    status_reason = case
+      when excluded.status = 'resolved' and s.status in ('open', 'investigating')
+        then 'late_evidence'
+      when excluded.status = 'open' and s.status = 'resolved'
+        and s.status_reason = 'late_evidence' then null
+      else s.status_reason
+    end,
+    version = s.version + case
+      when excluded.status = 'resolved' and s.status in ('open', 'investigating') then 1
+      when excluded.status = 'open' and s.status = 'resolved'
+        and s.status_reason = 'late_evidence' then 1
+      else 0
+    end
+  where excluded.revision > s.revision
+  returning s.tenant_id, s.id, s.rule_id, s.judged_at, s.raised, s.xmax = 0 as is_new
+),
+wanted as (
+  select a.tenant_id, a.id, a.rule_id, date_trunc('hour', a.judged_at, 'UTC') as hour,
+    row_number() over rule_hour as nth,
+    count(*) over (
+      partition by a.tenant_id, a.rule_id, date_trunc('hour', a.judged_at, 'UTC')
+    ) as together
+  from applied a
+  where a.raised
+  window rule_hour as (
+    partition by a.tenant_id, a.rule_id, date_trunc('hour', a.judged_at, 'UTC')
+    order by a.judged_at, a.id
+  )
+),
+budget as (
+  insert into trace_budgets as b (tenant_id, rule_id, hour, taken)
+  select w.tenant_id, w.rule_id, w.hour, count(*)
+  from wanted w
+  group by w.tenant_id, w.rule_id, w.hour
+  order by w.tenant_id, w.rule_id, w.hour
+  on conflict (tenant_id, rule_id, hour) do update set taken = b.taken + excluded.taken
+  returning b.tenant_id, b.rule_id, b.hour, b.taken
+),
+tasks as (
+  insert into trace_tasks as t (tenant_id, signal_id, urgency)
+  select w.tenant_id, w.id,
+    case when b.taken - w.together + w.nth <= :copied_at_once then 1 else 2 end
+  from wanted w join budget b using (tenant_id, rule_id, hour)
+  order by w.tenant_id, w.id
+  on conflict (tenant_id, signal_id) do update set
+    urgency = least(t.urgency, excluded.urgency),
+    due_at = least(t.due_at, excluded.due_at),
+    attempts = 0,
+    last_error = null
+  returning t.urgency
+)
+select
+  (select count(*) from applied where is_new) as inserted,
+  (select count(*) from applied where not is_new) as updated,
+  (select count(*) from tasks where urgency < 2) as urgent_tasks;
+
+-- name: worker-keep-earlier-facts()!
+-- A record that came after a later revision of its signal still tells two things.
+with told as (
+  select tenant_id, id, bool_or(raised) as raised,
+    timestamptz 'epoch' + min(judged_ms) * interval '1 millisecond' as occurred_at
+  from incoming_signals
+  group by tenant_id, id
+),
+kept as (
+  update signals s set
+    raised = s.raised or t.raised,
+    occurred_at = least(s.occurred_at, t.occurred_at),
+    trace_state = case
+      when t.raised and s.trace_state = 'none' then 'waiting' else s.trace_state
+    end
+  from told t
+  where s.tenant_id = t.tenant_id and s.id = t.id
+    and ((t.raised and not s.raised) or t.occurred_at < s.occurred_at)
+  returning s.tenant_id, s.id, s.trace_state
+)
+insert into trace_tasks (tenant_id, signal_id, urgency)
+select k.tenant_id, k.id, 2 from kept k where k.trace_state = 'waiting'
+on conflict do nothing;
+
+-- name: worker-announce-tasks()
+select pg_notify('trace_tasks', '');
+
+-- name: worker-copy-stats()!
+copy incoming_stats (tenant_id, minute_ms, lane, revision, counts) from stdin;
+
+-- name: worker-copy-rule-stats()!
+copy incoming_rule_stats (
+  tenant_id, rule_id, rule_version, minute_ms, lane, revision,
+  violated, satisfied, not_applicable, inconclusive
+) from stdin;
+
+-- name: worker-merge-stats()!
+insert into stats_minutes as s (tenant_id, minute, lane, revision, counts)
+select i.tenant_id, timestamptz 'epoch' + i.minute_ms * interval '1 millisecond', i.lane,
+  i.revision, i.counts
+from incoming_stats i
+where exists (select from tenants t where t.id = i.tenant_id)
+order by i.tenant_id, i.minute_ms, i.lane
+on conflict (tenant_id, minute, lane) do update set
+  revision = excluded.revision,
+  counts = excluded.counts
+where excluded.revision > s.revision;
+
+-- name: worker-merge-rule-stats()!
+insert into rule_stats_minutes as s (
+  tenant_id, rule_id, rule_version, minute, lane, revision,
+  violated, satisfied, not_applicable, inconclusive
+)
+select i.tenant_id, i.rule_id, i.rule_version,
+  timestamptz 'epoch' + i.minute_ms * interval '1 millisecond', i.lane, i.revision,
+  i.violated, i.satisfied, i.not_applicable, i.inconclusive
+from incoming_rule_stats i
+where exists (select from tenants t where t.id = i.tenant_id)
+order by i.tenant_id, i.rule_id, i.minute_ms, i.rule_version, i.lane
+on conflict (tenant_id, rule_id, minute, rule_version, lane) do update set
+  revision = excluded.revision,
+  violated = excluded.violated,
+  satisfied = excluded.satisfied,
+  not_applicable = excluded.not_applicable,
+  inconclusive = excluded.inconclusive
+where excluded.revision > s.revision;
+
+-- name: worker-copy-letters()!
+copy incoming_letters (
+  letter_partition, letter_offset, tenant_id, source, code, detail, topic, log_partition,
+  log_offset, content, at_ms
+) from stdin;
+
+-- name: worker-merge-letters()!
+-- A letter about a tenant that is gone, or none known, is kept for the operator alone.
+insert into dead_letters (
+  letter_partition, letter_offset, tenant_id, source, code, detail, topic, log_partition,
+  log_offset, content, at
+)
+select i.letter_partition, i.letter_offset, t.id, i.source, i.code, i.detail, i.topic,
+  i.log_partition, i.log_offset, i.content,
+  timestamptz 'epoch' + i.at_ms * interval '1 millisecond'
+from incoming_letters i left join tenants t on t.id = i.tenant_id
+order by i.letter_partition, i.letter_offset
+on conflict do nothing;
+
+-- name: worker-claim-tasks(lease_s, least_urgent, limit)
+-- The next tasks, put off for the length of a lease: a worker that dies with them gives them back.
+-- Nothing stays locked meanwhile, so the intake may renew a task that is being worked on.
+update trace_tasks t set due_at = now() + :lease_s * interval '1 second'
+from (
+  select n.tenant_id, n.signal_id
+  from trace_tasks n
+  where n.due_at <= now() and n.urgency <= :least_urgent
+  order by n.urgency, n.due_at
+  limit :limit
+  for update skip locked
+) n
+where t.tenant_id = n.tenant_id and t.signal_id = n.signal_id
+returning t.tenant_id, t.signal_id, t.urgency, t.attempts, t.refreshed;
+
+-- name: worker-wanted-traces(tenant_ids, signal_ids)
+-- Everything to know about the claimed signals, and the widest range of the log in which any
+-- signal or an earlier copy of the same trace saw spans.
+select s.tenant_id, s.id as signal_id, s.trace_id, s.revision, s.rule_id, s.rule_version,
+  v.text as rule_text, coalesce(v.object -> 'group_by', '[]') as group_by,
+  s.verdict, s.reasons, s.incomplete, s.closed_at is not null as closed,
+  s.first_span_at, s.last_span_at, s.closed_at,
+  s.log_partition, s.log_first_offset, s.log_last_offset,
+  least(c.log_first_offset, o.first_offset) as wide_first_offset,
+  greatest(c.log_last_offset, o.last_offset) as wide_last_offset,
+  coalesce(c.whole, false) as has_whole_copy
+from unnest(:tenant_ids::uuid[], :signal_ids::bytea[]) as w (tenant_id, signal_id)
+join signals s on s.tenant_id = w.tenant_id and s.id = w.signal_id
+join rule_versions v on v.tenant_id = s.tenant_id and v.rule_id = s.rule_id
+  and v.version = s.rule_version
+left join trace_copies c on c.tenant_id = s.tenant_id and c.trace_id = s.trace_id
+cross join lateral (
+  select min(e.log_first_offset) as first_offset, max(e.log_last_offset) as last_offset
+  from signals e
+  where e.tenant_id = s.tenant_id and e.trace_id = s.trace_id
+) o;
+
+-- name: worker-lock-trace(tenant_id, trace_id)
+-- One writer per trace: two replicas may hold two signals of one trace.
+select pg_advisory_xact_lock(hashtextextended(:tenant_id || encode(:trace_id, 'hex'), 0));
+
+-- name: worker-store-copy(tenant_id, trace_id, root_name, root_service, services, span_count, whole, first_span_at, last_span_at, log_partition, log_first_offset, log_last_offset)!
+insert into trace_copies as c (
+  tenant_id, trace_id, root_name, root_service, services, span_count, whole,
+  first_span_at, last_span_at, log_partition, log_first_offset, log_last_offset
+) values (
+  :tenant_id, :trace_id, :root_name, :root_service, :services, :span_count,
+  :whole, :first_span_at, :last_span_at,
+  :log_partition, :log_first_offset, :log_last_offset
+)
+on conflict (tenant_id, trace_id) do update set
+  root_name = excluded.root_name,
+  root_service = excluded.root_service,
+  services = excluded.services,
+  span_count = excluded.span_count,
+  whole = excluded.whole,
+  first_span_at = excluded.first_span_at,
+  last_span_at = excluded.last_span_at,
+  log_partition = excluded.log_partition,
+  log_first_offset = excluded.log_first_offset,
+  log_last_offset = excluded.log_last_offset,
+  copied_at = now()
+where excluded.whole or not c.whole;
+
+-- name: worker-drop-spans(tenant_id, trace_id)!
+delete from trace_spans where tenant_id = :tenant_id and trace_id = :trace_id;
+
+-- name: worker-copy-spans()!
+copy trace_spans (
+  tenant_id, trace_id, ordinal, span_id, parent_span_id, name, service, kind, status,
+  status_message, start_ns, end_ns, attributes, resource, scope, events, links,
+  dropped_attributes_count
+) from stdin;
+
+-- name: worker-finish-signal(trace_state, trace_problem, explanation, revision, explain_mismatch, services, group_values, group_fingerprint, tenant_id, signal_id)!
+-- Only if the signal is still at the revision that was explained; a newer one has its own task.
+update signals set
+  trace_state = :trace_state,
+  trace_problem = :trace_problem,
+  explained_revision = case when :explanation::jsonb is null then explained_revision
+    else :revision end,
+  explanation = coalesce(:explanation::jsonb, explanation),
+  explain_mismatch = :explain_mismatch,
+  services = case when :services::text[] = '{}' then services else :services end,
+  group_values = :group_values::jsonb,
+  group_fingerprint = :group_fingerprint
+where tenant_id = :tenant_id and id = :signal_id and revision = :revision;
+
+-- name: worker-drop-tasks(tenant_ids, signal_ids)!
+delete from trace_tasks t
+using unnest(:tenant_ids::uuid[], :signal_ids::bytea[]) as w (tenant_id, signal_id)
+where t.tenant_id = w.tenant_id and t.signal_id = w.signal_id;
+
+-- name: worker-put-off-task(delay_s, attempts, refreshed, last_error, tenant_id, signal_id)!
+update trace_tasks set
+  due_at = now() + :delay_s * interval '1 second',
+  attempts = attempts + :attempts,
+  refreshed = refreshed + :refreshed,
+  last_error = :last_error
+where tenant_id = :tenant_id and signal_id = :signal_id;
+
+-- name: worker-backlog()
+select urgency, count(*) from trace_tasks where due_at <= now() group by urgency;
+
+-- name: worker-forget-budgets()!
+delete from trace_budgets where hour < now() - interval '2 days';
+
+-- name: worker-request-copy(tenant_id, signal_id)!
+-- Asked for by a person: before all others, and at once.
+insert into trace_tasks as t (tenant_id, signal_id, urgency)
+select s.tenant_id, s.id, 0 from signals s
+where s.tenant_id = :tenant_id and s.id = :signal_id
+  and s.trace_state in ('none', 'waiting', 'failed')
+on conflict (tenant_id, signal_id) do update set urgency = 0, due_at = now();
