@@ -19,6 +19,9 @@ from tempfile import TemporaryDirectory
 from jobs.package import write_package
 
 ROOT = Path(__file__).resolve().parent.parent
+_SHORT_LIVED = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+"""For the client, which plans one job and ends: 13 s of CPU time instead of 22 s."""
+
 _JOB_ID = re.compile(r"JobID ([0-9a-f]{32})")
 
 
@@ -31,7 +34,11 @@ def submit(given: Namespace, job_arguments: Sequence[str]) -> str:
     with TemporaryDirectory(prefix="betrace-job-") as folder:
         package = write_package(Path(folder) / "betrace.zip", root=ROOT)
         command = flink_run(given, job_arguments, package=package)
-        environment = {**os.environ, "PYTHONPATH": str(package)}
+        environment = {
+            "JVM_ARGS": _SHORT_LIVED,
+            **os.environ,
+            "PYTHONPATH": str(package),
+        }
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     found = _JOB_ID.search(done.stdout)
     if done.returncode or found is None:

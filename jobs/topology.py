@@ -5,13 +5,15 @@ spans ─► match ─► key by lane ─► correlate ─► outputs
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pyflink.common import Configuration, Row, Types
 from pyflink.datastream import StreamExecutionEnvironment
 from pyflink.table import DataTypes, Schema, StreamTableEnvironment
 
 from jobs.configuration import job_configuration
 from jobs.settings import JobSettings
-from jobs.tables import READ_SPANS, outputs_table, source_parallelism, spans_table
+from jobs.tables import READ_SPANS, outputs_table, spans_table
 from jobs.uids import name_operators
 from udfs.flink.correlate import CorrelateFacts
 from udfs.flink.lane_keys import LANE_KEYS
@@ -19,15 +21,19 @@ from udfs.flink.match import MatchSpans
 from udfs.flink.rules_log import RulesLogAddress
 
 
-def build(settings: JobSettings, *, partitions: int) -> StreamExecutionEnvironment:
+def build(
+    settings: JobSettings, *, partitions: int, jars: Sequence[str] = ()
+) -> StreamExecutionEnvironment:
     """Return an environment that holds the whole job, ready to be executed.
 
-    partitions: of the spans topic.
+    partitions: of the spans topic. jars: URIs of connectors, if they are not in Flink's lib.
     """
     configuration = Configuration()
     for option, value in job_configuration(settings).items():
         configuration.set_string(option, value)
     environment = StreamExecutionEnvironment.get_execution_environment(configuration)
+    if jars:
+        environment.add_jars(*jars)
     tables = StreamTableEnvironment.create(environment)
     rules = RulesLogAddress(settings.kafka, settings.rules_topic)
     value = Types.PRIMITIVE_ARRAY(Types.BYTE())
@@ -42,7 +48,6 @@ def build(settings: JobSettings, *, partitions: int) -> StreamExecutionEnvironme
         )
         .name("match")
         .uid("match")
-        .set_parallelism(source_parallelism(settings, partitions=partitions))
     )
     outputs = (
         facts.key_by(_lane_key, Types.INT())

@@ -49,8 +49,12 @@ def _upstream_first(j_environment: Any) -> list[Any]:
 
 
 def _uid_from_name(name: str) -> str:
-    """`Source: spans[1]` → `source-spans`; what stands in brackets may change with the planner."""
-    words = re.sub(r"\[.*?\]|\(.*\)", " ", name)
+    """Make an id of a name as the planner writes them.
+
+    `KafkaSource-default_catalog.default_database.spans` → `spans`; `Calc[2]` → `calc`: what
+    stands in brackets or in front of the table may change with the planner.
+    """
+    words = re.sub(r"\[.*?\]|\(.*\)", " ", name).rpartition(".")[2]
     return re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-") or "operator"
 
 
@@ -62,10 +66,10 @@ def _unused(uid: str, taken: list[str]) -> str:
     return candidate
 
 
-def operator_ids(j_stream_graph: Any) -> list[tuple[str, str]]:
-    """Return (uid, name) of every operator of a Java StreamGraph, in the order of the graph."""
-    nodes = sorted(j_stream_graph.getStreamNodes(), key=lambda node: int(node.getId()))
-    return [(node.getTransformationUID() or "", node.getOperatorName()) for node in nodes]
+def operator_uids(j_stream_graph: Any) -> list[str]:
+    """Return the uid of every operator of a Java StreamGraph, in the order of the graph."""
+    nodes = sorted(j_stream_graph.getStreamNodes().toArray(), key=lambda node: int(node.getId()))
+    return [node.getTransformationUID() or "" for node in nodes]
 
 
 def stream_graph(j_environment: Any) -> Any:

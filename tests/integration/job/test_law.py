@@ -1,0 +1,90 @@
+"""A verdict is a function of two logs: on real servers, in a replay, and after every crash."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import pytest
+
+from api.bench.schedule import Emission
+from deploy.embedded.stack import Stack
+from tests.support.flow import PATIENCE_MS, SETTLE_MS, Flow
+from tests.support.job import RunningJob, wait_for
+from tests.support.logs import SpansWriter, create_topics, judge, read_log, write_rules
+from udfs.wire import betrace_pb2 as wire
+
+pytestmark = pytest.mark.integration
+
+TENANT = "3f0c7d0e-0c1b-4c0a-9a55-1f2e3d4c5b6a"
+CATCH_UP_S = 120
+
+
+def written(stack: Stack, prefix: str) -> set[tuple[bytes, bytes]]:
+    """Return the distinct signals on a topic, as bytes."""
+    log = read_log(stack.settings.kafka, f"{prefix}.signals")
+    return {(record.key or b"", record.value) for record in log}
+
+
+def violated(signals: set[tuple[bytes, bytes]]) -> set[tuple[str, bytes]]:
+    """Return what the highest revisions say is violated."""
+    latest: dict[bytes, wire.Signal] = {}
+    for key, value in signals:
+        signal_read = wire.Signal.FromString(value)
+        if key not in latest or latest[key].revision < signal_read.revision:
+            latest[key] = signal_read
+    return {(s.rule_id, s.trace_id) for s in latest.values() if s.verdict == wire.VERDICT_VIOLATED}
+
+
+def test_crashes_and_replays_give_byte_identical_signals(stack: Stack) -> None:
+    kafka = stack.settings.kafka
+    create_topics(kafka, "law", "law-again")
+    flow = Flow(TENANT, rate=1_500)
+    write_rules(kafka, "law.rules", flow.rules_log())
+    writer = SpansWriter(kafka, "law.spans")
+
+    def send(emission: Emission) -> None:
+        writer.write(emission.payload, tenant=TENANT, lane=emission.lane, spans=emission.spans)
+
+    with writer.heartbeats():
+        job = RunningJob.submit(
+            stack, "--topic-prefix", "law", "--parallelism", "2", "--start", "earliest"
+        )
+
+        def kill_taskmanager() -> None:
+            os.kill(stack.pid("taskmanager"), signal.SIGKILL)
+
+        planted = flow.run(send, cycles=8, at={3: job.kill_python_workers, 6: kill_taskmanager})
+        writer.write_raw(b"\xff\xffnot a record of ingest", partition=7)
+        # Event time goes on until every trace, late spans included, has been closed.
+        time.sleep((PATIENCE_MS + 2 * SETTLE_MS) / 1000)
+
+    expected = judge(read_log(kafka, "law.rules"), read_log(kafka, "law.spans"))
+    assert violated(expected) == planted
+
+    wait_for(
+        lambda: written(stack, "law") >= expected,
+        f"all signals of the live run; {job.exceptions()}",
+        timeout_s=CATCH_UP_S,
+    )
+    assert job.restarts() >= 1
+    job.stop()
+    assert written(stack, "law") == expected
+    dead_letters = read_log(kafka, "law.dead-letters")
+    assert {wire.DeadLetter.FromString(record.value).code for record in dead_letters} == {
+        "record.no_address"
+    }
+
+    again = RunningJob.submit(
+        stack,
+        *("--input-topic-prefix", "law", "--output-topic-prefix", "law-again"),
+        *("--parallelism", "1", "--start", "earliest"),
+    )
+    wait_for(
+        lambda: written(stack, "law-again") >= expected,
+        f"all signals of the replay; {again.exceptions()}",
+        timeout_s=CATCH_UP_S,
+    )
+    again.stop()
+    assert written(stack, "law-again") == expected

@@ -1,0 +1,102 @@
+"""Submitting the job to a cluster of a test, and asking it how far it is."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from deploy.embedded.endpoint import Unreachable, http_json
+from deploy.embedded.flink_rest import FlinkRest
+from deploy.embedded.settings import REPOSITORY
+from deploy.embedded.stack import Stack
+
+START_S = 180
+"""A cluster on two busy cores takes its time to plan and deploy a job."""
+
+
+def wait_for(condition: Callable[[], bool], what: str, *, timeout_s: float) -> None:
+    """Wait until a condition holds; AssertionError with what was waited for, if it does not."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {timeout_s:.0f} s: {what}")
+        time.sleep(0.2)
+
+
+class RunningJob:
+    """A job on a cluster of a stack."""
+
+    def __init__(self, stack: Stack, job_id: str) -> None:
+        self.id = job_id
+        self._stack = stack
+        self._rest = FlinkRest(stack.settings.flink)
+
+    @classmethod
+    def submit(cls, stack: Stack, *arguments: str) -> RunningJob:
+        """Submit the job as a user would, and wait until it has made a checkpoint."""
+        command = [sys.executable, "-m", "jobs.submit"]
+        command += ["--flink", stack.settings.flink.removeprefix("http://")]
+        command += ["--kafka", stack.settings.kafka, "--checkpoint-interval-ms", "2000"]
+        done = subprocess.run(
+            [*command, *arguments], cwd=REPOSITORY, capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise AssertionError(f"the job was not submitted:\n{done.stdout}{done.stderr}")
+        job = cls(stack, done.stdout.strip())
+        job.wait_until_checkpointed()
+        return job
+
+    def wait_until_checkpointed(self) -> None:
+        """Wait until all subtasks run and one more checkpoint is complete than now."""
+        before = self._checkpoints()
+        wait_for(
+            lambda: self._running() and self._checkpoints() > before,
+            f"job {self.id} runs and makes a checkpoint; {self.exceptions()}",
+            timeout_s=START_S,
+        )
+
+    def restarts(self) -> int:
+        """Return how often the job has been restarted."""
+        return int(self._metric("numRestarts"))
+
+    def exceptions(self) -> str:
+        """Return the newest exceptions that Flink noted, shortened."""
+        with suppress(Unreachable):
+            history = http_json("GET", f"{self._stack.settings.flink}/jobs/{self.id}/exceptions")[
+                "exceptionHistory"
+            ]["entries"]
+            return " | ".join(entry["stacktrace"][:500] for entry in history[:3])
+        return "Flink does not answer"
+
+    def kill_python_workers(self) -> None:
+        """kill -9 every Python worker of the TaskManager."""
+        pids = self._stack.worker_pids()
+        assert pids, "the TaskManager has no Python worker"
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+
+    def stop(self) -> None:
+        """Stop with a savepoint, so that all that was judged has been written."""
+        location = self._rest.stop_with_savepoint(self.id)
+        assert location is not None, f"job {self.id} was not stopped; {self.exceptions()}"
+
+    def _running(self) -> bool:
+        with suppress(Unreachable):
+            job = self._rest.job(self.id)
+            return job is not None and job.running
+        return False
+
+    def _checkpoints(self) -> int:
+        with suppress(Unreachable):
+            return self._rest.completed_checkpoints(self.id)
+        return 0
+
+    def _metric(self, name: str) -> Any:
+        url = f"{self._stack.settings.flink}/jobs/{self.id}/metrics?get={name}"
+        return http_json("GET", url)[0]["value"]
