@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from deploy.embedded.apps import apps
 from deploy.embedded.component import Component
 from deploy.embedded.envfile import read_env_file, write_env_file
 from deploy.embedded.flink import jobmanager, taskmanager
@@ -22,6 +23,7 @@ def components(settings: StackSettings, layout: Layout) -> tuple[Component, ...]
         parts.append(kafka(settings, layout))
     if settings.starts("jobmanager"):
         parts += [jobmanager(settings, layout), taskmanager(settings, layout)]
+    parts += apps(settings, layout, environment(settings, secrets))
     return tuple(parts)
 
 

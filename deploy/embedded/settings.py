@@ -35,6 +35,8 @@ class Ports:
     postgres: int = 15432
     flink: int = 18081
     flink_rpc: int = 16123
+    ingest_metrics: int = 19464
+    worker_metrics: int = 19465
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Ports:

@@ -222,6 +222,7 @@ class Stack:
             "flink_rpc": "jobmanager",
         }
         apps = {"http": "api", "otlp_http": "ingest", "otlp_grpc": "ingest"}
+        apps |= {"ingest_metrics": "ingest", "worker_metrics": "worker"}
         ours = {name for name, server in owners.items() if self.settings.starts(server)}
         ours |= {name for name, app in apps.items() if app in self.settings.components}
         every = {port.name: getattr(self.settings.ports, port.name) for port in fields(Ports)}
