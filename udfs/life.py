@@ -85,6 +85,15 @@ class _Entry(NamedTuple):
     element: bytes
 
 
+class _Epoch(NamedTuple):
+    """The rules that judge what begins in [since, until), as of one version of the book."""
+
+    since_ms: int
+    until_ms: int
+    book_version: int
+    rules: RuleSet
+
+
 class _Tenant:
     """What a lane holds for one tenant."""
 
@@ -100,8 +109,8 @@ class _Tenant:
         self.expires: list[int] = []
         """Minutes whose stored traces have still to be removed, ascending."""
         self.accounts = Accounts(lane=lane, tenant=tenant)
-        self.rule_sets: dict[int, tuple[int, RuleSet]] = {}
-        self.rule_sets_of = -1
+        self.rule_sets: dict[int, RuleSet] = {}
+        self.epoch = _Epoch(0, 0, -1, RuleSet(()))
 
 
 class Lane:
@@ -488,15 +497,18 @@ class Lane:
 
     def _rule_set(self, tenant: _Tenant, begin_ms: int) -> RuleSet:
         """Return the rules that judge the traces begun at a time."""
-        if tenant.rule_sets_of != self._book.version:
-            tenant.rule_sets = {}
-            tenant.rule_sets_of = self._book.version
-        since_ms, _ = self._book.epoch(tenant.name, begin_ms)
-        known = tenant.rule_sets.get(since_ms)
-        if known is None:
-            known = (since_ms, RuleSet(self._book.in_force(tenant.name, begin_ms)))
-            tenant.rule_sets[since_ms] = known
-        return known[1]
+        epoch = tenant.epoch
+        if epoch.since_ms <= begin_ms < epoch.until_ms and epoch.book_version == self._book.version:
+            return epoch.rules
+        if epoch.book_version != self._book.version:
+            tenant.rule_sets.clear()
+        since_ms, until_ms = self._book.epoch(tenant.name, begin_ms)
+        rules = tenant.rule_sets.get(since_ms)
+        if rules is None:
+            rules = RuleSet(self._book.in_force(tenant.name, begin_ms))
+            tenant.rule_sets[since_ms] = rules
+        tenant.epoch = _Epoch(since_ms, until_ms, self._book.version, rules)
+        return rules
 
     # ------------------------------------------------------------------ putting away
 

@@ -7,13 +7,15 @@ they need.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from typing import NamedTuple
 from zlib import crc32
 
 from google.protobuf.message import DecodeError
 
 import dsl
+from dsl.values import GONE, MISSING, Read
 from udfs.facts import (
     COUNTED,
     DEAD_LETTER,
@@ -28,25 +30,74 @@ from udfs.facts import (
     span_identity,
 )
 from udfs.lanes import LANES, tenant_prefix_crc
-from udfs.otlp import LazySpan, Origin, origin_of, resource_attributes
+from udfs.otlp import (
+    MAX_PLAIN_KEY_BYTES,
+    LazySpan,
+    Origin,
+    attribute_head,
+    origin_of,
+    read_value,
+    resource_attributes,
+)
+from udfs.predicate_index import Asked, KeyIndex, condition_to_file_under
 from udfs.rulebook import Matched, RuleBook
 from udfs.wire import betrace_pb2 as wire
 from udfs.wire import otlp_lazy_pb2 as lazy
 
 MAX_DEAD_LETTER_BYTES = 16 * 1024
+MAX_TIME_NS = 2**63 - 1
 _KEPT_INDEXES = 256
-_Test = Callable[[dsl.SpanView], bool | None]
 
 
-class _Tested(NamedTuple):
-    """A predicate that must look into the span."""
+class _Keyed:
+    """Predicates filed under an attribute.
 
-    bit: int
-    number: int
-    counted: bool
-    test: _Test
-    needle: bytes | None
-    """Bytes without which no span of the record can fulfil it; None: unknown."""
+    on_resource: a span without it is asked further up. needle: bytes that a record holds if some
+    span of it has the attribute.
+    """
+
+    __slots__ = ("_at", "_head", "_heads", "_key_bytes", "_on_resource", "_text", "index", "needle")
+
+    def __init__(self, key: str, *, on_resource: bool, index: KeyIndex) -> None:
+        encoded = key.encode()
+        parts = encoded.split(b".")
+        self._text = key
+        self._on_resource = on_resource
+        self._key_bytes = len(encoded)
+        self._head = attribute_head(encoded)
+        # Starts that call for a closer look: maps that the key may lead into, a value written
+        # before its key.
+        maps = (attribute_head(b".".join(parts[:count])) for count in range(1, len(parts)))
+        self._heads = (self._head, *maps, b"\x12")
+        # Instrumentations write attributes in one order: look where it was the last time.
+        self._at = 0
+        self.needle = parts[-1]
+        self.index = index
+
+    def read(self, raws: Sequence[bytes], span: lazy.Span, origin: Origin) -> Read:
+        """Return the attribute's value on a span."""
+        head = self._head
+        if self._at < len(raws):
+            raw = raws[self._at]
+            if raw.startswith(head):
+                return read_value(raw, self._key_bytes)
+        heads = self._heads
+        for at, raw in enumerate(raws):
+            if raw.startswith(heads):
+                if not raw.startswith(head) or self._key_bytes > MAX_PLAIN_KEY_BYTES:
+                    return self._read_closely(span, origin)
+                self._at = at
+                return read_value(raw, self._key_bytes)
+        if span.dropped_attributes_count:
+            return GONE
+        return origin.resource.get(self._text) if self._on_resource else MISSING
+
+    def _read_closely(self, span: lazy.Span, origin: Origin) -> Read:
+        view = LazySpan(span, origin)
+        value = view.span_attribute(self._text)
+        if value is MISSING and self._on_resource:
+            return view.resource_attribute(self._text)
+        return value
 
 
 class _Named(NamedTuple):
@@ -54,7 +105,9 @@ class _Named(NamedTuple):
 
     mask: int
     counted: tuple[int, ...]
-    tested: tuple[_Tested, ...]
+    keyed: tuple[_Keyed, ...]
+    tested: tuple[Asked, ...]
+    """Predicates with no attribute that they could be filed under."""
 
 
 class _Index(NamedTuple):
@@ -78,7 +131,7 @@ class _Fragment:
         self.flags = 0
         self.true = 0
         self.maybe = 0
-        self.start_ns = 2**63 - 1
+        self.start_ns = MAX_TIME_NS
         self.end_ns = 0
 
 
@@ -162,49 +215,68 @@ class _Reading:
         self._counted: list[Counted] = []
         self._spans = 0
         self._rejected = 0
-        asked = index.any_name.tested
-        self._any_tested = tuple(t for t in asked if t.needle is None or t.needle in payload)
-        self._any_skipped = tuple(t for t in asked if t.needle and t.needle not in payload)
+        keyed = index.any_name.keyed
+        present = tuple(one for one in keyed if one.needle in payload)
+        self._any = index.any_name._replace(keyed=present)
+        self._any_skipped = tuple(one for one in keyed if one not in present)
 
     def read(self, spans: Sequence[lazy.Span], origin: Origin) -> None:
-        """Take in the spans of one scope."""
+        """Take in the spans of one scope.
+
+        Goes over columns of the spans rather than over spans: most of them have nothing to say
+        but which trace they belong to.
+        """
+        trace_ids = [span.trace_id for span in spans]
         fragments = self._fragments
-        by_name = self._index.by_name
-        any_name = self._index.any_name
-        any_tested = self._any_tested
-        any_skipped = self._any_skipped
-        if any_skipped and origin.resource.dropped:
-            any_tested, any_skipped = any_name.tested, ()
-        needs_any = any_name.mask or any_tested or any_skipped
-        needs_extent = self._index.needs_extent
-        for span in spans:
-            trace_id = span.trace_id
-            fragment = fragments.get(trace_id)
-            if fragment is None:
-                fragment = self._new_fragment(trace_id)
-                if fragment is None:
-                    continue
-            fragment.spans += 1
-            if not span.parent_span_id:
-                self._add_root(fragment, span, origin)
-            if needs_extent:
-                fragment.start_ns = min(fragment.start_ns, span.start_time_unix_nano)
-                fragment.end_ns = max(fragment.end_ns, span.end_time_unix_nano)
-            named = by_name.get(span.name)
-            if named is not None:
-                fragment.true |= named.mask
-                if named.tested:
-                    self._test(fragment, span, LazySpan(span, origin), named.tested)
-                for number in named.counted:
-                    self._count(fragment, span, number, certain=True)
-            if needs_any:
-                fragment.true |= any_name.mask
-                for number in any_name.counted:
-                    self._count(fragment, span, number, certain=True)
-                if any_tested:
-                    self._test(fragment, span, LazySpan(span, origin), any_tested)
-                if any_skipped and span.dropped_attributes_count:
-                    self._test(fragment, span, LazySpan(span, origin), any_skipped)
+        for trace_id, count in Counter(trace_ids).items():
+            fragment = fragments.get(trace_id) or self._new_fragment(trace_id, count)
+            if fragment is not None:
+                fragment.spans += count
+        parents = [span.parent_span_id for span in spans]
+        if b"" in parents:
+            for at, parent in enumerate(parents):
+                if not parent:
+                    self._add_root(fragments.get(trace_ids[at]), spans[at], origin)
+        if self._index.needs_extent:
+            self._add_extents(trace_ids, spans)
+        if self._index.by_name:
+            named_of = self._index.by_name.get
+            for at, named in enumerate([named_of(span.name) for span in spans]):
+                if named is not None:
+                    fragment = fragments.get(trace_ids[at])
+                    if fragment is not None:
+                        self._read_named(fragment, spans[at], origin, named)
+        self._read_any(trace_ids, spans, origin)
+
+    def _read_named(
+        self, fragment: _Fragment, span: lazy.Span, origin: Origin, named: _Named
+    ) -> None:
+        fragment.true |= named.mask
+        for number in named.counted:
+            self._count(fragment, span, number, certain=True)
+        if named.keyed:
+            self._look_up(fragment, span, origin, named.keyed)
+        if named.tested:
+            self._ask(fragment, span, LazySpan(span, origin), named.tested)
+
+    def _read_any(
+        self, trace_ids: Sequence[bytes], spans: Sequence[lazy.Span], origin: Origin
+    ) -> None:
+        """Ask what is asked of spans of any name; what the record cannot hold is left out."""
+        named = self._any
+        skipped = self._any_skipped
+        if skipped and origin.resource.dropped:
+            named, skipped = self._index.any_name, ()
+        if named.mask or named.tested or named.keyed:
+            for trace_id, span in zip(trace_ids, spans, strict=True):
+                fragment = self._fragments.get(trace_id)
+                if fragment is not None:
+                    self._read_named(fragment, span, origin, named)
+        if skipped:
+            for trace_id, span in zip(trace_ids, spans, strict=True):
+                fragment = self._fragments.get(trace_id)
+                if span.dropped_attributes_count and fragment is not None:
+                    self._look_up(fragment, span, origin, skipped)
 
     def facts(self) -> Facts:
         """Return what was read."""
@@ -229,32 +301,55 @@ class _Reading:
             extents=extents,
         )
 
-    def _new_fragment(self, trace_id: bytes) -> _Fragment | None:
+    def _new_fragment(self, trace_id: bytes, spans: int) -> _Fragment | None:
         if len(trace_id) != 16 or crc32(trace_id, self._prefix_crc) % LANES != self._lane:
-            self._rejected += 1
+            self._rejected += spans
             return None
         fragment = _Fragment(len(self._fragments))
-        if self._index.needs_extent:
-            fragment.flags = EXTENT
         self._fragments[trace_id] = fragment
         return fragment
 
-    def _add_root(self, fragment: _Fragment, span: lazy.Span, origin: Origin) -> None:
+    def _add_root(self, fragment: _Fragment | None, span: lazy.Span, origin: Origin) -> None:
+        if fragment is None:
+            return
         fragment.flags |= ROOT
         name = span.name.decode(errors="replace")
-        start_ns = min(span.start_time_unix_nano, 2**63 - 1)
+        start_ns = min(span.start_time_unix_nano, MAX_TIME_NS)
         self._roots.append(Root(fragment.at, span.span_id, start_ns, name, origin.service))
 
-    def _test(
-        self,
-        fragment: _Fragment,
-        span: lazy.Span,
-        view: LazySpan,
-        tests: Sequence[_Tested],
+    def _add_extents(self, trace_ids: Sequence[bytes], spans: Sequence[lazy.Span]) -> None:
+        for trace_id, span in zip(trace_ids, spans, strict=True):
+            fragment = self._fragments.get(trace_id)
+            if fragment is None:
+                continue
+            fragment.flags |= EXTENT
+            start_ns = min(span.start_time_unix_nano, MAX_TIME_NS)
+            end_ns = min(span.end_time_unix_nano, MAX_TIME_NS)
+            fragment.start_ns = min(fragment.start_ns, start_ns)
+            fragment.end_ns = max(fragment.end_ns, end_ns)
+
+    def _look_up(
+        self, fragment: _Fragment, span: lazy.Span, origin: Origin, keyed: Sequence[_Keyed]
     ) -> None:
-        seen = fragment.true
-        for bit, number, counted, test, _ in tests:
-            if seen & bit and not counted:
+        """Ask the predicates filed under attributes, by the values that the span has."""
+        raws = span.attributes
+        for one in keyed:
+            value = one.read(raws, span, origin)
+            if value is MISSING:
+                continue
+            if value is GONE:
+                self._ask(fragment, span, LazySpan(span, origin), one.index.all)
+                continue
+            mask, ask = one.index.find(value)
+            fragment.true |= mask
+            if ask:
+                self._ask(fragment, span, LazySpan(span, origin), ask)
+
+    def _ask(
+        self, fragment: _Fragment, span: lazy.Span, view: LazySpan, predicates: Sequence[Asked]
+    ) -> None:
+        for bit, number, counted, test, _ in predicates:
+            if fragment.true & bit and not counted:
                 continue
             holds = test(view)
             if holds:
@@ -294,25 +389,23 @@ def _named(predicates: Sequence[tuple[int, dsl.SpanPredicate]], counted: int) ->
     mask = 0
     counts = []
     tested = []
+    filed: dict[tuple[str, bool], list[tuple[dsl.AttributeTest, Asked]]] = {}
     for number, predicate in predicates:
         is_counted = bool(counted >> number & 1)
-        if not predicate.unfiltered:
-            needle = _needle(predicate)
-            tested.append(_Tested(1 << number, number, is_counted, predicate.test, needle))
+        if predicate.unfiltered:
+            mask |= 1 << number
+            if is_counted:
+                counts.append(number)
             continue
-        mask |= 1 << number
-        if is_counted:
-            counts.append(number)
-    return _Named(mask, tuple(counts), tuple(tested))
-
-
-def _needle(predicate: dsl.SpanPredicate) -> bytes | None:
-    """Return bytes that a record holds if some span of it fulfils the predicate, if known.
-
-    The last part of a key that the predicate needs: it stands on the wire whether the key is
-    written whole or as a path into maps. Only a span that dropped attributes may do without.
-    """
-    for needed in predicate.necessary:
-        if needed.scope in ("span", ""):
-            return needed.key.rpartition(".")[2].encode() or None
-    return None
+        condition = condition_to_file_under(predicate)
+        decided = predicate.exact and len(predicate.necessary) == 1
+        asked = Asked(1 << number, number, is_counted, predicate.test, decided)
+        if condition is None:
+            tested.append(asked)
+        else:
+            filed.setdefault((condition.key, condition.scope == ""), []).append((condition, asked))
+    keyed = tuple(
+        _Keyed(key, on_resource=on_resource, index=KeyIndex(entries))
+        for (key, on_resource), entries in filed.items()
+    )
+    return _Named(mask, tuple(counts), keyed, tuple(tested))

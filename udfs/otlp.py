@@ -22,7 +22,8 @@ KINDS = ("unspecified", "internal", "server", "client", "producer", "consumer")
 STATUSES = ("unset", "ok", "error")
 _DOUBLE = Struct("<d").unpack_from
 _ABSENT: Any = object()
-_SERVICE = b"service.name"
+MAX_PLAIN_KEY_BYTES = 127
+"""Keys whose length takes one byte on the wire."""
 
 
 class Attributes:
@@ -287,20 +288,27 @@ def origin_of(resource: Attributes, scope_spans: lazy.ScopeSpans) -> Origin:
     )
 
 
+def attribute_head(key: bytes) -> bytes:
+    """Return how a KeyValue message with that key starts: field 1, length, key.
+
+    For a key over MAX_PLAIN_KEY_BYTES only what all messages start with.
+    """
+    return b"\n" + bytes((len(key),)) + key if len(key) <= MAX_PLAIN_KEY_BYTES else b"\n"
+
+
 def find_raw(raws: Sequence[bytes], key: bytes) -> bytes | None:
     """Return the KeyValue message with that key, or None.
 
     Reads the usual encoding (key first, shorter than 128 bytes) without parsing; any other one
     is parsed.
     """
-    size = len(key)
-    if size < 128:
-        head = b"\n" + bytes((size,)) + key
+    if len(key) <= MAX_PLAIN_KEY_BYTES:
+        head = attribute_head(key)
         for raw in raws:
             if raw.startswith(head):
                 return raw
     for raw in raws:
-        if len(raw) < 2 or raw[0] != 0x0A or raw[1] >= 128:
+        if len(raw) < 2 or raw[0] != 0x0A or raw[1] > MAX_PLAIN_KEY_BYTES:
             message = _parsed(raw)
             if message is not None and message.key.encode() == key:
                 return raw

@@ -13,6 +13,7 @@ u16 length, mask of predicates that hold; u16 length, mask of those that might h
 
 from __future__ import annotations
 
+from functools import lru_cache
 from struct import Struct
 from typing import NamedTuple
 
@@ -198,12 +199,12 @@ class TraceState:
                 self.first_offset,
                 self.last_offset,
             ),
-            _sized(pack_mask(self.true)),
-            _sized(pack_mask(self.maybe)),
+            _sized_mask(self.true),
+            _sized_mask(self.maybe),
         ]
         if root:
             parts.append(_ROOT_HEAD.pack(root.start_ns, root.span_id))
-            parts += (_sized(root.name.encode()), _sized(root.service.encode()))
+            parts += (_sized_text(root.name), _sized_text(root.service))
         if extent:
             parts.append(_TWO_TIMES.pack(*extent))
         if counted:
@@ -293,6 +294,19 @@ def _unpack_emitted(packed: bytes, at: int) -> dict[str, Emitted]:
             tuple(Reason(word) for word in reasons.decode().split(",") if word),
         )
     return emitted
+
+
+# The same few masks, names and services come again and again.
+
+
+@lru_cache(maxsize=4096)
+def _sized_mask(mask: int) -> bytes:
+    return _sized(pack_mask(mask))
+
+
+@lru_cache(maxsize=4096)
+def _sized_text(text: str) -> bytes:
+    return _sized(text.encode())
 
 
 def _sized(content: bytes) -> bytes:
