@@ -5,7 +5,7 @@ one command a line, and one report a line on standard output. It ends when its i
 
     → {"bootstrap": …, "topic": …, "load": {…}}        ← {"ready": true, …}
     → {"rate": 150000} | {"giant": true} | {"finish": true}
-    ← {"at_ms": …, "sent": …, "cycles": …, "cycle_sent": …, "queued": …, "cpu_s": …, "finished": …}
+    ← {"at_ms": …, "sent": …, "cycles": …, "bytes": …, "queued": …, "cpu_s": …, "finished": …}
 
 Heartbeats flow from the first moment to the last, so that event time goes on in every pause.
 """
@@ -91,8 +91,8 @@ class Generator:
         return {
             "at_ms": time.time_ns() // 1_000_000,
             "sent": schedule.sent,
+            "bytes": schedule.sent_bytes,
             "cycles": schedule.cycles,
-            "cycle_sent": schedule.cycle_sent,
             "giants": schedule.giants,
             "queued": self.topic.queued(),
             "cpu_s": time.process_time(),

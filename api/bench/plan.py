@@ -156,7 +156,7 @@ class Plan:
 
     def load(self) -> Load:
         """Encode the load; takes some 20 µs a span."""
-        punctual = [p for trace in self.traces for p in self._placed(trace)]
+        punctual = list(self.placed())
         late = [p for trace in self.traces for p in self._placed_late(trace)]
         giant = self._placed(self.giant) if self.giant else ()
         return Load(
@@ -166,6 +166,10 @@ class Plan:
             late=self._chunk(late),
             giant=self._chunk(giant) if self.giant else None,
         )
+
+    def placed(self) -> Iterator[PlacedSpan]:
+        """Encode what is sent punctually, trace by trace."""
+        return (placed for trace in self.traces for placed in self._placed(trace))
 
     def _chunk(self, placed: Iterable[PlacedSpan]) -> Chunk:
         return Chunk(placed, record_spans=self.settings.record_spans)

@@ -31,16 +31,16 @@ class Emission(NamedTuple):
 class Schedule:
     """Sends cycle after cycle of a load at a rate that may be changed at any time.
 
-    rate: spans per second, 0 pauses. sent: spans so far; cycle and cycle_sent: where the stream
-    is; cycles: how many have been begun, the measure of the truth once `finished`.
+    rate: spans per second, 0 pauses. sent, sent_bytes: so far, late ones included. cycles: how
+    many have been begun, giants: how many giant traces; the measure of the truth once `finished`.
     """
 
     def __init__(self, load: Load, *, late_ns: int) -> None:
         """late_ns: from the end of a trace to its late spans; longer than the tenant's settle."""
         self.rate = 0.0
         self.sent = 0
+        self.sent_bytes = 0
         self.cycles = 0
-        self.cycle_sent = 0
         self.giants = 0
         self.finished = False
         self._load = load
@@ -84,6 +84,7 @@ class Schedule:
     def _emit(self, records: Iterable[tuple[Slot, bytes]]) -> Iterator[Emission]:
         for slot, payload in records:
             self.sent += slot.spans
+            self.sent_bytes += len(payload)
             self._credit -= slot.spans
             yield Emission(payload, slot.lane, slot.spans)
 
@@ -103,13 +104,11 @@ class Schedule:
         self._await_late(stamp)
 
     def _with_giant(self, records: Iterator[tuple[Slot, bytes]]) -> Iterator[tuple[Slot, bytes]]:
-        self.cycle_sent = 0
         for number, record in enumerate(records):
             if number % GIANT_EVERY == 0:
                 giant = next(self._giant, None)
                 if giant is not None:
                     yield giant
-            self.cycle_sent += record[0].spans
             yield record
 
     def _await_late(self, stamp: Stamp) -> None:

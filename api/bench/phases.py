@@ -1,0 +1,257 @@
+"""The phases of a run: finding what is sustained, confirming it, and measuring delays.
+
+How the sustained rate is found. Whatever is sent is judged, and what is judged shows in
+Postgres; how far that lags behind the clock is known at any moment from the event time of the
+newest signals. First the rate is raised until the lag grows, and held where it does neither
+grow nor shrink: what was processed meanwhile is the first estimate. Then a little less than that
+is sent, at a fixed rate that waits for nobody, for as long as asked. If the lag at the end is
+what it was at the beginning, that rate is sustained; if not, what was processed in that time is
+the next estimate. Nothing is taken from a backlog: the broker takes in as much as is read.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import ceil
+from statistics import median
+
+from api.bench.generator import RunningGenerator
+from api.bench.machine import Usage
+from api.bench.watch import Seen, SignalWatch
+
+FIRST_RATE = 40_000.0
+SETTLED_LAG_MS = 2_500
+"""Up to here nothing queues: bundles, watermarks, the worker's batches."""
+HIGH_LAG_MS = 5_000
+"""Above this the rate is too high."""
+LAG_DRIFT_MS = 1_000
+"""Lag may differ by so much between the ends of a sustained phase: a checkpoint's worth."""
+ESTIMATE_SHARE = 0.95
+"""What is tried of an estimate."""
+MAX_TRIALS = 4
+_STEP_S = 1.0
+_EDGE_S = 10.0
+_DRAIN_S = 240.0
+
+
+class NothingJudged(Exception):
+    """No signal of the load came, so that nothing can be measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A moment of a phase: lag_ms is how far judging is behind, processed counts spans."""
+
+    at_ms: float
+    lag_ms: float
+    sent: float
+    processed: float
+
+
+@dataclass(frozen=True, slots=True)
+class Sustained:
+    """A rate held for some seconds. usage: by group, of the phase; flat: the lag did not grow."""
+
+    rate: float
+    seconds: float
+    sent_per_s: float
+    processed_per_s: float
+    lag_begin_ms: float
+    lag_end_ms: float
+    flat: bool
+    spans: float
+    usage: dict[str, Usage]
+    trials: int
+
+
+@dataclass(frozen=True, slots=True)
+class Delays:
+    """Delays in ms: nearest-rank percentiles of so many signals."""
+
+    count: int
+    p50_ms: float
+    p95_ms: float
+    p99_ms: float
+    max_ms: float
+
+    @classmethod
+    def of(cls, delays_ms: Sequence[float]) -> Delays:
+        """Summarise; all 0 if there are none."""
+        ordered = sorted(delays_ms)
+        if not ordered:
+            return cls(0, 0.0, 0.0, 0.0, 0.0)
+        ranks = (ordered[max(ceil(share * len(ordered)) - 1, 0)] for share in (0.5, 0.95, 0.99, 1))
+        return cls(len(ordered), *(round(each, 1) for each in ranks))
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Delays at a rate. closing: from a trace's closing to its signal being visible; last_span:
+    from its last span's append time; at_once: the same where a signal need not wait for the
+    closing.
+    """
+
+    share: float
+    rate: float
+    closing: Delays
+    last_span: Delays
+    at_once: Delays
+
+
+class Phases:
+    """Runs phases with one generator and one watch."""
+
+    def __init__(
+        self,
+        generator: RunningGenerator,
+        watch: SignalWatch,
+        *,
+        usage: Callable[[], dict[str, Usage]],
+        say: Callable[[str], None],
+    ) -> None:
+        self._generator = generator
+        self._watch = watch
+        self._usage = usage
+        self._say = say
+        self._read = 0
+        self._newest_ms = 0.0
+
+    def estimate(self, *, seconds: float) -> float:
+        """Raise the rate until judging cannot follow; return spans processed per second there."""
+        rate = FIRST_RATE
+        points: list[Point] = []
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self._generator.set_rate(rate)
+            time.sleep(_STEP_S)
+            point = self._point()
+            points.append(point)
+            self._say(_line("finding the limit", rate, point))
+            if point.lag_ms < SETTLED_LAG_MS:
+                rate *= 1.1
+            elif point.lag_ms > HIGH_LAG_MS:
+                rate *= 0.9
+        return _processed_per_s(points[len(points) // 2 :])
+
+    def sustain(self, *, rate: float, seconds: float, giant: bool) -> Sustained:
+        """Send at a rate that judging can follow for so many seconds, lowering it if need be."""
+        for trial in range(1, MAX_TRIALS + 1):
+            self.drain()
+            found = self._hold(rate, seconds=seconds, giant=giant, trial=trial)
+            if found.flat:
+                return found
+            self._say(f"{rate:,.0f} spans/s were not sustained: {found.processed_per_s:,.0f}")
+            rate = min(found.processed_per_s, rate) * ESTIMATE_SHARE
+        return found
+
+    def latency(self, *, share: float, rate: float, seconds: float) -> Latency:
+        """Measure delays at a rate; the first seconds are for coming to rest."""
+        self.drain()
+        self._generator.set_rate(rate)
+        self._rest(_EDGE_S, label=f"delays at {share:.0%}", rate=rate)
+        first = self._watch.count()
+        self._rest(seconds, label=f"delays at {share:.0%}", rate=rate)
+        raised = [
+            seen for seen in self._watch.since(first) if seen.raised and seen.verdict == "violated"
+        ]
+        closed = [seen for seen in raised if seen.closed_ms is not None]
+        at_once = [seen for seen in raised if seen.closed_ms is None]
+        return Latency(
+            share=share,
+            rate=rate,
+            closing=Delays.of([s.visible_ms - s.closed_ms for s in closed if s.closed_ms]),
+            last_span=Delays.of([s.visible_ms - s.last_span_ms for s in closed]),
+            at_once=Delays.of([s.visible_ms - s.last_span_ms for s in at_once]),
+        )
+
+    def warm_up(self, *, seconds: float) -> None:
+        """Send gently until signals come and compilers are warm; raises NothingJudged if none."""
+        self._generator.set_rate(FIRST_RATE)
+        self._rest(seconds, label="warming up", rate=FIRST_RATE)
+        if not self._newest_ms:
+            raise NothingJudged(f"no signal came within {seconds:.0f} s")
+
+    def drain(self) -> None:
+        """Send gently until judging has caught up."""
+        self._generator.set_rate(FIRST_RATE / 2)
+        end = time.monotonic() + _DRAIN_S
+        while time.monotonic() < end:
+            time.sleep(_STEP_S)
+            point = self._point()
+            if point.lag_ms < SETTLED_LAG_MS:
+                return
+            self._say(_line("catching up", FIRST_RATE / 2, point))
+
+    def complete(self, *, quiet_s: float) -> None:
+        """Complete all traces, and wait until no change has been seen for so long."""
+        self._generator.finish()
+        while not self._generator.last.finished:
+            time.sleep(_STEP_S)
+        changes, since = self._watch.count(), time.monotonic()
+        while time.monotonic() - since < quiet_s:
+            time.sleep(_STEP_S)
+            if self._watch.count() != changes:
+                changes, since = self._watch.count(), time.monotonic()
+
+    def _hold(self, rate: float, *, seconds: float, giant: bool, trial: int) -> Sustained:
+        self._generator.set_rate(rate)
+        self._rest(_EDGE_S, label="coming to rest", rate=rate)
+        if giant:
+            self._generator.add_giant()
+        usage = self._usage()
+        points = self._rest(seconds, label="sustained", rate=rate)
+        used = {group: _less(now, usage.get(group)) for group, now in self._usage().items()}
+        edge = max(int(_EDGE_S / _STEP_S), 1)
+        begin = median(point.lag_ms for point in points[:edge])
+        end = median(point.lag_ms for point in points[-edge:])
+        took_s = (points[-1].at_ms - points[0].at_ms) / 1000
+        sent = points[-1].sent - points[0].sent
+        return Sustained(
+            rate=rate,
+            seconds=took_s,
+            sent_per_s=sent / took_s,
+            processed_per_s=_processed_per_s(points),
+            lag_begin_ms=begin,
+            lag_end_ms=end,
+            flat=end - begin <= LAG_DRIFT_MS and sent / took_s > 0.97 * rate,
+            spans=sent,
+            usage=used,
+            trials=trial,
+        )
+
+    def _rest(self, seconds: float, *, label: str, rate: float) -> list[Point]:
+        points = [self._point()]
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            time.sleep(_STEP_S)
+            points.append(self._point())
+            self._say(_line(label, rate, points[-1]))
+        return points
+
+    def _point(self) -> Point:
+        seen: list[Seen] = self._watch.since(self._read)
+        self._read += len(seen)
+        self._newest_ms = max([self._newest_ms, *(each.judged_ms for each in seen)])
+        now_ms = time.time() * 1000
+        newest_ms = self._newest_ms or now_ms
+        return Point(
+            at_ms=now_ms,
+            lag_ms=now_ms - newest_ms,
+            sent=self._generator.sent_at(now_ms),
+            processed=self._generator.sent_at(newest_ms),
+        )
+
+
+def _processed_per_s(points: Sequence[Point]) -> float:
+    elapsed_s = (points[-1].at_ms - points[0].at_ms) / 1000
+    return (points[-1].processed - points[0].processed) / elapsed_s if elapsed_s else 0.0
+
+
+def _less(now: Usage, before: Usage | None) -> Usage:
+    return Usage(now.cpu_s - (before.cpu_s if before else 0.0), now.rss_bytes)
+
+
+def _line(label: str, rate: float, point: Point) -> str:
+    return f"{label}: {rate:,.0f} spans/s, judging is {point.lag_ms / 1000:.1f} s behind"

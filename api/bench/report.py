@@ -1,0 +1,109 @@
+"""Figures as tables for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from rich.table import Table
+
+from api.bench.door import DoorFigures
+from api.bench.engine import EngineRun
+from api.bench.evaluator import EvaluatorFigures
+from api.bench.run import Figures
+
+
+def run_table(figures: Figures) -> Table:
+    """Return the table of a whole run."""
+    found = figures.to_dict()
+    table = _table("betrace bench", figures.hardware)
+    rows: list[tuple[str, str]] = [
+        ("sustained, Kafka to Postgres", f"{found['sustained_spans_per_s']:,} spans/s"),
+        ("", "lag flat" if found["sustained_flat"] else "NOT SUSTAINED: lag was growing"),
+        ("over", f"{found['seconds']} s, {found['slots']} slots, {found['rules']} rules"),
+        ("records", f"{found['record_spans']} spans of {found['span_bytes']} bytes"),
+        ("spans giving facts", f"{found['facts_share']:.1%}"),
+        ("precision / recall", f"{found['precision']:.6f} / {found['recall']:.6f}"),
+        ("planted, found", f"{found['planted']:,}, {found['found']:,}"),
+        ("raised, withdrawn", f"{found['raised']:,}, {found['withdrawn_share']:.1%}"),
+        *_latency_rows(figures),
+        ("checkpoint", _checkpoint(found["checkpoint"])),
+        ("state per trace known", f"{found['state_bytes_per_trace']:,} bytes"),
+        ("CPU in use", f"{found['cpu_used_share']:.0%} of the machine"),
+        *_cpu_rows(found["cpu_s_per_million_spans"]),
+    ]
+    return _filled(table, rows)
+
+
+def door_table(runs: Iterable[DoorFigures], *, hardware: str) -> Table:
+    """Return the table of the front door."""
+    table = _table("betrace bench ingest", hardware)
+    for run in runs:
+        rate = f"{run.spans_per_s:,} spans/s, {run.mb_per_s:,} MB/s"
+        table.add_row(f"[bold]{run.protocol}", f"[bold]{rate}")
+        rows = [("answers", ", ".join(f"{n:,} × {s}" for s, n in run.statuses.items()))]
+        rows += [("delay p50, p99", f"{run.delay.p50_ms}, {run.delay.p99_ms} ms")]
+        _filled(table, [*rows, *_cpu_rows(run.cpu_s_per_million_spans)])
+    return table
+
+
+def engine_table(run: EngineRun, *, hardware: str) -> Table:
+    """Return the table of the engine alone."""
+    table = _table("betrace bench engine", hardware)
+    rows = [
+        ("spans, in records", f"{run.spans:,}, {run.records:,}"),
+        ("spans giving facts", f"{run.giving_share:.1%}"),
+        ("precision / recall", f"{run.score.precision:.6f} / {run.score.recall:.6f}"),
+        ("raised, withdrawn", f"{run.score.raised:,}, {run.score.withdrawn_share:.1%}"),
+        ("spans per CPU second", f"{1e6 / run.cpu_s_per_million_spans['all']:,.0f}"),
+        *_cpu_rows(run.cpu_s_per_million_spans),
+    ]
+    return _filled(table, rows)
+
+
+def evaluator_table(runs: Iterable[EvaluatorFigures], *, hardware: str) -> Table:
+    """Return the table of the evaluator alone."""
+    columns = ("rules", "spans a trace", "traces/s", "spans/s", "judgements/s")
+    table = Table(*columns, title="betrace bench evaluator, per CPU second")
+    table.caption = hardware
+    for run in runs:
+        cells = (
+            run.rules,
+            run.trace_spans,
+            run.traces_per_s,
+            run.spans_per_s,
+            run.judged_per_s,
+        )
+        table.add_row(*(f"{cell:,}" for cell in cells))
+    return table
+
+
+def _table(title: str, hardware: str) -> Table:
+    return Table("figure", "", title=title, caption=hardware, show_header=False, box=None)
+
+
+def _filled(table: Table, rows: Iterable[tuple[str, str]]) -> Table:
+    for name, value in rows:
+        table.add_row(name, value)
+    return table
+
+
+def _latency_rows(figures: Figures) -> Iterable[tuple[str, str]]:
+    for latency in figures.latencies:
+        for name, delays in (
+            ("closing → signal", latency.closing),
+            ("last span → signal", latency.last_span),
+            ("breach → signal, at once", latency.at_once),
+        ):
+            text = f"p50 {delays.p50_ms:,.0f}, p95 {delays.p95_ms:,.0f}, p99 {delays.p99_ms:,.0f}"
+            yield f"{name}, {latency.share:.0%} load", f"{text} ms ({delays.count:,} signals)"
+
+
+def _checkpoint(found: dict[str, Any]) -> str:
+    duration = found["duration_ms"]
+    took = f"p50 {duration.get('p50', 0):,.0f}, max {duration.get('max', 0):,} ms"
+    return f"{found['state_bytes'] / 1e6:,.1f} MB, {took}; {found['failed']} failed"
+
+
+def _cpu_rows(cpu_s: dict[str, float]) -> Iterable[tuple[str, str]]:
+    return ((f"CPU s per million spans: {group}", f"{s:.3f}") for group, s in cpu_s.items())

@@ -1,0 +1,201 @@
+"""One benchmark run from end to end, and its figures."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from api.bench.generator import RunningGenerator
+from api.bench.load import GeneratorSettings
+from api.bench.machine import cpu_capacity_s, hardware, usage_by_group
+from api.bench.phases import ESTIMATE_SHARE, Latency, Phases, Sustained
+from api.bench.plan import LoadSettings, Truth, plan
+from api.bench.score import Score, score
+from api.bench.stack import Stack, checkpoints
+from api.bench.traffic import TrafficSettings
+from api.bench.watch import SignalWatch
+
+SETTLE_MS = 2_000
+PATIENCE_MS = 10_000
+LATE_S = 5.0
+ACTIVE_AFTER_S = 8.0
+"""A rule takes effect 5 s after it was written to the log; the rest is for clocks."""
+PARTITIONS = 32
+QUIET_S = PATIENCE_MS / 1000 + SETTLE_MS / 1000 + 8.0
+"""After so long without a change none is to come: the last traces have been closed."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunSettings:
+    """What is asked of a run; rate: the rate to hold, 0 to look for it."""
+
+    rules: int = 100
+    seconds: float = 60.0
+    slots: int = 2
+    record_spans: int = 512
+    facts_share: float = 0.2
+    latency_seconds: float = 30.0
+    giant_spans: int = 100_000
+    rate: float = 0.0
+    seed: int = 1
+    warm_up_s: float = 20.0
+    estimate_s: float = 40.0
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What a run has shown."""
+
+    settings: RunSettings
+    sustained: Sustained
+    latencies: tuple[Latency, ...]
+    score: Score
+    giving_share: float
+    span_bytes: float
+    checkpoints: dict[str, Any]
+    traces: int
+    hardware: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the figures as one flat object, with details below."""
+        half = self.latencies[0].closing if self.latencies else None
+        newest = self.checkpoints.get("latest", {}).get("completed") or {}
+        summary = self.checkpoints.get("summary", {})
+        state_bytes = newest.get("state_size", 0)
+        spans = max(self.sustained.spans, 1)
+        cpu = {
+            group: round(usage.cpu_s / spans * 1e6, 3)
+            for group, usage in sorted(self.sustained.usage.items())
+        }
+        used_s = sum(usage.cpu_s for usage in self.sustained.usage.values())
+        return {
+            "sustained_spans_per_s": round(self.sustained.processed_per_s),
+            "sustained_flat": self.sustained.flat,
+            "recall": self.score.recall,
+            "precision": self.score.precision,
+            "withdrawn_share": round(self.score.withdrawn_share, 4),
+            "latency_p50_ms": half.p50_ms if half else None,
+            "latency_p95_ms": half.p95_ms if half else None,
+            "latency_p99_ms": half.p99_ms if half else None,
+            "rules": self.settings.rules,
+            "slots": self.settings.slots,
+            "seconds": round(self.sustained.seconds, 1),
+            "record_spans": self.settings.record_spans,
+            "facts_share": round(self.giving_share, 3),
+            "span_bytes": round(self.span_bytes),
+            "state_bytes_per_trace": round(state_bytes / max(self.traces, 1)),
+            "cpu_s_per_million_spans": cpu,
+            "cpu_used_share": round(used_s / cpu_capacity_s(self.sustained.seconds), 3),
+            "rss_mb": {
+                group: round(usage.rss_bytes / 1e6)
+                for group, usage in sorted(self.sustained.usage.items())
+            },
+            "checkpoint": {
+                "completed": self.checkpoints.get("counts", {}).get("completed", 0),
+                "failed": self.checkpoints.get("counts", {}).get("failed", 0),
+                "state_bytes": state_bytes,
+                "duration_ms": summary.get("end_to_end_duration", {}),
+            },
+            "sustained": {k: v for k, v in asdict(self.sustained).items() if k != "usage"},
+            "latency": [asdict(latency) for latency in self.latencies],
+            "planted": self.score.planted,
+            "found": self.score.found,
+            "raised": self.score.raised,
+            "withdrawn": self.score.withdrawn,
+            "missing": _examples(self.score.missing),
+            "false": _examples(self.score.false),
+            "hardware": self.hardware,
+        }
+
+
+def measure(
+    settings: RunSettings,
+    stack_of: AbstractContextManager[Stack],
+    *,
+    say: Callable[[str], None],
+) -> Figures:
+    """Run all phases on a stack.
+
+    Raises StackTrouble, GeneratorFailed, NothingJudged.
+    """
+    say("starting the stack")
+    with stack_of as stack:
+        tenant = stack.make_tenant(settle_ms=SETTLE_MS, patience_ms=PATIENCE_MS)
+        load = _load_settings(settings, tenant.id)
+        say("inventing the load")
+        planned = plan(load)
+        truth = planned.truth()
+        del planned
+        generator_settings = GeneratorSettings(
+            bootstrap=stack["BETRACE_KAFKA"],
+            topic=stack.spans_topic,
+            partitions=PARTITIONS,
+            late_s=LATE_S,
+            load=load,
+        )
+        watch = SignalWatch(dsn=stack["DATABASE_URL"], tenant=tenant.id)
+        with RunningGenerator(generator_settings) as generator, watch:
+            say(f"posting {len(load.mix)} rules")
+            stack.post_rules(load.mix, key=tenant.key)
+            time.sleep(ACTIVE_AFTER_S)
+            return _phases(settings, stack, truth, generator, watch, say=say)
+
+
+def _load_settings(settings: RunSettings, tenant: str) -> LoadSettings:
+    traffic = TrafficSettings(seed=settings.seed, facts_share=settings.facts_share)
+    # Without rules one promise is kept in, as a marker: nothing else would show that spans
+    # were judged at all.
+    return LoadSettings(
+        tenant=tenant,
+        rules=max(settings.rules, 1),
+        record_spans=settings.record_spans,
+        giant_spans=settings.giant_spans,
+        traffic=traffic if settings.rules else replace(traffic, facts_share=0.0),
+    )
+
+
+def _phases(
+    settings: RunSettings,
+    stack: Stack,
+    truth: Truth,
+    generator: RunningGenerator,
+    watch: SignalWatch,
+    *,
+    say: Callable[[str], None],
+) -> Figures:
+    roots = {**stack.roots(), "generator": generator.pid}
+    phases = Phases(generator, watch, usage=lambda: usage_by_group(roots), say=say)
+    phases.warm_up(seconds=settings.warm_up_s)
+    rate = settings.rate or ESTIMATE_SHARE * phases.estimate(seconds=settings.estimate_s)
+    sustained = phases.sustain(rate=rate, seconds=settings.seconds, giant=settings.giant_spans > 0)
+    newest = checkpoints(stack["BETRACE_FLINK"])
+    traces = generator.last.sent * len(truth.traces) // truth.cycle_spans
+    latencies = tuple(
+        phases.latency(
+            share=share, rate=share * sustained.processed_per_s, seconds=settings.latency_seconds
+        )
+        for share in (0.5, 0.8)
+        if settings.latency_seconds
+    )
+    say("completing all traces")
+    phases.complete(quiet_s=QUIET_S)
+    last = generator.last
+    planted = truth.violations(cycles=last.cycles, giants=last.giants)
+    return Figures(
+        settings=settings,
+        sustained=sustained,
+        latencies=latencies,
+        score=score(planted, watch.finals()),
+        giving_share=truth.giving_share,
+        span_bytes=last.bytes / max(last.sent, 1),
+        checkpoints=newest,
+        traces=traces,
+        hardware=hardware(),
+    )
+
+
+def _examples(pairs: frozenset[tuple[str, bytes]]) -> list[list[str]]:
+    return [[rule_id, trace_id.hex()] for rule_id, trace_id in sorted(pairs)[:5]]

@@ -1,0 +1,188 @@
+"""`betrace bench`: how fast it is, and whether it is right while it is fast."""
+
+from __future__ import annotations
+
+import json
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from api.bench.door import ClientFailed, DoorFigures, measure_door
+from api.bench.door_client import PROTOCOLS, DoorClientSettings
+from api.bench.engine import EngineSettings, RuleRefused, run_engine
+from api.bench.evaluator import measure_evaluator
+from api.bench.generator import GeneratorFailed
+from api.bench.machine import hardware
+from api.bench.phases import NothingJudged
+from api.bench.plan import LoadSettings
+from api.bench.report import door_table, engine_table, evaluator_table, run_table
+from api.bench.run import RunSettings, measure
+from api.bench.stack import Stack, StackTrouble, own_stack, running_stack
+from api.bench.traffic import TrafficSettings
+
+_TROUBLE = (StackTrouble, GeneratorFailed, NothingJudged, ClientFailed, RuleRefused)
+
+app = typer.Typer(
+    help="Measure throughput, delays, precision and recall under a load whose verdicts are known.",
+)
+
+_Json = Annotated[bool, typer.Option("--json", help="One JSON object instead of a table.")]
+_Rules = Annotated[int, typer.Option(min=0, help="Rules of the mix: half on names present.")]
+_Records = Annotated[int, typer.Option(min=1, help="Spans to a Kafka record.")]
+_Facts = Annotated[float, typer.Option(min=0, max=1, help="Share of spans that give facts.")]
+_Running = Annotated[
+    bool, typer.Option("--running", help="Use the stack of this shell's variables (demo.env).")
+]
+
+
+@app.callback(invoke_without_command=True)
+def bench(
+    context: typer.Context,
+    *,
+    rules: _Rules = 100,
+    seconds: Annotated[float, typer.Option(min=10, help="Of the sustained phase.")] = 60.0,
+    slots: Annotated[int, typer.Option(min=1, help="Flink task slots of an own stack.")] = 2,
+    record_spans: _Records = 512,
+    facts_share: _Facts = 0.2,
+    latency_seconds: Annotated[
+        float, typer.Option(min=0, help="Of each latency phase, at 50 % and 80 % load; 0: none.")
+    ] = 30.0,
+    giant: Annotated[int, typer.Option(min=0, help="Spans of one giant trace; 0: none.")] = 100_000,
+    rate: Annotated[
+        float, typer.Option(min=0, help="Spans per second to hold; 0: find the highest.")
+    ] = 0.0,
+    seed: Annotated[int, typer.Option(help="Of the load: equal seeds, equal traces.")] = 1,
+    running: _Running = False,
+    as_json: _Json = False,
+) -> None:
+    """Measure the whole way, from Kafka to signals in Postgres, on real servers.
+
+    Exit 1 if precision or recall is below 1, or no rate was sustained.
+    """
+    if context.invoked_subcommand:
+        return
+    settings = RunSettings(
+        rules=rules,
+        seconds=seconds,
+        slots=slots,
+        record_spans=record_spans,
+        facts_share=facts_share,
+        latency_seconds=latency_seconds,
+        giant_spans=giant,
+        rate=rate,
+        seed=seed,
+    )
+    stack: AbstractContextManager[Stack] = running_stack() if running else own_stack(slots=slots)
+    try:
+        figures = measure(settings, stack, say=_say)
+    except _TROUBLE as error:
+        raise _failed(error) from error
+    if as_json:
+        typer.echo(json.dumps(figures.to_dict()))
+    else:
+        Console().print(run_table(figures))
+    right = figures.score.precision == figures.score.recall == 1.0
+    raise typer.Exit(0 if right and figures.sustained.flat else 1)
+
+
+@app.command()
+def ingest(
+    *,
+    seconds: Annotated[float, typer.Option(min=1, help="Of each protocol.")] = 20.0,
+    clients: Annotated[int, typer.Option(min=1, help="Sending processes.")] = 1,
+    connections: Annotated[int, typer.Option(min=1, help="Of each process.")] = 8,
+    request_spans: Annotated[int, typer.Option(min=1, help="Spans to a request.")] = 512,
+    protocol: Annotated[list[str] | None, typer.Option(help="http, grpc, json; all.")] = None,
+    running: _Running = False,
+    as_json: _Json = False,
+) -> None:
+    """Measure the OTLP door alone, up to Kafka's acknowledgement."""
+    stack = running_stack() if running else own_stack(slots=1)
+    runs: list[DoorFigures] = []
+    try:
+        with stack as servers:
+            key = servers.make_tenant(settle_ms=2_000, patience_ms=10_000).key
+            for name in protocol or PROTOCOLS:
+                _say(f"measuring {name}")
+                address = servers["BETRACE_OTLP_GRPC" if name == "grpc" else "BETRACE_OTLP_HTTP"]
+                client = DoorClientSettings(
+                    protocol=name,
+                    address=address,
+                    key=key,
+                    seconds=seconds,
+                    connections=connections,
+                    request_spans=request_spans,
+                )
+                each = [replace(client, seed=number + 1) for number in range(clients)]
+                runs.append(measure_door(each, roots=servers.roots()))
+    except _TROUBLE as error:
+        raise _failed(error) from error
+    if as_json:
+        typer.echo(json.dumps({"hardware": hardware(), "door": [run.to_dict() for run in runs]}))
+    else:
+        Console().print(door_table(runs, hardware=hardware()))
+
+
+@app.command()
+def engine(
+    *,
+    rules: _Rules = 100,
+    cycles: Annotated[int, typer.Option(min=2, help="Of about 131,000 spans each.")] = 6,
+    record_spans: _Records = 512,
+    facts_share: _Facts = 0.2,
+    giant: Annotated[int, typer.Option(min=0, help="Spans of one giant trace; 0: none.")] = 0,
+    seed: int = 1,
+    profile: Annotated[str, typer.Option(help="Write a cProfile of the run to this file.")] = "",
+    as_json: _Json = False,
+) -> None:
+    """Measure the engine alone, in this process, and check its verdicts.
+
+    Exit 1 if precision or recall is below 1.
+    """
+    load = LoadSettings(
+        tenant="00000000-0000-4000-8000-0000000bec40",
+        rules=rules,
+        record_spans=record_spans,
+        giant_spans=giant,
+        traffic=TrafficSettings(seed=seed, facts_share=facts_share),
+    )
+    try:
+        run = run_engine(EngineSettings(load=load, cycles=cycles), profile_to=profile)
+    except _TROUBLE as error:
+        raise _failed(error) from error
+    if as_json:
+        typer.echo(json.dumps(run.to_dict() | {"hardware": hardware()}))
+    else:
+        Console().print(engine_table(run, hardware=hardware()))
+    raise typer.Exit(0 if run.score.precision == run.score.recall == 1.0 else 1)
+
+
+@app.command()
+def evaluator(
+    *,
+    rules: Annotated[list[int] | None, typer.Option(help="Rule counts; 10, 100, 1000.")] = None,
+    spans: Annotated[list[int] | None, typer.Option(help="Trace sizes; 10, 100, 1000.")] = None,
+    seconds: Annotated[float, typer.Option(min=0.1, help="CPU seconds of each figure.")] = 1.0,
+    as_json: _Json = False,
+) -> None:
+    """Measure matching and judging single traces, in this process."""
+    runs = measure_evaluator(
+        rules=rules or (10, 100, 1_000), trace_spans=spans or (10, 100, 1_000), seconds=seconds
+    )
+    if as_json:
+        rows = [run.to_dict() for run in runs]
+        typer.echo(json.dumps({"hardware": hardware(), "evaluator": rows}))
+    else:
+        Console().print(evaluator_table(runs, hardware=hardware()))
+
+
+def _say(text: str) -> None:
+    typer.echo(text, err=True)
+
+
+def _failed(error: Exception) -> typer.Exit:
+    typer.echo(f"betrace bench: {error}", err=True)
+    return typer.Exit(2)
