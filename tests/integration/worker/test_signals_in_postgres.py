@@ -21,8 +21,6 @@ from tests.integration.worker.world import (
     TENANT,
     VIOLATED,
     a_signal,
-    add_rule,
-    add_tenant,
     lasting_rows,
     rows,
     set_rule_state,
@@ -32,15 +30,6 @@ from tests.support.postgres import Database
 from udfs.wire import betrace_pb2 as wire
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture
-def seeded(database: Database) -> Database:
-    """A database with two tenants that have a rule each."""
-    for tenant in (TENANT, OTHER_TENANT):
-        add_tenant(database.admin, tenant)
-        add_rule(database.admin, tenant=tenant)
-    return database
 
 
 @pytest.fixture

@@ -1,0 +1,40 @@
+"""One broker for the worker's tests; topics of their own for each test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import count
+
+import pytest
+
+from api.kafka.topics import TopicAdmin, TopicNames, topic_specs
+from tests.integration.worker.world import OTHER_TENANT, TENANT, add_rule, add_tenant
+from tests.support.kafka import Broker, running_kafka
+from tests.support.postgres import Database
+
+_numbers = count(1)
+
+
+@pytest.fixture(scope="session")
+def broker() -> Iterator[Broker]:
+    """A running Kafka broker."""
+    with running_kafka() as broker:
+        yield broker
+
+
+@pytest.fixture
+def topics(broker: Broker) -> TopicNames:
+    """Names of fresh topics, made as an installation makes them."""
+    names = TopicNames(f"test{next(_numbers)}")
+    with TopicAdmin(broker.address) as admin:
+        admin.create(topic_specs(names))
+    return names
+
+
+@pytest.fixture
+def seeded(database: Database) -> Database:
+    """A database with two tenants that have a rule each."""
+    for tenant in (TENANT, OTHER_TENANT):
+        add_tenant(database.admin, tenant)
+        add_rule(database.admin, tenant=tenant)
+    return database
