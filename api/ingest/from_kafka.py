@@ -74,7 +74,7 @@ class FromKafka:
         messages = self._consumer.consume(_BATCH, _POLL_S)
         for message in messages:
             error = message.error()
-            if error is not None:
+            if error is not None and error.code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
                 log.warning("ingest.raw", error=error.str())
         return [message for message in messages if message.error() is None]
 

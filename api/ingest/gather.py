@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
-from api.ingest.split import MAX_RECORD_BYTES, Group, Origin, Part, encode, group_bytes
+from api.ingest.request_wire import SPAN_FRAME_BYTES, Group, Origin, encode
+from api.ingest.split import MAX_RECORD_BYTES, Part
 
 FULL_BYTES = 512 * 1024
 
@@ -99,7 +100,7 @@ class Gatherer(Generic[W]):
 
 
 def _record(tenant: str, lane: int, buffer: _Buffer[W]) -> Record[W]:
-    value = encode(list(buffer.spans.items()))
+    value = encode(buffer.spans.items())
     return Record(tenant, lane, value, buffer.span_count, tuple(buffer.waiting))
 
 
@@ -110,7 +111,10 @@ def _cut(part: Part, max_bytes: int) -> Iterator[Part]:
         return
     piece = Part()
     for origin, span in _spans(part.groups):
-        if piece.groups and piece.size_bytes + group_bytes(origin, [span]) > max_bytes:
+        if (
+            piece.groups
+            and piece.size_bytes + origin.size_bytes + len(span) + SPAN_FRAME_BYTES > max_bytes
+        ):
             yield piece
             piece = Part()
         piece.add(origin, [span])

@@ -17,7 +17,8 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from api.ingest.rejects import Reject
-from api.ingest.split import Group, Malformed, Origin, encode
+from api.ingest.request_wire import Group, Origin, encode, resource_head, scope_head
+from api.ingest.split import Malformed
 
 _MAX_DEPTH = 32
 """Of arrays and maps in attributes; protobuf readers stop at 100 messages, two for each."""
@@ -43,10 +44,8 @@ def from_json(body: bytes) -> tuple[bytes, list[Reject]]:
                 scope = InstrumentationScope(**_scope(of_scope.get("scope") or {}))
                 scope_url = _text(_either(of_scope, "schemaUrl", "schema_url") or "")
                 origin = Origin(
-                    resource.SerializeToString(),
-                    resource_url.encode(),
-                    scope.SerializeToString(),
-                    scope_url.encode(),
+                    resource_head(resource.SerializeToString(), resource_url.encode()),
+                    scope_head(scope.SerializeToString(), scope_url.encode()),
                 )
                 groups.append((origin, _spans(_list(of_scope, "spans"), rejects)))
     except (ValueError, TypeError, RecursionError) as error:

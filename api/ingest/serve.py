@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import signal
 import socket
@@ -29,6 +30,8 @@ from api.kafka.topics import KafkaUnavailable, TopicAdmin, TopicNames, topic_spe
 
 _FINISH_S = 10.0
 _TOPICS_RETRY_S = 2.0
+_GC_THRESHOLD = 100_000
+"""A request makes thousands of lists and no cycles; the default of 700 costs a tenth of the time."""
 
 log = structlog.get_logger(__name__)
 
@@ -55,6 +58,8 @@ class ServeOptions:
 
 def serve(options: ServeOptions, limits: IngestLimits, open_keys: OpenKeys) -> None:
     """Run until SIGTERM or SIGINT. Raises TopicsWrong or CannotListen where it cannot start."""
+    gc.freeze()
+    gc.set_threshold(_GC_THRESHOLD)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(options, limits, open_keys))
 
@@ -173,6 +178,7 @@ async def _serving_http(app: OtlpHttp, listener: socket.socket) -> AsyncIterator
             lifespan="off",
             access_log=False,
             log_config=None,
+            log_level="warning",
             server_header=False,
             timeout_keep_alive=75,
             timeout_graceful_shutdown=int(_FINISH_S),

@@ -17,14 +17,14 @@ NO_TRACE = bytes(TRACE_ID_BYTES)
 NO_SPAN = bytes(SPAN_ID_BYTES)
 
 USUAL_HEAD_BYTES = 30
-"""tag ‖ 16 ‖ trace id ‖ tag ‖ 8 ‖ span id ‖ next tag ‖ next length or number."""
-usual_head = Struct("2s16s2s8sBB").unpack_from
-TRACE_ID_TAG = b"\x0a\x10"
-SPAN_ID_TAG = b"\x12\x08"
-PARENT_TAG = 0x22
+usual_head = Struct("<H16sHQH").unpack_from
+"""frame ‖ trace id ‖ frame ‖ span id (as a number) ‖ first two bytes of the next field."""
+TRACE_ID_FRAME = 0x100A  # tag 1 and length 16, little-endian
+SPAN_ID_FRAME = 0x0812
+PARENT_FRAME = 0x0822
 NAME_TAG = 0x2A
 
-_VARINT, _I64, _LEN, _START_GROUP, _END_GROUP, _I32 = range(6)
+_LEN = 2
 _FIELDS = {1: "trace_id", 2: "span_id", 4: "parent_span_id"}
 
 

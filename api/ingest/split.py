@@ -7,56 +7,40 @@ undecodable span would take the others with it.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 from zlib import crc32
 
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from api.ingest.rejects import Reject
+from api.ingest.request_wire import (
+    SPAN_FRAME_BYTES,
+    Group,
+    Origin,
+    encode,
+    resource_head,
+    scope_head,
+)
 from api.ingest.span_ids import (
     NAME_TAG,
-    NO_SPAN,
     NO_TRACE,
-    PARENT_TAG,
-    SPAN_ID_BYTES,
-    SPAN_ID_TAG,
-    TRACE_ID_TAG,
+    PARENT_FRAME,
+    SPAN_ID_FRAME,
+    TRACE_ID_FRAME,
     USUAL_HEAD_BYTES,
     check_ids,
     read_ids,
     usual_head,
 )
 from udfs.lanes import LANES, tenant_prefix_crc
-from udfs.wire.otlp_lazy_pb2 import SplitRequest, SplitResourceSpans, SplitScopeSpans
+from udfs.wire.otlp_lazy_pb2 import SplitRequest
 
 MAX_RECORD_BYTES = 900_000
-_SPAN_FRAME_BYTES = 6  # tag and length of a span in its ScopeSpans
-_GROUP_FRAME_BYTES = 40  # tags and lengths of ResourceSpans, ScopeSpans and their four fields
 
 
 class Malformed(Exception):
     """The body is not an OTLP export request."""
-
-
-class Origin(NamedTuple):
-    """Where spans come from: resource and scope, serialized, and their schema URLs."""
-
-    resource: bytes
-    resource_schema_url: bytes
-    scope: bytes
-    scope_schema_url: bytes
-
-    @property
-    def size_bytes(self) -> int:
-        """At most so many bytes stand around the spans of one origin in a record."""
-        return sum(map(len, self)) + _GROUP_FRAME_BYTES
-
-
-Group = tuple[Origin, list[bytes]]
-"""Serialized spans of one origin."""
 
 
 @dataclass(slots=True)
@@ -70,9 +54,10 @@ class Part:
 
     def add(self, origin: Origin, spans: list[bytes]) -> None:
         """Take in spans of one origin."""
+        span_count = len(spans)
         self.groups.append((origin, spans))
-        self.span_count += len(spans)
-        self.size_bytes += group_bytes(origin, spans)
+        self.span_count += span_count
+        self.size_bytes += origin.size_bytes + sum(map(len, spans)) + SPAN_FRAME_BYTES * span_count
 
 
 @dataclass(slots=True)
@@ -82,11 +67,6 @@ class Split:
     parts: dict[int, Part]
     rejects: list[Reject]
     received: int
-
-
-def group_bytes(origin: Origin, spans: Sequence[bytes]) -> int:
-    """Return a size that the serialized group does not exceed."""
-    return origin.size_bytes + sum(map(len, spans)) + _SPAN_FRAME_BYTES * len(spans)
 
 
 def split(payload: bytes, *, tenant: str, max_record_bytes: int = MAX_RECORD_BYTES) -> Split:
@@ -107,15 +87,14 @@ def split(payload: bytes, *, tenant: str, max_record_bytes: int = MAX_RECORD_BYT
     rejects: list[Reject] = []
     received = 0
     for of_resource in request.resource_spans:
+        of_resource_head = resource_head(of_resource.resource, of_resource.schema_url)
         for of_scope in of_resource.scope_spans:
             spans: list[bytes] = list(of_scope.spans)
             received += len(spans)
-            origin = Origin(
-                of_resource.resource, of_resource.schema_url, of_scope.scope, of_scope.schema_url
-            )
+            origin = Origin(of_resource_head, scope_head(of_scope.scope, of_scope.schema_url))
             if not decodable:
                 spans = _salvage(origin, spans, rejects)
-            room_bytes = max_record_bytes - origin.size_bytes - _SPAN_FRAME_BYTES
+            room_bytes = max_record_bytes - origin.size_bytes - SPAN_FRAME_BYTES
             if spans and max(map(len, spans)) > room_bytes:
                 spans = _fitting(spans, room_bytes, rejects)
             for lane, of_lane in _by_lane(spans, prefix_crc, rejects).items():
@@ -125,26 +104,6 @@ def split(payload: bytes, *, tenant: str, max_record_bytes: int = MAX_RECORD_BYT
     return Split(dict(parts), rejects, received)
 
 
-def encode(groups: Sequence[Group]) -> bytes:
-    """Serialize groups as one ExportTraceServiceRequest, keeping their order."""
-    return bytes(
-        SplitRequest(
-            resource_spans=[
-                SplitResourceSpans(
-                    resource=origin.resource,
-                    schema_url=origin.resource_schema_url,
-                    scope_spans=[
-                        SplitScopeSpans(
-                            scope=origin.scope, schema_url=origin.scope_schema_url, spans=spans
-                        )
-                    ],
-                )
-                for origin, spans in groups
-            ]
-        ).SerializeToString()
-    )
-
-
 def _by_lane(
     spans: list[bytes], prefix_crc: int, rejects: list[Reject]
 ) -> defaultdict[int, list[bytes]]:
@@ -152,16 +111,13 @@ def _by_lane(
     lanes: defaultdict[int, list[bytes]] = defaultdict(list)
     for span in spans:
         if len(span) >= USUAL_HEAD_BYTES:
-            trace_tag, trace_id, span_tag, span_id, next_tag, next_length = usual_head(span)
+            trace_frame, trace_id, span_frame, span_id, next_field = usual_head(span)
             if (
-                trace_tag == TRACE_ID_TAG
-                and span_tag == SPAN_ID_TAG
-                and (
-                    next_tag == NAME_TAG
-                    or (next_tag == PARENT_TAG and next_length == SPAN_ID_BYTES)
-                )
+                trace_frame == TRACE_ID_FRAME
+                and span_frame == SPAN_ID_FRAME
+                and (next_field == PARENT_FRAME or next_field & 0xFF == NAME_TAG)
+                and span_id
                 and trace_id != NO_TRACE
-                and span_id != NO_SPAN
             ):
                 lanes[crc32(trace_id, prefix_crc) % LANES].append(span)
                 continue
