@@ -19,13 +19,14 @@ from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRe
 
 import sql
 from api.auth.principal import TenantScope
+from api.errors import OperatorError
 
 Connection = AsyncConnection[DictRow]
 Pool = AsyncConnectionPool[Connection]
 Purpose = Literal["operator", "housekeeping"]
 
 
-class DatabaseUnavailable(Exception):
+class DatabaseUnavailable(OperatorError):
     """Postgres cannot be reached, or has no connection left for us."""
 
 
@@ -110,9 +111,9 @@ async def set_local(connection: Connection, **values: str) -> None:
 
 
 @cache
-def queries() -> Any:
-    """Return the named queries of sql/queries, as async functions of a connection."""
-    return aiosql.from_path(sql.QUERIES, "apsycopg")
+def queries(domain: str, /) -> Any:
+    """Return the named queries of sql/queries/<domain>.sql, as async functions of a connection."""
+    return aiosql.from_path(sql.QUERIES / f"{domain}.sql", "apsycopg")
 
 
 @asynccontextmanager
@@ -126,7 +127,7 @@ async def _transaction(pool: Pool, values: dict[str, str]) -> AsyncIterator[Conn
     except (psycopg.OperationalError, PoolTimeout, PoolClosed, TooManyRequests) as error:
         if isinstance(error, psycopg.errors.Error) and error.sqlstate in _CONFLICTS:
             raise
-        raise DatabaseUnavailable from error
+        raise DatabaseUnavailable(f"Postgres does not answer: {error}") from error
 
 
 async def _set(connection: Connection, values: dict[str, str]) -> None:

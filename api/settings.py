@@ -12,11 +12,12 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from pydantic import AliasChoices, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-Topic = Literal["spans", "rules", "signals", "evidence", "stats", "dead-letters"]
+from api.errors import OperatorError
+
 SECRET_KEY_MIN_LENGTH = 32
 
 
-class SettingError(Exception):
+class SettingError(OperatorError):
     """A setting is missing or unusable; the text says which and what to do."""
 
 
@@ -91,10 +92,6 @@ class Settings(BaseSettings):
     def cookie_secure(self) -> bool:
         """Whether session cookies are for https alone."""
         return self.public_url.startswith("https://")
-
-    def topic(self, name: Topic, /) -> str:
-        """Return the full name of a topic."""
-        return f"{self.topic_prefix}.{name}"
 
 
 def load_settings() -> Settings:

@@ -13,8 +13,7 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from api.database import DatabaseUnavailable
-from api.settings import SettingError
+from api.errors import OperatorError
 
 GROUPS: Final = {
     "api": "api.command.api",
@@ -30,6 +29,10 @@ GROUPS: Final = {
 }
 
 
+EXTENSIONS: Final = {"rules": "api.command.rules_apply"}
+"""Modules whose `extend(app)` adds commands to a group of another module."""
+
+
 class LazyGroup(TyperGroup):
     """A group whose commands are imported by name, so that `betrace db` does not load Kafka."""
 
@@ -42,7 +45,10 @@ class LazyGroup(TyperGroup):
         module_name = GROUPS.get(cmd_name)
         if module_name is None or find_spec(module_name) is None:
             return None
-        command = get_command(_typer_app(import_module(module_name)))
+        found = _typer_app(import_module(module_name))
+        if cmd_name in EXTENSIONS:
+            import_module(EXTENSIONS[cmd_name]).extend(found)
+        command = get_command(found)
         command.name = cmd_name
         return command
 
@@ -65,7 +71,7 @@ def main() -> None:
     """Run the command line; a missing setting or server is one line and exit 2."""
     try:
         app()
-    except (SettingError, DatabaseUnavailable) as error:
+    except OperatorError as error:
         typer.echo(f"betrace: {error}", err=True)
         raise SystemExit(2) from error
 

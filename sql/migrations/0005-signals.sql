@@ -68,7 +68,7 @@ create index signals_newest on signals (tenant_id, occurred_at desc, id desc) wh
 create index signals_by_rule on signals (tenant_id, rule_id, occurred_at desc, id desc);
 create index signals_by_trace on signals (tenant_id, trace_id);
 create index signals_by_status on signals (tenant_id, status, occurred_at desc, id desc) where raised;
-create index signals_by_service on signals using gin (services);
+create index signals_by_service on signals (tenant_id, root_service, occurred_at desc, id desc);
 
 alter table signals enable row level security;
 alter table signals force row level security;

@@ -1,0 +1,163 @@
+"""From a request to a principal, and the permission that every route must name.
+
+A route names its permission by depending on `require(Permission.…)`, or says that it is open by
+depending on `authenticated` or `anyone`. An application with a route that does neither does not
+start (`refuse_undeclared`).
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Iterator
+from typing import Final
+
+from fastapi import FastAPI, Request
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
+from starlette.routing import BaseRoute, Mount
+
+from api.auth.keys import KeyVerifier
+from api.auth.principal import Permission, Principal, UserPrincipal
+from api.auth.sessions import Sessions
+from api.problems import ApiError, forbidden, unauthenticated
+
+SESSION_COOKIE: Final = "betrace_session"
+SECURE_SESSION_COOKIE: Final = "__Host-betrace_session"
+CSRF_HEADER: Final = "X-CSRF-Token"
+CSRF_FIELD: Final = "csrf_token"
+_SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_MAX_CREDENTIAL_LENGTH: Final = 8 * 1024
+
+
+class Authenticator:
+    """Finds who sent a request: by API key, else by session cookie."""
+
+    def __init__(self, keys: KeyVerifier, sessions: Sessions) -> None:
+        self._keys = keys
+        self._sessions = sessions
+
+    async def principal(self, request: Request) -> Principal:
+        """Return who sent the request.
+
+        Raises ApiError 401, and 403 for a session whose request may be forged.
+        """
+        key = presented_key(
+            request.headers.getlist("x-api-key"), request.headers.getlist("authorization")
+        )
+        if key is not None:
+            found = await self._keys.verify(key)
+            if found is None:
+                raise unauthenticated()
+            return found
+        user = await self._user(request)
+        if user is None:
+            raise unauthenticated()
+        await _refuse_forgery(request, user)
+        return user
+
+    async def _user(self, request: Request) -> UserPrincipal | None:
+        token = session_token(request)
+        return await self._sessions.find(token) if token else None
+
+
+def presented_key(api_key_headers: list[str], authorization_headers: list[str]) -> str | None:
+    """Return the API key a request presents, or None if it presents none.
+
+    Raises ApiError 401 if it presents several, another scheme than Bearer, or too long a one.
+    """
+    presented = [value.strip() for value in api_key_headers]
+    for value in authorization_headers:
+        scheme, _, token = value.strip().partition(" ")
+        if scheme.lower() != "bearer":
+            raise unauthenticated()
+        presented.append(token.strip())
+    if not presented:
+        return None
+    if len(presented) > 1 or not 0 < len(presented[0]) <= _MAX_CREDENTIAL_LENGTH:
+        raise unauthenticated()
+    return presented[0]
+
+
+def session_token(request: Request) -> str | None:
+    """Return the token of the session cookie."""
+    return request.cookies.get(SECURE_SESSION_COOKIE) or request.cookies.get(SESSION_COOKIE)
+
+
+class Require:
+    """A dependency: the principal of the request, who has the permission."""
+
+    def __init__(self, permission: Permission) -> None:
+        self.permission = permission
+
+    async def __call__(self, request: Request) -> Principal:
+        """Return the principal. Raises ApiError 401 and 403."""
+        authenticator: Authenticator = request.app.state.services.authenticator
+        principal = await authenticator.principal(request)
+        request.state.principal = principal
+        if not principal.may(self.permission):
+            raise forbidden(self.permission)
+        return principal
+
+
+def require(permission: Permission) -> Require:
+    """Return the dependency of a route that needs the permission."""
+    return Require(permission)
+
+
+async def authenticated(request: Request) -> Principal:
+    """Return the principal of a route that everybody with a valid credential may use."""
+    authenticator: Authenticator = request.app.state.services.authenticator
+    return await authenticator.principal(request)
+
+
+async def anyone() -> None:
+    """Mark a route as open to everybody, by depending on this."""
+
+
+def undeclared_routes(app: FastAPI) -> list[str]:
+    """Return the paths of routes that name neither a permission nor that they are open."""
+    return [route.path for route in _api_routes(app.routes) if not _declares(route.dependant)]
+
+
+def refuse_undeclared(app: FastAPI) -> None:
+    """Stop the start of an application that has a route without a permission."""
+    if paths := undeclared_routes(app):
+        raise RuntimeError(f"routes without a permission: {', '.join(paths)}")
+
+
+def _api_routes(routes: list[BaseRoute]) -> Iterator[APIRoute]:
+    for route in routes:
+        if isinstance(route, APIRoute):
+            yield route
+        elif isinstance(route, Mount):
+            yield from _api_routes(route.routes)
+
+
+def _declares(dependant: Dependant) -> bool:
+    return any(
+        isinstance(dependency.call, Require)
+        or dependency.call in (anyone, authenticated)
+        or _declares(dependency)
+        for dependency in dependant.dependencies
+    )
+
+
+async def _refuse_forgery(request: Request, user: UserPrincipal) -> None:
+    """A browser sends cookies along by itself: what changes something must prove its origin."""
+    if request.method in _SAFE_METHODS:
+        return
+    sent = request.headers.get(CSRF_HEADER) or await _form_token(request)
+    if not hmac.compare_digest(sent.encode(), user.csrf_token.encode()):
+        raise ApiError(
+            403,
+            "auth.csrf",
+            f"Send the session's CSRF token in {CSRF_HEADER} or the field {CSRF_FIELD}.",
+        )
+
+
+async def _form_token(request: Request) -> str:
+    content_type = request.headers.get("content-type", "")
+    if not content_type.startswith(("application/x-www-form-urlencoded", "multipart/form-data")):
+        return ""
+    value = (await request.form()).get(CSRF_FIELD)
+    return value if isinstance(value, str) else ""

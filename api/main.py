@@ -1,0 +1,73 @@
+"""The application: REST under /api/v1, health, and the web pages where they are installed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+from fastapi import FastAPI
+
+from api.auth.access import refuse_undeclared
+from api.auth.routes import router as session_router
+from api.health.routes import router as health_router
+from api.middleware import BodyLimit, RequestContext
+from api.openapi import describe
+from api.problems import install_handlers
+from api.rules.log import RulesLog
+from api.rules.routes import router as rules_router
+from api.services import run_services
+from api.settings import Settings
+from api.signals.routes import router as signals_router
+from api.traces.routes import router as traces_router
+
+API_PREFIX = "/api/v1"
+OPENAPI_PATH = f"{API_PREFIX}/openapi.json"
+
+
+def create_app(settings: Settings, *, rules_log: RulesLog | None = None) -> FastAPI:
+    """Build the application; connections are opened when it starts.
+
+    rules_log: in place of Kafka's, for tests.
+    `api.web.routes` may offer `router`, `mount(app)` for static files, and
+    `error_page(request, error)`, which answers refusals outside /api/ with a page.
+    Raises SettingError if a setting is missing, RuntimeError if a route names no permission.
+    """
+    _ = settings.app_dsn, settings.pepper
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with run_services(settings, rules_log=rules_log) as services:
+            app.state.services = services
+            yield
+
+    app = FastAPI(
+        title="BeTrace",
+        version="1",
+        lifespan=lifespan,
+        openapi_url=OPENAPI_PATH,
+        docs_url=None,
+        redoc_url=None,
+    )
+    for router in (session_router, rules_router, signals_router, traces_router):
+        app.include_router(router, prefix=API_PREFIX)
+    app.include_router(health_router)
+    web = _web()
+    if web is not None:
+        app.include_router(web.router)
+        if hasattr(web, "mount"):
+            web.mount(app)
+    install_handlers(app, error_page=getattr(web, "error_page", None))
+    app.add_middleware(BodyLimit)
+    app.add_middleware(RequestContext, https=settings.cookie_secure)
+    describe(app)
+    refuse_undeclared(app)
+    return app
+
+
+def _web() -> Any:
+    if find_spec("api.web") is None or find_spec("api.web.routes") is None:
+        return None
+    return import_module("api.web.routes")

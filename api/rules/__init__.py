@@ -1,0 +1,1 @@
+"""Rules: their objects, immutable versions, and the log that the job reads."""

@@ -1,0 +1,161 @@
+"""From the text of a rule, or of a whole rule object, to something that may be saved.
+
+The language decides what is right; here its problems become one refusal with all of them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from dsl.objects import RuleObject, parse_rules
+
+import dsl
+from api.problems import ApiError
+from api.rules.model import RuleState
+
+
+class Form(StrEnum):
+    """How a rule object is written."""
+
+    JSON = "json"
+    YAML = "yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """A rule object whose text checks: what a version stores."""
+
+    object: dict[str, Any]
+    compiled: dsl.CompiledRule
+    warnings: tuple[dsl.Problem, ...]
+
+    @property
+    def id(self) -> str:
+        """The rule's id, unique in the tenant."""
+        return str(self.object["id"])
+
+    @property
+    def state(self) -> RuleState:
+        """Whether the rule is to be judged."""
+        return RuleState(self.object["state"])
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """What checking found."""
+
+    problems: tuple[dict[str, Any], ...]
+    warnings: tuple[dict[str, Any], ...]
+
+    @property
+    def valid(self) -> bool:
+        """Whether it may be saved."""
+        return not self.problems
+
+
+def read_definition(text: str, *, form: Form, expected_id: str | None = None) -> Definition:
+    """Read one rule object.
+
+    expected_id: the id from the address; a body without one takes it.
+    Raises ApiError 422 with every problem, 400 if it is not exactly one rule or has another id.
+    """
+    objects = _objects(text, form=form, default_id=expected_id)
+    if len(objects) != 1:
+        raise ApiError(400, "rule.not_one", f"Send one rule; these are {len(objects)}.")
+    definition = define(objects[0])
+    if expected_id not in (None, definition.id):
+        raise ApiError(
+            400, "rule.other_id", f"The body has the id {definition.id!r}, the address another."
+        )
+    return definition
+
+
+def read_definitions(text: str, *, filename: str) -> list[Definition]:
+    """Read a file of rules. Raises ApiError 422 with every problem of every rule."""
+    document = parse_rules(text, filename=filename)
+    problems = [problem.to_dict() for problem in document.problems]
+    definitions = []
+    for rule in document.rules:
+        try:
+            definitions.append(define(rule))
+        except ApiError as refusal:
+            problems += [{"rule": rule.id, **found} for found in refusal.members["problems"]]
+    if problems:
+        raise _refusal(problems)
+    return definitions
+
+
+def define(rule: RuleObject) -> Definition:
+    """Check the text of a rule object. Raises ApiError 422 with every problem."""
+    checked = dsl.check(rule.rule)
+    if checked.rule is None:
+        raise _refusal(_dicts(checked.problems))
+    return Definition(rule.to_dict(), checked.rule, checked.warnings)
+
+
+def validate_text(text: str) -> Validation:
+    """Check the text of a rule alone."""
+    checked = dsl.check(text)
+    return Validation(tuple(_dicts(checked.problems)), tuple(_dicts(checked.warnings)))
+
+
+def validate_object(text: str, *, form: Form) -> Validation:
+    """Check a rule object; JSON may hold the member `rule` alone."""
+    if form is Form.JSON and (alone := _rule_alone(text)) is not None:
+        return validate_text(alone)
+    try:
+        definition = read_definition(text, form=form)
+    except ApiError as refusal:
+        if "problems" not in refusal.members:
+            raise
+        return Validation(tuple(refusal.members["problems"]), ())
+    return Validation((), tuple(_dicts(definition.warnings)))
+
+
+def _objects(text: str, *, form: Form, default_id: str | None) -> Sequence[RuleObject]:
+    if form is Form.JSON:
+        text = _json_as_yaml(text, default_id=default_id)
+    document = parse_rules(text, filename=f"rule.{form}")
+    if document.problems:
+        raise _refusal(_dicts(document.problems))
+    return document.rules
+
+
+def _json_as_yaml(text: str, *, default_id: str | None) -> str:
+    """Return JSON so that a YAML reader reads the same: no escapes of surrogate pairs."""
+    value = _json(text)
+    if isinstance(value, dict) and default_id is not None:
+        value = {"id": default_id, **value}
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _rule_alone(text: str) -> str | None:
+    value = _json(text)
+    if isinstance(value, dict) and value.keys() == {"rule"} and isinstance(value["rule"], str):
+        return value["rule"]
+    return None
+
+
+def _json(text: str) -> object:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ApiError(400, "request.malformed", f"The body is not JSON: {error}") from error
+
+
+def _refusal(problems: list[dict[str, Any]]) -> ApiError:
+    count = len(problems)
+    return ApiError(
+        422,
+        "rule.invalid",
+        f"The rule has {'a problem' if count == 1 else f'{count} problems'}.",
+        problems=problems,
+    )
+
+
+def _dicts(problems: Iterable[dsl.Problem]) -> list[dict[str, Any]]:
+    return [problem.to_dict() for problem in problems]

@@ -1,0 +1,103 @@
+"""From the outbox to the rules log: at once after a save, else by the sweeper.
+
+Order within a tenant is kept: publishers take turns, and one stops at the first record that
+fails. A record may be appended twice when a process dies between acknowledgement and commit; the
+job takes a version it has read already for read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+from uuid import UUID
+
+import structlog
+
+from api.auth.principal import TenantScope, grant_scope
+from api.auth.sessions import THROTTLE_WINDOW
+from api.database import (
+    DatabaseUnavailable,
+    Pool,
+    QueryTooSlow,
+    purpose_transaction,
+    queries,
+    tenant_transaction,
+)
+from api.rules.log import RulesLog, RulesLogUnavailable
+
+log = structlog.get_logger(__name__)
+
+_BATCH: Final = 100
+
+
+class Publisher:
+    """Publishes what waits in the outbox."""
+
+    def __init__(self, pool: Pool, rules_log: RulesLog) -> None:
+        self._pool = pool
+        self._log = rules_log
+        self._append = asyncio.Lock()
+
+    async def publish(self, scope: TenantScope) -> bool:
+        """Publish what a tenant has waiting; True if nothing waits afterwards.
+
+        Raises DatabaseUnavailable; Kafka's absence is the answer False.
+        """
+        while True:
+            async with tenant_transaction(self._pool, scope) as connection:
+                await queries("outbox").take_turn(connection)
+                rows = [row async for row in queries("outbox").pending(connection, limit=_BATCH)]
+                for row in rows:
+                    try:
+                        async with self._append:
+                            appended = await asyncio.to_thread(self._log.append, row["record"])
+                    except RulesLogUnavailable as error:
+                        log.warning("rules.publish_failed", cause=str(error))
+                        await queries("outbox").failed(
+                            connection, id=row["id"], error=str(error)[:500]
+                        )
+                        return False
+                    await queries("outbox").published(
+                        connection,
+                        id=row["id"],
+                        published_at=appended.append_at,
+                        log_offset=appended.offset,
+                    )
+            if len(rows) < _BATCH:
+                return True
+
+    async def sweep(self) -> int:
+        """Publish what waits for any tenant; return how many tenants still wait.
+
+        Kafka's first refusal ends the sweep: the next tenant would only wait for it as well.
+        """
+        async with purpose_transaction(self._pool, "housekeeping") as connection:
+            waiting: list[UUID] = [
+                row["tenant_id"] async for row in queries("outbox").tenants_with_pending(connection)
+            ]
+        for done, tenant_id in enumerate(waiting):
+            if not await self.publish(grant_scope(tenant_id, actor="outbox")):
+                return len(waiting) - done
+        return 0
+
+
+async def keep_house(pool: Pool, publisher: Publisher, *, pause_s: float = 2.0) -> None:
+    """Sweep the outbox, and forget what is over, until cancelled."""
+    turns = 0
+    while True:
+        try:
+            await publisher.sweep()
+            if turns % 300 == 0:
+                await forget_expired(pool)
+        except (DatabaseUnavailable, QueryTooSlow) as error:
+            log.warning("housekeeping.failed", cause=str(error.__cause__))
+        turns += 1
+        await asyncio.sleep(pause_s)
+
+
+async def forget_expired(pool: Pool) -> None:
+    """Delete sessions that are over, old failed sign-ins and feed entries of more than a day."""
+    async with purpose_transaction(pool, "housekeeping") as connection:
+        await queries("auth").expire_sessions(connection)
+        await queries("auth").expire_failures(connection, window=THROTTLE_WINDOW)
+        await queries("feed").forget_old(connection)

@@ -1,0 +1,70 @@
+"""The record of a rule version for the rules log."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from uuid import UUID
+
+from api.rules.definitions import Definition
+from api.rules.model import RuleState
+from udfs.wire import betrace_pb2 as pb
+
+_STATES = {
+    RuleState.ACTIVE: pb.RULE_STATE_ACTIVE,
+    RuleState.SHADOW: pb.RULE_STATE_SHADOW,
+    RuleState.OFF: pb.RULE_STATE_OFF,
+}
+_UNITS_MS = {"ns": 1e-6, "us": 1e-3, "ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000}
+_UNITS_MS["d"] = 24 * _UNITS_MS["h"]
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ns|us|ms|s|m|h|d)")
+
+
+def rule_record(
+    definition: Definition,
+    numbers: Sequence[int],
+    *,
+    tenant_id: UUID,
+    version: int,
+) -> bytes:
+    """Return the serialized RuleLogRecord of a version.
+
+    numbers: of the compiled rule's predicates, in their order.
+    """
+    rule, compiled = definition.object, definition.compiled
+    message = pb.RuleVersion(
+        tenant=str(tenant_id),
+        rule_id=definition.id,
+        version=version,
+        text=compiled.text,
+        state=_STATES[definition.state],
+        predicates=[
+            pb.PredicateEntry(number=number, hash=predicate.hash)
+            for number, predicate in zip(numbers, compiled.predicates, strict=True)
+        ],
+        name=rule.get("name") or definition.id,
+        severity=rule["severity"],
+        controls=rule.get("controls") or [],
+        tags=rule.get("tags") or [],
+        group_by=rule.get("group_by") or [],
+        settle_ms=duration_ms(rule["settle"]) if rule.get("settle") else 0,
+        on_incomplete=rule.get("on_incomplete") or "",
+        language=compiled.language,
+    )
+    return pb.RuleLogRecord(rule=message).SerializeToString(deterministic=True)
+
+
+def retired_record(record: bytes, *, version: int) -> bytes:
+    """Return the record of the version before, as that of a last one which is off."""
+    message = pb.RuleLogRecord.FromString(record)
+    message.rule.version = version
+    message.rule.state = pb.RULE_STATE_OFF
+    return message.SerializeToString(deterministic=True)
+
+
+def duration_ms(text: str) -> int:
+    """Return a duration of the language (`1.5s`) in whole ms. Raises ValueError for no duration."""
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text!r} is no duration such as 10s or 500ms")
+    return round(float(match[1]) * _UNITS_MS[match[2]])

@@ -1,0 +1,194 @@
+"""Rules as JSON: the object of a rules file, and what became of it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Final, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
+
+from api.rules.definitions import Validation
+from api.rules.model import Rule, RuleState
+
+RULE_TEXT: Final = """\
+when   { payment.charge.where(amount > 1000) }
+always { fraud.check }
+never  { payment.bypass }
+"""
+
+OBJECT_EXAMPLE: Final[JsonDict] = {
+    "id": "large-payments-are-checked",
+    "name": "Large payments are checked for fraud",
+    "severity": "high",
+    "state": "active",
+    "controls": ["pci.6.4.2"],
+    "tags": ["payments"],
+    "rule": RULE_TEXT,
+}
+
+_YAML_EXAMPLE: Final = """\
+id: large-payments-are-checked
+name: Large payments are checked for fraud
+severity: high
+rule: |
+  when   { payment.charge.where(amount > 1000) }
+  always { fraud.check }
+  never  { payment.bypass }
+"""
+
+_OBJECT_SCHEMA: Final[dict[str, Any]] = {
+    "title": "RuleObject",
+    "type": "object",
+    "required": ["id", "rule"],
+    "properties": {
+        "id": {"type": "string", "description": "Stable, unique in the tenant."},
+        "name": {"type": "string"},
+        "description": {"type": "string"},
+        "severity": {"enum": ["critical", "high", "medium", "low", "info"]},
+        "state": {"enum": ["active", "shadow", "off"]},
+        "controls": {"type": "array", "items": {"type": "string"}},
+        "tags": {"type": "array", "items": {"type": "string"}},
+        "owner": {"type": "string"},
+        "runbook": {"type": "string"},
+        "rule": {"type": "string", "description": "The promise, in the rule language."},
+        "settle": {"type": "string", "examples": ["10s"]},
+        "on_incomplete": {"enum": ["signal", "hold"]},
+        "group_by": {"type": "array", "items": {"type": "string"}},
+        "exceptions": {"type": "array", "items": {"type": "object"}},
+        "tests": {"type": "array", "items": {"type": "object"}},
+    },
+    "examples": [OBJECT_EXAMPLE],
+}
+
+OBJECT_BODY: Final[dict[str, Any]] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {"schema": _OBJECT_SCHEMA},
+            "application/yaml": {"schema": {"type": "string"}, "example": _YAML_EXAMPLE},
+        },
+    }
+}
+"""What a route that reads a rule object says of its body in OpenAPI."""
+
+VALIDATE_BODY: Final[dict[str, Any]] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            **OBJECT_BODY["requestBody"]["content"],
+            "text/plain": {"schema": {"type": "string"}, "example": RULE_TEXT},
+        },
+    }
+}
+
+
+class ProblemBody(BaseModel):
+    """What is wrong with a rule, and where. Lines and columns count from 1."""
+
+    model_config = ConfigDict(extra="allow")
+    code: str = Field(examples=["rule.unknown_operator"])
+    message: str
+    line: int
+    column: int
+    end_line: int
+    end_column: int
+    hint: str | None = None
+
+
+class ValidationBody(BaseModel):
+    """Whether a rule could be saved, everything that is wrong, and everything that looks so."""
+
+    valid: bool
+    problems: list[ProblemBody]
+    warnings: list[ProblemBody]
+
+    @classmethod
+    def of(cls, validation: Validation) -> Self:
+        """Lay out what checking found."""
+        return cls.model_validate(
+            {
+                "valid": validation.valid,
+                "problems": validation.problems,
+                "warnings": validation.warnings,
+            }
+        )
+
+
+class RuleBody(BaseModel):
+    """The rule object, and what became of this version of it.
+
+    version: 1, 2, 3 … (the entity tag). published: whether the rules log has this version; false
+    means that Kafka did not answer, and it follows by itself. takes_effect_at: traces that begin
+    from then on are judged by this version. active_since: the same, once it is past and the rule is
+    not off.
+    """
+
+    model_config = ConfigDict(
+        extra="allow",
+        json_schema_extra={
+            "examples": [
+                {
+                    **OBJECT_EXAMPLE,
+                    "version": 1,
+                    "deleted": False,
+                    "author": "ada@example.com",
+                    "created_at": "2026-11-23T21:00:00Z",
+                    "updated_at": "2026-11-23T21:00:00Z",
+                    "published": True,
+                    "published_at": "2026-11-23T21:00:00.100Z",
+                    "takes_effect_at": "2026-11-23T21:00:05.100Z",
+                    "active_since": None,
+                }
+            ]
+        },
+    )
+    id: str
+    rule: str
+    state: RuleState
+    version: int
+    deleted: bool
+    author: str
+    created_at: datetime
+    updated_at: datetime
+    published: bool
+    published_at: datetime | None
+    takes_effect_at: datetime | None
+    active_since: datetime | None
+    warnings: list[ProblemBody] | None = None
+
+    @classmethod
+    def of(cls, rule: Rule, *, now: datetime, warnings: list[dict[str, Any]] | None = None) -> Self:
+        """Lay the object and what became of it side by side. warnings: only after a save."""
+        return cls.model_validate(
+            {
+                **rule.object,
+                "id": rule.id,
+                "rule": rule.text,
+                "state": rule.state,
+                "version": rule.version,
+                "deleted": rule.deleted,
+                "author": rule.author,
+                "created_at": rule.created_at,
+                "updated_at": rule.updated_at,
+                "published": rule.published,
+                "published_at": rule.published_at,
+                "takes_effect_at": rule.takes_effect_at,
+                "active_since": rule.active_since(now),
+                "warnings": warnings,
+            }
+        )
+
+
+class RulePageBody(BaseModel):
+    """A page of rules by id."""
+
+    items: list[RuleBody]
+    next_cursor: str | None
+
+
+class RuleVersionsBody(BaseModel):
+    """Every version of a rule, newest first."""
+
+    items: list[RuleBody]
+    next_cursor: Literal[None] = None

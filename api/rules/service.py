@@ -1,0 +1,300 @@
+"""Saving rules as immutable versions, reading them, and telling the job.
+
+A save writes the version, its predicate numbers and the record for the rules log in one
+transaction, and publishes after the commit. When Kafka does not answer the save stands all the
+same, says `published: false`, and the sweeper publishes later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+import structlog
+from psycopg.types.json import Jsonb
+
+from api.auth.principal import TenantScope
+from api.cursors import decode_cursor, encode_cursor
+from api.database import (
+    Connection,
+    DatabaseUnavailable,
+    Pool,
+    QueryTooSlow,
+    queries,
+    tenant_transaction,
+)
+from api.problems import ApiError, not_found
+from api.rules.definitions import Definition
+from api.rules.model import Rule, RulePage, RuleState
+from api.rules.outbox import Publisher
+from api.rules.predicates import number_predicates
+from api.rules.records import retired_record, rule_record
+
+log = structlog.get_logger(__name__)
+
+RULES_PER_TENANT: Final = 1_000
+PAGE_MAX: Final = 1_000
+
+
+class Outcome(StrEnum):
+    """What a save did."""
+
+    CREATED = "created"
+    CHANGED = "changed"
+    UNCHANGED = "unchanged"
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """A rule after a save."""
+
+    rule: Rule
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Precondition:
+    """What must hold for a save. version: the current one; absent: there is no such rule."""
+
+    version: int | None = None
+    absent: bool = False
+
+
+async def list_rules(
+    pool: Pool,
+    scope: TenantScope,
+    *,
+    states: Sequence[RuleState] = (),
+    cursor: str | None = None,
+    limit: int = 100,
+) -> RulePage:
+    """Return one page of rules by id, without deleted ones. Raises ApiError 400 for a bad cursor."""
+    after_id = decode_cursor(cursor, str)[0] if cursor else None
+    async with tenant_transaction(pool, scope) as connection:
+        rows = queries("rules").page(
+            connection,
+            states=[state.value for state in states] or None,
+            after_id=after_id,
+            limit=limit + 1,
+        )
+        rules = [Rule.from_row(row) async for row in rows]
+    items = tuple(rules[:limit])
+    return RulePage(items, encode_cursor(items[-1].id) if len(rules) > limit else None)
+
+
+async def get_rule(pool: Pool, scope: TenantScope, rule_id: str) -> Rule:
+    """Return the current version of a rule. Raises ApiError 404, for a deleted one as well."""
+    async with tenant_transaction(pool, scope) as connection:
+        rule = await _current(connection, rule_id)
+    if rule is None or rule.deleted:
+        raise not_found("rule")
+    return rule
+
+
+async def list_versions(pool: Pool, scope: TenantScope, rule_id: str) -> tuple[Rule, ...]:
+    """Return every version of a rule, newest first, of a deleted one too. Raises ApiError 404."""
+    versions = await _versions(pool, scope, rule_id, version=None)
+    if not versions:
+        raise not_found("rule")
+    return versions
+
+
+async def get_version(pool: Pool, scope: TenantScope, rule_id: str, version: int) -> Rule:
+    """Return one version of a rule. Raises ApiError 404."""
+    versions = await _versions(pool, scope, rule_id, version=version)
+    if not versions:
+        raise not_found("version of that rule")
+    return versions[0]
+
+
+async def save_rule(
+    pool: Pool,
+    publisher: Publisher,
+    scope: TenantScope,
+    definition: Definition,
+    *,
+    precondition: Precondition | None = None,
+) -> Saved:
+    """Save a rule as its next version; the same object again changes nothing.
+
+    Raises ApiError 409 if it had to be absent and is not, 412 if it has another version than it had
+    to, 409 over the limit of rules.
+    """
+    async with tenant_transaction(pool, scope) as connection:
+        await queries("tenants").lock_tenant(connection)
+        before = await _current(connection, definition.id)
+        _check(before, precondition or Precondition())
+        outcome = await _store(connection, scope, definition, before)
+    return Saved(await _published(pool, publisher, scope, definition.id), outcome)
+
+
+async def delete_rule(
+    pool: Pool,
+    publisher: Publisher,
+    scope: TenantScope,
+    rule_id: str,
+    *,
+    precondition: Precondition | None = None,
+) -> Rule:
+    """Delete a rule: a last version that is off. Its versions and signals stay.
+
+    Raises ApiError 404, 412 if it has another version than it had to.
+    """
+    async with tenant_transaction(pool, scope) as connection:
+        await queries("tenants").lock_tenant(connection)
+        before = await _current(connection, rule_id)
+        if before is None or before.deleted:
+            raise not_found("rule")
+        _check(before, precondition or Precondition())
+        await _retire(connection, before, author=scope.actor)
+    return await _published(pool, publisher, scope, rule_id)
+
+
+async def apply_rules(
+    pool: Pool, publisher: Publisher, scope: TenantScope, definitions: Sequence[Definition]
+) -> list[Saved]:
+    """Save many rules in one transaction: all or none. What is as before stays as it is."""
+    async with tenant_transaction(pool, scope, timeout_ms=60_000) as connection:
+        await queries("tenants").lock_tenant(connection)
+        outcomes = [
+            await _store(connection, scope, d, await _current(connection, d.id))
+            for d in definitions
+        ]
+    await _publish(publisher, scope)
+    async with tenant_transaction(pool, scope) as connection:
+        rules = [await _current(connection, definition.id) for definition in definitions]
+    return [
+        Saved(rule, outcome)
+        for rule, outcome in zip(rules, outcomes, strict=True)
+        if rule is not None
+    ]
+
+
+async def plan_rules(
+    pool: Pool, scope: TenantScope, definitions: Sequence[Definition]
+) -> list[Outcome]:
+    """Return what `apply_rules` would do to each rule."""
+    async with tenant_transaction(pool, scope) as connection:
+        return [_outcome(await _current(connection, d.id), d) for d in definitions]
+
+
+def _outcome(before: Rule | None, definition: Definition) -> Outcome:
+    if before is None or before.deleted:
+        return Outcome.CREATED
+    return Outcome.UNCHANGED if before.object == definition.object else Outcome.CHANGED
+
+
+def _check(before: Rule | None, precondition: Precondition) -> None:
+    exists = before is not None and not before.deleted
+    if precondition.absent and exists:
+        raise ApiError(409, "rule.exists", "There is a rule with this id already. PUT changes it.")
+    if precondition.version is None:
+        return
+    current = before.version if before is not None and exists else None
+    if current != precondition.version:
+        raise ApiError(
+            412,
+            "request.stale_version",
+            "The rule was changed in the meantime. Read it again.",
+            current_version=current,
+        )
+
+
+async def _store(
+    connection: Connection, scope: TenantScope, definition: Definition, before: Rule | None
+) -> Outcome:
+    outcome = _outcome(before, definition)
+    if outcome is Outcome.UNCHANGED:
+        return outcome
+    if outcome is Outcome.CREATED:
+        await _refuse_too_many(connection)
+    version = before.version + 1 if before else 1
+    if before is None:
+        await queries("rules").insert_rule(
+            connection, id=definition.id, state=definition.state.value, version=version
+        )
+    await _write(connection, scope, definition, version=version)
+    return outcome
+
+
+async def _write(
+    connection: Connection, scope: TenantScope, definition: Definition, *, version: int
+) -> None:
+    numbers = await number_predicates(connection, definition.compiled.predicates)
+    await queries("rules").insert_version(
+        connection,
+        id=definition.id,
+        version=version,
+        state=definition.state.value,
+        object=Jsonb(definition.object),
+        text=definition.compiled.text,
+        canonical=definition.compiled.canonical,
+        language=definition.compiled.language,
+        author=scope.actor,
+    )
+    await queries("rules").update_rule(
+        connection, id=definition.id, state=definition.state.value, version=version, deleted=False
+    )
+    record = rule_record(definition, numbers, tenant_id=scope.tenant_id, version=version)
+    await queries("outbox").enqueue(
+        connection, rule_id=definition.id, rule_version=version, record=record
+    )
+
+
+async def _retire(connection: Connection, before: Rule, *, author: str) -> None:
+    """Write the last version of a deleted rule: the one before, off. Nothing is compiled anew."""
+    version = before.version + 1
+    await queries("rules").insert_retired_version(
+        connection, id=before.id, before=before.version, version=version, author=author
+    )
+    await queries("rules").update_rule(
+        connection, id=before.id, state=RuleState.OFF.value, version=version, deleted=True
+    )
+    record = await queries("outbox").record_of(
+        connection, rule_id=before.id, rule_version=before.version
+    )
+    await queries("outbox").enqueue(
+        connection,
+        rule_id=before.id,
+        rule_version=version,
+        record=retired_record(record, version=version),
+    )
+
+
+async def _refuse_too_many(connection: Connection) -> None:
+    if await queries("rules").count_in_use(connection) >= RULES_PER_TENANT:
+        raise ApiError(
+            409, "rule.too_many", f"A tenant may have {RULES_PER_TENANT} rules. Delete some first."
+        )
+
+
+async def _publish(publisher: Publisher, scope: TenantScope) -> None:
+    """Publish at once if that is possible: the save stands, and the sweeper comes after us."""
+    try:
+        await publisher.publish(scope)
+    except (DatabaseUnavailable, QueryTooSlow) as error:
+        log.warning("rules.publish_deferred", cause=str(error.__cause__))
+
+
+async def _published(pool: Pool, publisher: Publisher, scope: TenantScope, rule_id: str) -> Rule:
+    await _publish(publisher, scope)
+    async with tenant_transaction(pool, scope) as connection:
+        rule = await _current(connection, rule_id)
+    if rule is None:
+        raise not_found("rule")
+    return rule
+
+
+async def _current(connection: Connection, rule_id: str) -> Rule | None:
+    row = await queries("rules").current(connection, id=rule_id)
+    return Rule.from_row(row) if row else None
+
+
+async def _versions(
+    pool: Pool, scope: TenantScope, rule_id: str, *, version: int | None
+) -> tuple[Rule, ...]:
+    async with tenant_transaction(pool, scope) as connection:
+        rows = queries("rules").versions(connection, id=rule_id, version=version)
+        return tuple([Rule.from_row(row) async for row in rows])

@@ -1,0 +1,84 @@
+"""What the routes of one process share: pool, authentication, publisher, feed, health questions."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+
+from confluent_kafka.admin import AdminClient
+from fastapi import Request
+
+from api.auth.access import Authenticator
+from api.auth.keys import KeyVerifier
+from api.auth.sessions import Sessions
+from api.database import Pool, open_pool
+from api.health.service import Check, kafka_check, postgres_check
+from api.kafka.topics import TopicNames
+from api.rules.log import KafkaRulesLog, RulesLog
+from api.rules.outbox import Publisher, keep_house
+from api.settings import Settings
+from api.signals.feed import FeedHub, SignalFeed
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Found at `request.app.state.services`."""
+
+    settings: Settings
+    pool: Pool
+    authenticator: Authenticator
+    sessions: Sessions
+    publisher: Publisher
+    feed: SignalFeed
+    checks: Mapping[str, Check]
+
+
+def services_of(request: Request) -> Services:
+    """Return the services of the application that serves the request."""
+    found: Services = request.app.state.services
+    return found
+
+
+@asynccontextmanager
+async def run_services(
+    settings: Settings, *, rules_log: RulesLog | None = None
+) -> AsyncIterator[Services]:
+    """Open connections, start what runs beside the requests, and end it all afterwards.
+
+    rules_log: in place of Kafka's.
+    """
+    pepper = settings.pepper
+    topics = TopicNames(settings.topic_prefix)
+    kafka_log = KafkaRulesLog(settings.kafka, topic=topics.rules)
+    admin = AdminClient({"bootstrap.servers": settings.kafka, "log_level": 0})
+    hub = FeedHub(settings.app_dsn)
+    size = settings.database_pool_max
+    async with open_pool(settings.app_dsn, size=size, name="betrace-api") as pool:
+        sessions = Sessions(pool, pepper=pepper)
+        services = Services(
+            settings=settings,
+            pool=pool,
+            authenticator=Authenticator(KeyVerifier(pool, pepper=pepper), sessions),
+            sessions=sessions,
+            publisher=Publisher(pool, rules_log or kafka_log),
+            feed=SignalFeed(pool, hub),
+            checks={
+                "postgres": postgres_check(pool),
+                "kafka": kafka_check(admin, topic=topics.rules),
+            },
+        )
+        beside = [
+            asyncio.create_task(hub.run(), name="feed"),
+            asyncio.create_task(keep_house(pool, services.publisher), name="housekeeping"),
+        ]
+        try:
+            yield services
+        finally:
+            for task in beside:
+                task.cancel()
+            for task in beside:
+                with suppress(asyncio.CancelledError):
+                    await task
+            kafka_log.close()

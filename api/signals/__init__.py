@@ -1,0 +1,1 @@
+"""Signals: lists, one signal with its explanation, the life cycle, the live feed."""

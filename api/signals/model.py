@@ -1,0 +1,143 @@
+"""What a signal is to its readers, and the life cycle that people move it through."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any, Final
+
+
+class Status(StrEnum):
+    """Where people are with a signal."""
+
+    OPEN = "open"
+    INVESTIGATING = "investigating"
+    RESOLVED = "resolved"
+    FALSE_POSITIVE = "false_positive"
+
+
+class Severity(StrEnum):
+    """Severity of the rule when it was violated."""
+
+    CRITICAL = "critical"
+    HIGH = "high"
+    MEDIUM = "medium"
+    LOW = "low"
+    INFO = "info"
+
+
+class VerdictName(StrEnum):
+    """The newest verdict of the engine."""
+
+    VIOLATED = "violated"
+    SATISFIED = "satisfied"
+    NOT_APPLICABLE = "not_applicable"
+    INCONCLUSIVE = "inconclusive"
+
+
+TRANSITIONS: Final[Mapping[Status, frozenset[Status]]] = MappingProxyType(
+    {
+        Status.OPEN: frozenset({Status.INVESTIGATING, Status.FALSE_POSITIVE}),
+        Status.INVESTIGATING: frozenset({Status.OPEN, Status.RESOLVED, Status.FALSE_POSITIVE}),
+        Status.RESOLVED: frozenset({Status.OPEN}),
+        Status.FALSE_POSITIVE: frozenset({Status.OPEN}),
+    }
+)
+"""Which status may follow which. To open from a closed one is to reopen."""
+
+NEEDS_REASON: Final = frozenset({Status.RESOLVED, Status.FALSE_POSITIVE})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signal:
+    """One violation of one rule by one trace. Ids are lower-case hex; times are event times."""
+
+    id: str
+    revision: int
+    rule_id: str
+    rule_version: int
+    rule_name: str
+    severity: Severity
+    controls: tuple[str, ...]
+    tags: tuple[str, ...]
+    shadow: bool
+    verdict: VerdictName
+    broken_clause: str
+    incomplete: bool
+    doubtful: bool
+    reasons: tuple[str, ...]
+    trace_id: str
+    root_name: str
+    root_service: str
+    services: tuple[str, ...]
+    span_count: int
+    first_span_at: datetime
+    last_span_at: datetime
+    closed_at: datetime | None
+    judged_at: datetime
+    occurred_at: datetime
+    correction_reason: str | None
+    status: Status
+    status_reason: str | None
+    assignee: str | None
+    version: int
+    updated_at: datetime
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Signal:
+        """Build from a row that has the columns of the fields, and perhaps more."""
+        values = {name: row[name] for name in cls.__slots__}
+        for name in ("id", "trace_id"):
+            values[name] = bytes(values[name]).hex()
+        for name in ("controls", "tags", "reasons", "services"):
+            values[name] = tuple(values[name])
+        values["severity"] = Severity(values["severity"])
+        values["verdict"] = VerdictName(values["verdict"])
+        values["status"] = Status(values["status"])
+        return cls(**values)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryEntry:
+    """One change of a signal: of its status or assignee by people, of its verdict by the engine."""
+
+    at: datetime
+    actor: str
+    change: str
+    from_status: str | None
+    to_status: str | None
+    from_verdict: str | None
+    to_verdict: str | None
+    assignee: str | None
+    reason: str | None
+    version: int
+    revision: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignalFilter:
+    """Which signals to list. None and empty mean any.
+
+    verdicts: without, those that were ever violated, withdrawn and doubtful ones among them.
+    from_at, to_at: half-open range of occurred_at.
+    """
+
+    rule_id: str | None = None
+    statuses: tuple[Status, ...] = ()
+    severities: tuple[Severity, ...] = ()
+    verdicts: tuple[VerdictName, ...] = ()
+    trace_id: str | None = None
+    service: str | None = None
+    from_at: datetime | None = None
+    to_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SignalPage:
+    """A page of signals, newest first, and where the next begins."""
+
+    items: tuple[Signal, ...]
+    next_cursor: str | None

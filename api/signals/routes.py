@@ -1,0 +1,153 @@
+"""/signals: lists, one signal, its changes, and the live stream."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from pydantic import AwareDatetime
+from sse_starlette import EventSourceResponse, ServerSentEvent
+
+from api.auth.access import require
+from api.auth.principal import Permission, Principal, TenantScope
+from api.etags import version_of
+from api.problems import ApiError
+from api.services import Services, services_of
+from api.signals.feed import SignalEvent
+from api.signals.model import Severity, SignalFilter, Status, VerdictName
+from api.signals.schemas import SignalBody, SignalChangeBody, SignalDetailBody, SignalPageBody
+from api.signals.service import PAGE_MAX, change_signal, get_signal, list_signals
+
+router = APIRouter(prefix="/signals", tags=["signals"])
+
+STREAM_LIFE_S: Final = 15 * 60
+"""A stream ends after so long and the client comes back, which checks its credential again."""
+STREAM_PING_S: Final = 15
+
+Reader = Annotated[Principal, Depends(require(Permission.SIGNALS_READ))]
+Writer = Annotated[Principal, Depends(require(Permission.SIGNALS_WRITE))]
+
+
+def signal_filter(
+    rule_id: Annotated[str | None, Query(max_length=255)] = None,
+    status: Annotated[list[Status] | None, Query()] = None,
+    severity: Annotated[list[Severity] | None, Query()] = None,
+    verdict: Annotated[
+        list[VerdictName] | None,
+        Query(description="Default: whatever was ever violated, withdrawn ones among them."),
+    ] = None,
+    trace_id: Annotated[str | None, Query(max_length=32)] = None,
+    service: Annotated[str | None, Query(max_length=1_000)] = None,
+    from_at: Annotated[
+        AwareDatetime | None, Query(alias="from", description="occurred_at, inclusive")
+    ] = None,
+    to_at: Annotated[
+        AwareDatetime | None, Query(alias="to", description="occurred_at, exclusive")
+    ] = None,
+) -> SignalFilter:
+    """Read the filters of a list from the query; several values of one are alternatives."""
+    _check_range(from_at, to_at)
+    return SignalFilter(
+        rule_id=rule_id,
+        statuses=tuple(status or ()),
+        severities=tuple(severity or ()),
+        verdicts=tuple(verdict or ()),
+        trace_id=trace_id,
+        service=service,
+        from_at=from_at,
+        to_at=to_at,
+    )
+
+
+@router.get("")
+async def read_signals(
+    request: Request,
+    principal: Reader,
+    chosen: Annotated[SignalFilter, Depends(signal_filter)],
+    cursor: Annotated[str | None, Query(max_length=500)] = None,
+    limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 50,
+) -> SignalPageBody:
+    """List signals, newest first."""
+    page = await list_signals(
+        services_of(request).pool, principal.scope, chosen, cursor=cursor, limit=limit
+    )
+    return SignalPageBody.model_validate(page)
+
+
+@router.get("/stream", response_class=EventSourceResponse)
+async def stream_signals(
+    request: Request,
+    principal: Reader,
+    last_event_id: Annotated[str | None, Header(max_length=100)] = None,
+    since: Annotated[
+        str | None, Query(max_length=100, description="As Last-Event-ID, where none can be sent.")
+    ] = None,
+) -> EventSourceResponse:
+    """Stream changes as server-sent events `raised`, `changed` (data: the signal) and `reload`.
+
+    With the id of the last event seen, what happened in between comes first. `reload` says that
+    this is too long ago to tell.
+    """
+    events = feed_events(
+        services_of(request), principal.scope, last_event_id=last_event_id or since
+    )
+    return EventSourceResponse(events, ping=STREAM_PING_S)
+
+
+@router.get("/{signal_id}")
+async def read_signal(
+    request: Request, response: Response, principal: Reader, signal_id: str
+) -> SignalDetailBody:
+    """Return one signal with its explanation, history and the spans of its trace."""
+    detail = await get_signal(services_of(request).pool, principal.scope, signal_id)
+    response.headers["ETag"] = f'"{detail.signal.version}"'
+    return SignalDetailBody.of(detail)
+
+
+@router.patch("/{signal_id}")
+async def patch_signal(
+    request: Request,
+    response: Response,
+    principal: Writer,
+    signal_id: str,
+    body: SignalChangeBody,
+    if_match: Annotated[str | None, Header()] = None,
+) -> SignalDetailBody:
+    """Move a signal through its life cycle, or assign it.
+
+    open → investigating → resolved or false_positive (from open as well) → open again. A reason is
+    mandatory for the closing two. With `version` (or If-Match) somebody else's change in between is
+    answered by 409.
+    """
+    if body.version is None:
+        body = body.model_copy(update={"version": version_of(if_match)})
+    detail = await change_signal(
+        services_of(request).pool, principal.scope, signal_id, body.change()
+    )
+    response.headers["ETag"] = f'"{detail.signal.version}"'
+    return SignalDetailBody.of(detail)
+
+
+async def feed_events(
+    services: Services, scope: TenantScope, *, last_event_id: str | None
+) -> AsyncIterator[ServerSentEvent]:
+    """Yield the feed as server-sent events, for STREAM_LIFE_S."""
+    try:
+        async with asyncio.timeout(STREAM_LIFE_S):
+            async for event in services.feed.events(scope, last_event_id=last_event_id):
+                yield _server_sent(event)
+    except TimeoutError:
+        return
+
+
+def _server_sent(event: SignalEvent) -> ServerSentEvent:
+    data = SignalBody.model_validate(event.signal).model_dump_json() if event.signal else "{}"
+    return ServerSentEvent(data=data, event=event.change.value, id=event.id)
+
+
+def _check_range(from_at: datetime | None, to_at: datetime | None) -> None:
+    if from_at and to_at and from_at > to_at:
+        raise ApiError(400, "request.range", "`from` lies after `to`.")

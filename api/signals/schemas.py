@@ -1,0 +1,180 @@
+"""Signals as JSON, and what a change of one may say."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Final, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic.config import JsonDict
+
+from api.signals.model import Severity, Status, VerdictName
+from api.signals.service import Keep, SignalChange, SignalDetail
+from api.traces.schemas import SpanBody
+
+_EXAMPLE: Final[JsonDict] = {
+    "id": "0f8fad5bd9cb469fa16570867728950e",
+    "revision": 28585432105600,
+    "rule_id": "pii-needs-audit",
+    "rule_version": 3,
+    "rule_name": "PII access is audited",
+    "severity": "high",
+    "controls": ["soc2.CC7.2"],
+    "tags": ["privacy"],
+    "shadow": False,
+    "verdict": "violated",
+    "broken_clause": "always",
+    "incomplete": False,
+    "doubtful": False,
+    "reasons": [],
+    "trace_id": "5b8aa5a2d2c872e8321cf37308d69df2",
+    "root_name": "GET /customer",
+    "root_service": "crm",
+    "services": ["crm", "billing"],
+    "span_count": 17,
+    "first_span_at": "2026-11-23T21:00:00.120Z",
+    "last_span_at": "2026-11-23T21:00:02.340Z",
+    "closed_at": "2026-11-23T21:00:12.340Z",
+    "judged_at": "2026-11-23T21:00:12.340Z",
+    "occurred_at": "2026-11-23T21:00:12.340Z",
+    "correction_reason": None,
+    "status": "open",
+    "status_reason": None,
+    "assignee": None,
+    "version": 1,
+    "updated_at": "2026-11-23T21:00:13.100Z",
+}
+
+
+class SignalBody(BaseModel):
+    """One violation of one rule by one trace.
+
+    occurred_at: event time of the first judgement; lists are ordered by it. version: of what people
+    changed; send it along with a change.
+    """
+
+    model_config = ConfigDict(from_attributes=True, json_schema_extra={"examples": [_EXAMPLE]})
+    id: str
+    revision: int
+    rule_id: str
+    rule_version: int
+    rule_name: str
+    severity: Severity
+    controls: list[str]
+    tags: list[str]
+    shadow: bool
+    verdict: VerdictName
+    broken_clause: str
+    incomplete: bool
+    doubtful: bool
+    reasons: list[str]
+    trace_id: str
+    root_name: str
+    root_service: str
+    services: list[str]
+    span_count: int
+    first_span_at: datetime
+    last_span_at: datetime
+    closed_at: datetime | None
+    judged_at: datetime
+    occurred_at: datetime
+    correction_reason: str | None
+    status: Status
+    status_reason: str | None
+    assignee: str | None
+    version: int
+    updated_at: datetime
+
+
+class SignalPageBody(BaseModel):
+    """A page of signals, newest first."""
+
+    model_config = ConfigDict(from_attributes=True)
+    items: list[SignalBody]
+    next_cursor: str | None
+
+
+class HistoryBody(BaseModel):
+    """One change of a signal. change: status, verdict or assignee; actor `engine` is the job."""
+
+    model_config = ConfigDict(from_attributes=True)
+    at: datetime
+    actor: str
+    change: str
+    from_status: str | None
+    to_status: str | None
+    from_verdict: str | None
+    to_verdict: str | None
+    assignee: str | None
+    reason: str | None
+    version: int
+    revision: int
+
+
+class SignalDetailBody(SignalBody):
+    """A signal with all that explains it.
+
+    explanation: null until made; trace_state (none, waiting, copied, lost, failed) says how far.
+    """
+
+    rule_text: str
+    witness_span_ids: list[str]
+    explanation: dict[str, Any] | None
+    explained_revision: int | None
+    explain_mismatch: bool
+    trace_state: str
+    trace_problem: str
+    spans: list[SpanBody]
+    history: list[HistoryBody]
+
+    @classmethod
+    def of(cls, detail: SignalDetail) -> Self:
+        """Lay the signal and what explains it side by side."""
+        return cls.model_validate(
+            {
+                **SignalBody.model_validate(detail.signal).model_dump(),
+                "rule_text": detail.rule_text,
+                "witness_span_ids": detail.witness_span_ids,
+                "explanation": detail.explanation,
+                "explained_revision": detail.explained_revision,
+                "explain_mismatch": detail.explain_mismatch,
+                "trace_state": detail.trace_state,
+                "trace_problem": detail.trace_problem,
+                "spans": [SpanBody.model_validate(span) for span in detail.spans],
+                "history": [HistoryBody.model_validate(entry) for entry in detail.history],
+            }
+        )
+
+
+class SignalChangeBody(BaseModel):
+    """What to change. Without `version` the newest is changed, whatever it is."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {"status": "investigating", "assignee": "ada@example.com", "version": 1},
+                {"status": "resolved", "reason": "Fixed in release 4.2.", "version": 2},
+            ]
+        },
+    )
+    status: Status | None = None
+    reason: str | None = Field(default=None, max_length=4_000)
+    assignee: str | None = Field(default=None, max_length=320)
+    version: int | None = Field(default=None, ge=1)
+
+    @model_validator(mode="after")
+    def _something_to_do(self) -> Self:
+        if self.status is None and "assignee" not in self.model_fields_set:
+            raise ValueError("name a status or an assignee")
+        return self
+
+    def change(self) -> SignalChange:
+        """Return the change; an assignee that is not named stays."""
+        named = "assignee" in self.model_fields_set
+        return SignalChange(
+            status=self.status,
+            reason=self.reason,
+            assignee=self.assignee if named else Keep.AS_IS,
+            version=self.version,
+        )

@@ -1,0 +1,1 @@
+"""Copies of traces, as the worker stored them."""

@@ -1,0 +1,77 @@
+-- name: current^
+-- A rule with its newest version, deleted or not.
+select r.id, r.state, r.current_version as version, r.deleted_at is not null as deleted,
+       r.created_at, v.created_at as updated_at, v.author, v.object, v.text, v.canonical,
+       o.published_at
+from rules r
+join rule_versions v
+  on v.tenant_id = r.tenant_id and v.rule_id = r.id and v.version = r.current_version
+left join rules_outbox o
+  on o.tenant_id = r.tenant_id and o.rule_id = r.id and o.rule_version = r.current_version
+where r.tenant_id = scope_tenant() and r.id = :id;
+
+-- name: page
+select r.id, r.state, r.current_version as version, false as deleted,
+       r.created_at, v.created_at as updated_at, v.author, v.object, v.text, v.canonical,
+       o.published_at
+from rules r
+join rule_versions v
+  on v.tenant_id = r.tenant_id and v.rule_id = r.id and v.version = r.current_version
+left join rules_outbox o
+  on o.tenant_id = r.tenant_id and o.rule_id = r.id and o.rule_version = r.current_version
+where r.tenant_id = scope_tenant()
+  and r.deleted_at is null
+  and (:states::text[] is null or r.state = any(:states))
+  and (:after_id::text is null or r.id > :after_id)
+order by r.id
+limit :limit;
+
+-- name: versions
+select v.rule_id as id, v.state, v.version, v.deleted, r.created_at, v.created_at as updated_at,
+       v.author, v.object, v.text, v.canonical, o.published_at
+from rule_versions v
+join rules r on r.tenant_id = v.tenant_id and r.id = v.rule_id
+left join rules_outbox o
+  on o.tenant_id = v.tenant_id and o.rule_id = v.rule_id and o.rule_version = v.version
+where v.tenant_id = scope_tenant() and v.rule_id = :id
+  and (:version::integer is null or v.version = :version)
+order by v.version desc;
+
+-- name: count_in_use$
+select count(*) from rules where tenant_id = scope_tenant() and deleted_at is null;
+
+-- name: insert_rule!
+insert into rules (tenant_id, id, state, current_version)
+values (scope_tenant(), :id, :state, :version);
+
+-- name: update_rule!
+update rules
+set state = :state, current_version = :version, updated_at = now(),
+    deleted_at = case when :deleted then now() end
+where tenant_id = scope_tenant() and id = :id;
+
+-- name: insert_version!
+insert into rule_versions (tenant_id, rule_id, version, state, object, text, canonical, language,
+                           deleted, author)
+values (scope_tenant(), :id, :version, :state, :object, :text, :canonical, :language,
+        false, :author);
+
+-- name: insert_retired_version!
+insert into rule_versions (tenant_id, rule_id, version, state, object, text, canonical, language,
+                           deleted, author)
+select tenant_id, rule_id, :version, 'off', object || '{"state": "off"}', text, canonical, language,
+       true, :author
+from rule_versions
+where tenant_id = scope_tenant() and rule_id = :id and version = :before;
+
+-- name: numbers_of
+select number, hash, canonical
+from predicate_numbers
+where tenant_id = scope_tenant() and hash = any(:hashes);
+
+-- name: next_number$
+select coalesce(max(number) + 1, 0) from predicate_numbers where tenant_id = scope_tenant();
+
+-- name: insert_number!
+insert into predicate_numbers (tenant_id, number, hash, canonical)
+values (scope_tenant(), :number, :hash, :canonical);

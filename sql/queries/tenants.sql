@@ -1,0 +1,19 @@
+-- name: insert_tenant!
+insert into tenants (id, name, settings) values (:id, :name, :settings);
+
+-- name: tenant_by_name^
+select id, name, settings, created_at from tenants where name = :name;
+
+-- name: tenant_by_id^
+select id, name, settings, created_at from tenants where id = :id;
+
+-- name: tenants
+select id, name, settings, created_at from tenants order by name;
+
+-- name: lock_tenant^
+-- Writers of rules and settings of one tenant take turns. Readers, and rows that refer to the
+-- tenant, are not held up.
+select id, name, settings, created_at from tenants where id = scope_tenant() for no key update;
+
+-- name: update_settings!
+update tenants set settings = :settings where id = scope_tenant();
