@@ -1,0 +1,17 @@
+// The console's script. Every page works without it; it adds live rows, keys, relative times,
+// instant theme changes and copying.
+import htmx from "./htmx";
+import "htmx-ext-sse";
+import { startCopying } from "./copying";
+import { startFeed } from "./feed";
+import { startKeys } from "./keys";
+import { startMenus } from "./menus";
+import { startTheme } from "./theme";
+import { startTimes } from "./times";
+
+startTheme();
+startTimes();
+startMenus();
+startCopying();
+startKeys();
+startFeed(htmx);

@@ -1,0 +1,199 @@
+"""The list of rules, a rule, and the form that writes one."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends, Form, Query, Request, Response
+from fastapi.responses import RedirectResponse
+
+import dsl
+from api.auth.access import require
+from api.auth.principal import Permission, Principal
+from api.problems import ApiError
+from api.rules import definitions
+from api.rules.model import Rule
+from api.rules.service import (
+    PAGE_MAX,
+    Outcome,
+    Precondition,
+    get_rule,
+    list_rules,
+    list_versions,
+    save_rule,
+)
+from api.services import services_of
+from api.web.render import render
+from api.web.views.links import rule_href
+from api.web.views.rules import RuleDraft, draft_of, rule_form, rule_list, rule_page
+from api.web.views.words import SEVERITIES, STATES, Message, bad, good
+
+router = APIRouter(include_in_schema=False)
+
+Reader = Annotated[Principal, Depends(require(Permission.RULES_READ))]
+Writer = Annotated[Principal, Depends(require(Permission.RULES_WRITE))]
+_DONE: Final = {
+    Outcome.CREATED: "Saved. Traces that begin a few seconds from now are judged by it.",
+    Outcome.CHANGED: "Saved as a new version. It takes effect in a few seconds.",
+    Outcome.UNCHANGED: "Nothing was changed.",
+}
+
+
+def rule_draft(
+    id: Annotated[str, Form(max_length=255)] = "",  # noqa: A002 - a field of the form
+    name: Annotated[str, Form(max_length=255)] = "",
+    description: Annotated[str, Form(max_length=2_000)] = "",
+    rule: Annotated[str, Form(max_length=100_000)] = "",
+    severity: Annotated[str, Form(max_length=20)] = "",
+    state: Annotated[str, Form(max_length=20)] = "",
+) -> RuleDraft:
+    """Read the fields of the form; browsers send line ends as CR LF."""
+    return RuleDraft(
+        id=id.strip(),
+        name=name.strip(),
+        description=description.replace("\r\n", "\n").strip(),
+        text=rule.replace("\r\n", "\n"),
+        severity=severity if severity in SEVERITIES else "medium",
+        state=state if state in STATES else "active",
+    )
+
+
+Draft = Annotated[RuleDraft, Depends(rule_draft)]
+
+
+@router.get("/rules")
+async def rules(request: Request, who: Reader) -> Response:
+    """Show all rules: a tenant has at most as many as one page holds."""
+    found = await list_rules(services_of(request).pool, who.scope, limit=PAGE_MAX)
+    page = rule_list(found.items, now=datetime.now(UTC), may_write=who.may(Permission.RULES_WRITE))
+    return render(request, "rules/list.html", page=page)
+
+
+@router.get("/rules/new")
+async def new_rule(request: Request, _: Writer) -> Response:
+    """Show the form for a new rule."""
+    return render(request, "rules/form.html", page=rule_form(RuleDraft()))
+
+
+@router.post("/rules")
+async def create_rule(request: Request, who: Writer, draft: Draft) -> Response:
+    """Save a new rule, or show what is wrong with it."""
+    return await _save(request, who, draft, before=None, version=None)
+
+
+@router.post("/rules/check")
+async def check_rule(
+    request: Request,
+    _: Writer,
+    draft: Draft,
+    version: Annotated[int | None, Form()] = None,
+) -> Response:
+    """Show what is wrong with a text, without saving it."""
+    checked = await asyncio.to_thread(dsl.check, draft.text)
+    page = rule_form(
+        draft,
+        version=version,
+        problems=checked.problems,
+        warnings=checked.warnings,
+        checked=True,
+    )
+    return render(request, "rules/form.html", page=page)
+
+
+@router.get("/rules/{rule_id}")
+async def rule(
+    request: Request, who: Reader, rule_id: str, done: Annotated[str, Query(max_length=20)] = ""
+) -> Response:
+    """Show a rule. done: what the form has just done, said on top."""
+    pool = services_of(request).pool
+    page = rule_page(
+        await get_rule(pool, who.scope, rule_id),
+        await list_versions(pool, who.scope, rule_id),
+        now=datetime.now(UTC),
+        may_write=who.may(Permission.RULES_WRITE),
+        message=next((good(text) for outcome, text in _DONE.items() if outcome == done), None),
+    )
+    return render(request, "rules/detail.html", page=page)
+
+
+@router.get("/rules/{rule_id}/edit")
+async def edit_rule(request: Request, who: Writer, rule_id: str) -> Response:
+    """Show the form for changing a rule."""
+    found = await get_rule(services_of(request).pool, who.scope, rule_id)
+    page = rule_form(draft_of(found), version=found.version)
+    return render(request, "rules/form.html", page=page)
+
+
+@router.post("/rules/{rule_id}")
+async def change_rule(
+    request: Request,
+    who: Writer,
+    rule_id: str,
+    draft: Draft,
+    version: Annotated[int, Form()],
+) -> Response:
+    """Save a rule as its next version, or show what is wrong with it."""
+    before = await get_rule(services_of(request).pool, who.scope, rule_id)
+    return await _save(request, who, replace(draft, id=rule_id), before=before, version=version)
+
+
+async def _save(
+    request: Request, who: Principal, draft: RuleDraft, *, before: Rule | None, version: int | None
+) -> Response:
+    services = services_of(request)
+    try:
+        definition = await asyncio.to_thread(
+            definitions.read_definition, _object_text(draft, before), form=definitions.Form.JSON
+        )
+        saved = await save_rule(
+            services.pool,
+            services.publisher,
+            who.scope,
+            definition,
+            precondition=Precondition(version=version, absent=before is None),
+        )
+    except ApiError as error:
+        return await _refused(request, draft, error, version=version)
+    return RedirectResponse(f"{rule_href(saved.rule.id)}?done={saved.outcome.value}", 303)
+
+
+def _object_text(draft: RuleDraft, before: Rule | None) -> str:
+    """Return the rule object: fields that the form does not have stay as they were."""
+    fields: dict[str, Any] = {
+        "id": draft.id,
+        "name": draft.name,
+        "description": draft.description,
+        "severity": draft.severity,
+        "state": draft.state,
+        "rule": draft.text,
+    }
+    kept = before.object if before else {}
+    return json.dumps({**kept, **{name: value for name, value in fields.items() if value}})
+
+
+async def _refused(
+    request: Request, draft: RuleDraft, error: ApiError, *, version: int | None
+) -> Response:
+    """Show the form again: problems of the text in their place, those of other fields on top."""
+    if error.status >= 500:
+        raise error
+    checked = await asyncio.to_thread(dsl.check, draft.text)
+    page = rule_form(
+        draft,
+        version=version,
+        problems=checked.problems,
+        warnings=checked.warnings,
+        message=_message(error, text_is_wrong=bool(checked.problems)),
+    )
+    return render(request, "rules/form.html", page=page, status=error.status)
+
+
+def _message(error: ApiError, *, text_is_wrong: bool) -> Message:
+    problems: list[dict[str, Any]] = error.members.get("problems", [])
+    if text_is_wrong or not problems:
+        return bad(error.detail)
+    return bad("; ".join(str(problem["message"]) for problem in problems))

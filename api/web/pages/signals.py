@@ -1,0 +1,154 @@
+"""The list of signals, its live stream, one signal and what people do to it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Depends, Form, Header, Query, Request, Response
+from fastapi.responses import RedirectResponse
+from sse_starlette import EventSourceResponse, ServerSentEvent
+
+from api.auth.access import require
+from api.auth.principal import Permission, Principal
+from api.problems import ApiError
+from api.rules.service import PAGE_MAX, list_rules
+from api.services import services_of
+from api.signals.feed import Change, SignalEvent
+from api.signals.model import Status
+from api.signals.routes import STREAM_LIFE_S, STREAM_PING_S
+from api.signals.service import SignalChange, change_signal, get_signal, list_signals
+from api.web.render import render, render_row
+from api.web.views.signal_list import SignalQuery, signal_list, signal_row
+from api.web.views.signal_page import STATUS_DONE, signal_page
+from api.web.views.words import Message, bad, good
+
+router = APIRouter(include_in_schema=False)
+
+PAGE_SIZE: Final = 50
+Reader = Annotated[Principal, Depends(require(Permission.SIGNALS_READ))]
+Writer = Annotated[Principal, Depends(require(Permission.SIGNALS_WRITE))]
+
+
+def signal_query(
+    status: Annotated[str, Query(max_length=20)] = "",
+    severity: Annotated[str, Query(max_length=20)] = "",
+    rule_id: Annotated[str, Query(max_length=255)] = "",
+    service: Annotated[str, Query(max_length=1_000)] = "",
+    cursor: Annotated[str, Query(max_length=500)] = "",
+) -> SignalQuery:
+    """Read the filters of the address."""
+    return SignalQuery(
+        status=status, severity=severity, rule_id=rule_id, service=service.strip(), cursor=cursor
+    )
+
+
+Chosen = Annotated[SignalQuery, Depends(signal_query)]
+
+
+@router.get("/signals")
+async def signals(request: Request, who: Reader, query: Chosen) -> Response:
+    """Show a page of signals."""
+    services = services_of(request)
+    position = "" if query.cursor else await services.feed.place(who.scope)
+    found = await list_signals(
+        services.pool, who.scope, query.chosen(), cursor=query.cursor or None, limit=PAGE_SIZE
+    )
+    rules = await list_rules(services.pool, who.scope, limit=PAGE_MAX)
+    page = signal_list(
+        found.items,
+        query,
+        rules={rule.id: str(rule.object.get("name") or rule.id) for rule in rules.items},
+        next_cursor=found.next_cursor or "",
+        feed_position=position,
+        otlp_url=f"http://{services.settings.otlp_host}:{services.settings.otlp_http_port}",
+    )
+    return render(request, "signals/list.html", page=page)
+
+
+@router.get("/live/signals")
+async def live_signals(
+    request: Request,
+    who: Reader,
+    query: Chosen,
+    after: Annotated[str, Query(max_length=100)] = "",
+    last_event_id: Annotated[str, Header(max_length=100)] = "",
+) -> Response:
+    """Stream rows as they come or change.
+
+    Events: `signal` and `gone` with one <li> each (gone: the list shows it no more), and `reload`.
+    """
+    events = services_of(request).feed.events(
+        who.scope, last_event_id=last_event_id or after or None
+    )
+    return EventSourceResponse(_rows(events, query), ping=STREAM_PING_S)
+
+
+async def _rows(
+    events: AsyncIterator[SignalEvent], query: SignalQuery
+) -> AsyncIterator[ServerSentEvent]:
+    try:
+        async with asyncio.timeout(STREAM_LIFE_S):
+            async for event in events:
+                yield _message(event, query)
+    except TimeoutError:
+        return
+
+
+def _message(event: SignalEvent, query: SignalQuery) -> ServerSentEvent:
+    if event.signal is None:
+        return ServerSentEvent(data="", event="reload", id=event.id)
+    shown = query.admits(event.signal)
+    row = render_row(signal_row(event.signal, arrived=event.change is Change.RAISED))
+    return ServerSentEvent(data=row, event="signal" if shown else "gone", id=event.id)
+
+
+@router.get("/signals/{signal_id}")
+async def signal(
+    request: Request,
+    who: Reader,
+    signal_id: str,
+    done: Annotated[str, Query(max_length=20)] = "",
+) -> Response:
+    """Show one signal. done: the status a form has just set, said on top."""
+    message = good(STATUS_DONE[done]) if done in STATUS_DONE else None
+    return await _signal(request, who, signal_id, message=message)
+
+
+@router.post("/signals/{signal_id}/status")
+async def set_status(
+    request: Request,
+    who: Writer,
+    signal_id: str,
+    status: Annotated[Status, Form()],
+    version: Annotated[int, Form()],
+    reason: Annotated[str, Form(max_length=2_000)] = "",
+) -> Response:
+    """Move a signal through its life cycle; a refusal is said on the page, with what was typed."""
+    change = SignalChange(status=status, reason=reason.strip() or None, version=version)
+    try:
+        await change_signal(services_of(request).pool, who.scope, signal_id, change)
+    except ApiError as error:
+        if error.status not in (400, 409):
+            raise
+        return await _signal(
+            request, who, signal_id, message=bad(error.detail), reason=reason, code=error.status
+        )
+    return RedirectResponse(f"/signals/{signal_id}?done={status.value}", 303)
+
+
+async def _signal(
+    request: Request,
+    who: Principal,
+    signal_id: str,
+    *,
+    message: Message | None,
+    reason: str = "",
+    code: int = 200,
+) -> Response:
+    detail = await get_signal(services_of(request).pool, who.scope, signal_id)
+    page = signal_page(
+        detail, may_write=who.may(Permission.SIGNALS_WRITE), reason=reason, message=message
+    )
+    return render(request, "signals/detail.html", page=page, status=code)

@@ -1,0 +1,32 @@
+"""A copied trace, and the field that opens one by its id."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.responses import RedirectResponse
+
+from api.auth.access import require
+from api.auth.principal import Permission, Principal
+from api.services import services_of
+from api.traces.service import get_trace, parse_trace_id
+from api.web.render import render
+from api.web.views.trace_page import trace_page
+
+router = APIRouter(include_in_schema=False)
+
+Reader = Annotated[Principal, Depends(require(Permission.TRACES_READ))]
+
+
+@router.get("/traces")
+async def find_trace(_: Reader, id: Annotated[str, Query(max_length=64)] = "") -> Response:  # noqa: A002
+    """Lead from a typed id to the page of the trace. Raises 400 for what is no id."""
+    return RedirectResponse(f"/traces/{parse_trace_id(id.strip()).hex()}", 303)
+
+
+@router.get("/traces/{trace_id}")
+async def trace(request: Request, who: Reader, trace_id: str) -> Response:
+    """Show one trace."""
+    found = await get_trace(services_of(request).pool, who.scope, trace_id)
+    return render(request, "traces/detail.html", page=trace_page(found))

@@ -1,0 +1,71 @@
+"""Pages out of templates.
+
+A template gets `page` (a view) and `chrome` (the frame) and nothing else. Pages are never cached:
+they belong to a person.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+
+from api.auth.principal import UserPrincipal
+from api.problems import ApiError
+from api.web.assets import BundleMissing, read_manifest
+from api.web.views.chrome import Chrome, Viewer, theme_of
+from api.web.views.signal_list import SignalRow
+
+THEME_COOKIE: Final = "betrace_theme"
+_TEMPLATES: Final = Path(__file__).parent / "templates"
+
+
+@cache
+def environment() -> Environment:
+    """Return the template environment. Raises BundleMissing."""
+    manifest = read_manifest()
+    made = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    made.globals["asset"] = lambda name: f"/static/dist/{manifest[name]}"
+    made.globals["static"] = lambda name: f"/static/{name}"
+    return made
+
+
+def render(request: Request, template: str, *, page: object, status: int = 200) -> HTMLResponse:
+    """Answer with a whole page, framed for whoever the request was found to be from."""
+    html = _template(template).render(page=page, chrome=chrome_of(request))
+    return HTMLResponse(html, status, headers={"Cache-Control": "no-store"})
+
+
+def render_row(row: SignalRow) -> str:
+    """Return one row of the list, for the live stream."""
+    return _template("signals/row.html").render(row=row)
+
+
+def chrome_of(request: Request) -> Chrome:
+    """Return the frame of a request's page."""
+    who = getattr(request.state, "principal", None)
+    person = who if isinstance(who, UserPrincipal) else None
+    return Chrome(
+        path=request.url.path,
+        theme=theme_of(request.cookies.get(THEME_COOKIE)),
+        viewer=Viewer(person.name, person.email, person.role.value) if person else None,
+        csrf_token=person.csrf_token if person else "",
+    )
+
+
+def _template(name: str) -> Template:
+    try:
+        return environment().get_template(name)
+    except BundleMissing as error:
+        raise ApiError(503, "web.not_built", str(error)) from error

@@ -1,0 +1,25 @@
+"""All pages of the console, and what the application asks of it.
+
+`router`: the pages and static files; `error_page`: refusals of pages.
+"""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from api.auth.access import anyone
+from api.web.assets import serve
+from api.web.errors import error_page
+from api.web.pages import people, rules, signals, traces
+
+__all__ = ["error_page", "router"]
+
+router = APIRouter(include_in_schema=False)
+for pages in (people, signals, rules, traces):
+    router.include_router(pages.router)
+
+
+@router.get("/static/{path:path}", dependencies=[Depends(anyone)])
+async def static(request: Request, path: str) -> Response:
+    """Serve the bundle and the icon."""
+    return serve(request, path)

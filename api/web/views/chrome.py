@@ -1,0 +1,75 @@
+"""What every page carries: who looks at it, where they are, how it looks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal, get_args
+
+Theme = Literal["system", "light", "dark"]
+THEMES: Final[tuple[Theme, ...]] = get_args(Theme)
+_THEME_ICONS: Final = {"system": "monitor", "light": "sun", "dark": "moon"}
+_PLACES: Final = (("signals", "Signals", "/signals"), ("rules", "Rules", "/rules"))
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """The person signed in."""
+
+    name: str
+    email: str
+    role: str
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """An entry of the main navigation."""
+
+    name: str
+    label: str
+    href: str
+    current: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ThemeChoice:
+    """One button of the appearance switch; pressed as ARIA wants it."""
+
+    value: Theme
+    label: str
+    icon: str
+    pressed: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chrome:
+    """The frame of a page. csrf_token is empty where nobody is signed in."""
+
+    path: str
+    theme: Theme
+    viewer: Viewer | None
+    csrf_token: str
+
+    @property
+    def nav(self) -> tuple[Place, ...]:
+        """The main navigation; nothing to go to before signing in."""
+        if self.viewer is None:
+            return ()
+        return tuple(
+            Place(name, label, href, self.path == href or self.path.startswith(f"{href}/"))
+            for name, label, href in _PLACES
+        )
+
+    @property
+    def themes(self) -> tuple[ThemeChoice, ...]:
+        """The appearance switch."""
+        return tuple(
+            ThemeChoice(
+                theme, theme.capitalize(), _THEME_ICONS[theme], str(theme == self.theme).lower()
+            )
+            for theme in THEMES
+        )
+
+
+def theme_of(cookie: str | None) -> Theme:
+    """Return the theme a cookie names; anything else is the system's."""
+    return next((theme for theme in THEMES if theme == cookie), "system")
