@@ -18,14 +18,16 @@ class TopicsUnfit(Exception):
     """The topics are missing or not made as the job needs them; the message says which and why."""
 
 
-def span_partitions(settings: JobSettings) -> int:
+def span_partitions(settings: JobSettings, *, timeout_ms: int = 30_000) -> int:
     """Check the topics that the job reads and writes; return the number of partitions of spans.
 
-    Raises TopicsUnfit, also if no broker answers.
+    Raises TopicsUnfit, also if no broker answers in time.
     """
     try:
         admin = KafkaAdminClient(
-            bootstrap_servers=settings.kafka.split(","), client_id="betrace-detect-submit"
+            bootstrap_servers=settings.kafka.split(","),
+            bootstrap_timeout_ms=timeout_ms,
+            client_id="betrace-detect-submit",
         )
         try:
             return _span_partitions(admin, settings)
