@@ -70,7 +70,7 @@ async def list_rules(
     cursor: str | None = None,
     limit: int = 100,
 ) -> RulePage:
-    """Return one page of rules by id, without deleted ones. Raises ApiError 400 for a bad cursor."""
+    """Return a page of rules by id, without deleted ones. Raises ApiError 400 for a bad cursor."""
     after_id = decode_cursor(cursor, str)[0] if cursor else None
     async with tenant_transaction(pool, scope) as connection:
         rows = queries("rules").page(

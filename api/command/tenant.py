@@ -1,0 +1,112 @@
+"""`betrace tenant`: tenants and how their traces are judged."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Annotated
+from uuid import UUID
+
+import typer
+
+from api.command.operator import operator_scope, publisher_of, say, with_pool
+from api.database import Pool
+from api.errors import OperatorError
+from api.rules.records import duration_ms
+from api.settings import Settings
+from api.tenants.service import Tenant, change_settings, create_tenant, find_tenant, list_tenants
+from api.tenants.settings import TenantSettings
+
+app = typer.Typer(no_args_is_help=True, help="Tenants and how their traces are judged.")
+
+Duration = Annotated[str | None, typer.Option(metavar="DURATION", help="Such as 2s or 10m.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+@app.command("create")
+def create(
+    name: str,
+    settle: Duration = None,
+    patience: Duration = None,
+    max_life: Duration = None,
+    lateness: Duration = None,
+    span_sampled: Annotated[bool, typer.Option(help="Spans are sampled one by one.")] = False,
+    external_roots: Annotated[bool, typer.Option(help="Traces begin outside.")] = False,
+    tenant_id: Annotated[UUID | None, typer.Option("--id", help="Its id, chosen.")] = None,
+    if_absent: Annotated[
+        bool, typer.Option(help="An existing one is fine; it gets the settings given.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make a tenant, and tell the job how its traces are judged."""
+    given = {
+        "settle_ms": settle,
+        "patience_ms": patience,
+        "max_life_ms": max_life,
+        "lateness_ms": lateness,
+    }
+    chosen: dict[str, int | bool] = {
+        key: _milliseconds(text) for key, text in given.items() if text is not None
+    }
+    chosen |= {"span_sampled": True} if span_sampled else {}
+    chosen |= {"external_roots": True} if external_roots else {}
+
+    async def act(pool: Pool, settings: Settings) -> tuple[Tenant, bool, bool]:
+        tenant = await find_tenant(pool, name) if if_absent else None
+        created = tenant is None
+        if tenant is None:
+            tenant = await create_tenant(
+                pool,
+                name,
+                _settings(TenantSettings(), chosen),
+                grant=operator_scope,
+                tenant_id=tenant_id,
+            )
+        elif tenant_id not in (None, tenant.id):
+            raise OperatorError(f"tenant {name!r} has the id {tenant.id}, not {tenant_id}")
+        else:
+            tenant = replace(tenant, settings=_settings(tenant.settings, chosen))
+            await change_settings(pool, operator_scope(tenant.id), tenant.settings)
+        published = await publisher_of(pool, settings).publish(operator_scope(tenant.id))
+        return tenant, created, published
+
+    tenant, created, published = with_pool(act)
+    say(
+        {**_as_dict(tenant), "created": created, "published": published},
+        as_json=as_json,
+        text=f"tenant {tenant.name} has the id {tenant.id}"
+        + ("" if published else "\nKafka does not answer: the API will tell the job later"),
+    )
+
+
+@app.command("list")
+def list_command(as_json: AsJson = False) -> None:
+    """List every tenant."""
+
+    async def act(pool: Pool, _: Settings) -> list[Tenant]:
+        return await list_tenants(pool)
+
+    tenants = with_pool(act)
+    if as_json:
+        typer.echo(json.dumps({"tenants": [_as_dict(tenant) for tenant in tenants]}))
+        return
+    for tenant in tenants:
+        typer.echo(f"{tenant.id}  {tenant.name}")
+
+
+def _as_dict(tenant: Tenant) -> dict[str, object]:
+    return {"id": str(tenant.id), "name": tenant.name, "settings": tenant.settings.to_dict()}
+
+
+def _settings(base: TenantSettings, chosen: dict[str, int | bool]) -> TenantSettings:
+    try:
+        return TenantSettings.from_dict({**base.to_dict(), **chosen})
+    except ValueError as error:
+        raise OperatorError(str(error)) from error
+
+
+def _milliseconds(text: str) -> int:
+    try:
+        return duration_ms(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error

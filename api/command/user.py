@@ -1,0 +1,83 @@
+"""`betrace user`: people who sign in with a password."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from api.auth.principal import Role
+from api.command.operator import operator_scope, say, tenant_named, with_pool
+from api.database import Pool
+from api.problems import ApiError
+from api.settings import Settings
+from api.tenants.service import add_member, create_user, list_members
+
+app = typer.Typer(no_args_is_help=True, help="People who sign in with a password.")
+
+TenantName = Annotated[str, typer.Option("--tenant", help="Name or id.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+@app.command("create")
+def create(
+    email: str,
+    tenant: TenantName,
+    name: Annotated[str, typer.Option(help="Default: the address.")] = "",
+    role: Annotated[Role, typer.Option()] = Role.VIEWER,
+    password_stdin: Annotated[
+        bool, typer.Option(help="Take the password from standard input, else make one.")
+    ] = False,
+    if_absent: Annotated[
+        bool, typer.Option(help="A known person is fine; they get the role in the tenant.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make a person with a role in a tenant, and print a made-up password once."""
+    if role is Role.API_CLIENT:
+        raise typer.BadParameter("api-client is a role of keys", param_hint="--role")
+    given = sys.stdin.readline().rstrip("\r\n") if password_stdin else None
+    password = given or secrets.token_urlsafe(15)
+
+    async def act(pool: Pool, _: Settings) -> dict[str, Any]:
+        scope = operator_scope((await tenant_named(pool, tenant)).id)
+        result = {"email": email.strip().lower(), "role": role.value}
+        try:
+            user_id = await create_user(
+                pool, scope, email=email, name=name or email, role=role, password=password
+            )
+        except ApiError as refusal:
+            if not if_absent or refusal.code != "user.exists":
+                raise
+            user_id = await add_member(pool, scope, email=email, role=role)
+            return {**result, "id": str(user_id), "created": False, "password": None}
+        return {
+            **result,
+            "id": str(user_id),
+            "created": True,
+            "password": None if given else password,
+        }
+
+    result = with_pool(act)
+    text = f"{result['email']} is {result['role']}"
+    if result["password"]:
+        text += f", password {result['password']}"
+    say(result, as_json=as_json, text=text)
+
+
+@app.command("list")
+def list_command(tenant: TenantName, as_json: AsJson = False) -> None:
+    """List the people of a tenant."""
+
+    async def act(pool: Pool, _: Settings) -> list[dict[str, Any]]:
+        return await list_members(pool, operator_scope((await tenant_named(pool, tenant)).id))
+
+    members = [{**member, "id": str(member["id"])} for member in with_pool(act)]
+    if as_json:
+        typer.echo(json.dumps({"users": members}))
+        return
+    for member in members:
+        typer.echo(f"{member['role']:18} {member['email']}")
