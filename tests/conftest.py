@@ -1,0 +1,50 @@
+"""Stacks that tests share: each is started when the first test asks for it, once a run.
+
+kafka   a broker alone
+stack   everything: servers, ingest, worker, API and job
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+
+import pytest
+
+from deploy.embedded.settings import APPS, SERVERS
+from deploy.embedded.stack import Stack
+from tests.support.stack import last_words, running_stack
+
+_STACK = pytest.StashKey[dict[str, Stack]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_STACK] = {}
+
+
+@pytest.fixture(scope="session")
+def kafka(pytestconfig: pytest.Config) -> Iterator[Stack]:
+    """A Kafka broker without topics; its address is `kafka.settings.kafka`."""
+    with running_stack(["kafka"]) as stack:
+        pytestconfig.stash[_STACK]["kafka"] = stack
+        yield stack
+
+
+@pytest.fixture(scope="session")
+def stack(pytestconfig: pytest.Config) -> Iterator[Stack]:
+    """The whole product on real servers; addresses and API key are in `stack.environment()`."""
+    with running_stack([*SERVERS, *APPS]) as stack:
+        pytestconfig.stash[_STACK]["stack"] = stack
+        yield stack
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Add the last words of the stacks a failed test used to its report."""
+    report = yield
+    if report.failed:
+        for name, stack in item.config.stash[_STACK].items():
+            if name in getattr(item, "fixturenames", ()):
+                report.sections.append((f"logs of {name}", last_words(stack)))
+    return report
