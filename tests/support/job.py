@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
 
 from deploy.embedded.endpoint import Unreachable, http_json
 from deploy.embedded.flink_rest import FlinkRest
@@ -61,9 +60,14 @@ class RunningJob:
             timeout_s=START_S,
         )
 
-    def restarts(self) -> int:
-        """Return how often the job has been restarted."""
-        return int(self._metric("numRestarts"))
+    def wait_until_restarted(self, *, times: int) -> None:
+        """Wait until the job has been restarted so often and makes checkpoints again."""
+        wait_for(
+            lambda: self._restarts() >= times,
+            f"job {self.id} is restarted {times} times",
+            timeout_s=START_S,
+        )
+        self.wait_until_checkpointed()
 
     def exceptions(self) -> str:
         """Return the newest exceptions that Flink noted, shortened."""
@@ -97,6 +101,9 @@ class RunningJob:
             return self._rest.completed_checkpoints(self.id)
         return 0
 
-    def _metric(self, name: str) -> Any:
-        url = f"{self._stack.settings.flink}/jobs/{self.id}/metrics?get={name}"
-        return http_json("GET", url)[0]["value"]
+    def _restarts(self) -> int:
+        with suppress(Unreachable):
+            url = f"{self._stack.settings.flink}/jobs/{self.id}/metrics?get=numRestarts"
+            rows = http_json("GET", url)
+            return int(rows[0]["value"]) if rows else 0
+        return 0

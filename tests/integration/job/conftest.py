@@ -6,20 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from deploy.embedded.settings import Ports, StackSettings
 from deploy.embedded.stack import Stack
+from tests.support.stack import running_stack
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack() -> Iterator[Stack]:
     """A running broker and cluster of two slots, supervised."""
-    home = tmp_path_factory.mktemp("job-stack")
-    settings = StackSettings(
-        home=home, ports=Ports.free(), components=("kafka", "jobmanager", "taskmanager")
-    )
-    stack = Stack(home, settings=settings)
-    stack.up()
-    try:
+    with running_stack(("kafka", "jobmanager", "taskmanager")) as stack:
         yield stack
-    finally:
-        stack.down()
