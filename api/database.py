@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import aiosql
 import psycopg
+from aiosql.adapters.apyformat import AsyncPyFormatAdapter
 from psycopg import AsyncConnection
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
@@ -113,7 +114,21 @@ async def set_local(connection: Connection, **values: str) -> None:
 @cache
 def queries(domain: str, /) -> Any:
     """Return the named queries of sql/queries/<domain>.sql, as async functions of a connection."""
-    return aiosql.from_path(sql.QUERIES / f"{domain}.sql", "apsycopg")
+    return aiosql.from_path(
+        sql.QUERIES / f"{domain}.sql", _DictRowAdapter, mandatory_parameters=False
+    )
+
+
+class _DictRowAdapter(AsyncPyFormatAdapter):  # type: ignore[misc]
+    """aiosql's adapter for psycopg, for rows that are dicts."""
+
+    async def select_value(
+        self, conn: Connection, _: str, statement: str, parameters: dict[str, Any]
+    ) -> Any:
+        """Return the first column of the first row, None if there is no row."""
+        cursor = await conn.execute(statement.encode(), parameters)
+        row = await cursor.fetchone()
+        return next(iter(row.values())) if row else None
 
 
 @asynccontextmanager

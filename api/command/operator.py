@@ -19,6 +19,7 @@ from api.auth.principal import TenantScope, grant_scope
 from api.database import Pool, open_pool
 from api.errors import OperatorError
 from api.kafka.topics import TopicNames
+from api.logs import configure_logging
 from api.problems import ApiError
 from api.rules.log import KafkaRulesLog
 from api.rules.outbox import Publisher
@@ -31,6 +32,7 @@ _T = TypeVar("_T")
 def with_pool(act: Callable[[Pool, Settings], Awaitable[_T]]) -> _T:
     """Run something on the database of DATABASE_URL; a refusal becomes one line and exit 2."""
     settings = load_settings()
+    configure_logging("error")
 
     async def run() -> _T:
         async with open_pool(settings.app_dsn, size=2, name="betrace-command") as pool:

@@ -11,8 +11,8 @@ import typer
 
 from api.command.operator import operator_scope, publisher_of, say, with_pool
 from api.database import Pool
+from api.durations import duration_ms
 from api.errors import OperatorError
-from api.rules.records import duration_ms
 from api.settings import Settings
 from api.tenants.service import Tenant, change_settings, create_tenant, find_tenant, list_tenants
 from api.tenants.settings import TenantSettings

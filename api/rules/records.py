@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from uuid import UUID
 
+from api.durations import duration_ms
 from api.rules.definitions import Definition
 from api.rules.model import RuleState
 from udfs.wire import betrace_pb2 as pb
@@ -15,9 +15,6 @@ _STATES = {
     RuleState.SHADOW: pb.RULE_STATE_SHADOW,
     RuleState.OFF: pb.RULE_STATE_OFF,
 }
-_UNITS_MS = {"ns": 1e-6, "us": 1e-3, "ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000}
-_UNITS_MS["d"] = 24 * _UNITS_MS["h"]
-_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ns|us|ms|s|m|h|d)")
 
 
 def rule_record(
@@ -60,11 +57,3 @@ def retired_record(record: bytes, *, version: int) -> bytes:
     message.rule.version = version
     message.rule.state = pb.RULE_STATE_OFF
     return message.SerializeToString(deterministic=True)
-
-
-def duration_ms(text: str) -> int:
-    """Return a duration of the language (`1.5s`) in whole ms. Raises ValueError for no duration."""
-    match = _DURATION.fullmatch(text)
-    if match is None:
-        raise ValueError(f"{text!r} is no duration such as 10s or 500ms")
-    return round(float(match[1]) * _UNITS_MS[match[2]])
