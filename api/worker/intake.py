@@ -204,7 +204,9 @@ class Intake:
         """
         attempts = Retrying(
             retry=retry_if_exception_type((psycopg.Error, KafkaException)),
-            wait=wait_exponential_jitter(initial=_FIRST_BACK_OFF_S, max=_LONGEST_BACK_OFF_S),
+            wait=wait_exponential_jitter(
+                multiplier=_FIRST_BACK_OFF_S, max=_LONGEST_BACK_OFF_S, jitter=_FIRST_BACK_OFF_S
+            ),
             stop=stop_when_event_set(self._stop),
             sleep=sleep_using_event(self._stop),
             before_sleep=self._note_trouble,

@@ -18,6 +18,10 @@ _VERDICT_NAMES = {
 }
 
 
+_EMPTY_ARRAY = "{}"
+"""As COPY writes it; most arrays are empty, and adapting a list costs more than a text."""
+
+
 @dataclass(frozen=True, slots=True)
 class Written:
     """What a batch did to the database, for the counters."""
@@ -81,17 +85,17 @@ def _row(number: int, signal: wire.Signal) -> tuple[object, ...]:
         signal.rule_version,
         storable(signal.rule_name),
         signal.severity,
-        [storable(control) for control in signal.controls],
-        [storable(tag) for tag in signal.tags],
+        _array(signal.controls),
+        _array(signal.tags),
         signal.shadow,
         _VERDICT_NAMES[signal.verdict],
         storable(signal.broken_clause),
         signal.incomplete,
-        [storable(reason) for reason in signal.reasons],
+        _array(signal.reasons),
         signal.trace_id,
         storable(signal.root_name),
         storable(signal.root_service),
-        list(signal.witness_span_ids),
+        list(signal.witness_span_ids) or _EMPTY_ARRAY,
         signal.span_count,
         signal.first_span_ms,
         signal.last_span_ms,
@@ -105,3 +109,7 @@ def _row(number: int, signal: wire.Signal) -> tuple[object, ...]:
         storable(correction.reason) if correction else None,
         was_violated(signal),
     )
+
+
+def _array(texts: Sequence[str]) -> list[str] | str:
+    return [storable(text) for text in texts] if texts else _EMPTY_ARRAY

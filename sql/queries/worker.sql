@@ -425,11 +425,3 @@ select urgency, count(*) from trace_tasks where due_at <= now() group by urgency
 
 -- name: worker-forget-budgets()!
 delete from trace_budgets where hour < now() - interval '2 days';
-
--- name: worker-request-copy(tenant_id, signal_id)!
--- Asked for by a person: before all others, and at once.
-insert into trace_tasks as t (tenant_id, signal_id, urgency)
-select s.tenant_id, s.id, 0 from signals s
-where s.tenant_id = :tenant_id and s.id = :signal_id
-  and s.trace_state in ('none', 'waiting', 'failed')
-on conflict (tenant_id, signal_id) do update set urgency = 0, due_at = now();

@@ -1,0 +1,1 @@
+alter function feed_changed_signals() reset enable_nestloop;
