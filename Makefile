@@ -1,0 +1,75 @@
+# Everything a person or CI does with this project. `make` lists it.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+RUN := .venv/bin/python
+PREPARE := $(PYTHON) deploy/prepare.py
+
+.DEFAULT_GOAL := help
+.PHONY: help demo servers down status test lint format bench clean clean-data env jars web proto
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+
+demo: ## start everything on this machine, with demo traffic; address and login at the end
+	@$(PREPARE)
+	@$(RUN) -m deploy.embedded up --demo
+
+servers: ## start only Postgres, Kafka and Flink
+	@$(PREPARE)
+	@$(RUN) -m deploy.embedded up --servers
+
+down: ## stop what `make demo` started; data are kept
+	@test -x $(RUN) || { echo "Nothing is running."; exit 0; }; $(RUN) -m deploy.embedded down
+
+status: ## show what runs
+	@test -x $(RUN) || { echo "Nothing is running."; exit 1; }; $(RUN) -m deploy.embedded status
+
+test: ## lint, types, import arrows, and all tests on real servers, with coverage
+	@$(PREPARE) --browser
+	@$(MAKE) --no-print-directory check
+	$(RUN) -m pytest --cov --cov-report=term:skip-covered $(PYTEST)
+
+.PHONY: check
+check:
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
+	.venv/bin/lint-imports --no-logo
+
+lint: ## ruff, mypy --strict, import arrows
+	@$(PREPARE) env
+	@$(MAKE) --no-print-directory check
+
+format: ## format the sources
+	@$(PREPARE) env
+	$(RUN) -m ruff check --fix .
+	$(RUN) -m ruff format .
+
+bench: ## throughput, latency, precision and recall (BENCH="--rules 100 --seconds 60")
+	@$(PREPARE)
+	.venv/bin/betrace bench $(BENCH)
+
+env: ## only the Python environment
+	@$(PREPARE) env
+
+jars: ## only the jars
+	@$(PREPARE) jars
+
+web: ## only the web bundle
+	@$(PREPARE) web
+
+proto: ## generate the wire formats' Python modules from the .proto files
+	@$(PREPARE) env
+	$(RUN) -m udfs.wire.generate
+
+clean: ## remove environment, caches and bundle; data stay
+	@$(MAKE) --no-print-directory down
+	rm -rf .venv .tools api/web/static/dist api/web/frontend/node_modules build dist *.egg-info
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+clean-data: ## stop, and remove all data of the embedded servers
+	@$(MAKE) --no-print-directory down
+	@home="$${BETRACE_HOME:-.betrace}"; \
+	if [ -L "$$home/postgres" ]; then rm -rf "$$(readlink -f "$$home/postgres")"; fi; \
+	rm -rf "$$home"
