@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from api.kafka.topics import TopicNames
+from api.logs import configure_logging
 from api.settings import load_settings
 from api.worker.process import Worker, WorkerSettings, stop_on_signals
 
@@ -16,6 +17,7 @@ def run() -> None:
     ends the process with exit 1, for its supervisor to start it again.
     """
     settings = load_settings()
+    configure_logging(settings.log_level)
     worker = Worker(
         WorkerSettings(
             database_dsn=settings.worker_dsn,

@@ -314,6 +314,7 @@ class Copier:
             with connection.cursor().copy(statement("copy_spans")) as copy:
                 for row in span_rows(job.found):
                     copy.write_row((job.tenant, job.trace_id, *row))
+            connection.execute(statement("store_spans"))
 
     def _settle(self, connection: WorkerConnection, job: TraceJob, signal: WantedSignal) -> None:
         """Write what came of a signal's trace, and end its task or put it off."""

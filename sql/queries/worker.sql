@@ -66,6 +66,27 @@ create temporary table if not exists incoming_letters (
   at_ms bigint not null
 ) on commit delete rows;
 
+create temporary table if not exists incoming_spans (
+  tenant_id uuid not null,
+  trace_id bytea not null,
+  ordinal integer not null,
+  span_id bytea not null,
+  parent_span_id bytea,
+  name text not null,
+  service text not null,
+  kind text not null,
+  status text not null,
+  status_message text not null,
+  start_ns numeric(20, 0) not null,
+  end_ns numeric(20, 0) not null,
+  attributes jsonb not null,
+  resource jsonb not null,
+  scope jsonb not null,
+  events jsonb not null,
+  links jsonb not null,
+  dropped_attributes_count bigint not null
+) on commit delete rows;
+
 -- name: worker-copy-signals()!
 copy incoming_signals (
   round, tenant_id, id, revision, rule_id, rule_version, rule_name, severity, controls, tags,
@@ -387,11 +408,23 @@ where excluded.whole or not c.whole;
 delete from trace_spans where tenant_id = :tenant_id and trace_id = :trace_id;
 
 -- name: worker-copy-spans()!
-copy trace_spans (
+-- Into a temporary table first: COPY does not go with row-level security.
+copy incoming_spans (
   tenant_id, trace_id, ordinal, span_id, parent_span_id, name, service, kind, status,
   status_message, start_ns, end_ns, attributes, resource, scope, events, links,
   dropped_attributes_count
 ) from stdin;
+
+-- name: worker-store-spans()!
+insert into trace_spans (
+  tenant_id, trace_id, ordinal, span_id, parent_span_id, name, service, kind, status,
+  status_message, start_ns, end_ns, attributes, resource, scope, events, links,
+  dropped_attributes_count
+)
+select tenant_id, trace_id, ordinal, span_id, parent_span_id, name, service, kind, status,
+  status_message, start_ns, end_ns, attributes, resource, scope, events, links,
+  dropped_attributes_count
+from incoming_spans;
 
 -- name: worker-finish-signal(trace_state, trace_problem, explanation, revision, explain_mismatch, services, group_values, group_fingerprint, tenant_id, signal_id)!
 -- Only if the signal is still at the revision that was explained; a newer one has its own task.

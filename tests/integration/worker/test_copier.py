@@ -1,0 +1,475 @@
+"""Traces copied from a real spans log, and explained."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import psycopg
+import pytest
+from confluent_kafka import Producer
+from kafka import KafkaAdminClient, TopicPartition
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue, KeyValueList
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+from api.kafka.topics import TopicNames
+from api.worker.copier import Copier
+from api.worker.database import connect
+from api.worker.health import Health
+from api.worker.metrics import Metrics
+from api.worker.signals import SignalWriter
+from api.worker.spans_log import SpansLog
+from tests.integration.worker.running import sample
+from tests.integration.worker.world import (
+    NOT_APPLICABLE,
+    OTHER_TENANT,
+    SATISFIED,
+    TENANT,
+    VIOLATED,
+    a_signal,
+    add_rule,
+    rows,
+    told,
+    trace_id,
+)
+from tests.support.kafka import Broker
+from tests.support.postgres import Database
+from udfs.wire import betrace_pb2 as wire
+
+pytestmark = pytest.mark.integration
+
+PARTITION = 5
+START_NS = 1_799_999_995_000_000_000
+
+
+def attribute(key: str, value: Any) -> KeyValue:
+    return KeyValue(key=key, value=any_value(value))
+
+
+def any_value(value: Any) -> AnyValue:
+    match value:
+        case bool():
+            return AnyValue(bool_value=value)
+        case int():
+            return AnyValue(int_value=value)
+        case float():
+            return AnyValue(double_value=value)
+        case bytes():
+            return AnyValue(bytes_value=value)
+        case list():
+            return AnyValue(array_value=ArrayValue(values=[any_value(item) for item in value]))
+        case dict():
+            pairs = [attribute(key, item) for key, item in value.items()]
+            return AnyValue(kvlist_value=KeyValueList(values=pairs))
+        case _:
+            return AnyValue(string_value=str(value))
+
+
+def a_span(
+    number: int, name: str, span_id: bytes, parent: bytes = b"", *, after_ms: int = 0, **values: Any
+) -> Span:
+    """Return a span of the n-th trace."""
+    return Span(
+        trace_id=trace_id(number),
+        span_id=span_id,
+        parent_span_id=parent,
+        name=name,
+        kind=Span.SPAN_KIND_SERVER,
+        start_time_unix_nano=START_NS + after_ms * 1_000_000,
+        end_time_unix_nano=START_NS + (after_ms + 1) * 1_000_000,
+        attributes=[attribute(key, value) for key, value in values.items()],
+    )
+
+
+def a_request(*spans: Span, service: str = "shop") -> bytes:
+    """Return an OTLP export request of one service."""
+    request = ExportTraceServiceRequest()
+    resource_spans = request.resource_spans.add()
+    resource_spans.resource.attributes.append(attribute("service.name", service))
+    scope_spans = resource_spans.scope_spans.add()
+    scope_spans.scope.name = "test"
+    scope_spans.spans.extend(spans)
+    return request.SerializeToString()
+
+
+ROOT, CHARGE, CHECK, LATE = b"root----", b"charge--", b"check---", b"late----"
+
+
+class Log:
+    """Writes to one partition of a spans topic."""
+
+    def __init__(self, broker: Broker, topics: TopicNames) -> None:
+        self._producer = Producer({"bootstrap.servers": broker.address, "acks": "all"})
+        self._topic = topics.spans
+        self.end = 0
+
+    def append(self, payload: bytes, *, tenant: str = TENANT) -> int:
+        """Write one record and return its offset."""
+        headers = [("tenant", tenant.encode()), ("v", b"1")] if payload else [("hb", b"1")]
+        self._producer.produce(self._topic, payload, partition=PARTITION, headers=headers)
+        assert self._producer.flush(30) == 0
+        self.end += 1
+        return self.end - 1
+
+
+@pytest.fixture
+def log(broker: Broker, topics: TopicNames) -> Log:
+    return Log(broker, topics)
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics()
+
+
+@pytest.fixture
+def copier(
+    broker: Broker, topics: TopicNames, seeded: Database, metrics: Metrics
+) -> Iterator[Copier]:
+    """A copier that is told when to make a round."""
+    spans = SpansLog(broker.address, topics.spans)
+    yield Copier(
+        log=spans,
+        connect=partial(connect, seeded.worker, name="test"),
+        metrics=metrics,
+        health=Health(metrics),
+        stop=threading.Event(),
+    )
+    spans.close()
+
+
+def raise_signals(database: Database, *signals: wire.Signal) -> None:
+    with connect(database.worker, name="test") as connection, connection.transaction():
+        SignalWriter().write(connection, told(*signals))
+
+
+def signal_of(number: int, first: int, last: int, **changed: Any) -> wire.Signal:
+    return a_signal(number, partition=PARTITION, first_offset=first, last_offset=last, **changed)
+
+
+def spans_of(database: Database, number: int, *, tenant: str = TENANT) -> list[dict[str, Any]]:
+    return rows(
+        database.admin,
+        "select * from trace_spans where trace_id = %s and tenant_id = %s order by ordinal",
+        trace_id(number),
+        tenant,
+    )
+
+
+def names(spans: Sequence[dict[str, Any]]) -> list[str]:
+    return [span["name"] for span in spans]
+
+
+def signal_row(database: Database, number: int) -> dict[str, Any]:
+    [row] = rows(
+        database.admin,
+        "select trace_state, trace_problem, explanation, explain_mismatch, explained_revision,"
+        " services, group_values, group_fingerprint from signals"
+        " where trace_id = %s and tenant_id = %s",
+        trace_id(number),
+        TENANT,
+    )
+    return row
+
+
+def tasks(database: Database) -> int:
+    [row] = rows(database.admin, "select count(*) from trace_tasks")
+    return int(row["count"])
+
+
+def test_the_copy_of_a_trace_equals_what_was_sent(
+    log: Log, copier: Copier, seeded: Database
+) -> None:
+    values = {
+        "amount": 2**62,
+        "rate": 0.5,
+        "paid": True,
+        "note": "a\0b \\u0000",
+        "raw": b"\x01\xff",
+        "items": ["a", 1, {"deep": [False]}],
+        "odd": float("nan"),
+    }
+    charge = a_span(1, "payment.charge", CHARGE, ROOT, after_ms=1, **values)
+    event = charge.events.add(name="retry", time_unix_nano=START_NS + 5)
+    event.attributes.append(attribute("attempt", 2))
+    charge.links.add(trace_id=trace_id(9), span_id=b"linked--")
+    charge.status.code = 2
+    charge.status.message = "declined"
+    charge.dropped_attributes_count = 4
+    first = log.append(a_request(a_span(1, "POST /pay", ROOT), a_span(2, "other", ROOT)))
+    log.append(b"")
+    last = log.append(a_request(charge, service="bank"))
+    raise_signals(seeded, signal_of(1, first, last))
+    assert copier.round() == 1
+    root, copied = spans_of(seeded, 1)
+    assert (root["name"], root["parent_span_id"], root["service"]) == ("POST /pay", None, "shop")
+    assert copied == {
+        "tenant_id": root["tenant_id"],
+        "trace_id": trace_id(1),
+        "ordinal": 1,
+        "span_id": CHARGE,
+        "parent_span_id": ROOT,
+        "name": "payment.charge",
+        "service": "bank",
+        "kind": "server",
+        "status": "error",
+        "status_message": "declined",
+        "start_ns": START_NS + 1_000_000,
+        "end_ns": START_NS + 2_000_000,
+        "attributes": {
+            "amount": 2**62,
+            "rate": 0.5,
+            "paid": True,
+            "note": "a\ufffdb \\u0000",
+            "raw": "01ff",
+            "items": ["a", 1, {"deep": [False]}],
+            "odd": "NaN",
+        },
+        "resource": {"service.name": "bank"},
+        "scope": {"name": "test", "version": "", "attributes": {}},
+        "events": [{"name": "retry", "time_ns": START_NS + 5, "attributes": {"attempt": 2}}],
+        "links": [{"trace_id": trace_id(9).hex(), "span_id": b"linked--".hex(), "attributes": {}}],
+        "dropped_attributes_count": 4,
+    }
+    [copy] = rows(seeded.admin, "select * from trace_copies")
+    assert (copy["root_name"], copy["root_service"], copy["services"]) == (
+        "POST /pay", "shop", ["bank", "shop"],
+    )  # fmt: skip
+    assert (copy["span_count"], copy["whole"]) == (2, True)
+    assert (copy["log_first_offset"], copy["log_last_offset"]) == (first, last)
+    assert tasks(seeded) == 0
+
+
+def test_a_signal_is_explained_by_the_evaluator_on_its_spans(
+    log: Log, copier: Copier, seeded: Database, metrics: Metrics
+) -> None:
+    at = log.append(
+        a_request(a_span(1, "POST /pay", ROOT), a_span(1, "payment.charge", CHARGE, ROOT))
+    )
+    signal = signal_of(1, at, at)
+    raise_signals(seeded, signal)
+    copier.round()
+    row = signal_row(seeded, 1)
+    assert row["explanation"]["verdict"] == "violated"
+    assert [clause["clause"] for clause in row["explanation"]["clauses"]] == ["when", "always"]
+    assert (row["trace_state"], row["explain_mismatch"]) == ("copied", False)
+    assert row["explained_revision"] == signal.revision
+    assert row["services"] == ["shop"]
+    assert sample(metrics, "betrace_worker_explain_mismatch_total") == 0
+
+
+def test_a_verdict_that_the_spans_do_not_bear_out_is_counted_and_marked(
+    log: Log, copier: Copier, seeded: Database, metrics: Metrics
+) -> None:
+    at = log.append(
+        a_request(a_span(1, "payment.charge", CHARGE), a_span(1, "fraud.check", CHECK, CHARGE))
+    )
+    raise_signals(seeded, signal_of(1, at, at))
+    copier.round()
+    row = signal_row(seeded, 1)
+    assert (row["explanation"]["verdict"], row["explain_mismatch"]) == ("satisfied", True)
+    assert sample(metrics, "betrace_worker_explain_mismatch_total") == 1
+
+
+def test_a_span_sent_twice_is_copied_once_and_a_shared_id_is_not_a_repetition(
+    log: Log, copier: Copier, seeded: Database
+) -> None:
+    charge = a_span(1, "payment.charge", CHARGE, ROOT, note="first")
+    again = a_span(1, "payment.charge", CHARGE, ROOT, note="second")
+    shared = a_span(1, "handler", CHARGE, ROOT)
+    first = log.append(a_request(a_span(1, "POST /pay", ROOT), charge))
+    last = log.append(a_request(again, shared))
+    raise_signals(seeded, signal_of(1, first, last))
+    copier.round()
+    spans = spans_of(seeded, 1)
+    assert sorted(names(spans)) == ["POST /pay", "handler", "payment.charge"]
+    assert [s["attributes"] for s in spans if s["name"] == "payment.charge"] == [{"note": "first"}]
+
+
+def test_overlapping_traces_are_read_once(
+    log: Log, copier: Copier, seeded: Database, metrics: Metrics
+) -> None:
+    payloads = [
+        a_request(*(a_span(n, f"part {part}", bytes([part] * 8)) for n in range(20)))
+        for part in range(1, 6)
+    ]
+    offsets = [log.append(payload) for payload in payloads]
+    raise_signals(seeded, *(signal_of(n, offsets[n % 3], offsets[-1]) for n in range(20)))
+    assert copier.round() == 20
+    assert sample(metrics, "betrace_worker_copier_read_bytes_total") == sum(map(len, payloads))
+    assert [len(spans_of(seeded, n)) for n in range(4)] == [5, 4, 3, 5]
+
+
+def test_another_tenants_spans_with_the_same_trace_id_are_left_out(
+    log: Log, copier: Copier, seeded: Database
+) -> None:
+    first = log.append(a_request(a_span(1, "ours", ROOT)))
+    last = log.append(a_request(a_span(1, "theirs", CHARGE)), tenant=OTHER_TENANT)
+    raise_signals(seeded, signal_of(1, first, last), signal_of(1, first, last, tenant=OTHER_TENANT))
+    copier.round()
+    assert names(spans_of(seeded, 1)) == ["ours"]
+    assert names(spans_of(seeded, 1, tenant=OTHER_TENANT)) == ["theirs"]
+    with psycopg.connect(seeded.app) as app:
+        app.execute("select set_config('app.tenant_id', %s, true)", [OTHER_TENANT])
+        assert app.execute("select name from trace_spans").fetchall() == [("theirs",)]
+
+
+def test_a_missing_parent_is_looked_for_outside_the_range(
+    log: Log, copier: Copier, seeded: Database
+) -> None:
+    log.append(a_request(a_span(1, "POST /pay", ROOT)))
+    at = log.append(a_request(a_span(1, "payment.charge", CHARGE, ROOT)))
+    log.append(a_request(a_span(1, "afterwards", LATE, CHARGE, after_ms=9)))
+    raise_signals(seeded, signal_of(1, at, at, first_span_ms=now_ms(), last_span_ms=now_ms()))
+    copier.round()
+    assert sorted(names(spans_of(seeded, 1))) == ["POST /pay", "afterwards", "payment.charge"]
+    assert signal_row(seeded, 1)["explanation"]["verdict"] == "violated"
+
+
+def now_ms() -> int:
+    """Return the broker's clock, which is ours."""
+    return int(time.time() * 1000)
+
+
+def test_a_trace_still_open_is_copied_at_once_and_again(
+    log: Log, copier: Copier, seeded: Database
+) -> None:
+    at = log.append(a_request(a_span(1, "payment.charge", CHARGE)))
+    raise_signals(
+        seeded, signal_of(1, at, at, closed_ms=0, first_span_ms=now_ms(), last_span_ms=now_ms())
+    )
+    copier.round()
+    assert names(spans_of(seeded, 1)) == ["payment.charge"]
+    [task] = rows(seeded.admin, "select refreshed, due_at > now() as later from trace_tasks")
+    assert task == {"refreshed": 1, "later": True}
+    log.append(a_request(a_span(1, "receipt.sent", LATE, CHARGE, after_ms=50)))
+    with psycopg.connect(seeded.admin) as connection:
+        connection.execute("update trace_tasks set due_at = now()")
+    copier.round()
+    assert names(spans_of(seeded, 1)) == ["payment.charge", "receipt.sent"]
+
+
+def test_late_evidence_brings_the_late_span_into_copy_and_explanation(
+    log: Log, copier: Copier, seeded: Database
+) -> None:
+    first = log.append(a_request(a_span(1, "payment.charge", CHARGE)))
+    raise_signals(seeded, signal_of(1, first, first))
+    copier.round()
+    last = log.append(a_request(a_span(1, "fraud.check", LATE, CHARGE, after_ms=5)))
+    raise_signals(seeded, signal_of(1, first, last, at_ms=1000, verdict=SATISFIED, was=VIOLATED))
+    copier.round()
+    assert names(spans_of(seeded, 1)) == ["payment.charge", "fraud.check"]
+    row = signal_row(seeded, 1)
+    assert (row["explanation"]["verdict"], row["explain_mismatch"]) == ("satisfied", False)
+
+
+def test_doing_a_task_twice_leaves_the_same_rows(
+    log: Log, copier: Copier, seeded: Database
+) -> None:
+    at = log.append(a_request(a_span(1, "payment.charge", CHARGE)))
+    raise_signals(seeded, signal_of(1, at, at))
+    copier.round()
+    once = spans_of(seeded, 1), signal_row(seeded, 1)
+    with psycopg.connect(seeded.admin) as connection:
+        connection.execute(
+            "insert into trace_tasks (tenant_id, signal_id, urgency)"
+            " select tenant_id, id, 0 from signals"
+        )
+    copier.round()
+    assert (spans_of(seeded, 1), signal_row(seeded, 1)) == once
+
+
+def test_signals_of_two_rules_share_one_copy_and_each_is_explained(
+    log: Log, copier: Copier, seeded: Database
+) -> None:
+    add_rule(
+        seeded.admin,
+        rule_id="no-bypass",
+        text="when { payment.charge } never { payment.bypass }",
+        group_by=["service", "card"],
+    )
+    first = log.append(a_request(a_span(1, "payment.charge", CHARGE, card="visa")))
+    last = log.append(a_request(a_span(1, "payment.bypass", LATE, CHARGE)))
+    raise_signals(seeded, signal_of(1, first, last), signal_of(1, first, last, rule_id="no-bypass"))
+    assert copier.round() == 2
+    assert len(spans_of(seeded, 1)) == 2
+    told_of = rows(
+        seeded.admin,
+        "select rule_id, explanation->>'verdict' as verdict, group_values,"
+        " length(group_fingerprint) as size from signals order by rule_id",
+    )
+    assert [tuple(row.values()) for row in told_of] == [
+        ("charge-is-checked", "violated", {}, 16),
+        ("no-bypass", "violated", {"service": "shop", "card": "visa"}, 16),
+    ]
+
+
+def test_a_range_the_log_has_lost_is_marked_and_explained(
+    broker: Broker, topics: TopicNames, log: Log, copier: Copier, seeded: Database
+) -> None:
+    first = log.append(a_request(a_span(1, "POST /pay", ROOT)))
+    last = log.append(a_request(a_span(1, "payment.charge", CHARGE, ROOT)))
+    admin = KafkaAdminClient(bootstrap_servers=broker.address)
+    admin.delete_records({TopicPartition(topics.spans, PARTITION): first + 1})
+    admin.close()
+    raise_signals(seeded, signal_of(1, first, last))
+    copier.round()
+    row = signal_row(seeded, 1)
+    assert row["trace_state"] == "lost"
+    assert row["trace_problem"] == (
+        "The spans log keeps partition 5 from offset 1 on; the trace began at offset 0. "
+        "Longer retention keeps more."
+    )
+    assert names(spans_of(seeded, 1)) == ["payment.charge"]
+    assert rows(seeded.admin, "select whole from trace_copies") == [{"whole": False}]
+    assert tasks(seeded) == 0
+
+
+def test_what_is_over_the_budget_waits_until_there_is_nothing_else(
+    broker: Broker, topics: TopicNames, log: Log, seeded: Database, metrics: Metrics
+) -> None:
+    at = log.append(a_request(*(a_span(n, "payment.charge", CHARGE) for n in range(3))))
+    with connect(seeded.worker, name="test") as connection, connection.transaction():
+        signals = [signal_of(n, at, at) for n in range(3)]
+        SignalWriter(copied_at_once=1).write(connection, told(*signals))
+    idle = False
+    spans = SpansLog(broker.address, topics.spans)
+    copier = Copier(
+        log=spans,
+        connect=partial(connect, seeded.worker, name="test"),
+        metrics=metrics,
+        health=Health(metrics),
+        stop=threading.Event(),
+        may_idle=lambda: idle,
+    )
+    done = [copier.round(), copier.round()]
+    idle = True
+    done.append(copier.round())
+    spans.close()
+    assert done == [1, 0, 2]
+
+
+def test_a_rule_that_is_gone_from_this_build_is_put_off_and_then_given_up(
+    log: Log, copier: Copier, seeded: Database
+) -> None:
+    add_rule(seeded.admin, rule_id="broken", text="when {")
+    at = log.append(a_request(a_span(1, "payment.charge", CHARGE)))
+    raise_signals(seeded, signal_of(1, at, at, rule_id="broken"))
+    for _ in range(5):
+        assert copier.round() == 1
+        with psycopg.connect(seeded.admin) as connection:
+            connection.execute("update trace_tasks set due_at = now()")
+    assert copier.round() == 0
+    row = signal_row(seeded, 1)
+    assert row["trace_state"] == "failed"
+    assert row["trace_problem"].startswith("a stored rule does not check")
+
+
+@pytest.mark.parametrize("verdict", [SATISFIED, NOT_APPLICABLE])
+def test_a_signal_never_raised_wants_no_copy(seeded: Database, verdict: int) -> None:
+    raise_signals(seeded, signal_of(1, 0, 0, verdict=verdict))
+    assert tasks(seeded) == 0
