@@ -1,0 +1,106 @@
+"""The API on a real Postgres; each test makes tenants of its own in one database."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from api.auth.principal import Role, TenantScope
+from api.database import Pool, open_pool
+from api.settings import Settings
+from tests.support.postgres import Database, Server
+from tests.support.rules_log import MemoryRulesLog
+from tests.support.tenants import PEPPER, make_key, make_tenant
+
+NO_KAFKA = "127.0.0.1:1"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Somebody with an API key of a tenant."""
+
+    scope: TenantScope
+    client: httpx.AsyncClient
+
+
+@pytest.fixture(scope="session")
+def shared_database(postgres: Server) -> Database:
+    """One migrated database for the tests of the API."""
+    return postgres.database()
+
+
+@pytest.fixture
+async def pool(shared_database: Database) -> AsyncIterator[Pool]:
+    """A pool of the application's role."""
+    async with open_pool(shared_database.app, size=4) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def scope(pool: Pool) -> TenantScope:
+    """A new tenant."""
+    return await make_tenant(pool)
+
+
+@pytest.fixture
+def rules_log() -> MemoryRulesLog:
+    """The rules log that the application publishes to."""
+    return MemoryRulesLog()
+
+
+@pytest.fixture
+def settings(shared_database: Database) -> Settings:
+    """Settings of an application on the shared database."""
+    return Settings.model_validate(
+        {
+            "database_url": shared_database.app,
+            "secret_key": PEPPER.decode(),
+            "kafka": NO_KAFKA,
+        }
+    )
+
+
+@pytest.fixture
+async def app(settings: Settings, rules_log: MemoryRulesLog) -> AsyncIterator[FastAPI]:
+    """The running application."""
+    from api.main import create_app
+
+    application = create_app(settings, rules_log=rules_log)
+    async with application.router.lifespan_context(application):
+        yield application
+
+
+@pytest.fixture
+async def anonymous(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    """A client without a credential."""
+    async with client_of(app) as client:
+        yield client
+
+
+@pytest.fixture
+async def caller(app: FastAPI, pool: Pool) -> AsyncIterator[Caller]:
+    """An administrator's key of a new tenant."""
+    scope = await make_tenant(pool)
+    async with client_of(app, key=await make_key(pool, scope)) as client:
+        yield Caller(scope, client)
+
+
+@pytest.fixture
+async def stranger(app: FastAPI, pool: Pool) -> AsyncIterator[Caller]:
+    """An administrator's key of another new tenant."""
+    scope = await make_tenant(pool)
+    async with client_of(app, key=await make_key(pool, scope, Role.ADMIN)) as client:
+        yield Caller(scope, client)
+
+
+def client_of(app: FastAPI, *, key: str | None = None) -> httpx.AsyncClient:
+    """Return a client of the application, with an API key."""
+    return httpx.AsyncClient(
+        transport=httpx.ASGITransport(app=app),
+        base_url="http://betrace.test",
+        headers={"X-API-Key": key} if key else {},
+    )

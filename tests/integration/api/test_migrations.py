@@ -1,0 +1,132 @@
+"""The schema: the sum of the migrations, there and back, under an ordinary owner."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+from psycopg.conninfo import make_conninfo
+from yoyo import get_backend, read_migrations
+
+import sql
+from api.migrations import _yoyo_uri, migrate, pending, set_role_password
+from tests.support.postgres import Database, Server
+
+_COLUMNS = """
+    select table_name, column_name, data_type, is_nullable, column_default
+    from information_schema.columns where table_schema = 'public'
+    order by table_name, column_name
+"""
+_POLICIES = "select tablename, policyname, cmd, roles::text, qual, with_check from pg_policies"
+
+
+def _schema(dsn: str) -> list[object]:
+    with psycopg.connect(dsn) as connection:
+        tables = connection.execute(_COLUMNS).fetchall()
+        return [*tables, *sorted(connection.execute(_POLICIES).fetchall(), key=str)]
+
+
+def test_migrating_again_does_nothing(postgres: Server) -> None:
+    dsn = postgres.empty_database()
+    said: list[str] = []
+    applied = migrate(dsn, say=said.append)
+    assert (said, applied[0]) == (applied, "0001-roles")
+    assert pending(dsn) == []
+    assert migrate(dsn, say=said.append) == []
+
+
+def test_rolling_back_and_forward_gives_the_same_schema(postgres: Server) -> None:
+    dsn = postgres.empty_database()
+    migrate(dsn, say=lambda _: None)
+    before = _schema(dsn)
+    backend = get_backend(_yoyo_uri(dsn))
+    with backend.lock():
+        backend.rollback_migrations(backend.to_rollback(read_migrations(str(sql.MIGRATIONS))))
+    backend.connection.close()
+    with psycopg.connect(dsn) as connection:
+        left = connection.execute(
+            "select tablename from pg_tables where schemaname = 'public' and tablename !~ 'yoyo'"
+        ).fetchall()
+    assert left == []
+    migrate(dsn, say=lambda _: None)
+    assert _schema(dsn) == before
+
+
+def test_an_owner_without_superuser_rights_can_migrate_and_is_bound_by_policies(
+    postgres: Server,
+) -> None:
+    dsn = postgres.empty_database()
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("drop role if exists plain_owner")
+        connection.execute("create role plain_owner login")
+        database = connection.info.dbname
+        connection.execute(f'alter database "{database}" owner to plain_owner')
+        connection.execute("alter schema public owner to plain_owner")
+    owner = make_conninfo(dsn, user="plain_owner")
+    migrate(owner, say=lambda _: None)
+    with psycopg.connect(owner) as connection:
+        connection.execute("select set_config('app.tenant_id', %s, false)", ["0" * 32])
+        connection.execute(
+            "insert into tenants (id, name, settings) values (scope_tenant(), 'a', '{}')"
+        )
+        connection.execute("select set_config('app.tenant_id', '', false)")
+        assert connection.execute("select * from tenants").fetchall() == []
+
+
+def test_every_table_with_a_tenant_forces_row_level_security(database: Database) -> None:
+    with psycopg.connect(database.admin) as connection:
+        open_tables = connection.execute(
+            """
+            select c.relname from pg_class c
+            join pg_namespace n on n.oid = c.relnamespace and n.nspname = 'public'
+            where c.relkind in ('r', 'p')
+              and not (c.relrowsecurity and c.relforcerowsecurity)
+              and c.relname !~ 'yoyo'
+            """
+        ).fetchall()
+    assert open_tables == [("sign_in_failures",)]
+
+
+def test_the_services_roles_own_nothing_and_bypass_nothing(database: Database) -> None:
+    with psycopg.connect(database.admin) as connection:
+        roles = connection.execute(
+            "select rolname, rolsuper, rolbypassrls, rolcreaterole, rolcreatedb from pg_roles"
+            " where rolname in ('betrace_app', 'betrace_worker') order by rolname"
+        ).fetchall()
+        owned = connection.execute(
+            "select relname from pg_class join pg_roles r on r.oid = relowner"
+            " where r.rolname in ('betrace_app', 'betrace_worker')"
+        ).fetchall()
+    assert roles == [
+        ("betrace_app", False, False, False, False),
+        ("betrace_worker", False, False, False, False),
+    ]
+    assert owned == []
+
+
+@pytest.mark.parametrize(
+    ("dsn", "uri"),
+    [
+        ("postgresql://u:p%40@db:5433/n", "postgresql+psycopg://u:p%40@db:5433/n?"),
+        ("host=db dbname=n user=u", "postgresql+psycopg://u@db/n?"),
+        (
+            "host=/run/pg dbname=n user=u sslmode=require",
+            "postgresql+psycopg://u@/n?sslmode=require&host=%2Frun%2Fpg",
+        ),
+    ],
+)
+def test_every_form_of_dsn_is_understood(dsn: str, uri: str) -> None:
+    assert _yoyo_uri(dsn) == uri
+
+
+def test_a_role_gets_the_password_of_its_dsn(postgres: Server) -> None:
+    dsn = postgres.empty_database()
+    with psycopg.connect(dsn) as connection:
+        connection.execute("drop role if exists somebody")
+        connection.execute("create role somebody login")
+    assert set_role_password(dsn, role_dsn="user=somebody password=it''s") is True
+    assert set_role_password(dsn, role_dsn="user=somebody") is False
+    with psycopg.connect(dsn) as connection:
+        stored = connection.execute(
+            "select rolpassword like 'SCRAM-SHA-256%' from pg_authid where rolname = 'somebody'"
+        ).fetchone()
+    assert stored == (True,)

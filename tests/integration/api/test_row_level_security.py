@@ -1,0 +1,182 @@
+"""What the application's role sees by direct SQL: its tenant, and without one nothing."""
+
+from __future__ import annotations
+
+import secrets
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from api.auth.keys import hash_key
+from api.auth.principal import TenantScope
+from api.database import Pool, credential_transaction, purpose_transaction, tenant_transaction
+from tests.support.postgres import Database
+from tests.support.tenants import (
+    PEPPER,
+    insert_rule,
+    insert_signal,
+    insert_trace,
+    make_key,
+    make_tenant,
+    make_user,
+)
+
+TABLES_WITH_A_TENANT = [
+    "memberships", "api_keys", "rules", "rule_versions", "rules_outbox", "signals",
+    "signal_feed", "trace_copies", "trace_spans",
+]  # fmt: skip
+
+
+@pytest.fixture
+async def filled(pool: Pool, shared_database: Database) -> TenantScope:
+    """A tenant with a row in each table."""
+    scope = await make_tenant(pool)
+    await make_key(pool, scope)
+    await make_user(pool, scope)
+    insert_rule(shared_database.app, scope)
+    trace_id = secrets.token_hex(16)
+    insert_signal(shared_database.worker, scope, trace_id=bytes.fromhex(trace_id))
+    insert_trace(shared_database.worker, scope, trace_id, "root", "child")
+    return scope
+
+
+def _tenants_in(connection: psycopg.Connection, table: str) -> set[object]:
+    query = sql.SQL("select distinct tenant_id from {}").format(sql.Identifier(table))
+    return {row[0] for row in connection.execute(query)}
+
+
+@pytest.mark.parametrize("table", TABLES_WITH_A_TENANT)
+async def test_a_transaction_sees_the_rows_of_its_tenant_alone(
+    table: str, filled: TenantScope, pool: Pool, shared_database: Database
+) -> None:
+    other = await make_tenant(pool)
+    with psycopg.connect(shared_database.app) as connection:
+        seen = {}
+        for who, tenant_id in (("own", filled.tenant_id), ("other", other.tenant_id)):
+            connection.execute("select set_config('app.tenant_id', %s, true)", [str(tenant_id)])
+            seen[who] = _tenants_in(connection, table)
+        connection.execute("select set_config('app.tenant_id', '', true)")
+        seen["none"] = _tenants_in(connection, table)
+    assert filled.tenant_id not in seen["other"]
+    assert (seen["own"], seen["none"]) == ({filled.tenant_id}, set())
+
+
+async def test_a_row_cannot_be_written_for_another_tenant(
+    filled: TenantScope, scope: TenantScope, pool: Pool
+) -> None:
+    async with tenant_transaction(pool, scope) as connection:
+        with pytest.raises(psycopg.errors.InsufficientPrivilege, match="row-level security"):
+            await connection.execute(
+                "insert into rules (tenant_id, id, state, current_version)"
+                " values (%s, 'x', 'off', 1)",
+                [filled.tenant_id],
+            )
+
+
+async def test_a_row_of_another_tenant_cannot_be_changed(
+    filled: TenantScope, scope: TenantScope, pool: Pool
+) -> None:
+    async with tenant_transaction(pool, scope) as connection:
+        changed = await connection.execute(
+            "update signals set status = 'investigating' where tenant_id = %s", [filled.tenant_id]
+        )
+        assert changed.rowcount == 0
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "update rule_versions set text = 'x'",
+        "delete from rule_versions",
+        "update predicate_numbers set number = 7",
+        "delete from rules",
+        "update signals set verdict = 'satisfied'",
+        "insert into signals select * from signals",
+        "delete from signals",
+        "delete from signal_history",
+        "update signal_history set actor = 'nobody'",
+        "delete from trace_spans",
+        "delete from api_keys",
+        "update api_keys set key_hash = ''",
+    ],
+)
+async def test_the_application_may_not_rewrite_what_is_on_record(
+    statement: str, filled: TenantScope, pool: Pool
+) -> None:
+    async with tenant_transaction(pool, filled) as connection:
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            await connection.execute(statement.encode())
+
+
+def test_versions_cannot_be_changed_even_by_the_owner(
+    filled: TenantScope, shared_database: Database
+) -> None:
+    with (
+        psycopg.connect(shared_database.admin) as connection,
+        pytest.raises(psycopg.errors.RestrictViolation, match="append-only"),
+    ):
+        connection.execute("update rule_versions set author = 'mallory'")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "update rules set state = 'off'",
+        "insert into rules (tenant_id, id, state, current_version)"
+        " select gen_random_uuid(), 'x', 'off', 1",
+        "select * from users",
+        "select * from api_keys",
+        "select * from sessions",
+    ],
+)
+def test_the_worker_has_no_business_with_people_and_rules(
+    statement: str, shared_database: Database
+) -> None:
+    with (
+        psycopg.connect(shared_database.worker) as connection,
+        pytest.raises(psycopg.errors.InsufficientPrivilege),
+    ):
+        connection.execute(statement.encode())
+
+
+async def test_a_signal_of_a_rule_the_tenant_has_not_is_refused(
+    filled: TenantScope, scope: TenantScope, shared_database: Database
+) -> None:
+    with pytest.raises(psycopg.errors.ForeignKeyViolation, match="signals_rule_version"):
+        insert_signal(shared_database.worker, scope)
+
+
+async def test_a_presented_key_shows_its_own_row_and_nothing_else(
+    filled: TenantScope, pool: Pool
+) -> None:
+    key = await make_key(pool, filled)
+    async with credential_transaction(pool, hash_key(key, pepper=PEPPER)) as connection:
+        keys = await (await connection.execute("select key_hash from api_keys")).fetchall()
+        rules = await (await connection.execute("select id from rules")).fetchall()
+        tenants = await (await connection.execute("select id from tenants")).fetchall()
+    assert ([bytes(row["key_hash"]) for row in keys], rules, tenants) == (
+        [hash_key(key, pepper=PEPPER)], [], [],
+    )  # fmt: skip
+
+
+async def test_housekeeping_sees_what_waits_and_no_contents(
+    filled: TenantScope, pool: Pool
+) -> None:
+    async with purpose_transaction(pool, "housekeeping") as connection:
+        waiting = await (await connection.execute("select tenant_id from rules_outbox")).fetchall()
+        signals = await (await connection.execute("select id from signals")).fetchall()
+        users = await (await connection.execute("select id from users")).fetchall()
+    assert filled.tenant_id in {row["tenant_id"] for row in waiting}
+    assert (signals, users) == ([], [])
+
+
+async def test_a_setting_does_not_outlive_its_transaction(filled: TenantScope, pool: Pool) -> None:
+    async with tenant_transaction(pool, filled):
+        pass
+    async with pool.connection() as connection:
+        row = await (
+            await connection.execute("select current_setting('app.tenant_id', true) as tenant")
+        ).fetchone()
+    assert row is not None
+    assert not row["tenant"]

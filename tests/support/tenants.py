@@ -1,0 +1,153 @@
+"""Builders of what a tenant has: keys, people, rules, signals, traces, as the services and the
+worker write them."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import psycopg
+from psycopg.types.json import Jsonb
+
+from api.auth.principal import Role, TenantScope, grant_scope
+from api.database import Pool
+from api.tenants.service import create_key, create_tenant, create_user
+from api.tenants.settings import TenantSettings
+
+PEPPER = b"a pepper for tests, of 32 characters or more"
+PASSWORD = "correct horse battery staple"
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+
+def scope_of(tenant_id: UUID) -> TenantScope:
+    """Return the scope of the test in a tenant."""
+    return grant_scope(tenant_id, actor="test")
+
+
+async def make_tenant(pool: Pool) -> TenantScope:
+    """Make a tenant with the default settings."""
+    tenant = await create_tenant(pool, f"tenant-{uuid4()}", TenantSettings(), grant=scope_of)
+    return scope_of(tenant.id)
+
+
+async def make_key(pool: Pool, scope: TenantScope, role: Role = Role.ADMIN) -> str:
+    """Make an API key and return it."""
+    made = await create_key(pool, scope, f"key-{uuid4()}", role=role, pepper=PEPPER)
+    return made.key
+
+
+async def make_user(pool: Pool, scope: TenantScope, role: Role = Role.ADMIN) -> str:
+    """Make a person with PASSWORD and return their address."""
+    email = f"{uuid4()}@example.com"
+    await create_user(pool, scope, email=email, name="Ada", role=role, password=PASSWORD)
+    return email
+
+
+def insert_rule(dsn: str, scope: TenantScope, rule_id: str = "promise", *, version: int = 1) -> str:
+    """Write a rule with one version, past the API. dsn: of the application role."""
+    with psycopg.connect(dsn) as connection:
+        connection.execute("select set_config('app.tenant_id', %s, true)", [str(scope.tenant_id)])
+        connection.execute(
+            "insert into rules (tenant_id, id, state, current_version)"
+            " values (%s, %s, 'active', %s)",
+            [scope.tenant_id, rule_id, version],
+        )
+        connection.execute(
+            "insert into rule_versions (tenant_id, rule_id, version, state, object, text,"
+            " canonical, language, deleted, author)"
+            " values (%s, %s, %s, 'active', %s, %s, %s, 1, false, 'test')",
+            [
+                scope.tenant_id,
+                rule_id,
+                version,
+                Jsonb({"id": rule_id}),
+                *(["when { a } never { b }"] * 2),
+            ],
+        )
+    return rule_id
+
+
+def insert_signal(dsn: str, scope: TenantScope, **columns: Any) -> str:
+    """Write a signal as the worker does and return its id. dsn: of the worker's role."""
+    judged_at = columns.get("judged_at", NOON)
+    row = {
+        "tenant_id": scope.tenant_id,
+        "id": secrets.token_bytes(16),
+        "revision": 1,
+        "rule_id": "promise",
+        "rule_version": 1,
+        "rule_name": "A promise",
+        "severity": "high",
+        "verdict": "violated",
+        "broken_clause": "never",
+        "trace_id": secrets.token_bytes(16),
+        "root_name": "GET /",
+        "root_service": "shop",
+        "span_count": 2,
+        "first_span_at": judged_at - timedelta(seconds=3),
+        "last_span_at": judged_at - timedelta(seconds=2),
+        "closed_at": judged_at,
+        "judged_at": judged_at,
+        "log_partition": 0,
+        "log_first_offset": 10,
+        "log_last_offset": 11,
+        **columns,
+    }
+    with psycopg.connect(dsn) as connection:
+        connection.execute(_insert("signals", row), row)
+    signal_id: bytes = row["id"]
+    return signal_id.hex()
+
+
+def update_signal(dsn: str, scope: TenantScope, signal_id: str, **columns: Any) -> None:
+    """Change columns of a signal as the worker does."""
+    changes = ", ".join(f"{name} = %({name})s" for name in columns)
+    with psycopg.connect(dsn) as connection:
+        connection.execute(
+            f"update signals set {changes} where tenant_id = %(tenant)s and id = %(signal)s",
+            {**columns, "tenant": scope.tenant_id, "signal": bytes.fromhex(signal_id)},
+        )
+
+
+def insert_trace(dsn: str, scope: TenantScope, trace_id: str, *names: str) -> None:
+    """Write the copy of a trace: a root and its children, one a name. dsn: of the worker's role."""
+    with psycopg.connect(dsn) as connection:
+        copy = {
+            "tenant_id": scope.tenant_id,
+            "trace_id": bytes.fromhex(trace_id),
+            "root_name": names[0],
+            "root_service": "shop",
+            "services": ["shop"],
+            "span_count": len(names),
+            "whole": True,
+            "first_span_at": NOON,
+            "last_span_at": NOON,
+            "log_partition": 0,
+            "log_first_offset": 10,
+            "log_last_offset": 11,
+        }
+        connection.execute(_insert("trace_copies", copy), copy)
+        for ordinal, name in enumerate(names):
+            span = {
+                "tenant_id": scope.tenant_id,
+                "trace_id": bytes.fromhex(trace_id),
+                "ordinal": ordinal,
+                "span_id": bytes([ordinal + 1] * 8),
+                "parent_span_id": bytes([1] * 8) if ordinal else None,
+                "name": name,
+                "service": "shop",
+                "kind": "server",
+                "status": "ok",
+                "start_ns": 2**63 + ordinal,
+                "end_ns": 2**63 + 1_000,
+                "attributes": Jsonb({"amount": 12}),
+            }
+            connection.execute(_insert("trace_spans", span), span)
+
+
+def _insert(table: str, row: dict[str, Any]) -> bytes:
+    names = ", ".join(row)
+    values = ", ".join(f"%({name})s" for name in row)
+    return f"insert into {table} ({names}) values ({values})".encode()

@@ -1,0 +1,66 @@
+"""The table of roles and permissions, whole; and who may make a scope."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from api.auth.principal import GRANTS, ApiKeyPrincipal, Permission, Role, TenantScope, grant_scope
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+TABLE = """
+                 admin developer sre compliance-viewer viewer api-client
+rules.read       x     x         x   -                 -      -
+rules.write      x     x         -   -                 -      -
+rules.test       x     x         x   -                 -      x
+signals.read     x     x         x   -                 -      -
+signals.write    x     -         x   -                 -      -
+traces.read      x     x         x   -                 -      -
+spans.ingest     x     x         x   -                 -      x
+tenant.read      x     x         x   x                 x      -
+tenant.write     x     -         -   -                 -      -
+keys.write       x     -         -   -                 -      -
+"""
+
+
+def test_every_role_has_exactly_the_permissions_of_the_table() -> None:
+    header, *lines = [line.split() for line in TABLE.strip().splitlines()]
+    expected = {
+        (Role(role), Permission(name)): mark == "x"
+        for name, *marks in lines
+        for role, mark in zip(header, marks, strict=True)
+    }
+    assert expected == {
+        (role, permission): permission in GRANTS[role] for role in Role for permission in Permission
+    }
+
+
+def test_a_principal_may_what_its_role_grants() -> None:
+    principal = ApiKeyPrincipal(
+        uuid4(), "collector", Role.API_CLIENT, grant_scope(uuid4(), actor="key:collector")
+    )
+    assert principal.may(Permission.SPANS_INGEST)
+    assert not principal.may(Permission.RULES_READ)
+
+
+def test_a_scope_cannot_be_built_by_hand() -> None:
+    with pytest.raises(TypeError, match="granted by authentication"):
+        TenantScope(uuid4(), "mallory", object())
+
+
+def test_only_authentication_and_operators_grant_scopes() -> None:
+    callers = {
+        str(path.relative_to(REPOSITORY))
+        for path in (REPOSITORY / "api").rglob("*.py")
+        if re.search(r"\bgrant_scope\(", path.read_text())
+    }
+    assert callers == {
+        "api/auth/principal.py",
+        "api/auth/keys.py",
+        "api/auth/sessions.py",
+        "api/command/operator.py",
+        "api/rules/outbox.py",
+    }

@@ -1,0 +1,79 @@
+"""Settings of a tenant: limits, reading back, and the record for the job."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import pytest
+
+from api.durations import duration_ms
+from api.tenants.settings import TenantSettings
+from udfs.wire import betrace_pb2 as pb
+
+TENANT = UUID("0f8fad5b-d9cb-469f-a165-70867728950e")
+
+
+def test_defaults_are_those_of_the_language() -> None:
+    assert TenantSettings().to_dict() == {
+        "settle_ms": 10_000,
+        "patience_ms": 60_000,
+        "max_life_ms": 3_600_000,
+        "lateness_ms": 600_000,
+        "span_sampled": False,
+        "external_roots": False,
+    }
+
+
+def test_what_was_written_is_read_back() -> None:
+    settings = TenantSettings(settle_ms=2_000, external_roots=True)
+    assert TenantSettings.from_dict({**settings.to_dict(), "unknown": 1}) == settings
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"settle_ms": 0},
+        {"patience_ms": 999},
+        {"max_life_ms": 2 * 24 * 3_600_000},
+        {"lateness_ms": -1},
+        {"settle_ms": 60_000, "max_life_ms": 30_000},
+    ],
+)
+def test_values_outside_their_limits_are_refused(values: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="_ms"):
+        TenantSettings.from_dict(values)
+
+
+def test_the_record_carries_every_setting() -> None:
+    record = TenantSettings(settle_ms=2_000, span_sampled=True).log_record(TENANT)
+    assert pb.RuleLogRecord.FromString(record) == pb.RuleLogRecord(
+        tenant=pb.TenantSettings(
+            tenant=str(TENANT),
+            settle_ms=2_000,
+            patience_ms=60_000,
+            max_life_ms=3_600_000,
+            lateness_ms=600_000,
+            span_sampled=True,
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "expected_ms"),
+    [
+        ("2s", 2_000),
+        ("1.5s", 1_500),
+        ("250ms", 250),
+        ("10m", 600_000),
+        ("1h", 3_600_000),
+        ("1d", 86_400_000),
+    ],
+)
+def test_durations_are_read_as_the_language_writes_them(text: str, expected_ms: int) -> None:
+    assert duration_ms(text) == expected_ms
+
+
+@pytest.mark.parametrize("text", ["", "2", "s", "-2s", "2 s", "2w", "1e3s"])
+def test_what_is_no_duration_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="no duration"):
+        duration_ms(text)
