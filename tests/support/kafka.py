@@ -101,11 +101,13 @@ class Broker:
         """Start the broker and wait until it answers."""
         self.process = self._java("kafka.Kafka", str(self.config))
         deadline = time.monotonic() + START_TIMEOUT_S
-        while time.monotonic() < deadline:
-            if self.process.poll() is not None:
-                break
+        while time.monotonic() < deadline and self.process.poll() is None:
+            # A client backs off for longer and longer; the port is asked first.
             with contextlib.suppress(KafkaError, OSError):
-                client = KafkaAdminClient(bootstrap_servers=self.address)
+                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+                client = KafkaAdminClient(
+                    bootstrap_servers=self.address, bootstrap_timeout_ms=2_000
+                )
                 client.list_topics()
                 client.close()
                 return

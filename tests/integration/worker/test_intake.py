@@ -147,6 +147,25 @@ def test_nothing_is_lost_while_postgres_is_away(
     assert rows(seeded.admin, "select count(*) from signals") == [{"count": 29}]
 
 
+def test_nothing_is_lost_while_kafka_is_away(
+    broker: Broker, topics: TopicNames, seeded: Database
+) -> None:
+    send_signals(broker.address, topics, (a_signal(n) for n in range(10)))
+    with signals_intake(broker.address, topics, seeded.worker) as running:
+        running.wait_for(topics.signals, 10)
+        broker.kill()
+        try:
+            wait_until(lambda: "kafka" in running.health.trouble(), what="trouble is seen")
+        finally:
+            broker.start()
+        send_signals(broker.address, topics, (a_signal(n) for n in range(10, 30)))
+        wait_until(
+            lambda: rows(seeded.admin, "select count(*) from signals") == [{"count": 30}],
+            what="what came afterwards is stored",
+        )
+        wait_until(lambda: not running.health.trouble(), what="trouble is over")
+
+
 def test_two_replicas_share_the_work_and_leave_the_same_rows(
     broker: Broker, topics: TopicNames, seeded: Database
 ) -> None:

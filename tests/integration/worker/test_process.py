@@ -88,7 +88,7 @@ def test_a_worker_stores_signals_accounts_and_traces_and_ends_in_order(
 ) -> None:
     log = Log(broker, topics)
     first = log.append(a_request(a_span(1, "POST /pay", ROOT)))
-    last = log.append(a_request(a_span(1, "payment.charge", CHARGE, ROOT)))
+    last = log.append(a_request(a_span(1, "payment.charge", CHARGE, ROOT, after_ms=1)))
     with worker(broker, topics, seeded) as running:
         wait_until(running.is_ready, what="the worker is ready")
         violation = a_signal(1, partition=PARTITION, first_offset=first, last_offset=last)
