@@ -52,6 +52,12 @@ _REFRESH_AFTER_S = (5, 30)
 """A signal raised while its trace was still open: when its copy is made again."""
 _RETRY_AFTER_S = (5, 20, 60, 300)
 _BACKLOG_EVERY_S = 5.0
+_NOTHING_EXPLAINED: dict[str, Any] = {
+    "explanation": None,
+    "explain_mismatch": False,
+    "group_values": "{}",
+    "group_fingerprint": None,
+}
 
 log = structlog.get_logger(__name__)
 
@@ -271,19 +277,24 @@ class Copier:
     # ------------------------------------------------------------------ storing
 
     def _finish(self, connection: WorkerConnection, job: TraceJob) -> None:
-        """Store a trace and explain its signals; a failure is this trace's alone."""
+        """Store a trace, then explain its signals; what fails is one trace's or signal's alone."""
         try:
             with connection.transaction():
                 self._store(connection, job)
-                for signal in job.signals:
-                    self._settle(connection, job, signal)
         except psycopg.OperationalError:
             raise
-        except Exception as error:  # the rim: one trace must not hold up the others
-            log.exception("copier.failed", tenant=job.tenant, trace_id=job.trace_id.hex())
-            self._metrics.copies.labels("failed").inc()
+        except Exception as error:  # noqa: BLE001 - the rim: one trace must not hold up the others
             for signal in job.signals:
-                self._put_off(connection, job, signal, str(error))
+                self._failed(connection, job, signal, error)
+            return
+        for signal in job.signals:
+            try:
+                with connection.transaction():
+                    self._settle(connection, job, signal)
+            except psycopg.OperationalError:
+                raise
+            except Exception as error:  # noqa: BLE001 - the rim: the trace is stored
+                self._failed(connection, job, signal, error)
 
     def _store(self, connection: WorkerConnection, job: TraceJob) -> None:
         job.found = distinct(job.found)
@@ -338,19 +349,14 @@ class Copier:
             later = {"delay_s": _REFRESH_AFTER_S[signal.refreshed], "refreshed": 1, "attempts": 0}
             connection.execute(statement("put_off_task"), {**key, **later, "last_error": None})
         else:
-            connection.execute(
-                statement("drop_tasks"), {"tenant_ids": [job.tenant], "signal_ids": [signal.id]}
-            )
+            self._drop_task(connection, job, signal)
 
     def _as_lost(self, job: TraceJob) -> dict[str, Any]:
         self._metrics.copies.labels("lost").inc()
         return {
             "trace_state": "lost",
             "trace_problem": job.lost or "No span of the trace was found in its range of the log.",
-            "explanation": None,
-            "explain_mismatch": False,
-            "group_values": "{}",
-            "group_fingerprint": None,
+            **_NOTHING_EXPLAINED,
         }
 
     def _as_copied(
@@ -385,24 +391,36 @@ class Copier:
             "group_fingerprint": told.fingerprint,
         }
 
-    def _put_off(
-        self, connection: WorkerConnection, job: TraceJob, signal: WantedSignal, problem: str
+    def _failed(
+        self, connection: WorkerConnection, job: TraceJob, signal: WantedSignal, error: Exception
     ) -> None:
         """Try again later; after some attempts leave it, and say so on the signal."""
+        log.error(
+            "copier.failed",
+            tenant=job.tenant,
+            trace_id=job.trace_id.hex(),
+            signal_id=signal.id.hex(),
+            exc_info=error,
+        )
+        self._metrics.copies.labels("failed").inc()
         key = {"tenant_id": job.tenant, "signal_id": signal.id}
+        problem = str(error) or type(error).__name__
         if signal.attempts < len(_RETRY_AFTER_S):
             later = {"delay_s": _RETRY_AFTER_S[signal.attempts], "refreshed": 0, "attempts": 1}
             connection.execute(statement("put_off_task"), {**key, **later, "last_error": problem})
             return
-        outcome = {**self._as_lost(job), "trace_state": "failed", "trace_problem": problem}
+        outcome = {**_NOTHING_EXPLAINED, "trace_state": "failed", "trace_problem": problem}
         with connection.transaction():
             connection.execute(
                 statement("finish_signal"),
-                {**key, "revision": signal.revision, "services": [], **outcome},
+                {**key, "revision": signal.revision, "services": services_of(job.found), **outcome},
             )
-            connection.execute(
-                statement("drop_tasks"), {"tenant_ids": [job.tenant], "signal_ids": [signal.id]}
-            )
+            self._drop_task(connection, job, signal)
+
+    def _drop_task(self, connection: WorkerConnection, job: TraceJob, signal: WantedSignal) -> None:
+        connection.execute(
+            statement("drop_tasks"), {"tenant_ids": [job.tenant], "signal_ids": [signal.id]}
+        )
 
     # ------------------------------------------------------------------ surroundings
 

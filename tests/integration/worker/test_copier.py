@@ -453,7 +453,7 @@ def test_what_is_over_the_budget_waits_until_there_is_nothing_else(
     assert done == [1, 0, 2]
 
 
-def test_a_rule_that_is_gone_from_this_build_is_put_off_and_then_given_up(
+def test_a_signal_that_cannot_be_explained_keeps_its_trace_and_is_given_up_after_a_while(
     log: Log, copier: Copier, seeded: Database
 ) -> None:
     add_rule(seeded.admin, rule_id="broken", text="when {")
@@ -467,6 +467,7 @@ def test_a_rule_that_is_gone_from_this_build_is_put_off_and_then_given_up(
     row = signal_row(seeded, 1)
     assert row["trace_state"] == "failed"
     assert row["trace_problem"].startswith("a stored rule does not check")
+    assert names(spans_of(seeded, 1)) == ["payment.charge"]
 
 
 @pytest.mark.parametrize("verdict", [SATISFIED, NOT_APPLICABLE])
