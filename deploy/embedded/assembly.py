@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from deploy.embedded.apps import apps
 from deploy.embedded.component import Component
-from deploy.embedded.envfile import read_env_file, write_env_file
+from deploy.embedded.demo import demo
+from deploy.embedded.envfile import update_env_file
 from deploy.embedded.flink import jobmanager, taskmanager
 from deploy.embedded.kafka import kafka
 from deploy.embedded.layout import Layout
 from deploy.embedded.postgres import APP, OWNER, WORKER, database_url, postgres
 from deploy.embedded.secrets import Secrets
 from deploy.embedded.settings import StackSettings
+from deploy.embedded.tenant import starter_rules, tenant
 
 
 def components(settings: StackSettings, layout: Layout) -> tuple[Component, ...]:
@@ -23,20 +25,18 @@ def components(settings: StackSettings, layout: Layout) -> tuple[Component, ...]
         parts.append(kafka(settings, layout))
     if settings.starts("jobmanager"):
         parts += [jobmanager(settings, layout), taskmanager(settings, layout)]
-    parts += apps(settings, layout, environment(settings, secrets))
+    variables = environment(settings, secrets)
+    parts += apps(settings, layout, variables)
+    if {"api", "ingest"} & set(settings.components):
+        parts.append(tenant(layout, variables))
+    if "demo" in settings.components:
+        parts += [starter_rules(layout, variables), demo(settings, layout, variables)]
     return tuple(parts)
 
 
 def write_connection_data(settings: StackSettings, layout: Layout) -> None:
     """Write `demo.env`; what was learnt at an earlier start (the API key) is kept."""
-    known = read_env_file(layout.env_file)
-    values = environment(settings, Secrets.load(layout.secrets))
-    kept = {name: known[name] for name in ("BETRACE_API_KEY",) if name in known}
-    write_env_file(
-        layout.env_file,
-        {**values, **kept},
-        heading="Addresses and credentials of this stack, for `. demo.env`. Keep it to yourself.",
-    )
+    update_env_file(layout.env_file, environment(settings, Secrets.load(layout.secrets)))
 
 
 def environment(settings: StackSettings, secrets: Secrets) -> dict[str, str]:

@@ -41,7 +41,7 @@ def up(
             stack.up(on_change=progress.show)
         except StackError as error:
             _fail(error)
-    print(f"Addresses and credentials: {stack.layout.env_file}")
+    _tell(stack, console)
 
 
 @app.command()
@@ -89,6 +89,33 @@ def supervise(home: Path) -> None:
     layout = Layout(home)
     settings = StackSettings.from_json(layout.settings.read_text())
     raise typer.Exit(run_supervisor(layout, lambda: components(settings, layout)))
+
+
+def _tell(stack: Stack, console: Console) -> None:
+    """Where everything is, and how to stop it."""
+    known = stack.environment()
+    rows = [
+        ("web", known["BETRACE_URL"] if "api" in stack.settings.components else ""),
+        ("login", " / ".join(known.get(n, "") for n in ("BETRACE_LOGIN", "BETRACE_PASSWORD"))),
+        ("API key", known.get("BETRACE_API_KEY", "")),
+        ("OTLP/HTTP", known["BETRACE_OTLP_HTTP"] if "BETRACE_API_KEY" in known else ""),
+        ("OTLP/gRPC", known["BETRACE_OTLP_GRPC"] if "BETRACE_API_KEY" in known else ""),
+        ("Kafka", known["BETRACE_KAFKA"]),
+        ("Flink", known["BETRACE_FLINK"]),
+        ("variables", f". {_short(stack.layout.env_file)}"),
+        ("stop", "make down"),
+    ]
+    console.print()
+    for title, value in rows:
+        if value.strip(" /"):
+            console.print(f"  {title:<10} {value}", highlight=False, soft_wrap=True)
+    console.print()
+
+
+def _short(path: Path) -> str:
+    """A path as seen from here, where that is shorter."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
 
 
 def _stack(chosen: tuple[str, ...]) -> Stack:

@@ -20,11 +20,16 @@ def read_env_file(path: Path) -> dict[str, str]:
     return values
 
 
-def write_env_file(path: Path, values: Mapping[str, str], *, heading: str) -> None:
+def write_env_file(path: Path, values: Mapping[str, str]) -> None:
     """Replace `path` at once by `values` in their order, mode 600."""
-    lines = [f"# {line}" for line in heading.splitlines()]
+    lines = ["# Addresses and credentials of one stack, for `. demo.env`. Keep it to yourself."]
     lines += [f"export {name}={shlex.quote(value)}" for name, value in values.items()]
     write_private(path, "\n".join(lines) + "\n")
+
+
+def update_env_file(path: Path, values: Mapping[str, str]) -> None:
+    """Add values to a file, or change them."""
+    write_env_file(path, {**read_env_file(path), **values})
 
 
 def write_private(path: Path, text: str) -> None:

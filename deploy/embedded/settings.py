@@ -41,15 +41,17 @@ class Ports:
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Ports:
         """Read `BETRACE_HTTP_PORT` and its like; raises ValueError naming a bad variable."""
-        chosen: dict[str, int] = {}
-        for port in fields(cls):
-            variable = port_variable(port.name)
-            text = environment.get(variable)
-            if text is None:
-                continue
-            if not text.isdecimal() or not 0 < int(text) < 65536:
-                raise ValueError(f"{variable}={text!r} is not a port (1 to 65535)")
-            chosen[port.name] = int(text)
+        defaults = cls()
+        chosen = {
+            port.name: _number(
+                environment,
+                port_variable(port.name),
+                getattr(defaults, port.name),
+                least=1,
+                most=65535,
+            )
+            for port in fields(cls)
+        }
         return cls(**chosen)
 
     @classmethod
@@ -95,7 +97,8 @@ class StackSettings:
     jobmanager_memory: str = "1024m"
     kafka_heap: str = "512m"
     checkpoint_interval_s: int = 10
-    demo_seconds: int = 0
+    demo_seconds: int = 1800
+    demo_rate: float = 2.0
     environment: dict[str, str] = field(default_factory=dict)
     """Extra variables for our own processes (ingest, worker, api, job, demo)."""
 
@@ -107,19 +110,17 @@ class StackSettings:
         env = os.environ if environment is None else environment
         home = Path(env.get("BETRACE_HOME") or REPOSITORY / ".betrace").resolve()
         defaults = cls(home=home)
-        slots = env.get("BETRACE_FLINK_SLOTS", str(defaults.slots))
-        if not slots.isdecimal() or int(slots) < 1:
-            raise ValueError(f"BETRACE_FLINK_SLOTS={slots!r} is not a number of slots")
         return cls(
             home=home,
             ports=Ports.from_environment(env),
             components=tuple(components),
             external=_external(env, home=home),
             topic_prefix=env.get("BETRACE_TOPIC_PREFIX", defaults.topic_prefix),
-            slots=int(slots),
+            slots=_number(env, "BETRACE_FLINK_SLOTS", defaults.slots, least=1),
             taskmanager_memory=env.get("BETRACE_TASKMANAGER_MEMORY", defaults.taskmanager_memory),
             jobmanager_memory=env.get("BETRACE_JOBMANAGER_MEMORY", defaults.jobmanager_memory),
             kafka_heap=env.get("BETRACE_KAFKA_HEAP", defaults.kafka_heap),
+            demo_seconds=_number(env, "BETRACE_DEMO_SECONDS", defaults.demo_seconds, least=0),
         )
 
     def starts(self, server: str) -> bool:
@@ -159,6 +160,17 @@ class StackSettings:
                 "components": tuple(values["components"]),
             }
         )
+
+
+def _number(
+    env: Mapping[str, str], variable: str, default: int, *, least: int, most: int = 1 << 31
+) -> int:
+    text = env.get(variable, "")
+    if not text:
+        return default
+    if not text.isdecimal() or not least <= int(text) <= most:
+        raise ValueError(f"{variable}={text!r} is not a number from {least} to {most}")
+    return int(text)
 
 
 def _external(env: Mapping[str, str], *, home: Path) -> External:

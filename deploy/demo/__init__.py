@@ -1,0 +1,1 @@
+"""A small shop that keeps most of its promises: traffic for the demo, and rules for it."""
