@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from deploy.embedded.endpoint import Unreachable, http_json
+from deploy.embedded.flink import flink_environment
 from deploy.embedded.flink_rest import FlinkRest
 from deploy.embedded.settings import REPOSITORY
 from deploy.embedded.stack import Stack
@@ -43,7 +44,12 @@ class RunningJob:
         command += ["--flink", stack.settings.flink.removeprefix("http://")]
         command += ["--kafka", stack.settings.kafka, "--checkpoint-interval-ms", "2000"]
         done = subprocess.run(
-            [*command, *arguments], cwd=REPOSITORY, capture_output=True, text=True, check=False
+            [*command, *arguments],
+            env={**os.environ, **flink_environment(stack.layout)},
+            cwd=REPOSITORY,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if done.returncode:
             raise AssertionError(f"the job was not submitted:\n{done.stdout}{done.stderr}")
