@@ -1,1 +1,47 @@
-"""The rule language: text in, verdicts and explanations out. Pure: no clock, no I/O."""
+"""The rule language: text in, verdicts and explanations out. Pure: no clock, no I/O.
+
+    checked = check('when { payment.charge } always { fraud.check }')
+    judge_spans(checked.rule, spans).verdict
+
+Rules as YAML objects are in `dsl.objects`, suites of tests in `dsl.suites`.
+"""
+
+from dsl.compiler import LinkedRule
+from dsl.judging import TraceFacts, facts_of, judge_spans
+from dsl.lint import KnownNames
+from dsl.predicates import AttributeTest, SpanPredicate
+from dsl.problems import Problem, render
+from dsl.rule import LANGUAGE, Checked, CheckedFilter, CompiledRule, check, check_filter
+from dsl.spans import Event, Link, Span, SpanView, spans_from_otlp_json
+from dsl.values import GONE, MISSING, Value
+from dsl.verdict import Judgement, Reason, TraceView, Verdict
+
+__all__ = [
+    "GONE",
+    "LANGUAGE",
+    "MISSING",
+    "AttributeTest",
+    "Checked",
+    "CheckedFilter",
+    "CompiledRule",
+    "Event",
+    "Judgement",
+    "KnownNames",
+    "Link",
+    "LinkedRule",
+    "Problem",
+    "Reason",
+    "Span",
+    "SpanPredicate",
+    "SpanView",
+    "TraceFacts",
+    "TraceView",
+    "Value",
+    "Verdict",
+    "check",
+    "check_filter",
+    "facts_of",
+    "judge_spans",
+    "render",
+    "spans_from_otlp_json",
+]

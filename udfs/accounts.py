@@ -57,9 +57,9 @@ class Accounts:
                 wire.RuleStats(
                     rule_id=rule_id,
                     version=version,
-                    violated=verdicts.get(Verdict.violated, 0),
-                    satisfied=verdicts.get(Verdict.satisfied, 0),
-                    inconclusive=verdicts.get(Verdict.inconclusive, 0),
+                    violated=verdicts.get(Verdict.VIOLATED, 0),
+                    satisfied=verdicts.get(Verdict.SATISFIED, 0),
+                    inconclusive=verdicts.get(Verdict.INCONCLUSIVE, 0),
                 )
                 for (rule_id, version), verdicts in sorted(self._rules.items())
             ],
@@ -80,9 +80,9 @@ class Accounts:
             self._rules[rule.rule_id, rule.version] = {
                 verdict: count
                 for verdict, count in (
-                    (Verdict.violated, rule.violated),
-                    (Verdict.satisfied, rule.satisfied),
-                    (Verdict.inconclusive, rule.inconclusive),
+                    (Verdict.VIOLATED, rule.violated),
+                    (Verdict.SATISFIED, rule.satisfied),
+                    (Verdict.INCONCLUSIVE, rule.inconclusive),
                 )
                 if count
             }

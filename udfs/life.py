@@ -56,8 +56,8 @@ _U32 = Struct("<I")
 _CLOSED_ITEM = Struct("<16sq")
 _STORED_ITEM = Struct("<16sq")
 _MINUTE = Struct("<q")
-_OPEN = frozenset({Reason.still_open})
-_END_NOT_KNOWN = frozenset({Reason.no_root, Reason.still_open})
+_OPEN = frozenset({Reason.STILL_OPEN})
+_END_NOT_KNOWN = frozenset({Reason.NO_ROOT, Reason.STILL_OPEN})
 _CERTAIN: frozenset[Reason] = frozenset()
 
 
@@ -342,7 +342,7 @@ class Lane:
         trace.complete = False
         trace.in_doubt = _OPEN
         for item in self._rule_set(tenant, trace.begin_ms).judge(trace):
-            if item.judgement.verdict is Verdict.violated:
+            if item.judgement.verdict is Verdict.VIOLATED:
                 self._say(tenant, trace_id, trace, item, now_ms=now_ms, closed_ms=0, out=out)
 
     def _close(
@@ -397,15 +397,15 @@ class Lane:
         """Return why spans may have been missed; none if absence is known."""
         doubts = set()
         if trace.root is None:
-            doubts.add(Reason.no_root)
+            doubts.add(Reason.NO_ROOT)
         if not trace.closed_before and now_ms - trace.begin_ms >= settings.max_life_ms:
-            doubts.add(Reason.still_open)
+            doubts.add(Reason.STILL_OPEN)
         if settings.span_sampled:
-            doubts.add(Reason.sampled)
+            doubts.add(Reason.SAMPLED)
         if trace.truncated:
-            doubts.add(Reason.truncated)
+            doubts.add(Reason.TRUNCATED)
         if self._book.gap_between(trace.begin_ms, now_ms):
-            doubts.add(Reason.gap)
+            doubts.add(Reason.GAP)
         return frozenset(doubts) if doubts else _CERTAIN
 
     def _report(
@@ -448,10 +448,10 @@ class Lane:
         rule, judgement = item
         said = trace.emitted.get(rule.id) if trace.emitted else None
         verdict = judgement.verdict
-        if said is None and verdict is not Verdict.violated:
+        if said is None and verdict is not Verdict.VIOLATED:
             return
         incomplete = (
-            verdict is Verdict.violated and judgement.rests_on_absence and not trace.complete
+            verdict is Verdict.VIOLATED and judgement.rests_on_absence and not trace.complete
         )
         reasons = judgement.reasons
         if said is not None and said.content == (verdict, judgement.broken, incomplete, reasons):

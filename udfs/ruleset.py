@@ -54,7 +54,7 @@ class RuleSet:
         judged = list(by_bits)
         for rule in others:
             judgement = rule.linked.judge(view)
-            if judgement.verdict is not Verdict.not_applicable:
+            if judgement.verdict is not Verdict.NOT_APPLICABLE:
                 judged.append(Judged(rule, judgement))
         judged.sort(key=lambda item: item.rule.id)
         return judged
@@ -68,7 +68,7 @@ class RuleSet:
                 others.append(rule)
                 continue
             judgement = rule.linked.judge(view)
-            if judgement.verdict is not Verdict.not_applicable:
+            if judgement.verdict is not Verdict.NOT_APPLICABLE:
                 by_bits.append(Judged(rule, judgement))
         by_bits.sort(key=lambda item: item.rule.id)
         return tuple(by_bits), tuple(others)

@@ -16,10 +16,10 @@ SCHEMA = b"1"
 REVISIONS_PER_MS = 16
 MAX_WITNESSES = 64
 _VERDICT = {
-    Verdict.violated: wire.VERDICT_VIOLATED,
-    Verdict.satisfied: wire.VERDICT_SATISFIED,
-    Verdict.not_applicable: wire.VERDICT_NOT_APPLICABLE,
-    Verdict.inconclusive: wire.VERDICT_INCONCLUSIVE,
+    Verdict.VIOLATED: wire.VERDICT_VIOLATED,
+    Verdict.SATISFIED: wire.VERDICT_SATISFIED,
+    Verdict.NOT_APPLICABLE: wire.VERDICT_NOT_APPLICABLE,
+    Verdict.INCONCLUSIVE: wire.VERDICT_INCONCLUSIVE,
 }
 
 

@@ -39,10 +39,10 @@ _EMITTED_ITEM = Struct("<QBBB")
 _U16 = Struct("<H")
 _U32 = Struct("<I")
 _VERDICTS = (
-    Verdict.violated,
-    Verdict.satisfied,
-    Verdict.not_applicable,
-    Verdict.inconclusive,
+    Verdict.VIOLATED,
+    Verdict.SATISFIED,
+    Verdict.NOT_APPLICABLE,
+    Verdict.INCONCLUSIVE,
 )
 _BROKEN = ("", "always", "never")
 

@@ -184,7 +184,7 @@ def test_a_rule_judges_traces_that_begin_once_it_is_active() -> None:
 def test_a_trace_is_judged_by_the_version_it_began_under() -> None:
     rules = a_log()
     rules.rule("payment", PAYMENT, at_ms=-5_000)
-    rules.rule("payment", "when { never.seen } always { x }", version=2, at_ms=0)
+    rules.rule("payment", "when { nowhere.seen } always { x }", version=2, at_ms=0)
     engine, log = Engine(rules), SpansLog()
     log.send(4_000, root("old"))
     log.send(5_500, span("old", "payment.charge", amount=2000))

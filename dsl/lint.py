@@ -1,0 +1,187 @@
+"""Warnings about rules that are valid and probably not what was meant."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from dsl.compiler import compile_condition
+from dsl.plan import (
+    AllFilters,
+    AnyFilter,
+    Ask,
+    Condition,
+    Exists,
+    Filter,
+    NoFilter,
+    Plan,
+    SomeOf,
+    SpanTest,
+    leaves_of,
+)
+from dsl.predicates import SpanPredicate
+from dsl.source import Source
+from dsl.verdict import Reason
+from dsl.words import nearest
+
+MAX_WORLDS_TESTS: Final = 8
+"""Tests of a rule up to which every combination of them is tried (2**8 traces)."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownNames:
+    """What was seen in a tenant's traffic.
+
+    attributes: key -> names of the types seen ("text", "number", "boolean", "array", "map",
+    "bytes"). An empty set of names means that nothing is known, and nothing is warned about.
+    """
+
+    span_names: frozenset[str] = frozenset()
+    attributes: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+
+def lint(
+    source: Source,
+    plan: Plan,
+    predicates: Sequence[SpanPredicate],
+    known: KnownNames | None,
+) -> None:
+    """Add the warnings about a checked rule to source."""
+    _warn_about_firing(source, plan)
+    _warn_about_cost(source, plan, predicates)
+    if known is not None:
+        _warn_about_unseen(source, plan, known)
+
+
+# -- never fires, always fires ---------------------------------------------------------------------
+
+
+def _warn_about_firing(source: Source, plan: Plan) -> None:
+    """Try the rule on every trace that its span tests can tell apart."""
+    clauses = [clause for clause in (plan.when, plan.always, plan.never) if clause is not None]
+    leaves = [leaf for clause in clauses for leaf in leaves_of(clause)]
+    if len(plan.tests) > MAX_WORLDS_TESTS or not all(isinstance(leaf, Exists) for leaf in leaves):
+        return
+    numbers = range(len(plan.tests))
+    when = compile_condition(plan.when, numbers)
+    always = compile_condition(plan.always, numbers) if plan.always is not None else None
+    never = compile_condition(plan.never, numbers) if plan.never is not None else None
+    applies = broken = 0
+    for world in range(1 << len(plan.tests)):
+        if not _possible(world, plan.tests) or not when(world, 0, True, _NO_VIEW):
+            continue
+        applies += 1
+        kept = (always is None or always(world, 0, True, _NO_VIEW) is True) and (
+            never is None or never(world, 0, True, _NO_VIEW) is False
+        )
+        broken += not kept
+    if applies == 0:
+        source.warn("rule.never_fires", 0, 4, next="`when` can never be true")
+    elif broken == 0:
+        source.warn("rule.never_fires", 0, 4, next="`when` already says all that is promised")
+    elif broken == applies:
+        source.warn("rule.always_fires", 0, 4, next="the promise contradicts `when`")
+
+
+def _possible(world: int, tests: Sequence[SpanTest]) -> bool:
+    """Tell whether a trace can meet exactly these tests: a filtered test implies the bare one."""
+    for i, test in enumerate(tests):
+        if not world >> i & 1:
+            continue
+        for j, wider in enumerate(tests):
+            implied = wider.filter is None and (wider.name is None or wider.name == test.name)
+            if implied and not world >> j & 1:
+                return False
+    return True
+
+
+class _NoView:
+    true = 0
+    maybe = 0
+    complete = True
+    in_doubt: frozenset[Reason] = frozenset()
+    extent_ns: tuple[int, int] | None = None
+    root_name: str | None = None
+    root_service: str | None = None
+
+    def count(self, _number: int, /) -> tuple[int, int]:
+        return 0, 0
+
+
+_NO_VIEW: Final = _NoView()
+
+
+# -- cost ------------------------------------------------------------------------------------------
+
+
+def _warn_about_cost(source: Source, plan: Plan, predicates: Sequence[SpanPredicate]) -> None:
+    for leaf in _exists_leaves(plan):
+        predicate = predicates[leaf.predicate]
+        if predicate.name is not None or predicate.unfiltered:
+            continue
+        if not any(needed.equals is not None for needed in predicate.necessary):
+            source.warn("rule.costly", leaf.at, leaf.end)
+
+
+def _exists_leaves(plan: Plan) -> list[Exists]:
+    clauses: list[Condition | None] = [plan.when, plan.always, plan.never]
+    return [
+        leaf
+        for clause in clauses
+        if clause is not None
+        for leaf in leaves_of(clause)
+        if isinstance(leaf, Exists)
+    ]
+
+
+# -- names never seen ------------------------------------------------------------------------------
+
+
+def _warn_about_unseen(source: Source, plan: Plan, known: KnownNames) -> None:
+    places = {leaf.predicate: (leaf.at, leaf.end) for leaf in reversed(_exists_leaves(plan))}
+    for i, test in enumerate(plan.tests):
+        at, end = places.get(i, (0, 0))
+        _warn_about_name(source, test, known, at, end)
+        for ask in _asks_of(test.filter):
+            _warn_about_attribute(source, ask, known, at, end)
+
+
+def _warn_about_name(
+    source: Source, test: SpanTest, known: KnownNames, at: int, end: int
+) -> None:
+    name = test.name
+    if name is None or not known.span_names or name in known.span_names:
+        return
+    before, _, last = name.rpartition(".")
+    if before in known.span_names and "boolean" in known.attributes.get(last, ()):
+        source.warn("rule.boolean_attribute", at, end, word=name, key=last, name=before)
+        return
+    meant = nearest(name, known.span_names)
+    following = f"did you mean `{meant}`?" if meant else "check its spelling"
+    source.warn("rule.unseen_name", at, end, word=name, next=following)
+
+
+def _warn_about_attribute(
+    source: Source, ask: Ask, known: KnownNames, at: int, end: int
+) -> None:
+    key = ask.reader.key
+    if ask.reader.source not in ("any", "span", "resource") or not known.attributes:
+        return
+    if key in known.attributes:
+        return
+    meant = nearest(key, known.attributes)
+    following = f"did you mean `{meant}`?" if meant else "check its spelling"
+    source.warn("rule.unseen_attribute", ask.at or at, ask.end or end, word=key, next=following)
+
+
+def _asks_of(condition: Filter | None) -> list[Ask]:
+    match condition:
+        case Ask():
+            return [condition]
+        case AllFilters(items) | AnyFilter(items):
+            return [ask for item in items for ask in _asks_of(item)]
+        case NoFilter(item) | SomeOf(_, item):
+            return _asks_of(item)
+        case _:
+            return []

@@ -1,0 +1,294 @@
+"""Every problem and warning the language knows: one row each, and how they are shown.
+
+A code is stable and dotted; messages may be reworded. A row holds the message (what is wrong) and
+the hint (the next step); `{words}` are filled in by the pass that found it, never longer than 50
+characters each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Final, NamedTuple
+
+MAX_ECHO_CHARACTERS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something in a text that a person should change. Lines and columns from 1, end exclusive."""
+
+    code: str
+    message: str
+    line: int
+    column: int
+    end_line: int
+    end_column: int
+    hint: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form, the same in the API and on the command line."""
+        return asdict(self)
+
+
+class Row(NamedTuple):
+    """One line of the catalogue."""
+
+    message: str
+    hint: str = ""
+
+
+CATALOGUE: Final[Mapping[str, Row]] = {
+    # -- limits ------------------------------------------------------------------------------------
+    "rule.too_long": Row(
+        "the text is {size} bytes long; the limit is {limit}", "split it into several rules"
+    ),
+    "rule.too_deep": Row(
+        "nested more than {limit} deep", "take parentheses and `not` away, or split the rule"
+    ),
+    "rule.string_too_long": Row("this text has more than {limit} characters", "shorten it"),
+    "rule.name_too_long": Row("this name has more than {limit} characters", "shorten it"),
+    "rule.list_too_long": Row(
+        "this list has more than {limit} items", "use `matches` or an attribute that sums it up"
+    ),
+    "rule.pattern_too_long": Row("this pattern has more than {limit} characters", "shorten it"),
+    "rule.too_many_patterns": Row(
+        "a rule may hold at most {limit} {what}", "put alternatives into one pattern: `a|b`"
+    ),
+    "rule.number_range": Row(
+        "{number} is out of range", "numbers reach to about 1.8e308, with at most 309 digits"
+    ),
+    # -- characters and words ------------------------------------------------------------------
+    "rule.bad_character": Row(
+        "{character} has no meaning here", "put names and texts with such characters in \"quotes\""
+    ),
+    "rule.unclosed_string": Row("this text is never closed", 'end it with a `"`'),
+    "rule.single_quotes": Row("texts stand in double quotes", "write {text}"),
+    "rule.ampersands": Row("`{op}` is not an operator here", "write `and`"),
+    "rule.bars": Row("`{op}` is not an operator here", "write `or`"),
+    "rule.exclamation": Row("`!` is not an operator here", "write `not`"),
+    "rule.single_equals": Row("`=` does not compare", "write `==`"),
+    "rule.triple_equals": Row("`{op}` is not an operator here", "write `{instead}`"),
+    "rule.unlike": Row("`{op}` is not an operator here", "write `{instead}`"),
+    "rule.comment_style": Row("comments start with `//`", "write `//` and the comment"),
+    "rule.semicolon": Row("`;` is not needed", "leave it out"),
+    "rule.unknown_unit": Row(
+        "`{text}` has a unit the language does not know",
+        "durations end in ns, us, ms, s, m, h or d; any other number is written without a unit",
+    ),
+    "rule.compound_duration": Row("`{text}` has two units", "write one, such as `90m` for 1h30m"),
+    "rule.duration_too_fine": Row(
+        "`{text}` is not a whole number of nanoseconds", "round it to nanoseconds"
+    ),
+    "rule.capital_word": Row("`{word}` is written in small letters", "write `{instead}`"),
+    # -- the shape of a rule -------------------------------------------------------------------
+    "rule.empty": Row(
+        "there is no rule in this text",
+        "write `when { … } always { … }` or `when { … } never { … }`",
+    ),
+    "rule.bare_condition": Row(
+        "a condition alone promises nothing",
+        "write `when { {text} }` and then what must `always { … }` or `never { … }` happen",
+    ),
+    "rule.text_after": Row(
+        "{found} stands outside every clause",
+        "a rule is `when { … }` with `always { … }`, `never { … }` or both, and nothing else",
+    ),
+    "rule.unknown_clause": Row(
+        "`{word}` is not a clause", "the clauses are `when`, `always` and `never`"
+    ),
+    "rule.no_when": Row(
+        "the rule does not say when it applies", "add `when { … }` with the span that calls for it"
+    ),
+    "rule.no_promise": Row(
+        "the rule promises nothing",
+        "add `always { … }` (what must also happen) or `never { … }` (what must not)",
+    ),
+    "rule.clause_twice": Row("a second `{clause}`", "join the conditions of both with `and`"),
+    "rule.expected_brace": Row(
+        "`{clause}` is followed by {found}", "put its condition in braces: `{clause} { … }`"
+    ),
+    "rule.unclosed_brace": Row("this `{` is never closed", "end the clause with `}`"),
+    "rule.unclosed_parenthesis": Row("this `(` is never closed", "close it with `)`"),
+    "rule.empty_clause": Row("`{clause}` holds no condition", "write a span name in it"),
+    "rule.empty_where": Row("`where()` holds no filter", "write one, or leave `.where()` out"),
+    # -- conditions ----------------------------------------------------------------------------
+    "rule.expected_condition": Row("a condition was expected, and {found} stands here", ""),
+    "rule.expected_value": Row("a value was expected after `{op}`, and {found} stands here", ""),
+    "rule.expected_key": Row("the name of an attribute was expected, and {found} stands here", ""),
+    "rule.expected_name": Row("the name of a span was expected, and {found} stands here", ""),
+    "rule.expected_segment": Row(
+        "a name was expected after the dot, and {found} stands here",
+        "names whose parts do not begin with a letter or `_` stand in quotes",
+    ),
+    "rule.expected_parenthesis": Row("`(` was expected after `{word}`, not {found}", ""),
+    "rule.unexpected": Row("{found} was not expected here", "join conditions with `and` or `or`"),
+    "rule.missing_and": Row(
+        "{found} follows a complete condition", "join the two with `and` or `or`"
+    ),
+    "rule.unknown_operator": Row(
+        "`{word}` is not an operator",
+        "operators are == != < <= > >= in matches contains starts_with ends_with exists",
+    ),
+    "rule.reserved_word": Row(
+        "`{word}` cannot begin the name of a span", 'put the name in quotes: "{word}"'
+    ),
+    "rule.quote_name": Row(
+        "a name with `{character}` in it stands in quotes", "write the whole name in \"quotes\""
+    ),
+    "rule.missing_where": Row("filters are written `.where(…)`", "write `{name}.where(…)`"),
+    "rule.unknown_function": Row("`{word}(…)` is not a function", ""),
+    "rule.literal_left": Row("the attribute stands on the left", "write `{instead}`"),
+    "rule.chained_comparison": Row(
+        "a comparison has two sides", "write `a > 1 and a < 3` instead of `1 < a < 3`"
+    ),
+    "rule.list_expected": Row("`in` takes a list", "write `in [a, b]`"),
+    "rule.list_with_operator": Row("a list belongs to `in`, not to `{op}`", "write `in [ … ]`"),
+    "rule.list_item": Row(
+        "{found} cannot stand in a list", "lists hold texts, numbers, true and false"
+    ),
+    "rule.empty_list": Row("an empty list matches nothing", "write its items: `in [a, b]`"),
+    "rule.unclosed_list": Row("this `[` is never closed", "close it with `]`"),
+    "rule.arithmetic_in_where": Row(
+        "filters do not calculate", "compare the attribute itself with a number"
+    ),
+    "rule.dotted_word": Row(
+        "`{word}` could be a text or an attribute",
+        '`"{word}"` for the text, `attr({word})` for the attribute',
+    ),
+    "rule.number_as_condition": Row("{found} is not a condition", "compare it: `{text} > 3`"),
+    "rule.condition_as_number": Row(
+        "a number was expected, and a condition stands here",
+        "count spans with `count(…)`, or take the comparison away",
+    ),
+    "rule.no_span": Row(
+        "`{word}` alone names no span to read it from",
+        "write `some.span.{word}` or `some.span.where({word} …)`",
+    ),
+    "rule.quoted_comparison": Row(
+        "a quoted name alone cannot be compared", 'write `"name".where(attribute …)`'
+    ),
+    "rule.filtered_comparison": Row(
+        "a filtered span cannot be compared", "put the comparison into its `where(…)`"
+    ),
+    "rule.count_where": Row(
+        "`where` belongs inside `count(…)`", "write `count({name}.where(…))`"
+    ),
+    "rule.count_plain": Row("`count` needs parentheses", "write `count(some.span)`"),
+    "rule.no_unit": Row(
+        "an attribute has no unit of time", "write the number in the attribute's own unit"
+    ),
+    "rule.mixed_units": Row("{left} `{op}` {right} has no meaning", "{next}"),
+    "rule.operator_type": Row("`{op}` does not work on {what}", "{next}"),
+    "rule.pattern": Row("this pattern is not valid: {reason}", "patterns are RE2: re2 syntax"),
+    "rule.pattern_not_text": Row("`matches` takes a pattern in quotes", 'write `matches "^GET "`'),
+    "rule.attr_argument": Row("`attr(…)` takes the name of one attribute", "write `attr(user.id)`"),
+    "rule.scope_inside": Row(
+        "inside `{scope}.where(…)` every name is one of the {scope}",
+        "write `{key}`, or put the filter outside `{scope}.where(…)`",
+    ),
+    "rule.scope_on_right": Row(
+        "`{scope}.` cannot be read on the right of an operator",
+        "use `{scope}.where(…)` to compare two attributes of one {scope}",
+    ),
+    "rule.nested_where": Row("`{scope}.where(…)` cannot stand in another", "take it out"),
+    "rule.not_yet": Row("{construct} is not available yet", "{next}"),
+    "rule.sequence_brackets": Row(
+        "a step of a sequence is a span test with filters, nothing else",
+        "a sequence is written `a then b.where(…) then c`",
+    ),
+    # -- old dialects --------------------------------------------------------------------------
+    "rule.old_has": Row("`trace.has(…)` is from an old dialect", "write `{instead}`"),
+    "rule.old_count": Row("`trace.count(…)` is from an old dialect", "write `count({name})`"),
+    "rule.old_attributes": Row(
+        "`{scope}.attributes[…]` is from an old dialect", "write `{instead}`"
+    ),
+    # -- warnings ------------------------------------------------------------------------------
+    "rule.reads_attribute": Row(
+        "`{word}` here is the attribute of that name, not the span's own {word}", "{next}"
+    ),
+    "rule.never_fires": Row("no trace can break this promise", "{next}"),
+    "rule.always_fires": Row("every trace that meets `when` breaks this promise", "{next}"),
+    "rule.costly": Row(
+        "this test looks at every span of every trace",
+        "name the span, or ask for an attribute with `==`",
+    ),
+    "rule.float_equality": Row(
+        "few measured numbers are exactly {number}", "use `<` and `>` for a small range"
+    ),
+    "rule.null_word": Row(
+        '`{word}` is the text "{word}"', "ask `not {key} exists` for an attribute that is missing"
+    ),
+    "rule.intrinsic_word": Row(
+        "`{word}` is none of the words of `{key}`", "the words are {words}"
+    ),
+    "rule.unseen_name": Row("no span named `{word}` was seen so far", "{next}"),
+    "rule.unseen_attribute": Row("no attribute `{word}` was seen so far", "{next}"),
+    "rule.boolean_attribute": Row(
+        "`{word}` looks for a span of that name, and `{key}` is a boolean attribute",
+        "write `{name}.where({key})`",
+    ),
+    # -- rules as objects, suites --------------------------------------------------------------
+    "object.syntax": Row("not valid {format}: {reason}", ""),
+    "object.too_large": Row("the file is larger than {limit} bytes", "split it"),
+    "object.shape": Row("{where} must be {expected}, not {found}", ""),
+    "object.unknown_field": Row("`{field}` is not a field of {where}", "{next}"),
+    "object.missing_field": Row("{where} has no `{field}`", "add it"),
+    "object.value": Row("`{field}` is {found}", "{next}"),
+    "object.duplicate_id": Row("the id `{id}` is used twice", "ids are unique in a tenant"),
+    "object.duplicate_key": Row("`{field}` is given twice", "keep one"),
+    "object.too_deep": Row("nested more than {limit} deep", ""),
+    "object.aliases": Row("YAML aliases are not read here", "write the value out"),
+    "object.unknown_rule": Row("there is no rule `{id}` in this file", "{next}"),
+}
+
+
+def phrase(code: str, words: Mapping[str, object]) -> tuple[str, str]:
+    """Return message and hint of a code with its words filled in."""
+    row = CATALOGUE[code]
+    short = {name: _echo(str(word)) for name, word in words.items()}
+    return _fill(row.message, short), _fill(row.hint, short)
+
+
+def _fill(sentence: str, words: Mapping[str, str]) -> str:
+    # Not str.format: sentences hold braces of the language itself, and words come from users.
+    pieces = sentence.split("{")
+    filled = [pieces[0]]
+    for piece in pieces[1:]:
+        name, closed, rest = piece.partition("}")
+        filled.append(words[name] + rest if closed and name in words else "{" + piece)
+    return "".join(filled)
+
+
+def _echo(word: str) -> str:
+    plain = " ".join(word.split()) if "\n" in word else word
+    return plain if len(plain) <= MAX_ECHO_CHARACTERS else plain[: MAX_ECHO_CHARACTERS - 1] + "…"
+
+
+def render(text: str, problems: Iterable[Problem], *, name: str = "rule") -> str:
+    """Return problems as text for a terminal: message, place, source line, caret, hint."""
+    lines = text.split("\n")
+    return "\n\n".join(_render_one(lines, problem, name) for problem in problems)
+
+
+_WINDOW_CHARACTERS = 100
+
+
+def _render_one(lines: list[str], problem: Problem, name: str) -> str:
+    line = lines[problem.line - 1].rstrip("\r") if problem.line <= len(lines) else ""
+    first = problem.column - 1
+    last = problem.end_column - 1 if problem.end_line == problem.line else len(line)
+    cut = max(0, first - _WINDOW_CHARACTERS // 2)
+    shown = line[cut : cut + _WINDOW_CHARACTERS]
+    # Tabs are repeated under tabs, so that the caret stands under its character in any terminal.
+    indent = "".join("\t" if char == "\t" else " " for char in line[cut:first])
+    carets = "^" * max(1, min(last, cut + _WINDOW_CHARACTERS) - first)
+    gutter = str(problem.line)
+    rows = [
+        f"{name}:{problem.line}:{problem.column}: {problem.message} [{problem.code}]",
+        f"  {gutter} | {shown}",
+        f"  {' ' * len(gutter)} | {indent}{carets}",
+    ]
+    if problem.hint:
+        rows.append(f"  {' ' * len(gutter)} = {problem.hint}")
+    return "\n".join(rows)

@@ -1,0 +1,127 @@
+"""From text to a rule that can judge, or to the list of what is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from dsl.checker import check_filter as check_filter_node
+from dsl.checker import check_promise
+from dsl.compiler import LinkedRule, link
+from dsl.lexer import refuse_surrogates, tokenize
+from dsl.lint import KnownNames, lint
+from dsl.parser import MAX_NESTING, parse, parse_filter
+from dsl.plan import Filter, Plan
+from dsl.predicates import SpanPredicate, build_predicate
+from dsl.printer import plan_text
+from dsl.problems import Problem
+from dsl.source import MAX_TEXT_BYTES, Source
+from dsl.triggers import triggers_of
+
+LANGUAGE = 1
+"""The version of the language that this package reads."""
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledRule:
+    """A checked rule.
+
+    predicates: every span test the rule can ever look at, distinct, in order of first appearance.
+    counted: indexes of predicates whose spans are counted by span id. needs_extent: it uses
+    trace.duration. needs_root: it uses trace.root. triggers: a sound set of candidates: if none of
+    these predicates is true or doubtful, `when` is false on a closed trace; None: always a
+    candidate. plan: what it means, for explanations.
+    """
+
+    text: str
+    canonical: str
+    predicates: tuple[SpanPredicate, ...]
+    counted: frozenset[int]
+    needs_extent: bool
+    needs_root: bool
+    triggers: frozenset[int] | None
+    plan: Plan = field(repr=False)
+    language: int = LANGUAGE
+
+    def link(self, numbers: Sequence[int]) -> LinkedRule:
+        """Return the judging function, with numbers[i] as the dictionary number of predicate i."""
+        if len(numbers) != len(self.predicates):
+            raise ValueError(f"{len(self.predicates)} predicates, {len(numbers)} numbers")
+        return link(self.plan, numbers)
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """The answer to a text: a rule, or problems; warnings in either case."""
+
+    rule: CompiledRule | None
+    problems: tuple[Problem, ...]
+    warnings: tuple[Problem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedFilter:
+    """The answer to the text of a filter alone."""
+
+    filter: Filter | None
+    problems: tuple[Problem, ...]
+    warnings: tuple[Problem, ...]
+
+
+def check(text: str, *, known: KnownNames | None = None) -> Checked:
+    """Return the rule that a text holds, or what is wrong with it. Never raises on any text.
+
+    known: names seen in the tenant's traffic, for warnings about names never seen.
+    """
+    source = Source(text)
+    try:
+        rule = _compile(source, known)
+    except RecursionError:
+        # Within MAX_NESTING this needs a caller that is itself near the interpreter's limit.
+        source.refuse("rule.too_deep", 0, 0, limit=MAX_NESTING)
+        rule = None
+    problems = sorted(source.problems, key=lambda problem: (problem.line, problem.column))
+    warnings = sorted(source.warnings, key=lambda problem: (problem.line, problem.column))
+    return Checked(None if problems else rule, tuple(problems), tuple(warnings))
+
+
+def check_filter(text: str) -> CheckedFilter:
+    """Return the meaning of a filter alone (`service == crm`), or what is wrong with it."""
+    source = Source(text)
+    found: Filter | None = None
+    if not _refuse_unreadable(source):
+        node = parse_filter(source, tokenize(source))
+        if node is not None and not source.problems:
+            found = check_filter_node(source, node)
+    return CheckedFilter(found, tuple(source.problems), tuple(source.warnings))
+
+
+def _compile(source: Source, known: KnownNames | None) -> CompiledRule | None:
+    if _refuse_unreadable(source):
+        return None
+    promise = parse(source, tokenize(source))
+    plan = check_promise(source, promise) if promise is not None else None
+    if plan is None:
+        return None
+    rule = CompiledRule(
+        text=source.text,
+        canonical=plan_text(plan),
+        predicates=tuple(map(build_predicate, plan.tests)),
+        counted=plan.counted,
+        needs_extent=plan.needs_extent,
+        needs_root=plan.needs_root,
+        triggers=triggers_of(plan),
+        plan=plan,
+    )
+    lint(source, plan, rule.predicates, known)
+    return rule
+
+
+def _refuse_unreadable(source: Source) -> bool:
+    if refuse_surrogates(source):
+        return True
+    size = len(source.text.encode())
+    if size > MAX_TEXT_BYTES:
+        source.refuse("rule.too_long", 0, 0, size=f"{size:,}", limit=f"{MAX_TEXT_BYTES:,}")
+        return True
+    return False
