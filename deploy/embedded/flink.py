@@ -1,7 +1,7 @@
 """A Flink standalone cluster out of the Python wheel: configuration, JobManager, TaskManager.
 
 The wheel brings Flink's jars; the Python bridge and the Kafka connector are linked
-beside them in a lib folder of the stack's own, so that the wheel stays as it was installed.
+beside them in a lib folder of our own, so that the wheel stays as it was installed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from deploy.embedded.component import Command, Service, StartError
 from deploy.embedded.flink_memory import process_size
 from deploy.embedded.flink_rest import FlinkRest
 from deploy.embedded.java import class_archive, java
-from deploy.embedded.layout import JARS, Layout
+from deploy.embedded.layout import FLINK_LIB, JARS, Layout
 from deploy.embedded.settings import StackSettings
 
 MAIN_CLASSES = {
@@ -31,9 +31,14 @@ def jobmanager(settings: StackSettings, layout: Layout) -> Service:
     rest = FlinkRest(settings.flink)
     return Service(
         name="jobmanager",
-        command=lambda: _java_command(layout, "jobmanager", flags=("-XX:TieredStopAtLevel=1",)),
+        command=lambda: _java_command(
+            layout,
+            "jobmanager",
+            flags=("-XX:TieredStopAtLevel=1", *class_archive("jobmanager", _jars())),
+        ),
         prepare=lambda: _prepare(settings, layout, scratch="jobmanager"),
         ready=rest.answers,
+        stop_patience_s=60,  # the first time it writes its archive of classes
     )
 
 
@@ -60,7 +65,7 @@ def flink_environment(layout: Layout) -> dict[str, str]:
     """Variables by which Flink's scripts find this stack's configuration."""
     return {
         "FLINK_CONF_DIR": str(layout.flink / "conf"),
-        "FLINK_LIB_DIR": str(layout.flink / "lib"),
+        "FLINK_LIB_DIR": str(FLINK_LIB),
         "FLINK_LOG_DIR": str(layout.log),
         "FLINK_OPT_DIR": str(flink_home() / "opt"),
         "FLINK_PLUGINS_DIR": str(flink_home() / "plugins"),
@@ -80,21 +85,22 @@ def flink_home() -> Path:
 
 def _java_command(layout: Layout, process: str, *, flags: tuple[str, ...]) -> Command:
     """What Flink's `flink-console.sh` would run, without the four helper JVMs of the scripts."""
-    conf, lib = layout.flink / "conf", layout.flink / "lib"
-    jars = sorted(lib.glob("*.jar"), key=lambda jar: (jar.name.startswith("flink-dist"), jar.name))
+    conf = layout.flink / "conf"
+    jars = sorted(
+        FLINK_LIB.glob("*.jar"), key=lambda jar: (jar.name.startswith("flink-dist"), jar.name)
+    )
     size = process_size(process, configuration=conf, flink_home=flink_home())
     return Command(
         argv=(
             java(),
             *size.jvm,
             *flags,
-            *class_archive(process, jars),
             *_java_options().split(),
             f"-Dlog.file={layout.log / process}.flink.log",
             "-Dconsole.log.level=ERROR",  # the file has it all, and rolls over
             f"-Dlog4j.configurationFile=file:{conf / 'log4j-console.properties'}",
             "-classpath",
-            os.pathsep.join(str(jar) for jar in jars),
+            os.pathsep.join(str(jar) for jar in _jars()),
             MAIN_CLASSES[process],
             "--configDir",
             str(conf),
@@ -106,31 +112,40 @@ def _java_command(layout: Layout, process: str, *, flags: tuple[str, ...]) -> Co
 
 
 def _prepare(settings: StackSettings, layout: Layout, *, scratch: str) -> None:
-    """Write configuration and lib folder, and clear what a killed process left in its scratch."""
-    conf, lib = layout.flink / "conf", layout.flink / "lib"
-    for folder in (conf, lib, layout.flink / "checkpoints", layout.flink / "savepoints"):
+    """Write configuration, fill the lib folder, clear the scratch of a process that was killed."""
+    conf = layout.flink / "conf"
+    for folder in (conf, layout.flink / "checkpoints", layout.flink / "savepoints"):
         folder.mkdir(exist_ok=True)
     shutil.rmtree(layout.flink / "tmp" / scratch, ignore_errors=True)
     (layout.flink / "tmp" / scratch).mkdir(parents=True)
     for shipped in (flink_home() / "conf").glob("log*"):
         shutil.copyfile(shipped, conf / shipped.name)
     _write_at_once(conf / "config.yaml", yaml.safe_dump(_configuration(settings, layout)))
-    _link_jars(lib)
+    _link_jars()
 
 
-def _link_jars(lib: Path) -> None:
+def _jars() -> list[Path]:
+    """The class path, in the order that Flink's scripts give it: the distribution last."""
+    jars = FLINK_LIB.glob("*.jar")
+    return sorted(jars, key=lambda jar: (jar.name.startswith("flink-dist"), jar.name))
+
+
+def _link_jars() -> None:
+    """Fill the lib folder, which all stacks of this checkout share: one class path, and so one
+    archive of classes."""
+    FLINK_LIB.mkdir(parents=True, exist_ok=True)
     connector = sorted((JARS / "flink").glob("*.jar"))
     if not connector:
         raise StartError(f"Flink's Kafka connector is not in {JARS}: run `make jars`")
     bridge = (flink_home() / "opt").glob("flink-python-*.jar")
     wanted = {jar.name: jar for jar in ((flink_home() / "lib").glob("*.jar"))}
     wanted |= {jar.name: jar for jar in (*bridge, *connector)}
-    for link in lib.glob("*.jar"):
+    for link in FLINK_LIB.glob("*.jar"):
         if wanted.get(link.name) != link.resolve():
             link.unlink(missing_ok=True)
     for name, jar in wanted.items():
-        if not (lib / name).exists():
-            _link_at_once(lib / name, jar)
+        if not (FLINK_LIB / name).exists():
+            _link_at_once(FLINK_LIB / name, jar)
 
 
 def _configuration(settings: StackSettings, layout: Layout) -> dict[str, object]:

@@ -41,4 +41,6 @@ def class_archive(name: str, jars: Sequence[Path]) -> tuple[str, ...]:
     if archive.exists():
         return (*quiet, f"-XX:SharedArchiveFile={archive}")
     ARCHIVES.mkdir(parents=True, exist_ok=True)
+    for outdated in ARCHIVES.glob(f"{name}-*.jsa"):
+        outdated.unlink(missing_ok=True)
     return (*quiet, f"-XX:ArchiveClassesAtExit={archive}")

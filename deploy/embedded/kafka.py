@@ -40,7 +40,7 @@ def kafka(settings: StackSettings, layout: Layout) -> Service:
         ),
         prepare=lambda: _prepare(settings, layout, properties),
         ready=lambda: _answers(settings.kafka),
-        stop_patience_s=30,
+        stop_patience_s=60,
     )
 
 

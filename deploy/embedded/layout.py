@@ -5,7 +5,7 @@ secrets.json        what was drawn by chance once: keys and passwords (mode 600)
 run/                supervisor's lock and settings, state.json, timings.json
 log/                one file a process
 postgres/ kafka/    data of the servers
-flink/              conf, lib, checkpoints, savepoints, tmp
+flink/              conf, checkpoints, savepoints, tmp
 job/                the job's code as it was submitted
 """
 
@@ -84,3 +84,4 @@ class Layout:
 
 
 JARS = REPOSITORY / ".tools" / "jars"
+FLINK_LIB = REPOSITORY / ".tools" / "flink-lib"
