@@ -86,9 +86,6 @@ def flink_home() -> Path:
 def _java_command(layout: Layout, process: str, *, flags: tuple[str, ...]) -> Command:
     """What Flink's `flink-console.sh` would run, without the four helper JVMs of the scripts."""
     conf = layout.flink / "conf"
-    jars = sorted(
-        FLINK_LIB.glob("*.jar"), key=lambda jar: (jar.name.startswith("flink-dist"), jar.name)
-    )
     size = process_size(process, configuration=conf, flink_home=flink_home())
     return Command(
         argv=(
