@@ -6,6 +6,7 @@ nothing. Settings are local to the transaction, so a transaction pooler in betwe
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cache
@@ -133,16 +134,37 @@ class _DictRowAdapter(AsyncPyFormatAdapter):  # type: ignore[misc]
 
 @asynccontextmanager
 async def _transaction(pool: Pool, values: dict[str, str]) -> AsyncIterator[Connection]:
+    cancels = cancel_count()
     try:
-        async with pool.connection() as connection, connection.transaction():
-            await _set(connection, values)
-            yield connection
+        async with pool.connection() as connection:
+            raise_if_cancelled(cancels)
+            async with connection.transaction():
+                await _set(connection, values)
+                yield connection
     except psycopg.errors.QueryCanceled as error:
+        raise_if_cancelled(cancels)
         raise QueryTooSlow from error
     except (psycopg.OperationalError, PoolTimeout, PoolClosed, TooManyRequests) as error:
+        raise_if_cancelled(cancels)
         if isinstance(error, psycopg.errors.Error) and error.sqlstate in _CONFLICTS:
             raise
         raise DatabaseUnavailable(f"Postgres does not answer: {error}") from error
+
+
+def cancel_count() -> int:
+    """Return how often the current task was asked to end."""
+    task = asyncio.current_task()
+    return task.cancelling() if task else 0
+
+
+def raise_if_cancelled(cancels: int) -> None:
+    """Raise CancelledError if the task was asked to end since it counted so many requests.
+
+    psycopg cancels the query of a task that is cancelled, and raises what the server says to that
+    in place of CancelledError; its pool takes that for a broken connection and tries another.
+    """
+    if cancel_count() > cancels:
+        raise asyncio.CancelledError
 
 
 async def _set(connection: Connection, values: dict[str, str]) -> None:

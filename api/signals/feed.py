@@ -23,7 +23,14 @@ import structlog
 from psycopg import AsyncConnection
 
 from api.auth.principal import TenantScope
-from api.database import Connection, Pool, queries, tenant_transaction
+from api.database import (
+    Connection,
+    Pool,
+    cancel_count,
+    queries,
+    raise_if_cancelled,
+    tenant_transaction,
+)
 from api.signals.model import Signal
 from api.signals.service import signals_by_ids
 
@@ -91,10 +98,12 @@ class FeedHub:
 
     async def run(self) -> None:
         """Listen until cancelled, reconnecting as often as it takes."""
+        cancels = cancel_count()
         while True:
             try:
                 await self._listen()
             except psycopg.OperationalError as error:
+                raise_if_cancelled(cancels)
                 log.warning("feed.listen_failed", cause=str(error))
             await asyncio.sleep(_RECONNECT_S)
 

@@ -53,8 +53,7 @@ async def test_a_session_ends_by_age_and_by_idleness(
     signed_in = await sessions.sign_in(await make_user(pool, scope), PASSWORD, client="a")
     with psycopg.connect(shared_database.admin) as connection:
         connection.execute(
-            f"update sessions set {column} = now() - interval '25 hours'"
-            " where user_id = %s".encode().decode(),
+            f"update sessions set {column} = now() - interval '25 hours' where user_id = %s",
             [signed_in.principal.user_id],
         )
     assert await sessions.find(signed_in.token) is None
@@ -115,11 +114,10 @@ async def test_a_short_password_and_a_known_address_are_refused(
         )
 
 
-async def _signed_in(app: FastAPI, email: str) -> tuple[httpx.AsyncClient, str]:
-    client = client_of(app)
+async def _sign_in(client: httpx.AsyncClient, email: str) -> str:
     response = await client.post("/api/v1/session", json={"email": email, "password": PASSWORD})
-    assert response.status_code == 200
-    return client, response.json()["csrf_token"]
+    token: str = response.json()["csrf_token"]
+    return token
 
 
 async def test_the_cookie_is_out_of_reach_of_scripts_and_other_sites(
@@ -137,8 +135,8 @@ async def test_the_cookie_is_out_of_reach_of_scripts_and_other_sites(
 async def test_a_change_by_cookie_needs_the_csrf_token(
     app: FastAPI, pool: Pool, scope: TenantScope
 ) -> None:
-    client, csrf = await _signed_in(app, await make_user(pool, scope))
-    async with client:
+    async with client_of(app) as client:
+        csrf = await _sign_in(client, await make_user(pool, scope))
         assert (await client.get("/api/v1/session")).status_code == 200
         forged = await client.delete("/api/v1/session")
         wrong = await client.delete("/api/v1/session", headers={"X-CSRF-Token": "x"})
