@@ -34,6 +34,8 @@ _PORTS = (
     "BETRACE_POSTGRES_PORT",
     "BETRACE_FLINK_PORT",
     "BETRACE_FLINK_RPC_PORT",
+    "BETRACE_INGEST_METRICS_PORT",
+    "BETRACE_WORKER_METRICS_PORT",
 )
 _GROUPS = ("kafka", "jobmanager", "taskmanager", "worker", "api", "ingest", "postgres")
 _HTTP_S = 30.0
@@ -93,9 +95,10 @@ class Stack:
     def make_tenant(self, *, settle_ms: int, patience_ms: int) -> Tenant:
         """Make a tenant of its own for this run."""
         name = f"bench-{time.time_ns() // 1_000_000}"
-        lifetimes = ("--settle-ms", str(settle_ms), "--patience-ms", str(patience_ms))
+        lifetimes = ("--settle", f"{settle_ms}ms", "--patience", f"{patience_ms}ms")
         made = json.loads(self.command("tenant", "create", name, *lifetimes, "--json"))
-        key = json.loads(self.command("key", "create", name, "bench", "--role", "admin", "--json"))
+        wanted = ("--tenant", name, "--name", "bench", "--role", "admin", "--json")
+        key = json.loads(self.command("key", "create", *wanted))
         return Tenant(id=made["id"], key=key["key"])
 
     def post_rules(self, rules: Sequence[BenchRule], *, key: str) -> None:
@@ -142,6 +145,8 @@ def own_stack(*, slots: int, arguments: Sequence[str] = ()) -> Iterator[Stack]:
         subprocess.run(
             [*embedded, "down"], env=environment, cwd=_REPOSITORY, check=False, capture_output=True
         )
+        # As root, Postgres runs as a user of its own, whose data lie elsewhere.
+        shutil.rmtree((home / "postgres").resolve(), ignore_errors=True)
         shutil.rmtree(home, ignore_errors=True)
 
 
