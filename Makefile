@@ -5,7 +5,7 @@ RUN := .venv/bin/python
 PREPARE := $(PYTHON) deploy/prepare.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo servers down status test lint format bench clean clean-data env jars web proto
+.PHONY: help demo servers down status test lint format bench clean clean-data env jars web proto job-zip
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -61,6 +61,10 @@ web: ## only the web bundle
 proto: ## generate the wire formats' Python modules from the .proto files
 	@$(PREPARE) env
 	$(RUN) -m udfs.wire.generate
+
+job-zip: ## dist/betrace-job.zip, the sources for `flink run -pyfs`
+	@$(PREPARE) env
+	@$(RUN) -c 'from pathlib import Path; from jobs.package import write_package; print(write_package(Path("dist/betrace-job.zip"), root=Path.cwd()))'
 
 clean: ## remove environment, caches and bundle; data stay
 	@$(MAKE) --no-print-directory down
