@@ -191,9 +191,7 @@ class _Checker:
         return self.source.text[node.at : node.end]
 
     def not_yet(self, node: Node, construct: str, following: str) -> None:
-        self.source.refuse(
-            "rule.not_yet", node.at, node.end, construct=construct, next=following
-        )
+        self.source.refuse("rule.not_yet", node.at, node.end, construct=construct, next=following)
 
     def exists(self, term: SpanTerm) -> Condition | None:
         predicate = self.predicate(term)
@@ -503,9 +501,7 @@ class _Checker:
             hint = "the root's name and service are compared with texts"
         else:
             hint = f"`count({text})` is a number"
-        self.source.refuse(
-            "rule.unexpected", term.at, term.end, found=f"`{text}`", hint=hint
-        )
+        self.source.refuse("rule.unexpected", term.at, term.end, found=f"`{text}`", hint=hint)
         return None
 
     def total(self, node: Sum) -> Number | None:
@@ -578,8 +574,9 @@ class _Checker:
             )
             return None
         if not scope and key.scope in ("event", "link"):
-            inner = Test(Key("", key.name, False, key.at, key.end), node.op, node.right,
-                         node.at, node.end)
+            inner = Test(
+                Key("", key.name, False, key.at, key.end), node.op, node.right, node.at, node.end
+            )
             if isinstance(node.left, AttributeOf):
                 inner.left = AttributeOf(Key("", key.name, True, key.at, key.end), key.at, key.end)
             found = self.test(inner, scope=key.scope)
@@ -675,9 +672,7 @@ class _Checker:
         return False
 
     def warn_attribute(self, key: Key, following: str) -> None:
-        self.source.warn(
-            "rule.reads_attribute", key.at, key.end, word=key.name, next=following
-        )
+        self.source.warn("rule.reads_attribute", key.at, key.end, word=key.name, next=following)
 
     # -- the right side of a filter ----------------------------------------------------------------
 
@@ -792,9 +787,7 @@ class _Checker:
             )
             return None
         if not text_only and op in ("==", "!=") and _is_uneven(value):
-            self.source.warn(
-                "rule.float_equality", right.at, right.end, number=self.text_of(right)
-            )
+            self.source.warn("rule.float_equality", right.at, right.end, number=self.text_of(right))
         return value
 
     def constant(self, literal: Literal) -> Constant:

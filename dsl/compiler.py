@@ -94,9 +94,7 @@ def _judge(plan: Plan, numbers: Sequence[int]) -> Callable[[TraceView], Judgemen
         id(never_broken): _VIOLATED["never", True],
     }
 
-    def judge_as(
-        true: int, maybe: int, complete: bool, view: TraceView
-    ) -> Judgement | None:
+    def judge_as(true: int, maybe: int, complete: bool, view: TraceView) -> Judgement | None:
         applies = when(true, maybe, complete, view)
         if applies is False:
             return NOT_APPLICABLE

@@ -147,9 +147,7 @@ def _warn_about_unseen(source: Source, plan: Plan, known: KnownNames) -> None:
             _warn_about_attribute(source, ask, known, at, end)
 
 
-def _warn_about_name(
-    source: Source, test: SpanTest, known: KnownNames, at: int, end: int
-) -> None:
+def _warn_about_name(source: Source, test: SpanTest, known: KnownNames, at: int, end: int) -> None:
     name = test.name
     if name is None or not known.span_names or name in known.span_names:
         return
@@ -162,9 +160,7 @@ def _warn_about_name(
     source.warn("rule.unseen_name", at, end, word=name, next=following)
 
 
-def _warn_about_attribute(
-    source: Source, ask: Ask, known: KnownNames, at: int, end: int
-) -> None:
+def _warn_about_attribute(source: Source, ask: Ask, known: KnownNames, at: int, end: int) -> None:
     key = ask.reader.key
     if ask.reader.source not in ("any", "span", "resource") or not known.attributes:
         return

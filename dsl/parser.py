@@ -936,9 +936,7 @@ class _Parser:
             self.source.refuse("rule.empty_list", opening.start, self.last_end())
         if len(items) > MAX_LIST_ITEMS:
             limit = f"{MAX_LIST_ITEMS:,}"
-            self.source.refuse(
-                "rule.list_too_long", opening.start, self.last_end(), limit=limit
-            )
+            self.source.refuse("rule.list_too_long", opening.start, self.last_end(), limit=limit)
         return ListLiteral(items, opening.start, self.last_end())
 
     def refuse_list_end(self, opening: Token) -> None:

@@ -183,7 +183,9 @@ def _opposite(test: Test) -> Test:
 
 
 def _some(scope: str, test: Test) -> Test:
-    items, dropped = ("events", "events_dropped") if scope == "event" else ("links", "links_dropped")
+    items, dropped = (
+        ("events", "events_dropped") if scope == "event" else ("links", "links_dropped")
+    )
 
     def some(span: Any) -> Answer:
         answer: Answer = None if getattr(span, dropped, False) else False

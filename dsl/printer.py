@@ -96,9 +96,7 @@ def number_text(number: Number, plan: Plan) -> str:
             return _joined(signs, items, plan, Total, Scaled)
 
 
-def _joined(
-    signs: tuple[str, ...], items: tuple[Number, ...], plan: Plan, *weaker: type
-) -> str:
+def _joined(signs: tuple[str, ...], items: tuple[Number, ...], plan: Plan, *weaker: type) -> str:
     texts = [number_text(item, plan) for item in items]
     shown = [
         f"({text})" if isinstance(item, weaker) or (i and text.startswith("-")) else text

@@ -60,7 +60,7 @@ CATALOGUE: Final[Mapping[str, Row]] = {
     ),
     # -- characters and words ------------------------------------------------------------------
     "rule.bad_character": Row(
-        "{character} has no meaning here", "put names and texts with such characters in \"quotes\""
+        "{character} has no meaning here", 'put names and texts with such characters in "quotes"'
     ),
     "rule.unclosed_string": Row("this text is never closed", 'end it with a `"`'),
     "rule.single_quotes": Row("texts stand in double quotes", "write {text}"),
@@ -134,7 +134,7 @@ CATALOGUE: Final[Mapping[str, Row]] = {
         "`{word}` cannot begin the name of a span", 'put the name in quotes: "{word}"'
     ),
     "rule.quote_name": Row(
-        "a name with `{character}` in it stands in quotes", "write the whole name in \"quotes\""
+        "a name with `{character}` in it stands in quotes", 'write the whole name in "quotes"'
     ),
     "rule.missing_where": Row("filters are written `.where(…)`", "write `{name}.where(…)`"),
     "rule.unknown_function": Row("`{word}(…)` is not a function", ""),
@@ -171,16 +171,17 @@ CATALOGUE: Final[Mapping[str, Row]] = {
     "rule.filtered_comparison": Row(
         "a filtered span cannot be compared", "put the comparison into its `where(…)`"
     ),
-    "rule.count_where": Row(
-        "`where` belongs inside `count(…)`", "write `count({name}.where(…))`"
-    ),
+    "rule.count_where": Row("`where` belongs inside `count(…)`", "write `count({name}.where(…))`"),
     "rule.count_plain": Row("`count` needs parentheses", "write `count(some.span)`"),
     "rule.no_unit": Row(
         "an attribute has no unit of time", "write the number in the attribute's own unit"
     ),
     "rule.mixed_units": Row("{left} `{op}` {right} has no meaning", "{next}"),
     "rule.operator_type": Row("`{op}` does not work on {what}", "{next}"),
-    "rule.pattern": Row("this pattern is not valid: {reason}", "patterns are RE2: re2 syntax"),
+    "rule.pattern": Row(
+        "this pattern is not valid: {reason}",
+        "patterns are RE2: no look-around, no back-references",
+    ),
     "rule.pattern_not_text": Row("`matches` takes a pattern in quotes", 'write `matches "^GET "`'),
     "rule.attr_argument": Row("`attr(…)` takes the name of one attribute", "write `attr(user.id)`"),
     "rule.scope_inside": Row(
@@ -219,9 +220,7 @@ CATALOGUE: Final[Mapping[str, Row]] = {
     "rule.null_word": Row(
         '`{word}` is the text "{word}"', "ask `not {key} exists` for an attribute that is missing"
     ),
-    "rule.intrinsic_word": Row(
-        "`{word}` is none of the words of `{key}`", "the words are {words}"
-    ),
+    "rule.intrinsic_word": Row("`{word}` is none of the words of `{key}`", "the words are {words}"),
     "rule.unseen_name": Row("no span named `{word}` was seen so far", "{next}"),
     "rule.unseen_attribute": Row("no attribute `{word}` was seen so far", "{next}"),
     "rule.boolean_attribute": Row(

@@ -89,5 +89,3 @@ class _EmptyTrace:
 
     def count(self, _number: int, /) -> tuple[int, int]:
         return 0, 0
-
-
