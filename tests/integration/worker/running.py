@@ -18,7 +18,7 @@ from api.worker.letters import LetterBox
 from api.worker.metrics import Metrics
 from api.worker.signals import SignalWriter
 
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 
 
 def wait_until(true: Callable[[], bool], *, what: str) -> None:
