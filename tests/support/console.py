@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
 import psycopg
@@ -34,6 +35,7 @@ from api.tenants.settings import TenantSettings
 from tests.support.kafka import free_port
 from tests.support.postgres import Database
 
+T = TypeVar("T")
 SECRET = "console tests have a pepper of their own, long enough"
 PASSWORD = "correct horse battery"
 SPAN_NS = 1_000_000
@@ -238,7 +240,7 @@ class Console:
                     password=PASSWORD,
                 )
 
-        asyncio.run(add())
+        _run(add())
 
     def add_rule(self, rule_id: str, text: str = CHECKOUT_RULE, **fields: Any) -> None:
         """Save a rule as the API does."""
@@ -251,7 +253,7 @@ class Console:
                 publisher = Publisher(pool, self.rules_log)
                 await save_rule(pool, publisher, self.scope, definition)
 
-        asyncio.run(add())
+        _run(add())
 
     def add_trace(self, trace_id: str, spans: Sequence[SpanRow], *, at: datetime) -> None:
         """Store the copy of a trace that began at a time."""
@@ -359,7 +361,7 @@ def running_console(database: Database) -> Iterator[Console]:
     settings = Settings(
         database_url=SecretStr(database.app), secret_key=SecretStr(SECRET), http_port=port
     )
-    scope = asyncio.run(_make_tenant(database))
+    scope = _run(_make_tenant(database))
     app = create_app(settings, rules_log=rules_log)
     server = uvicorn.Server(
         uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning", access_log=False)
@@ -373,6 +375,12 @@ def running_console(database: Database) -> Iterator[Console]:
         server.should_exit = True
         server.force_exit = True
         thread.join()
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine in a thread: Playwright keeps a loop running in the one that tests are in."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, work).result()
 
 
 async def _make_tenant(database: Database) -> TenantScope:

@@ -17,12 +17,15 @@ from api.web.views.words import REASONS
 EVIDENCE_MAX: Final = 8
 """Spans listed of one condition; the waterfall marks all of them."""
 
-_STATE_LOOKS: Final[Mapping[str, tuple[str, str]]] = {
-    "true": ("true", "check"),
-    "false": ("false", "x"),
-    "unknown": ("unknown", "circle-help"),
+_ICONS: Final[Mapping[str, str]] = {"true": "check", "false": "x", "unknown": "circle-help"}
+
+_TONES: Final[Mapping[tuple[str, str], str]] = {
+    ("always", "true"): "good",
+    ("always", "false"): "bad",
+    ("never", "true"): "bad",
+    ("never", "false"): "good",
 }
-"""State to tone and icon."""
+"""Clause and state to tone: a `never` that is false was kept. `when` is neither good nor bad."""
 
 _SAYS: Final[Mapping[tuple[str, str], str]] = {
     ("when", "true"): "The promise applies to this trace",
@@ -167,14 +170,14 @@ def _headline(verdict: str, broken: str) -> tuple[str, str, str]:
 def _clause(clause: Mapping[str, Any], *, verdict: str, broken: str) -> Clause:
     word, state = clause["clause"], clause["state"]
     bad = {"always": "false", "never": "true"}.get(word) == state
-    tone, icon = _STATE_LOOKS[state]
+    tone = _tone(word, state)
     text = _outdent(str(clause["text"]))
-    conditions = tuple(_condition(condition) for condition in clause.get("conditions", ()))
+    conditions = tuple(_condition(condition, word) for condition in clause.get("conditions", ()))
     return Clause(
         word=word,
         state=state,
         tone=tone,
-        icon=icon,
+        icon=_ICONS[state],
         says=_SAYS[word, state],
         broke=verdict == "violated" and bad and broken in ("", word),
         text=() if _says_it_all(conditions, text) else pieces(text),
@@ -188,16 +191,19 @@ def _says_it_all(conditions: Sequence[Condition], text: str) -> bool:
     return shown == [" ".join(text.split())]
 
 
-def _condition(condition: Mapping[str, Any]) -> Condition:
+def _tone(word: str, state: str) -> str:
+    return "unknown" if state == "unknown" else _TONES.get((word, state), "plain")
+
+
+def _condition(condition: Mapping[str, Any], word: str) -> Condition:
     state = condition["state"]
-    tone, icon = _STATE_LOOKS[state]
     spans = condition.get("spans") or ()
     miss = condition.get("nearest_miss")
     return Condition(
         text=pieces(" ".join(str(condition["text"]).split())),
         state=state,
-        tone=tone,
-        icon=icon,
+        tone=_tone(word, state),
+        icon=_ICONS[state],
         note=_note(state, len(spans), has_miss=bool(miss)),
         evidence=tuple(_evidence(span) for span in spans[:EVIDENCE_MAX]),
         miss=_miss(miss) if miss else None,
@@ -206,7 +212,7 @@ def _condition(condition: Mapping[str, Any]) -> Condition:
 
 def _note(state: str, count: int, *, has_miss: bool) -> str:
     if count > EVIDENCE_MAX:
-        return f"{count} spans, the first {EVIDENCE_MAX} are"
+        return f"{count} spans; the first {EVIDENCE_MAX}:"
     if state == "false" and not count and not has_miss:
         return "No such span in this trace."
     return ""
