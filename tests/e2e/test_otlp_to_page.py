@@ -1,0 +1,110 @@
+"""The whole way on real servers: a rule by REST, a trace by the OpenTelemetry SDK, a signal on the
+open page, its cause, and its end."""
+
+from __future__ import annotations
+
+from threading import Event
+from uuid import uuid4
+
+import httpx
+import pytest
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from playwright.sync_api import Browser, Page, expect
+
+from deploy.embedded.stack import Stack
+from tests.e2e.browser import Complaints, accessibility_problems, sign_in
+
+pytestmark = pytest.mark.e2e
+
+PATIENCE_MS = 60_000
+"""The trace settles in 2 s and is judged in 1; a loaded machine may take a while longer."""
+
+
+def test_a_broken_promise_travels_from_the_sdk_to_the_page_and_is_resolved(
+    stack: Stack, browser: Browser
+) -> None:
+    env = stack.environment()
+    rule_id = f"e2e-{uuid4().hex[:8]}"
+    name = f"Charges over 1000 are checked ({rule_id})"
+    _save_rule(env, rule_id, name)
+
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    complaints = Complaints(context, url=env["BETRACE_URL"])
+    page = context.new_page()
+    sign_in(page, env["BETRACE_URL"], email=env["BETRACE_LOGIN"], password=env["BETRACE_PASSWORD"])
+    page.goto(f"{env['BETRACE_URL']}/signals?rule_id={rule_id}")
+    expect(page.locator("[data-live-label]")).to_have_text("Live")
+
+    kept = _check_out(env, amount=50)
+    broken = _check_out(env, amount=2400)
+    row = page.get_by_role("link", name=name)
+    expect(row).to_be_visible(timeout=PATIENCE_MS)
+    expect(row).to_have_count(1)
+
+    row.click()
+    _expect_cause(page, trace_id=broken)
+    assert accessibility_problems(page) == []
+    page.get_by_role("button", name="Investigate").click()
+    page.get_by_label("Reason").fill("The shop calls the check again.")
+    page.get_by_role("button", name="Resolve").click()
+    expect(page.locator(".signal-tags")).to_contain_text("Resolved")
+
+    page.goto(f"{env['BETRACE_URL']}/signals?rule_id={rule_id}")
+    expect(page.get_by_role("link", name=name)).to_have_count(1)
+    expect(page.locator("[data-rows]")).not_to_contain_text(kept[:8])
+    context.close()
+    assert complaints.lines == []
+
+
+def _save_rule(env: dict[str, str], rule_id: str, name: str) -> None:
+    """Save a rule and wait until traces are judged by it."""
+    api = f"{env['BETRACE_URL']}/api/v1/rules/{rule_id}"
+    headers = {"X-API-Key": env["BETRACE_API_KEY"]}
+    body = {
+        "name": name,
+        "severity": "critical",
+        "rule": "when { payment.charge.where(amount > 1000) }\nalways { fraud.check }",
+    }
+    httpx.put(api, json=body, headers=headers).raise_for_status()
+    pause = Event()
+    for _ in range(150):
+        if httpx.get(api, headers=headers).raise_for_status().json()["active_since"]:
+            return
+        pause.wait(0.2)
+    raise AssertionError("the rule does not take effect")
+
+
+def _check_out(env: dict[str, str], *, amount: int) -> str:
+    """Send one trace with the SDK as any service would; return its id."""
+    provider = TracerProvider(resource=Resource.create({"service.name": "e2e-shop"}))
+    exporter = OTLPSpanExporter(
+        endpoint=f"{env['BETRACE_OTLP_HTTP']}/v1/traces",
+        headers={"x-api-key": env["BETRACE_API_KEY"]},
+    )
+    provider.add_span_processor(BatchSpanProcessor(exporter))
+    tracer = provider.get_tracer("tests.e2e")
+    with tracer.start_as_current_span("POST /checkout") as root:
+        with tracer.start_as_current_span("cart.load"):
+            pass
+        with tracer.start_as_current_span("payment.charge") as charge:
+            charge.set_attribute("amount", amount)
+    provider.shutdown()
+    return format(root.get_span_context().trace_id, "032x")
+
+
+def _expect_cause(page: Page, *, trace_id: str) -> None:
+    """The page says which clause broke and why, and shows the trace with the span marked."""
+    expect(page.get_by_role("link", name=trace_id)).to_be_visible()
+    broke = page.locator(".clause-broke")
+    # the copy of the trace follows the signal by a moment
+    for _ in range(30):
+        if broke.count():
+            break
+        page.wait_for_timeout(500)
+        page.reload()
+    expect(broke.locator(".clause-word")).to_have_text("always")
+    expect(page.locator(".span")).to_have_count(3)
+    expect(page.locator(".span-matched")).to_contain_text("payment.charge")
