@@ -89,7 +89,7 @@ class Producer:
 
     @property
     def healthy(self) -> bool:
-        """The broker has acknowledged something, and does so while anything is due."""
+        """The broker acknowledged what was settled last, and does so while anything is due."""
         with self._lock:
             silence_s = self._monotonic() - self._progress_at if self._in_flight else 0.0
             return self._acknowledged and silence_s < _SILENT_S
@@ -135,8 +135,8 @@ class Producer:
     def _settle(self, *, acknowledged: bool) -> None:
         with self._lock:
             self._in_flight -= 1
+            self._acknowledged = acknowledged
             if acknowledged:
-                self._acknowledged = True
                 self._progress_at = self._monotonic()
 
     def _serve_callbacks(self) -> None:
