@@ -7,6 +7,7 @@ Rules as YAML objects are in `dsl.objects`, suites of tests in `dsl.suites`.
 """
 
 from dsl.compiler import LinkedRule
+from dsl.explain import Explanation, explain
 from dsl.judging import TraceFacts, facts_of, judge_spans
 from dsl.lint import KnownNames
 from dsl.predicates import AttributeTest, SpanPredicate
@@ -25,6 +26,7 @@ __all__ = [
     "CheckedFilter",
     "CompiledRule",
     "Event",
+    "Explanation",
     "Judgement",
     "KnownNames",
     "Link",
@@ -40,6 +42,7 @@ __all__ = [
     "Verdict",
     "check",
     "check_filter",
+    "explain",
     "facts_of",
     "judge_spans",
     "render",
