@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import inf
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, TypeGuard
 
 from dsl.plan import (
     Among,
@@ -22,7 +22,6 @@ from dsl.plan import (
     Every,
     Exists,
     Fixed,
-    Leaf,
     Number,
     Opposite,
     Plan,
@@ -186,6 +185,11 @@ def _doubts(
         return inconclusive(open_reasons | {Reason.REDACTED})
 
     return doubts
+
+
+def is_range(measured: Range | _NothingType | None) -> TypeGuard[Range]:
+    """Tell whether a measure found bounds, and not nothing or a doubt."""
+    return isinstance(measured, tuple)
 
 
 # -- conditions ------------------------------------------------------------------------------------
@@ -486,9 +490,3 @@ def _over(a: Range, b: Range) -> Range | _NothingType | None:
 
 def _inverse(x: Amount) -> Amount:
     return 0 if x in (inf, -inf) else 1 / Fraction(x)
-
-
-def leaf_state(leaf: Leaf, plan: Plan, view: TraceView) -> Answer:
-    """Return how one condition stands, for explanations; predicate i has number i."""
-    decide = compile_condition(leaf, range(len(plan.tests)))
-    return decide(view.true, view.maybe, view.complete, view)

@@ -1,12 +1,17 @@
-"""Why a verdict is what it is: clause by clause, with the spans and values that made it so."""
+"""Why a verdict is what it is: every condition with the spans and values that made it so.
+
+Made from the same predicates and closures as the verdict itself, one condition at a time. What is
+not true gets its nearest miss: the span that came closest, and what it failed.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from math import inf, isfinite
 from typing import Any, Final
 
-from dsl.compiler import compile_condition, leaf_state
+from dsl.compiler import compile_condition, compile_number, is_range
 from dsl.judging import TraceFacts, facts_of
 from dsl.plan import (
     AllFilters,
@@ -15,104 +20,141 @@ from dsl.plan import (
     Ask,
     Compared,
     Condition,
-    Counted,
     Exists,
     Filter,
+    Fixed,
     Leaf,
     NoFilter,
     Number,
-    Plan,
-    Scaled,
+    Reader,
+    RootAsk,
     SomeOf,
     SpanTest,
-    Total,
+    counted_in,
     leaves_of,
 )
-from dsl.predicates import compile_filter, compile_reader
-from dsl.printer import condition_text, filter_text, reader_text
+from dsl.predicates import compile_filter, compile_reader, conjuncts_of
+from dsl.printer import filter_text, number_text, reader_text
 from dsl.rule import CompiledRule
 from dsl.source import Source
-from dsl.spans import SpanView, distinct_spans
+from dsl.spans import SpanView, distinct_spans, root_of
 from dsl.values import GONE, MISSING
 from dsl.verdict import ADVICE, Judgement, Reason
 
-MAX_SPANS: Final = 20
-"""Spans shown per condition; the total is given beside them."""
-
+MAX_WITNESSES: Final = 10
 _STATES: Final = {True: "true", False: "false", None: "unknown"}
 
 
 @dataclass(frozen=True, slots=True)
-class SeenSpan:
-    """A span that a condition rests on, with the values that were read from it."""
+class Witness:
+    """A span that made a condition true or doubtful, and the values that were read off it."""
 
     span_id: str
     name: str
     values: dict[str, Any]
+    label: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        shown = {"span_id": self.span_id, "name": self.name, "values": self.values}
+        return {**shown, "label": self.label} if self.label else shown
 
 
 @dataclass(frozen=True, slots=True)
-class NearMiss:
-    """The span that meets most of a test's filters, and what it fails: texts for people."""
+class NearestMiss:
+    """The span that came closest to a condition. failed: what it did not meet, with the values."""
 
     span_id: str
     name: str
+    met: int
     failed: tuple[str, ...]
+    label: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        shown: dict[str, Any] = {
+            "span_id": self.span_id,
+            "name": self.name,
+            "met": self.met,
+            "failed": list(self.failed),
+        }
+        return {**shown, "label": self.label} if self.label else shown
 
 
 @dataclass(frozen=True, slots=True)
 class ExplainedCondition:
-    """One span test or comparison: where it stands in the text, how it came out, and why."""
+    """One span test or comparison. total: how many spans there were before the list was cut.
+
+    measured: the numbers of a comparison, as [least, greatest]; None where nothing bounds them.
+    """
 
     text: str
     line: int
     column: int
     state: str
-    spans: tuple[SeenSpan, ...] = ()
+    spans: tuple[Witness, ...] = ()
     total: int = 0
-    counts: dict[str, int] = field(default_factory=dict)
-    nearest_miss: NearMiss | None = None
+    measured: dict[str, Any] = field(default_factory=dict)
+    nearest_miss: NearestMiss | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return {
+            "text": self.text,
+            "line": self.line,
+            "column": self.column,
+            "state": self.state,
+            "spans": [witness.to_dict() for witness in self.spans],
+            "total": self.total,
+            "measured": self.measured,
+            "nearest_miss": self.nearest_miss.to_dict() if self.nearest_miss else None,
+        }
 
 
 @dataclass(frozen=True, slots=True)
 class ExplainedClause:
-    """`when`, `always` or `never`, and whether it is true, false or unknown."""
+    """One clause: its word, how it stands, its text, its conditions."""
 
     clause: str
     state: str
     text: str
     conditions: tuple[ExplainedCondition, ...]
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return {
+            "clause": self.clause,
+            "state": self.state,
+            "text": self.text,
+            "conditions": [condition.to_dict() for condition in self.conditions],
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """A verdict with everything it rests on."""
+    """A verdict with its reasons and clauses."""
 
     judgement: Judgement
     clauses: tuple[ExplainedClause, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the JSON form that API, web UI and command line share."""
-        judgement = self.judgement
+        """Return the JSON form: only texts, numbers, booleans, lists and maps."""
         return {
-            "verdict": str(judgement.verdict),
-            "broken": judgement.broken,
-            "rests_on_absence": judgement.rests_on_absence,
-            "reasons": [
-                {"reason": str(reason), "advice": ADVICE[reason]} for reason in judgement.reasons
-            ],
-            "clauses": [_clause_dict(clause) for clause in self.clauses],
+            "verdict": self.judgement.verdict.value,
+            "broken": self.judgement.broken,
+            "reasons": [reason.value for reason in self.judgement.reasons],
+            "clauses": [clause.to_dict() for clause in self.clauses],
         }
 
     def render_text(self) -> str:
         """Return the explanation for a terminal."""
-        lines = [str(self.judgement.verdict).replace("_", " ")]
-        lines += (f"  {reason}: {ADVICE[reason]}" for reason in self.judgement.reasons)
+        rows = [self.judgement.verdict.value]
+        rows += [f"  {reason.value}: {ADVICE[reason]}" for reason in self.judgement.reasons]
         for clause in self.clauses:
-            lines.append(f"{clause.clause} is {clause.state}")
+            rows.append(f"{clause.clause} is {clause.state}")
             for condition in clause.conditions:
-                lines += _condition_lines(condition)
-        return "\n".join(lines)
+                rows.extend(_condition_rows(condition))
+        return "\n".join(rows)
 
 
 def explain(
@@ -122,220 +164,248 @@ def explain(
     complete: bool = True,
     in_doubt: frozenset[Reason] = frozenset(),
 ) -> Explanation:
-    """Explain a rule's verdict on the spans of one trace, by the evaluator that gave it.
-
-    complete: spans that are not among them count as absent.
-    """
-    distinct = sorted(distinct_spans(spans), key=lambda span: (span.start_ns, span.span_id))
+    """Return the verdict of a rule on the spans of one trace, and why."""
+    distinct = distinct_spans(spans)
     facts = facts_of(rule, distinct, complete=complete, in_doubt=in_doubt)
     judgement = rule.link(range(len(rule.predicates))).judge(facts)
+    scene = _Scene(rule, distinct, facts, Source(rule.text))
     plan = rule.plan
-    clauses = [
-        _clause(word, condition, rule, facts, distinct)
-        for word, condition in (("when", plan.when), ("always", plan.always), ("never", plan.never))
-        if condition is not None
-    ]
-    return Explanation(judgement, tuple(clauses))
-
-
-def _clause(
-    word: str,
-    condition: Condition,
-    rule: CompiledRule,
-    facts: TraceFacts,
-    spans: Sequence[SpanView],
-) -> ExplainedClause:
-    plan = rule.plan
-    decide = compile_condition(condition, range(len(plan.tests)))
-    state = decide(facts.true, facts.maybe, facts.complete, facts)
-    return ExplainedClause(
-        clause=word,
-        state=_STATES[state],
-        text=condition_text(condition, plan),
-        conditions=tuple(_leaf(leaf, rule, facts, spans) for leaf in leaves_of(condition)),
+    clauses = [("when", plan.when), ("always", plan.always), ("never", plan.never)]
+    return Explanation(
+        judgement,
+        tuple(
+            scene.clause(word, condition) for word, condition in clauses if condition is not None
+        ),
     )
 
 
-def _leaf(
-    leaf: Leaf, rule: CompiledRule, facts: TraceFacts, spans: Sequence[SpanView]
-) -> ExplainedCondition:
-    plan = rule.plan
-    line, column = Source(rule.text).place(leaf.at)
-    state = leaf_state(leaf, plan, facts)
-    numbers = _predicates_of(leaf)
-    found = [
-        _seen(span, plan.tests[number])
-        for number in numbers
-        for span in spans
-        if rule.predicates[number].test(span)
-    ]
-    miss = None
-    if isinstance(leaf, Exists) and state is not True:
-        miss = _nearest_miss(plan.tests[leaf.predicate], spans)
-    return ExplainedCondition(
-        text=condition_text(leaf, plan),
-        line=line,
-        column=column,
-        state=_STATES[state],
-        spans=tuple(found[:MAX_SPANS]),
-        total=len(found),
-        counts=_counts(leaf, plan, facts),
-        nearest_miss=miss,
-    )
+@dataclass(frozen=True, slots=True)
+class _Scene:
+    """One rule in front of one trace."""
 
+    rule: CompiledRule
+    spans: list[SpanView]
+    facts: TraceFacts
+    source: Source
 
-def _predicates_of(leaf: Leaf) -> list[int]:
-    """Return the predicates a leaf looks at, each once, in the order written."""
-    match leaf:
-        case Exists(predicate):
-            return [predicate]
-        case Compared(_, left, right):
-            return list(dict.fromkeys(_counted(left) + _counted(right)))
-        case Among(left, _):
-            return list(dict.fromkeys(_counted(left)))
-        case _:
+    def clause(self, word: str, condition: Condition) -> ExplainedClause:
+        leaves = leaves_of(condition)
+        at = min(leaf.at for leaf in leaves)
+        end = max(leaf.end for leaf in leaves)
+        return ExplainedClause(
+            clause=word,
+            state=_STATES[self.state(condition)],
+            text=self.clause_text(at, end),
+            conditions=tuple(map(self.condition, leaves)),
+        )
+
+    def clause_text(self, at: int, end: int) -> str:
+        """Return the whole text between the braces around these places."""
+        text = self.rule.text
+        opening = text.rfind("{", 0, at)
+        between = text[opening + 1 : at]
+        start = opening + 1 + len(between) - len(between.lstrip()) if opening >= 0 else at
+        tail = text[end:]
+        closed = len(tail) - len(tail.lstrip(") \t\r\n"))
+        return text[start : end + closed].strip()
+
+    def state(self, condition: Condition) -> bool | None:
+        decide = compile_condition(condition, range(len(self.rule.predicates)))
+        facts = self.facts
+        return decide(facts.true, facts.maybe, facts.complete, facts)
+
+    def condition(self, leaf: Leaf) -> ExplainedCondition:
+        state = self.state(leaf)
+        line, column = self.source.place(leaf.at)
+        witnesses, total, miss = self.evidence(leaf, state)
+        return ExplainedCondition(
+            text=self.rule.text[leaf.at : leaf.end],
+            line=line,
+            column=column,
+            state=_STATES[state],
+            spans=witnesses,
+            total=total,
+            measured=self.measured(leaf),
+            nearest_miss=miss,
+        )
+
+    def evidence(
+        self, leaf: Leaf, state: bool | None
+    ) -> tuple[tuple[Witness, ...], int, NearestMiss | None]:
+        if isinstance(leaf, RootAsk):
+            root = root_of(self.spans)
+            if root is None:
+                return (), 0, None
+            values = {"name": root.name, "service": root.service}
+            return (_witness(root, values),), 1, None
+        if isinstance(leaf, Exists):
+            found = self.spans_with(leaf.predicate, state)
+            test = self.rule.plan.tests[leaf.predicate]
+            witnesses = self.witnesses(test, found)
+            return witnesses, len(found), None if found else _nearest_miss(test, self.spans)
+        counted = self.counted_spans(leaf)
+        listed = tuple(_witness(span, {}) for span in counted[:MAX_WITNESSES])
+        return listed, len(counted), None
+
+    def spans_with(self, predicate: int, answer: bool | None) -> list[SpanView]:
+        if answer is False:
             return []
+        test = self.rule.predicates[predicate].test
+        return [span for span in self.spans if test(span) is answer]
+
+    def witnesses(self, test: SpanTest, spans: Sequence[SpanView]) -> tuple[Witness, ...]:
+        readers = _readers_of(test.filter)
+        return tuple(_witness(span, _values(readers, span)) for span in spans[:MAX_WITNESSES])
+
+    def counted_spans(self, leaf: Compared | Among) -> list[SpanView]:
+        predicates = sorted(
+            {index for number in _numbers_of(leaf) for index in counted_in(number) or ()}
+        )
+        tests = [self.rule.predicates[index].test for index in predicates]
+        return [span for span in self.spans if any(test(span) is not False for test in tests)]
+
+    def measured(self, leaf: Leaf) -> dict[str, Any]:
+        if not isinstance(leaf, Compared | Among):
+            return {}
+        plan, numbers = self.rule.plan, range(len(self.rule.predicates))
+        found: dict[str, Any] = {}
+        for number in _numbers_of(leaf):
+            if isinstance(number, Fixed):
+                continue
+            measure = compile_number(number, numbers)(self.facts.complete, self.facts)
+            text = number_text(number, plan)
+            found[text] = [_bound(one) for one in measure] if is_range(measure) else None
+        return found
 
 
-def _counted(number: Number) -> list[int]:
-    match number:
-        case Counted(predicate):
-            return [predicate]
-        case Total(_, items, _) | Scaled(_, items, _):
-            return [predicate for item in items for predicate in _counted(item)]
-        case _:
-            return []
+def _numbers_of(leaf: Compared | Among) -> list[Number]:
+    return [leaf.left] if isinstance(leaf, Among) else [leaf.left, leaf.right]
 
 
-def _counts(leaf: Leaf, plan: Plan, facts: TraceFacts) -> dict[str, int]:
-    if isinstance(leaf, Exists):
-        return {}
-    return {
-        condition_text(Exists(number), plan): facts.count(number)[0]
-        for number in _predicates_of(leaf)
-    }
+def _bound(value: Any) -> int | float | None:
+    if value in (inf, -inf):
+        return None
+    return int(value) if value == int(value) else float(value)
 
 
-def _seen(span: SpanView, test: SpanTest) -> SeenSpan:
-    return SeenSpan(_label(span), span.name, _values(span, test))
+# -- spans and values ------------------------------------------------------------------------------
 
 
-def _label(span: SpanView) -> str:
-    """Return how people call a span: its name in a suite, else its id in hex."""
-    return getattr(span, "label", "") or span.span_id.hex()
+def _witness(span: SpanView, values: dict[str, Any]) -> Witness:
+    return Witness(span.span_id.hex(), span.name, values, getattr(span, "label", ""))
 
 
-def _values(span: SpanView, test: SpanTest) -> dict[str, Any]:
-    """Return the values that a test's filters read from a span, by the text that reads them."""
-    values: dict[str, Any] = {}
-    for ask in _asks(test.filter):
-        value = compile_reader(ask.reader)(span)
-        if value is MISSING:
-            continue
-        values[reader_text(ask.reader)] = "(gone)" if value is GONE else _plain(value)
-    return values
+def _values(readers: Sequence[Reader], span: SpanView) -> dict[str, Any]:
+    """Return what the filters read off a span; missing values are left out."""
+    found: dict[str, Any] = {}
+    for reader in readers:
+        value = compile_reader(reader)(span)
+        if value is not MISSING:
+            found[reader_text(reader)] = _jsonable(value)
+    return found
 
 
-def _plain(value: Any) -> Any:
-    return value.hex() if isinstance(value, bytes) else value
+def _jsonable(value: Any) -> Any:
+    if value is GONE:
+        return "(taken away)"
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, float) and not isfinite(value):
+        return str(value)
+    if isinstance(value, list):
+        return [_jsonable(one) for one in value]
+    if isinstance(value, dict):
+        return {str(key): _jsonable(one) for key, one in value.items()}
+    return value
 
 
-def _asks(condition: Filter | None) -> list[Ask]:
-    """Return the comparisons of a filter that are about the span itself."""
-    match condition:
-        case Ask():
-            return [condition]
-        case AllFilters(items) | AnyFilter(items):
-            return [ask for item in items for ask in _asks(item)]
-        case NoFilter(item):
-            return _asks(item)
-        case _:
-            return []
+def _readers_of(condition: Filter | None) -> list[Reader]:
+    """Return the readers of the span itself in a filter, in order, each once."""
+    found: dict[Reader, None] = {}
+    todo = [condition] if condition is not None else []
+    while todo:
+        part = todo.pop(0)
+        match part:
+            case Ask(reader=reader, operand=operand):
+                found[reader] = None
+                if isinstance(operand, Reader):
+                    found[operand] = None
+            case AllFilters(items) | AnyFilter(items):
+                todo[:0] = items
+            case NoFilter(item):
+                todo.insert(0, item)
+            case SomeOf():
+                pass
+    return list(found)
 
 
-def _nearest_miss(test: SpanTest, spans: Sequence[SpanView]) -> NearMiss | None:
-    """Return the span of that name that meets most filters, then the earliest.
-
-    For a test on spans of any name at least one filter must be met.
-    """
-    parts = _parts(test.filter)
+def _nearest_miss(test: SpanTest, spans: Sequence[SpanView]) -> NearestMiss | None:
+    """Return the span of that name (any: one that meets something) that meets most filters."""
+    parts = conjuncts_of(test.filter)
     if not parts:
         return None
-    best: tuple[int, SpanView, list[Filter]] | None = None
+    filters = [(part, compile_filter(part)) for part in parts]
+    best: tuple[tuple[int, int, bytes], SpanView] | None = None
     for span in spans:
         if test.name is not None and span.name != test.name:
             continue
-        failed = [part for part in parts if compile_filter(part)(span) is not True]
-        met = len(parts) - len(failed)
-        if test.name is None and not met:
+        met = sum(run(span) is True for _, run in filters)
+        if test.name is None and met == 0:
             continue
-        if best is None or met > best[0]:
-            best = (met, span, failed)
+        rank = (-met, span.start_ns, span.span_id)
+        if best is None or rank < best[0]:
+            best = (rank, span)
     if best is None:
         return None
-    _, span, failed = best
-    return NearMiss(_label(span), span.name, tuple(_failure(part, span) for part in failed))
-
-
-def _parts(condition: Filter | None) -> list[Filter]:
-    if condition is None:
-        return []
-    return list(condition.items) if isinstance(condition, AllFilters) else [condition]
+    (missed, _, _), span = best
+    failed = [_failure(part, span) for part, run in filters if run(span) is not True]
+    label = getattr(span, "label", "")
+    return NearestMiss(span.span_id.hex(), span.name, -missed, tuple(failed), label)
 
 
 def _failure(part: Filter, span: SpanView) -> str:
-    """Return what a span fails, with the value read."""
+    read = []
+    for reader in _readers_of(part):
+        value = compile_reader(reader)(span)
+        text = reader_text(reader)
+        if value is MISSING:
+            read.append(f"{text} is missing")
+        elif value is GONE:
+            read.append(f"{text} was taken away")
+        else:
+            read.append(f"{text} is {_shown(value)}")
     text = filter_text(part)
-    if isinstance(part, SomeOf) or not isinstance(part, Ask):
-        return text
-    value = compile_reader(part.reader)(span)
-    if value is MISSING:
-        return f"{text}: there is no {reader_text(part.reader)}"
-    if value is GONE:
-        return f"{text}: {reader_text(part.reader)} was dropped or redacted"
-    return f"{text}: it is {_plain(value)!r}"
+    return f"{text} ({', '.join(read)})" if read else text
 
 
-def _clause_dict(clause: ExplainedClause) -> dict[str, Any]:
-    return {
-        "clause": clause.clause,
-        "state": clause.state,
-        "text": clause.text,
-        "conditions": [_condition_dict(condition) for condition in clause.conditions],
-    }
+def _shown(value: Any) -> str:
+    text = repr(_jsonable(value)) if not isinstance(value, bool) else str(value).lower()
+    text = f'"{value}"' if isinstance(value, str) else text
+    return text if len(text) <= 80 else text[:79] + "…"
 
 
-def _condition_dict(condition: ExplainedCondition) -> dict[str, Any]:
-    miss = condition.nearest_miss
-    return {
-        "text": condition.text,
-        "line": condition.line,
-        "column": condition.column,
-        "state": condition.state,
-        "spans": [
-            {"span_id": span.span_id, "name": span.name, "values": span.values}
-            for span in condition.spans
-        ],
-        "total": condition.total,
-        "counts": condition.counts,
-        "nearest_miss": None
-        if miss is None
-        else {"span_id": miss.span_id, "name": miss.name, "failed": list(miss.failed)},
-    }
-
-
-def _condition_lines(condition: ExplainedCondition) -> list[str]:
-    lines = [f"  {condition.state:7}  {condition.text}"]
-    lines += (f"             {count} of {text}" for text, count in condition.counts.items())
-    for span in condition.spans:
-        values = ", ".join(f"{key} = {value!r}" for key, value in span.values.items())
-        lines.append(
-            f"             {span.span_id} {span.name}" + (f" ({values})" if values else "")
-        )
+def _condition_rows(condition: ExplainedCondition) -> list[str]:
+    place = f"{condition.line}:{condition.column}"
+    text = " ".join(condition.text.split())
+    rows = [f"  {condition.state:7} {place:>5}  {text}"]
+    for number, measured in condition.measured.items():
+        rows.append(f"           {number} = {_range_text(measured)}")
+    for witness in condition.spans:
+        values = ", ".join(f"{key} = {_shown(value)}" for key, value in witness.values.items())
+        rows.append(f"           {witness.name} ({witness.label or witness.span_id}) {values}")
     if condition.total > len(condition.spans):
-        lines.append(f"             … {condition.total} in all")
-    if condition.nearest_miss is not None:
-        miss = condition.nearest_miss
-        lines.append(f"             nearest: {miss.span_id} {miss.name}")
-        lines += (f"               {failure}" for failure in miss.failed)
-    return lines
+        rows.append(f"           and {condition.total - len(condition.spans)} more")
+    miss = condition.nearest_miss
+    if miss is not None:
+        rows.append(f"           nearest: {miss.name} ({miss.label or miss.span_id}) fails")
+        rows.extend(f"             {failed}" for failed in miss.failed)
+    return [row.rstrip() for row in rows]
+
+
+def _range_text(measured: Any) -> str:
+    if measured is None:
+        return "nothing to measure"
+    least, greatest = measured
+    if least == greatest:
+        return str(least)
+    return f"{least} or more" if greatest is None else f"{least} to {greatest}"

@@ -80,7 +80,7 @@ def build_predicate(test: SpanTest) -> SpanPredicate:
     """Return the predicate of a span test."""
     canonical = span_test_text(test)
     name = test.name
-    conjuncts = _conjuncts(test.filter)
+    conjuncts = conjuncts_of(test.filter)
     if name is None:
         name = _required_name(conjuncts)
     found = [needed for needed in map(_necessary, conjuncts) if needed is not None]
@@ -279,21 +279,21 @@ def compile_reader(reader: Reader) -> Read1:
     key = reader.key
     match reader.source:
         case "intrinsic":
-            return _NEVER_ABSENT[key] if key in _NEVER_ABSENT else _service
+            return _NEVER_ABSENT.get(key, _service)
         case "any":
             return _span_then_resource(key)
         case "span":
-            return lambda span: span.span_attribute(key)  # type: ignore[no-any-return]
+            return lambda span: span.span_attribute(key)
         case "resource":
-            return lambda span: span.resource_attribute(key)  # type: ignore[no-any-return]
+            return lambda span: span.resource_attribute(key)
         case "scope":
-            return lambda span: span.scope_attribute(key)  # type: ignore[no-any-return]
+            return lambda span: span.scope_attribute(key)
         case "event intrinsic":
-            return lambda event: event.name  # type: ignore[no-any-return]
+            return lambda event: event.name
         case "link intrinsic":
-            return lambda link: getattr(link, key).hex()  # type: ignore[no-any-return]
+            return lambda link: getattr(link, key).hex()
         case _:
-            return lambda item: item.attribute(key)  # type: ignore[no-any-return]
+            return lambda item: item.attribute(key)
 
 
 def _span_then_resource(key: str) -> Read1:
@@ -325,11 +325,12 @@ _NEVER_ABSENT: Final[dict[str, Read1]] = {
 _INDEXABLE: Final = {"any": "", "span": "span", "resource": "resource", "scope": "scope"}
 
 
-def _conjuncts(condition: Filter | None) -> list[Filter]:
+def conjuncts_of(condition: Filter | None) -> list[Filter]:
+    """Return the filters that must all hold, nested `and` flattened."""
     if condition is None:
         return []
     if isinstance(condition, AllFilters):
-        return [part for item in condition.items for part in _conjuncts(item)]
+        return [part for item in condition.items for part in conjuncts_of(item)]
     return [condition]
 
 

@@ -47,7 +47,7 @@ ADVICE: dict[Reason, str] = {
     Reason.REDACTED: "an attribute was redacted or dropped: keep the ones that rules read",
     Reason.BINDINGS: "too many combinations of bound spans: make `when` narrower",
     Reason.STEPS: "the judgement took too many steps: make the rule simpler",
-    Reason.RULE_CHANGED: "the trace began under an older version of the rules: later ones are judged",
+    Reason.RULE_CHANGED: "the trace began under older rules: later traces are judged",
     Reason.GAP: "spans were skipped in a gap of the record: later traces are judged",
 }
 """What a person can do about each reason."""
