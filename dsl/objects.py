@@ -458,8 +458,8 @@ def _plain(node: yaml.Node) -> Any:
     """Return the plain value of a node."""
     loader = _Loader("")
     try:
-        return loader.construct_object(node, deep=True)  # type: ignore[no-untyped-call]
+        return loader.construct_object(node, deep=True)
     except (yaml.YAMLError, TypeError, ValueError):
         return None
     finally:
-        loader.dispose()  # type: ignore[no-untyped-call]
+        loader.dispose()
