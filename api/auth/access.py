@@ -8,13 +8,12 @@ start (`refuse_undeclared`).
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterator
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, Literal
 
 from fastapi import FastAPI, Request
 from fastapi.dependencies.models import Dependant
-from fastapi.routing import APIRoute
-from starlette.routing import BaseRoute, Mount
+from fastapi.routing import iter_route_contexts
 
 from api.auth.keys import KeyVerifier
 from api.auth.principal import Permission, Principal, UserPrincipal
@@ -114,32 +113,49 @@ async def anyone() -> None:
     """Mark a route as open to everybody, by depending on this."""
 
 
-def undeclared_routes(app: FastAPI) -> list[str]:
-    """Return the paths of routes that name neither a permission nor that they are open."""
-    return [route.path for route in _api_routes(app.routes) if not _declares(route.dependant)]
+@dataclass(frozen=True, slots=True)
+class RouteAccess:
+    """Who may call a route: who has a permission, whoever is known, anybody; None: not said."""
+
+    path: str
+    methods: frozenset[str]
+    access: Permission | Literal["known", "anybody"] | None
+
+
+def route_access(app: FastAPI) -> list[RouteAccess]:
+    """Return who may call each route of an application, those of included routers as well."""
+    return [
+        RouteAccess(
+            context.path or "",
+            frozenset(context.methods or ()),
+            _access(getattr(context, "dependant", None)),
+        )
+        for context in iter_route_contexts(app.routes)
+    ]
 
 
 def refuse_undeclared(app: FastAPI) -> None:
-    """Stop the start of an application that has a route without a permission."""
-    if paths := undeclared_routes(app):
-        raise RuntimeError(f"routes without a permission: {', '.join(paths)}")
+    """Stop the start of an application that has a route which does not say who may call it."""
+    undeclared = [
+        route.path
+        for route in route_access(app)
+        if route.access is None and route.path != app.openapi_url
+    ]
+    if undeclared:
+        raise RuntimeError(f"routes without a permission: {', '.join(undeclared)}")
 
 
-def _api_routes(routes: list[BaseRoute]) -> Iterator[APIRoute]:
-    for route in routes:
-        if isinstance(route, APIRoute):
-            yield route
-        elif isinstance(route, Mount):
-            yield from _api_routes(route.routes)
-
-
-def _declares(dependant: Dependant) -> bool:
-    return any(
-        isinstance(dependency.call, Require)
-        or dependency.call in (anyone, authenticated)
-        or _declares(dependency)
-        for dependency in dependant.dependencies
-    )
+def _access(dependant: Dependant | None) -> Permission | Literal["known", "anybody"] | None:
+    for dependency in dependant.dependencies if dependant else ():
+        if isinstance(dependency.call, Require):
+            return dependency.call.permission
+        if dependency.call is authenticated:
+            return "known"
+        if dependency.call is anyone:
+            return "anybody"
+        if found := _access(dependency):
+            return found
+    return None
 
 
 async def _refuse_forgery(request: Request, user: UserPrincipal) -> None:

@@ -1,0 +1,115 @@
+"""Nobody sees or changes what is another tenant's, by any route."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+
+from api.auth.access import route_access
+from tests.integration.api.conftest import Caller
+from tests.support.postgres import Database
+from tests.support.tenants import insert_signal, insert_trace
+
+RULE = {"id": "promise", "rule": "when { a } never { b }"}
+EMPTY_PAGE = {"items": [], "next_cursor": None}
+
+FOREIGN: list[tuple[str, str, dict[str, Any] | None]] = [
+    ("GET", "/api/v1/rules/{rule_id}", None),
+    ("DELETE", "/api/v1/rules/{rule_id}", None),
+    ("GET", "/api/v1/rules/{rule_id}/versions", None),
+    ("GET", "/api/v1/rules/{rule_id}/versions/{version}", None),
+    ("GET", "/api/v1/signals/{signal_id}", None),
+    ("PATCH", "/api/v1/signals/{signal_id}", {"status": "investigating"}),
+    ("GET", "/api/v1/traces/{trace_id}", None),
+]
+LISTS = ["/api/v1/rules", "/api/v1/signals"]
+OWN_OR_NOTHING = {
+    ("PUT", "/api/v1/rules/{rule_id}"): "test_the_same_id_in_two_tenants_is_two_rules",
+    ("POST", "/api/v1/rules"): "test_the_same_id_in_two_tenants_is_two_rules",
+    ("POST", "/api/v1/rules/validate"): "reads nothing stored",
+    ("GET", "/api/v1/signals/stream"): "test_a_stream_tells_nothing_of_another_tenant",
+    ("GET", "/api/v1/session"): "tells of the caller",
+    ("DELETE", "/api/v1/session"): "ends the caller's",
+    ("POST", "/api/v1/session"): "has no tenant yet",
+}
+
+
+@pytest.fixture
+async def ids(caller: Caller, shared_database: Database) -> dict[str, str]:
+    """What the caller's tenant has."""
+    await caller.client.post("/api/v1/rules", json=RULE)
+    trace_id = secrets.token_hex(16)
+    signal_id = insert_signal(
+        shared_database.worker, caller.scope, trace_id=bytes.fromhex(trace_id)
+    )
+    insert_trace(shared_database.worker, caller.scope, trace_id, "root")
+    return {"rule_id": "promise", "version": "1", "signal_id": signal_id, "trace_id": trace_id}
+
+
+@pytest.mark.parametrize(("method", "path", "body"), FOREIGN)
+async def test_what_is_anothers_is_not_found(
+    method: str,
+    path: str,
+    body: dict[str, Any] | None,
+    ids: dict[str, str],
+    caller: Caller,
+    stranger: Caller,
+) -> None:
+    url = path.format(**ids)
+    refused = await stranger.client.request(method, url, json=body)
+    assert (refused.status_code, refused.json()["code"]) == (404, "request.not_found")
+    own = await caller.client.request(method, url, json=body)
+    assert own.status_code in (200, 204)
+
+
+@pytest.mark.parametrize("path", LISTS)
+async def test_lists_hold_nothing_of_anothers(
+    path: str, ids: dict[str, str], caller: Caller, stranger: Caller
+) -> None:
+    assert (await stranger.client.get(path)).json() == EMPTY_PAGE
+    assert len((await caller.client.get(path)).json()["items"]) == 1
+
+
+async def test_a_cursor_of_anothers_shows_nothing(
+    ids: dict[str, str], caller: Caller, stranger: Caller, shared_database: Database
+) -> None:
+    insert_signal(shared_database.worker, caller.scope)
+    page = (await caller.client.get("/api/v1/signals", params={"limit": 1})).json()
+    cursor = {"cursor": page["next_cursor"]}
+    assert (await stranger.client.get("/api/v1/signals", params=cursor)).json() == EMPTY_PAGE
+
+
+async def test_the_same_id_in_two_tenants_is_two_rules(
+    ids: dict[str, str], caller: Caller, stranger: Caller
+) -> None:
+    written = await stranger.client.put("/api/v1/rules/promise", json={**RULE, "name": "Theirs"})
+    own = await caller.client.get("/api/v1/rules/promise")
+    assert (written.status_code, written.json()["version"]) == (201, 1)
+    assert own.json()["name"] != "Theirs"
+
+
+async def test_an_assignee_of_another_tenant_is_no_member(
+    ids: dict[str, str], caller: Caller, stranger: Caller, app: FastAPI
+) -> None:
+    from tests.support.tenants import make_user
+
+    email = await make_user(app.state.services.pool, stranger.scope)
+    response = await caller.client.patch(
+        f"/api/v1/signals/{ids['signal_id']}", json={"assignee": email}
+    )
+    assert (response.status_code, response.json()["code"]) == (400, "signal.assignee")
+
+
+def test_every_rest_route_is_looked_at_here(app: FastAPI) -> None:
+    routes = {
+        (method, route.path)
+        for route in route_access(app)
+        if route.path.startswith("/api/v1/") and route.path != app.openapi_url
+        for method in route.methods
+    }
+    looked_at = {(method, path) for method, path, _ in FOREIGN}
+    looked_at |= {("GET", path) for path in LISTS} | OWN_OR_NOTHING.keys()
+    assert routes == looked_at

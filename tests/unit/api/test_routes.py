@@ -1,0 +1,106 @@
+"""Every route says who may call it, and is described."""
+
+from __future__ import annotations
+
+import pytest
+from fastapi import APIRouter, Depends, FastAPI
+
+from api.auth.access import anyone, refuse_undeclared, route_access
+from api.auth.principal import Permission
+from api.main import create_app
+from api.settings import SettingError, Settings
+
+ANYBODY = {
+    ("POST", "/api/v1/session"),
+    ("GET", "/health/live"),
+    ("GET", "/health/ready"),
+}
+KNOWN = {("DELETE", "/api/v1/session"), ("GET", "/api/v1/session")}
+PERMISSIONS = {
+    ("POST", "/api/v1/rules"): Permission.RULES_WRITE,
+    ("GET", "/api/v1/rules"): Permission.RULES_READ,
+    ("POST", "/api/v1/rules/validate"): Permission.RULES_TEST,
+    ("GET", "/api/v1/rules/{rule_id}"): Permission.RULES_READ,
+    ("PUT", "/api/v1/rules/{rule_id}"): Permission.RULES_WRITE,
+    ("DELETE", "/api/v1/rules/{rule_id}"): Permission.RULES_WRITE,
+    ("GET", "/api/v1/rules/{rule_id}/versions"): Permission.RULES_READ,
+    ("GET", "/api/v1/rules/{rule_id}/versions/{version}"): Permission.RULES_READ,
+    ("GET", "/api/v1/signals"): Permission.SIGNALS_READ,
+    ("GET", "/api/v1/signals/stream"): Permission.SIGNALS_READ,
+    ("GET", "/api/v1/signals/{signal_id}"): Permission.SIGNALS_READ,
+    ("PATCH", "/api/v1/signals/{signal_id}"): Permission.SIGNALS_WRITE,
+    ("GET", "/api/v1/traces/{trace_id}"): Permission.TRACES_READ,
+}
+
+
+@pytest.fixture(scope="module")
+def app() -> FastAPI:
+    return create_app(
+        Settings.model_validate(
+            {"database_url": "postgresql://betrace_app@127.0.0.1:1/x", "secret_key": "s" * 32}
+        )
+    )
+
+
+def test_every_rest_route_asks_for_exactly_this(app: FastAPI) -> None:
+    assert {
+        (method, route.path): route.access
+        for route in route_access(app)
+        if route.path.startswith(("/api/v1/", "/health")) and route.path != app.openapi_url
+        for method in route.methods
+    } == {
+        **dict.fromkeys(ANYBODY, "anybody"),
+        **dict.fromkeys(KNOWN, "known"),
+        **PERMISSIONS,
+    }
+
+
+def test_every_other_route_says_who_may_call_it(app: FastAPI) -> None:
+    silent = [route.path for route in route_access(app) if route.access is None]
+    assert silent == [app.openapi_url]
+
+
+def test_a_route_without_a_permission_stops_the_start() -> None:
+    app = FastAPI(docs_url=None, redoc_url=None)
+    router = APIRouter()
+
+    @router.get("/forgotten")
+    async def forgotten() -> None:
+        """Say nothing."""
+
+    app.include_router(router, prefix="/deep")
+    with pytest.raises(RuntimeError, match="/deep/forgotten"):
+        refuse_undeclared(app)
+
+
+def test_a_route_that_is_open_on_purpose_may_start() -> None:
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
+
+    @app.get("/open", dependencies=[Depends(anyone)])
+    async def open_route() -> None:
+        """Say nothing."""
+
+    refuse_undeclared(app)
+
+
+def test_every_rest_route_is_described_with_its_refusals(app: FastAPI) -> None:
+    schema = app.openapi()
+    described = {
+        (method.upper(), path)
+        for path, operations in schema["paths"].items()
+        for method in operations
+    }
+    assert described == {*ANYBODY, *KNOWN, *PERMISSIONS}
+    for operations in schema["paths"].values():
+        for operation in operations.values():
+            assert operation["description"]
+            assert operation["responses"]["default"]["content"].keys() == {
+                "application/problem+json"
+            }
+    bodies = schema["paths"]["/api/v1/rules"]["post"]["requestBody"]["content"]
+    assert bodies.keys() == {"application/json", "application/yaml"}
+
+
+def test_the_api_does_not_start_without_its_secret() -> None:
+    with pytest.raises(SettingError, match="BETRACE_SECRET_KEY"):
+        create_app(Settings.model_validate({"database_url": "postgresql://x@y/z"}))
