@@ -151,7 +151,7 @@ def explanation_view(
 
 
 def marks_of(explanation: Mapping[str, Any] | None) -> dict[str, tuple[str, ...]]:
-    """Return, by span id, the clauses whose conditions that span made true."""
+    """Return, by span id, the clauses with conditions that rest on the span."""
     marks: dict[str, tuple[str, ...]] = {}
     for clause in (explanation or {}).get("clauses", ()):
         word = clause["clause"]
@@ -204,16 +204,21 @@ def _condition(condition: Mapping[str, Any], word: str) -> Condition:
         state=state,
         tone=_tone(word, state),
         icon=_ICONS[state],
-        note=_note(state, len(spans), has_miss=bool(miss)),
+        note=_note(condition),
         evidence=tuple(_evidence(span) for span in spans[:EVIDENCE_MAX]),
         miss=_miss(miss) if miss else None,
     )
 
 
-def _note(state: str, count: int, *, has_miss: bool) -> str:
-    if count > EVIDENCE_MAX:
-        return f"{count} spans; the first {EVIDENCE_MAX}:"
-    if state == "false" and not count and not has_miss:
+def _note(condition: Mapping[str, Any]) -> str:
+    counts: Mapping[str, int] = condition.get("counts") or {}
+    if counts:
+        return ", ".join(f"{what} is {count}" for what, count in counts.items())
+    spans = condition.get("spans") or ()
+    total = max(condition.get("total") or 0, len(spans))
+    if total > EVIDENCE_MAX:
+        return f"{total} spans; the first {EVIDENCE_MAX}:"
+    if condition["state"] == "false" and not total and not condition.get("nearest_miss"):
         return "No such span in this trace."
     return ""
 
@@ -228,7 +233,7 @@ def _evidence(span: Mapping[str, Any]) -> Evidence:
 
 
 def _miss(miss: Mapping[str, Any]) -> Miss:
-    return Miss(miss["span_id"], miss.get("name", ""), tuple(map(str, miss.get("failed", ()))))
+    return Miss(miss["span_id"], miss["name"], tuple(map(str, miss["failed"])))
 
 
 def _outdent(text: str) -> str:

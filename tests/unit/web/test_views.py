@@ -14,6 +14,9 @@ from api.web.views.moments import duration_text, exact_moment
 from api.web.views.rule_text import pieces
 from api.web.views.rules import problem_view
 from api.web.views.signal_list import SignalQuery
+from api.web.views.waterfall import Attribute
+from dsl import Span, check
+from dsl.explain import explain
 from dsl.problems import Problem
 
 
@@ -107,6 +110,35 @@ def test_the_broken_clause_is_marked_and_its_spans_found() -> None:
         ("always", False, "good"),
     ]
     assert marks_of(explanation) == {"1": ("when", "always"), "2": ("never",)}
+
+
+def test_what_the_language_explains_is_shown_as_it_is() -> None:
+    checked = check("when { charge.where(amount > 10) } always { audit.where(ok == true) }")
+    assert checked.rule is not None
+    spans = [
+        Span.from_dict({"name": "charge", "id": "c", "attributes": {"amount": 20}}),
+        Span.from_dict({"name": "audit", "id": "a", "attributes": {"ok": False}}),
+    ]
+    explanation = explain(checked.rule, spans).to_dict()
+    view = explanation_view(
+        explanation,
+        verdict="violated",
+        broken_clause="always",
+        reasons=(),
+        incomplete=False,
+        mismatch=False,
+        outdated=False,
+        rule_text=checked.rule.text,
+        rule_version=1,
+    )
+    when, always = (clause.conditions[0] for clause in view.clauses)
+    assert [(item.name, item.values) for item in when.evidence] == [
+        ("charge", (Attribute("amount", "20"),))
+    ]
+    assert always.miss is not None
+    assert (always.miss.name, len(always.miss.failed)) == ("audit", 1)
+    assert "ok" in always.miss.failed[0]
+    assert [clause.broke for clause in view.clauses] == [False, True]
 
 
 def _condition(text: str, span_id: str) -> dict[str, Any]:
