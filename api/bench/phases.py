@@ -133,7 +133,7 @@ class Phases:
                 rate *= 1.1
             elif point.lag_ms > HIGH_LAG_MS:
                 rate *= 0.9
-        return _processed_per_s(points[len(points) // 2 :])
+        return processed_per_s(points[len(points) // 2 :])
 
     def sustain(self, *, rate: float, seconds: float, giant: bool) -> Sustained:
         """Send at a rate that judging can follow for so many seconds, lowering it if need be."""
@@ -212,7 +212,7 @@ class Phases:
             rate=rate,
             seconds=took_s,
             sent_per_s=sent / took_s,
-            processed_per_s=_processed_per_s(points),
+            processed_per_s=processed_per_s(points),
             lag_begin_ms=begin,
             lag_end_ms=end,
             flat=end - begin <= LAG_DRIFT_MS and sent / took_s > 0.97 * rate,
@@ -244,7 +244,8 @@ class Phases:
         )
 
 
-def _processed_per_s(points: Sequence[Point]) -> float:
+def processed_per_s(points: Sequence[Point]) -> float:
+    """Return spans processed per second from the first point to the last."""
     elapsed_s = (points[-1].at_ms - points[0].at_ms) / 1000
     return (points[-1].processed - points[0].processed) / elapsed_s if elapsed_s else 0.0
 
