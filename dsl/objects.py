@@ -81,7 +81,7 @@ class RuleObject:
     @property
     def settle_ms(self) -> int:
         """The rule's own settle in ms, 0 where the tenant's holds."""
-        return duration_ns(self.settle) // 1_000_000 if self.settle else 0
+        return duration_ns(self.settle, field="settle") // 1_000_000 if self.settle else 0
 
     def to_dict(self) -> dict[str, Any]:
         """Return the object as the API shows it; fields left out are not there."""
@@ -354,7 +354,7 @@ def _check_words(
     settle = values.get("settle")
     if isinstance(settle, str):
         try:
-            duration_ns(settle)
+            duration_ns(settle, field="settle")
         except ValueError as error:
             reading.refuse(
                 "object.value", fields["settle"], field="settle", found=settle, next=str(error)

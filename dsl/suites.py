@@ -12,7 +12,7 @@ from dsl.objects import RuleDocument, RuleTest
 from dsl.problems import render
 from dsl.rule import Checked, check
 from dsl.spans import Span
-from dsl.traces import spans_from_fields, spans_from_otlp_json
+from dsl.traces import span_from_fields, spans_from_otlp_json
 
 REJECTED = "rejected"
 ReadFile = Callable[[str], str]
@@ -117,7 +117,7 @@ class _Runner:
 
     def _spans(self, trace: Sequence[Mapping[str, Any]] | str) -> list[Span]:
         if not isinstance(trace, str):
-            return spans_from_fields(trace)
+            return [span_from_fields(span, position=at) for at, span in enumerate(trace)]
         if self._read_file is None:
             raise ValueError(f"{trace}: files cannot be read here; write the spans out")
         document = json.loads(self._read_file(trace))
