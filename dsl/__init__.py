@@ -8,7 +8,6 @@ Rules as YAML objects are in `dsl.objects`, suites of tests in `dsl.suites`.
 
 from dsl.compiler import LinkedRule
 from dsl.explain import Explanation, explain
-from dsl.explain import Explanation, explain
 from dsl.judging import TraceFacts, facts_of, judge_spans
 from dsl.lint import KnownNames
 from dsl.predicates import AttributeTest, SpanPredicate
@@ -28,7 +27,6 @@ __all__ = [
     "CompiledRule",
     "Event",
     "Explanation",
-    "Explanation",
     "Judgement",
     "KnownNames",
     "Link",
@@ -44,7 +42,6 @@ __all__ = [
     "Verdict",
     "check",
     "check_filter",
-    "explain",
     "explain",
     "facts_of",
     "judge_spans",

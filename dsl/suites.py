@@ -1,126 +1,213 @@
-"""Running the tests of rule files: every case by the evaluator that judges the stream."""
+"""Running the tests that rules carry, by the evaluator of the stream.
+
+A test's trace is closed when all its spans have come; with `arrives`, or with expectations over
+time, the life of the trace is followed: open, closed after `settle`, judged again for late spans.
+"""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final, TypeAlias
 
-from dsl.explain import Explanation, explain
-from dsl.objects import RuleDocument, RuleTest
-from dsl.problems import render
-from dsl.rule import Checked, check
-from dsl.spans import Span
-from dsl.traces import span_from_fields, spans_from_otlp_json
+from dsl.explain import explain
+from dsl.judging import judge_spans
+from dsl.objects import Expected, RuleDocument, RuleTest
+from dsl.rule import Checked, CompiledRule, check
+from dsl.spans import Span, root_of
+from dsl.traces import TraceError, duration_ns, span_from_fields, spans_from_otlp_json
+from dsl.verdict import Reason
 
-REJECTED = "rejected"
-ReadFile = Callable[[str], str]
-"""Returns the text of a file named in a test. Raises OSError."""
+DEFAULT_SETTLE_NS: Final = 10_000_000_000
+PATIENCE_NS: Final = 60_000_000_000
+
+Load: TypeAlias = Callable[[str], Any]
+"""Reads an OTLP/JSON file named in a test; raises TraceError if it cannot."""
 
 
 @dataclass(frozen=True, slots=True)
 class TestResult:
-    """How one test went. verdict: one of the four, `rejected`, or empty if it could not run."""
+    """What one test came to. verdict: "rejected" where the text does not check."""
 
-    __test__ = False
+    __test__ = False  # not a test class of pytest
 
     name: str
     rule: str
-    expect: tuple[str, ...]
-    verdict: str
-    explain: str
-
-    @property
-    def passed(self) -> bool:
-        """Whether the verdict is one of those expected."""
-        return self.verdict in self.expect
+    expect: Any
+    verdict: Any
+    passed: bool
+    explain: Mapping[str, Any]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the JSON form of the command line."""
-        expect = self.expect[0] if len(self.expect) == 1 else list(self.expect)
+        """Return the JSON form."""
         return {
             "name": self.name,
             "rule": self.rule,
-            "expect": expect,
+            "expect": self.expect,
             "verdict": self.verdict,
             "passed": self.passed,
-            "explain": self.explain,
+            "explain": dict(self.explain),
         }
 
 
 @dataclass(frozen=True, slots=True)
 class SuiteResult:
-    """How the tests of a document went, in its order."""
+    """The results of all tests, in order."""
 
     tests: tuple[TestResult, ...]
 
     @property
+    def passed(self) -> int:
+        """How many passed."""
+        return sum(test.passed for test in self.tests)
+
+    @property
     def failed(self) -> int:
-        """How many did not pass."""
-        return sum(not test.passed for test in self.tests)
+        """How many failed."""
+        return len(self.tests) - self.passed
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the JSON form of the command line."""
+        """Return the JSON form of `betrace rules test --format json`."""
         return {
             "tests": [test.to_dict() for test in self.tests],
-            "passed": len(self.tests) - self.failed,
+            "passed": self.passed,
             "failed": self.failed,
         }
 
 
-def run(document: RuleDocument, *, read_file: ReadFile | None = None) -> SuiteResult:
-    """Run all tests of a document.
-
-    read_file: how to get at OTLP/JSON files that tests name; without it such a test cannot run.
-    A test that cannot run fails, with the reason in place of an explanation.
-    """
-    texts = {rule.id: rule.rule for rule in document.rules}
-    runner = _Runner(texts, read_file)
-    results = [
-        runner.run(test, owner=rule.id, text=rule.rule)
-        for rule in document.rules
-        for test in rule.tests
-    ]
-    results += [runner.run(test, owner="", text="") for test in document.tests]
+def run(document: RuleDocument, *, load: Load | None = None) -> SuiteResult:
+    """Run the tests of a document. load: reads the trace files that tests name."""
+    checked: dict[str, Checked] = {}
+    results = []
+    for test in document.tests:
+        if test.rule not in checked:
+            checked[test.rule] = check(test.rule)
+        results.append(_run_one(test, checked[test.rule], load))
     return SuiteResult(tuple(results))
 
 
-class _Runner:
-    def __init__(self, texts: Mapping[str, str], read_file: ReadFile | None) -> None:
-        self._texts = texts
-        self._read_file = read_file
-        self._checked: dict[str, Checked] = {}
+@dataclass(frozen=True, slots=True)
+class _Arrival:
+    at_ns: int
+    span: Span
 
-    def run(self, test: RuleTest, *, owner: str, text: str) -> TestResult:
-        """Run one test. owner, text: the rule it stands in, if any."""
-        name = test.name or "unnamed"
-        if test.rule:
-            # The id of a rule of the file, or a text of its own.
-            owner = test.rule if test.rule in self._texts else owner
-            text = self._texts.get(test.rule, test.rule)
-        if not text:
-            return TestResult(name, owner, test.expect, "", "the test names no rule: add `rule:`")
-        checked = self._checked.get(text)
-        if checked is None:
-            checked = self._checked[text] = check(text)
-        if checked.rule is None:
-            shown = render(text, checked.problems)
-            return TestResult(name, owner, test.expect, REJECTED, shown)
+
+def _run_one(test: RuleTest, checked: Checked, load: Load | None) -> TestResult:
+    if checked.rule is None:
+        problems = [problem.to_dict() for problem in checked.problems]
+        verdicts = ["rejected"] * len(test.expect)
+        return _result(test, verdicts, {"problems": problems})
+    try:
+        arrivals, timed = _arrivals(test.trace, load)
+    except TraceError as error:
+        return _result(test, ["error"] * len(test.expect), {"error": str(error)})
+    rule = checked.rule
+    if not timed and all(expected.at_ns is None for expected in test.expect):
+        explanation = explain(rule, [arrival.span for arrival in arrivals])
+        verdict = explanation.judgement.verdict.value
+        return _result(test, [verdict] * len(test.expect), explanation.to_dict())
+    settle_ns = DEFAULT_SETTLE_NS if test.settle_ns is None else test.settle_ns
+    moments = [_state_at(rule, arrivals, settle_ns, expected) for expected in test.expect]
+    told = {} if not moments else moments[-1].explain(rule)
+    return _result(test, [moment.verdict for moment in moments], told)
+
+
+def _result(test: RuleTest, verdicts: list[str], told: Mapping[str, Any]) -> TestResult:
+    passed = bool(test.expect) and all(
+        verdict in expected.verdicts
+        for verdict, expected in zip(verdicts, test.expect, strict=True)
+    )
+    over_time = any(expected.at_ns is not None for expected in test.expect)
+    return TestResult(
+        name=test.name,
+        rule=test.rule_id or test.rule,
+        expect=[_expectation(one) for one in test.expect]
+        if over_time
+        else _expectation(test.expect[0])
+        if test.expect
+        else None,
+        verdict=verdicts if over_time else verdicts[0] if verdicts else None,
+        passed=passed,
+        explain=told,
+    )
+
+
+def _expectation(expected: Expected) -> Any:
+    verdicts = expected.verdicts
+    shown = verdicts[0] if len(verdicts) == 1 else list(verdicts)
+    return shown if expected.at_ns is None else {"at": f"{expected.at_ns}ns", "verdict": shown}
+
+
+# -- traces ----------------------------------------------------------------------------------------
+
+
+def _arrivals(trace: Any, load: Load | None) -> tuple[list[_Arrival], bool]:
+    """Return the spans of a test with their times of arrival, and whether any had one."""
+    if isinstance(trace, str):
+        if load is None:
+            raise TraceError(f"the trace file {trace} cannot be read here")
+        trace = load(trace)
+    if isinstance(trace, Mapping):
+        return [_Arrival(0, span) for span in spans_from_otlp_json(trace)], False
+    if not isinstance(trace, list):
+        raise TraceError("`trace` must be a list of spans, an OTLP/JSON document or a file's path")
+    arrivals = []
+    timed = False
+    for position, entry in enumerate(trace):
+        if not isinstance(entry, Mapping):
+            raise TraceError(f"span {position + 1} must be a map of fields")
         try:
-            spans = self._spans(test.trace)
-        except (OSError, ValueError) as error:
-            return TestResult(name, owner, test.expect, "", str(error))
-        explanation: Explanation = explain(checked.rule, spans)
-        verdict = str(explanation.judgement.verdict)
-        return TestResult(name, owner, test.expect, verdict, explanation.render_text())
+            span = span_from_fields(entry, position=position)
+            at_ns = duration_ns(entry.get("arrives", 0), field="arrives")
+        except TraceError as error:
+            raise TraceError(f"span {position + 1}: {error}") from error
+        timed = timed or "arrives" in entry
+        arrivals.append(_Arrival(at_ns, span))
+    return sorted(arrivals, key=lambda arrival: arrival.at_ns), timed
 
-    def _spans(self, trace: Sequence[Mapping[str, Any]] | str) -> list[Span]:
-        if not isinstance(trace, str):
-            return [span_from_fields(span, position=at) for at, span in enumerate(trace)]
-        if self._read_file is None:
-            raise ValueError(f"{trace}: files cannot be read here; write the spans out")
-        document = json.loads(self._read_file(trace))
-        if not isinstance(document, dict):
-            raise ValueError(f"{trace}: no OTLP/JSON trace")
-        return spans_from_otlp_json(document)
+
+# -- life ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Moment:
+    """The last judgement at a moment: on which spans, and how complete they were."""
+
+    verdict: str
+    spans: tuple[Span, ...]
+    complete: bool
+    in_doubt: frozenset[Reason]
+
+    def explain(self, rule: CompiledRule) -> dict[str, Any]:
+        told = explain(rule, self.spans, complete=self.complete, in_doubt=self.in_doubt)
+        return told.to_dict()
+
+
+def _judged(rule: CompiledRule, spans: list[Span], *, complete: bool, doubt: Reason) -> _Moment:
+    in_doubt = frozenset() if complete else frozenset({doubt})
+    judgement = judge_spans(rule, spans, complete=complete, in_doubt=in_doubt)
+    return _Moment(judgement.verdict.value, tuple(spans), complete, in_doubt)
+
+
+def _state_at(
+    rule: CompiledRule, arrivals: list[_Arrival], settle_ns: int, expected: Expected
+) -> _Moment:
+    """Return the standing judgement at a moment (None: after everything)."""
+    seen: list[Span] = []
+    closed = False
+    moment = _judged(rule, seen, complete=False, doubt=Reason.STILL_OPEN)
+    times = sorted({arrival.at_ns for arrival in arrivals})
+    for number, time_ns in enumerate(times):
+        if expected.at_ns is not None and time_ns > expected.at_ns:
+            break
+        seen.extend(arrival.span for arrival in arrivals if arrival.at_ns == time_ns)
+        if not closed:
+            moment = _judged(rule, seen, complete=False, doubt=Reason.STILL_OPEN)
+        rooted = root_of(seen) is not None
+        quiet_ns = time_ns + (settle_ns if rooted or closed else PATIENCE_NS)
+        next_ns = times[number + 1] if number + 1 < len(times) else None
+        in_time = expected.at_ns is None or quiet_ns <= expected.at_ns
+        if in_time and (next_ns is None or quiet_ns <= next_ns):
+            closed = True
+            moment = _judged(rule, seen, complete=rooted, doubt=Reason.NO_ROOT)
+    return moment

@@ -1,125 +1,261 @@
-"""`betrace rules`: check and test files of rules, with no server."""
+"""`betrace rules check` and `betrace rules test`: rules on this machine, no server needed."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Iterable
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Final
 
 import typer
-from rich.console import Console
 
-import dsl
 from dsl.objects import RuleDocument, parse_rules
-from dsl.suites import SuiteResult, run
+from dsl.problems import Problem, render
+from dsl.rule import check as check_text
+from dsl.suites import SuiteResult, TestResult, run
+from dsl.traces import TraceError
 
-app = typer.Typer(no_args_is_help=True, help="Check, test and apply rules.")
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Check and test rules.")
 
-Files = Annotated[
-    list[Path], typer.Argument(exists=True, dir_okay=False, readable=True, metavar="FILE…")
-]
+OBJECT_SUFFIXES: Final = frozenset({".yaml", ".yml", ".json"})
+"""Files of rule objects; any other file is the text of one rule."""
 
 
-class Format(StrEnum):
-    """How results are printed."""
+class CheckFormat(StrEnum):
+    """How the findings of a check are printed."""
 
     TEXT = "text"
     JSON = "json"
+    SARIF = "sarif"
 
 
-@app.command()
+class TestFormat(StrEnum):
+    """How the results of tests are printed."""
+
+    __test__ = False
+
+    TEXT = "text"
+    JSON = "json"
+    JUNIT = "junit"
+
+
+Files = Annotated[list[Path], typer.Argument(exists=True, dir_okay=False, metavar="FILE…")]
+
+
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """One file and what was found in it, at places of the file."""
+
+    name: str
+    text: str
+    problems: tuple[Problem, ...]
+    warnings: tuple[Problem, ...]
+    rule_count: int
+
+
+@app.command("check")
 def check(
     files: Files,
-    form: Annotated[Format, typer.Option("--format")] = Format.TEXT,
+    output: Annotated[
+        CheckFormat, typer.Option("--format", help="text, json or sarif.")
+    ] = CheckFormat.TEXT,
 ) -> None:
-    """Print problems and warnings of rule files. Exit 1 if there is any problem."""
-    found = 0
-    told = []
-    for file in files:
-        text = _text(file)
-        document = _document(file, text)
-        warnings = [w for rule in document.rules for w in dsl.check(rule.rule).warnings]
-        found += len(document.problems)
-        told.append(
-            {
-                "file": str(file),
-                "rules": len(document.rules),
-                "problems": [problem.to_dict() for problem in document.problems],
-                "warnings": [warning.to_dict() for warning in warnings],
-            }
-        )
-        if form is Format.TEXT:
-            _print_checked(file, text, document)
-    if form is Format.JSON:
-        typer.echo(json.dumps({"files": told}, indent=2))
-    raise typer.Exit(1 if found else 0)
+    """Show every problem and warning of the rules in files. Exit 1 if there is a problem."""
+    checked = [_check_file(file) for file in files]
+    match output:
+        case CheckFormat.TEXT:
+            typer.echo(_check_text(checked))
+        case CheckFormat.JSON:
+            typer.echo(json.dumps(_check_json(checked)))
+        case CheckFormat.SARIF:
+            typer.echo(json.dumps(_check_sarif(checked)))
+    if any(one.problems for one in checked):
+        raise typer.Exit(1)
 
 
-@app.command()
+@app.command("test")
 def test(
     files: Files,
-    form: Annotated[Format, typer.Option("--format")] = Format.TEXT,
+    output: Annotated[
+        TestFormat, typer.Option("--format", help="text, json or junit.")
+    ] = TestFormat.TEXT,
 ) -> None:
-    """Run the tests in rule files. Exit 1 if any fails or a file has problems."""
-    results: list[SuiteResult] = []
-    broken = False
+    """Run the tests of the rules in files. Exit 1 if one fails or a file cannot be read."""
+    results: list[TestResult] = []
+    refused: list[str] = []
+    problems: list[dict[str, Any]] = []
     for file in files:
-        text = _text(file)
-        document = _document(file, text)
+        text = _read(file)
+        document = parse_rules(text, filename=file.name)
         if document.problems:
-            broken = True
-            typer.echo(dsl.render(text, document.problems, name=str(file)), err=True)
-        results.append(run(document, read_file=_reader_beside(file)))
-    result = SuiteResult(tuple(test for one in results for test in one.tests))
-    if form is Format.JSON:
-        typer.echo(json.dumps(result.to_dict()))
-    else:
-        _print_results(result)
-    raise typer.Exit(1 if result.failed or broken else 0)
+            refused.append(render(text, document.problems, name=str(file)))
+            problems += [{"file": str(file), **problem.to_dict()} for problem in document.problems]
+        results.extend(_run_file(document, file).tests)
+    result = SuiteResult(tuple(results))
+    match output:
+        case TestFormat.TEXT:
+            typer.echo("\n\n".join([*refused, _test_text(result)]))
+        case TestFormat.JSON:
+            told = result.to_dict()
+            typer.echo(json.dumps({**told, "problems": problems} if problems else told))
+        case TestFormat.JUNIT:
+            typer.echo(_junit(result))
+    if result.failed or problems:
+        raise typer.Exit(1)
 
 
-def _text(file: Path) -> str:
-    return file.read_text(encoding="utf-8", errors="replace")
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        typer.echo(f"{file} is not UTF-8 text (byte {error.start}).", err=True)
+        raise typer.Exit(1) from error
 
 
-def _document(file: Path, text: str) -> RuleDocument:
-    """Read a file: rule objects in YAML or JSON, or (`.rule`, `.betrace`) the text of one rule."""
-    if file.suffix in (".rule", ".betrace"):
-        return RuleDocument(str(file), problems=dsl.check(text).problems)
-    return parse_rules(text, filename=str(file))
+# -- check -----------------------------------------------------------------------------------------
 
 
-def _reader_beside(file: Path) -> Callable[[str], str]:
-    """Return a reader of the files that tests name, relative to the file they stand in."""
-
-    def read(name: str) -> str:
-        return (file.parent / name).read_text(encoding="utf-8")
-
-    return read
-
-
-def _print_checked(file: Path, text: str, document: RuleDocument) -> None:
-    if document.problems:
-        typer.echo(dsl.render(text, document.problems, name=str(file)))
+def _check_file(file: Path) -> _Checked:
+    text = _read(file)
+    if file.suffix not in OBJECT_SUFFIXES:
+        checked = check_text(text)
+        return _Checked(str(file), text, checked.problems, checked.warnings, 1)
+    document = parse_rules(text, filename=file.name)
+    problems, warnings = list(document.problems), []
     for rule in document.rules:
-        warnings = dsl.check(rule.rule).warnings
-        if warnings:
-            typer.echo("warning: " + dsl.render(rule.rule, warnings, name=f"{file}#{rule.id}"))
-    if not document.problems:
-        typer.echo(f"{file}: {len(document.rules)} rules, no problem")
+        checked = check_text(rule.rule)
+        problems += map(rule.in_file, checked.problems)
+        warnings += map(rule.in_file, checked.warnings)
+    return _Checked(str(file), text, tuple(problems), tuple(warnings), len(document.rules))
 
 
-def _print_results(result: SuiteResult) -> None:
-    console = Console(highlight=False)
-    for case in result.tests:
-        label = f"{case.rule}: {case.name}" if case.rule else case.name
-        if case.passed:
-            console.print("[green]✓[/]", label)
-            continue
-        wanted = " or ".join(case.expect)
-        console.print("[red]✗[/]", label, f"— wanted {wanted}, got {case.verdict or 'nothing'}")
-        console.print("\n".join(f"    {line}" for line in case.explain.split("\n")), markup=False)
-    failed = f", [red]{result.failed} failed[/]" if result.failed else ""
-    console.print(f"{len(result.tests) - result.failed} passed{failed}")
+def _check_text(checked: list[_Checked]) -> str:
+    blocks = []
+    for one in checked:
+        if one.problems:
+            blocks.append(render(one.text, one.problems, name=one.name))
+        if one.warnings:
+            shown = render(one.text, one.warnings, name=one.name)
+            blocks.append("\n\n".join(f"warning: {row}" for row in shown.split("\n\n")))
+    counts = (
+        _counted(sum(one.rule_count for one in checked), "rule"),
+        _counted(sum(len(one.problems) for one in checked), "problem"),
+        _counted(sum(len(one.warnings) for one in checked), "warning"),
+    )
+    return "\n\n".join([*blocks, ", ".join(counts)])
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def _check_json(checked: list[_Checked]) -> dict[str, Any]:
+    return {
+        "files": [
+            {
+                "file": one.name,
+                "problems": [problem.to_dict() for problem in one.problems],
+                "warnings": [warning.to_dict() for warning in one.warnings],
+            }
+            for one in checked
+        ],
+        "problems": sum(len(one.problems) for one in checked),
+        "warnings": sum(len(one.warnings) for one in checked),
+    }
+
+
+def _check_sarif(checked: list[_Checked]) -> dict[str, Any]:
+    """Lay findings out as SARIF 2.1.0, which code hosts show at their lines."""
+    results = [
+        _sarif_result(one.name, problem, level)
+        for one in checked
+        for level, found in (("error", one.problems), ("warning", one.warnings))
+        for problem in found
+    ]
+    driver = {"name": "betrace", "informationUri": "https://github.com/betracehq/betrace"}
+    return {
+        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
+        "version": "2.1.0",
+        "runs": [{"tool": {"driver": driver}, "results": results}],
+    }
+
+
+def _sarif_result(name: str, problem: Problem, level: str) -> dict[str, Any]:
+    region = {
+        "startLine": problem.line,
+        "startColumn": problem.column,
+        "endLine": problem.end_line,
+        "endColumn": problem.end_column,
+    }
+    return {
+        "ruleId": problem.code,
+        "level": level,
+        "message": {"text": f"{problem.message}. {problem.hint}".rstrip(". ") + "."},
+        "locations": [{"physicalLocation": {"artifactLocation": {"uri": name}, "region": region}}],
+    }
+
+
+# -- test ------------------------------------------------------------------------------------------
+
+
+def _run_file(document: RuleDocument, file: Path) -> SuiteResult:
+    def load(path: str) -> Any:
+        # Relative to the suite, so that it can be run from anywhere.
+        try:
+            return json.loads((file.parent / path).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise TraceError(f"the trace file {path} cannot be read: {error}") from error
+
+    return run(document, load=load)
+
+
+def _test_text(result: SuiteResult) -> str:
+    rows: list[str] = []
+    for one in result.tests:
+        rows.append(f"{'pass' if one.passed else 'FAIL'}  {one.name}")
+        if not one.passed:
+            rows += [f"      expected {_shown(one.expect)}, and it is {_shown(one.verdict)}"]
+            rows += [f"      {row}" for row in _why(one)]
+    rows.append(f"{result.passed} passed, {result.failed} failed")
+    return "\n".join(rows)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list):
+        return " or ".join(map(_shown, value))
+    return f"{value['verdict']} at {value['at']}" if isinstance(value, dict) else str(value)
+
+
+def _why(test: TestResult) -> Iterable[str]:
+    told = test.explain
+    if "error" in told:
+        yield str(told["error"])
+    for problem in told.get("problems", ()):
+        yield f"{problem['line']}:{problem['column']} {problem['message']} [{problem['code']}]"
+    for clause in told.get("clauses", ()):
+        for condition in clause["conditions"]:
+            text = " ".join(condition["text"].split())
+            yield f"{clause['clause']}: {text} is {condition['state']}"
+            miss = condition["nearest_miss"]
+            if miss:
+                yield f"  nearest: {miss['name']} fails {'; '.join(miss['failed'])}"
+
+
+def _junit(result: SuiteResult) -> str:
+    from xml.etree import ElementTree
+
+    suite = ElementTree.Element(
+        "testsuite",
+        name="betrace rules",
+        tests=str(len(result.tests)),
+        failures=str(result.failed),
+    )
+    for one in result.tests:
+        case = ElementTree.SubElement(suite, "testcase", classname=one.rule, name=one.name)
+        if not one.passed:
+            message = f"expected {_shown(one.expect)}, and it is {_shown(one.verdict)}"
+            failure = ElementTree.SubElement(case, "failure", message=message)
+            failure.text = "\n".join(_why(one))
+    return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True)
