@@ -131,5 +131,5 @@ def _is_number(constant: Any) -> bool:
 def _number(value: Any) -> int | float | None:
     kind = type(value)
     if kind is int or kind is float:
-        return value if value == value else None  # type: ignore[no-any-return]
+        return value if value == value else None
     return number_of(value) if kind is str else None
