@@ -453,7 +453,7 @@ class _Checker:
         value = node.value
         if isinstance(value, Duration):
             return Fixed(value.ns, "duration")
-        if isinstance(value, bool) or isinstance(value, str):
+        if isinstance(value, bool | str):
             self.source.refuse(
                 "rule.unexpected",
                 node.at,
@@ -532,7 +532,7 @@ class _Checker:
     def settled(self, number: Total | Scaled, node: Node) -> Number | None:
         """Calculate what is constant now; refuse a constant that grew out of range."""
         simple = _simplified(number)
-        if isinstance(simple, Fixed) and abs(simple.value) > _LARGEST:
+        if isinstance(simple, Fixed) and not -_LARGEST <= simple.value <= _LARGEST:
             text = self.text_of(node)
             self.source.refuse("rule.number_range", node.at, node.end, number=f"`{text}`")
             return None
@@ -939,7 +939,7 @@ def _simplified(number: Total | Scaled) -> Number:
                 total *= value
             case _:
                 total = Fraction(total) / value
-        if abs(total) > _LARGEST:
+        if not -_LARGEST <= total <= _LARGEST:
             return Fixed(_LARGEST * 10, number.unit)
     exact = int(total) if Fraction(total).denominator == 1 else total
     return Fixed(exact, number.unit)

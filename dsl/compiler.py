@@ -280,10 +280,14 @@ def _root_ask(condition: RootAsk) -> Decide:
     left = _root_reader(ask.reader)
     if isinstance(ask.operand, Reader):
         right, between = _root_reader(ask.operand), BETWEEN[ask.op]
-        check = lambda view: between(left(view), right(view))  # noqa: E731
+
+        def check(view: TraceView) -> bool:
+            return between(left(view), right(view))
     else:
         asked = check_of(ask.op, ask.operand)
-        check = lambda view: asked(left(view))  # noqa: E731
+
+        def check(view: TraceView) -> bool:
+            return asked(left(view))
 
     def root_ask(_true: int, _maybe: int, complete: bool, view: TraceView) -> Answer:
         if view.root_name is None:
@@ -315,7 +319,8 @@ def _compared(condition: Compared, numbers: Sequence[int]) -> Decide:
             return False
         if a is None or b is None:
             return None
-        assert not isinstance(a, _NothingType) and not isinstance(b, _NothingType)
+        assert is_range(a)
+        assert is_range(b)
         return between(a, b)
 
     return compared

@@ -184,9 +184,11 @@ class _Builder:
                 self.stack.pop()
                 self.keys.pop()
 
-    def refuse(self, code: str, event: Any, **words: object) -> None:
+    def refuse(self, code: str, event: Any, **words: str | int) -> None:
         mark = event.start_mark
-        self.document.problems.append(problem_at(code, mark.line + 1, mark.column + 1, **words))
+        self.document.problems.append(
+            problem_at(code, mark.line + 1, mark.column + 1, hint=None, **words)
+        )
         raise _Refused
 
     def open(self, event: Any) -> None:

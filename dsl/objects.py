@@ -1,7 +1,7 @@
 """A rule as an object: the rule text with its name, owner, severity and tests, in YAML or JSON.
 
-Fields are checked here; the text of the rule is left to `dsl.check`, whose places `RuleObject.place`
-turns into places of the file.
+Fields are checked here; the text of the rule is left to `dsl.check`, whose places
+`RuleObject.in_file` turns into places of the file.
 """
 
 from __future__ import annotations

@@ -226,7 +226,7 @@ def check_of(op: str, operand: Operand) -> Check:
         return check_in(operand)
     if isinstance(operand, Duration):
         return check_against(op, operand.ns)
-    assert not isinstance(operand, tuple | Reader) and operand is not None
+    assert not isinstance(operand, tuple | Reader | None)
     return check_against(op, operand)
 
 

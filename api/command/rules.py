@@ -76,7 +76,7 @@ def check(
 
 
 @app.command("test")
-def test(
+def run_tests(
     files: Files,
     output: Annotated[
         TestFormat, typer.Option("--format", help="text, json or junit.")
@@ -123,7 +123,8 @@ def _check_file(file: Path) -> _Checked:
         checked = check_text(text)
         return _Checked(str(file), text, checked.problems, checked.warnings, 1)
     document = parse_rules(text, filename=file.name)
-    problems, warnings = list(document.problems), []
+    problems = list(document.problems)
+    warnings: list[Problem] = []
     for rule in document.rules:
         checked = check_text(rule.rule)
         problems += map(rule.in_file, checked.problems)
