@@ -42,6 +42,8 @@ class Service:
     stop_patience_s: float = 20
     start_patience_s: float = 120
     restarts_with: str = ""
+    at_rest: Callable[[int], None] = lambda _pid: None
+    """Called once in a thread, with the process id, when the whole stack has come up."""
     ends: bool = False
     """Ending with exit code 0 is not a failure: it has done what it was for."""
 

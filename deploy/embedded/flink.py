@@ -16,7 +16,7 @@ import yaml
 from deploy.embedded.component import Command, Service, StartError
 from deploy.embedded.flink_memory import process_size
 from deploy.embedded.flink_rest import FlinkRest
-from deploy.embedded.java import class_archive, java
+from deploy.embedded.java import class_archive, java, write_class_archive
 from deploy.embedded.layout import FLINK_LIB, JARS, Layout
 from deploy.embedded.settings import StackSettings
 
@@ -38,7 +38,7 @@ def jobmanager(settings: StackSettings, layout: Layout) -> Service:
         ),
         prepare=lambda: _prepare(settings, layout, scratch="jobmanager"),
         ready=rest.answers,
-        stop_patience_s=60,  # the first time it writes its archive of classes
+        at_rest=lambda pid: write_class_archive(pid, "jobmanager", _jars()),
     )
 
 
@@ -54,9 +54,12 @@ def taskmanager(settings: StackSettings, layout: Layout) -> Service:
 
     return Service(
         name="taskmanager",
-        command=lambda: _java_command(layout, "taskmanager", flags=("-XX:+UseG1GC",)),
+        command=lambda: _java_command(
+            layout, "taskmanager", flags=("-XX:+UseG1GC", *class_archive("taskmanager", _jars()))
+        ),
         prepare=prepare,
         ready=lambda: bool(rest.taskmanagers() - before),
+        at_rest=lambda pid: write_class_archive(pid, "taskmanager", _jars()),
         restarts_with="jobmanager",
     )
 

@@ -18,8 +18,7 @@ from deploy.embedded.component import StartError, Watched
 from deploy.embedded.endpoint import Unreachable
 from deploy.embedded.flink import flink_environment
 from deploy.embedded.flink_rest import ENDED, FlinkJob, FlinkRest
-from deploy.embedded.java import class_archive
-from deploy.embedded.layout import FLINK_LIB, Layout
+from deploy.embedded.layout import Layout
 from deploy.embedded.settings import REPOSITORY, StackSettings
 
 SUBMIT_PATIENCE_S = 120
@@ -130,9 +129,7 @@ class DetectJob:
         """The client is a short-lived JVM: compiling it well would not pay."""
         if self.settings.external.flink:
             return {}
-        jars = list(FLINK_LIB.glob("*.jar"))
-        flags = ("-XX:TieredStopAtLevel=1", *class_archive("client", jars))
-        return {**flink_environment(self.layout), "JVM_ARGS": " ".join(flags)}
+        return {**flink_environment(self.layout), "JVM_ARGS": "-XX:TieredStopAtLevel=1"}
 
 
 def newest_snapshot(flink: Path) -> Path | None:

@@ -12,7 +12,7 @@ from kafka.errors import KafkaError
 
 from deploy.embedded.component import Command, Service, StartError
 from deploy.embedded.endpoint import listens
-from deploy.embedded.java import class_archive, java
+from deploy.embedded.java import class_archive, java, write_class_archive
 from deploy.embedded.layout import JARS, Layout
 from deploy.embedded.settings import StackSettings
 
@@ -40,7 +40,8 @@ def kafka(settings: StackSettings, layout: Layout) -> Service:
         ),
         prepare=lambda: _prepare(settings, layout, properties),
         ready=lambda: _answers(settings.kafka),
-        stop_patience_s=60,
+        stop_patience_s=30,
+        at_rest=lambda pid: write_class_archive(pid, "kafka", _jars()),
     )
 
 

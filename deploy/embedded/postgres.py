@@ -101,24 +101,22 @@ def _maintenance(admin: str) -> str:
 
 
 def _initialise(layout: Layout, user: str, *, password: str) -> None:
-    """Make the data folder with `initdb`, unless it is complete already."""
+    """Make the data folder with `initdb`, unless there is one."""
     data = _data_folder(layout, user)
-    if (data / "PG_VERSION").exists() and (data / "global" / "pg_control").exists():
-        return
-    if data.exists():
-        shutil.rmtree(data)  # initdb was interrupted: it writes these two files among the last
-    data.parent.mkdir(parents=True, exist_ok=True, mode=0o711)
-    data.mkdir(mode=0o700)
     if data != layout.postgres:
-        layout.postgres.unlink(missing_ok=True)
-        layout.postgres.symlink_to(data)
+        _point_to(data, layout.postgres)
+    if data.exists():
+        return
+    new = data.with_name(f"{data.name}.new")  # complete when it has its name, and never before
+    shutil.rmtree(new, ignore_errors=True)
+    new.mkdir(mode=0o700)
     if user:
-        shutil.chown(data, user=user)
+        shutil.chown(new, user=user)
     with _password_file(password, user=user) as file:
         _run_as(
             user,
             str(_programs(user) / "initdb"),
-            f"--pgdata={data}",
+            f"--pgdata={new}",
             f"--username={OWNER}",
             f"--pwfile={file}",
             "--auth=scram-sha-256",
@@ -127,6 +125,20 @@ def _initialise(layout: Layout, user: str, *, password: str) -> None:
             "--builtin-locale=C.UTF-8",
             "--locale=C",
         )
+    new.rename(data)
+
+
+def _point_to(data: Path, link: Path) -> None:
+    """Let `link` lead to `data`; data that lie at `link` itself, from a time when the user could
+    reach it, are moved."""
+    data.parent.mkdir(parents=True, exist_ok=True, mode=0o711)
+    if link.is_dir() and not link.is_symlink():
+        if data.exists():
+            raise StartError(f"both {link} and {data} hold data of Postgres: move one away")
+        shutil.move(link, data)
+    if not link.is_symlink() or link.readlink() != data:
+        link.unlink(missing_ok=True)
+        link.symlink_to(data)
 
 
 @contextlib.contextmanager

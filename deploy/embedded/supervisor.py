@@ -73,9 +73,13 @@ class Supervisor:
         keepers = {c.name: asyncio.create_task(self._keep(c)) for c in self._components}
         for name, keeper in keepers.items():
             keeper.add_done_callback(functools.partial(self._keeper_ended, name))
-        housekeeping = asyncio.create_task(self._keep_logs_small())
+        housekeeping = [
+            asyncio.create_task(self._keep_logs_small()),
+            asyncio.create_task(self._come_to_rest()),
+        ]
         await self._stopping.wait()
-        housekeeping.cancel()
+        for task in housekeeping:
+            task.cancel()
         for component in reversed(self._components):
             await _ended(keepers[component.name])
             await self._stop(component)
@@ -295,6 +299,15 @@ class Supervisor:
         else:
             ended = f"ended with exit code {code}"
         return f"{ended}; last words:\n{last_lines(self._layout.log_of(name))}"
+
+    async def _come_to_rest(self) -> None:
+        """When all is up, let each service do what it has put off until then."""
+        for good in self._good.values():
+            await good.wait()
+        for component in self._components:
+            process = self._state.components[component.name].process
+            if isinstance(component, Service) and process is not None:
+                await asyncio.to_thread(component.at_rest, process.pid)
 
     async def _keep_logs_small(self) -> None:
         while True:
