@@ -138,6 +138,7 @@ def measure(
         )
         watch = SignalWatch(dsn=stack["DATABASE_URL"], tenant=tenant.id)
         with RunningGenerator(generator_settings) as generator, watch:
+            watch.wait_until_listening()
             say(f"posting {len(load.mix)} rules")
             stack.post_rules(load.mix, key=tenant.key)
             time.sleep(ACTIVE_AFTER_S)

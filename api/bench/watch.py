@@ -13,6 +13,7 @@ import psycopg
 from api.bench.score import Pair
 
 _PAUSE_S = 0.05
+_CONNECT_S = 30.0
 _OVERLAP_ROWS = 2_000
 """Transactions commit out of the order of their numbers: this far back is read again."""
 
@@ -60,6 +61,7 @@ class SignalWatch:
         self._newest = 0
         self._lock = Lock()
         self._stop = Event()
+        self._listening = Event()
         self._thread = Thread(target=self._watch, daemon=True)
         self._failure: BaseException | None = None
 
@@ -77,6 +79,11 @@ class SignalWatch:
         """Stop watching."""
         self._stop.set()
         self._thread.join(timeout=10)
+
+    def wait_until_listening(self) -> None:
+        """Wait until no later change can be missed. Raises what stopped the watch."""
+        self._listening.wait(timeout=_CONNECT_S)
+        self.since(0)
 
     def count(self) -> int:
         """Return how many changes were seen so far."""
@@ -101,10 +108,12 @@ class SignalWatch:
         try:
             with psycopg.connect(self._dsn, autocommit=True) as connection:
                 connection.execute("listen signals")
+                self._listening.set()
                 while not self._stop.is_set():
-                    for _ in connection.notifies(timeout=0.5, stop_after=1):
+                    # The connection is the generator's until it ends: first heard, then read.
+                    if list(connection.notifies(timeout=0.5, stop_after=1)):
                         self._read(connection)
-                    time.sleep(_PAUSE_S)
+                        time.sleep(_PAUSE_S)
         except psycopg.Error as error:
             self._failure = error
 
