@@ -21,7 +21,7 @@ from deploy.embedded.flink_rest import ENDED, FlinkJob, FlinkRest
 from deploy.embedded.layout import Layout
 from deploy.embedded.settings import REPOSITORY, StackSettings
 
-SUBMIT_PATIENCE_S = 120
+SUBMIT_PATIENCE_S = 300
 NAME = "betrace detect"
 
 
