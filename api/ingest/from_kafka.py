@@ -18,6 +18,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 from api.ingest.door import Door, Encoding, Source
 from api.ingest.metrics import IngestMetrics
 from api.ingest.refusals import Refused
+from api.kafka.errors import ErrorLog
 from api.kafka.topics import TopicNames
 
 _BATCH = 100
@@ -49,7 +50,7 @@ class FromKafka:
                 "queued.max.messages.kbytes": 64 * 1024,
                 "reconnect.backoff.max.ms": 1_000,
                 "log_level": 0,
-                "error_cb": _failed,
+                "error_cb": ErrorLog("consumer of raw topics"),
             }
         )
         self._consumer.subscribe([topics.raw_pattern])
@@ -140,7 +141,3 @@ def _uuid(text: str) -> str | None:
         return str(UUID(text))
     except ValueError:
         return None
-
-
-def _failed(error: KafkaError) -> None:
-    log.warning("kafka.consumer", error=error.str(), fatal=error.fatal())

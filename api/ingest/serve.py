@@ -31,7 +31,7 @@ from api.kafka.topics import KafkaUnavailable, TopicAdmin, TopicNames, topic_spe
 _FINISH_S = 10.0
 _TOPICS_RETRY_S = 2.0
 _GC_THRESHOLD = 100_000
-"""A request makes thousands of lists and no cycles; the default of 700 costs a tenth of the time."""
+"""A request makes thousands of lists, no cycles: the default of 700 costs a tenth of the time."""
 
 log = structlog.get_logger(__name__)
 

@@ -11,10 +11,10 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-import structlog
 from confluent_kafka import KafkaError, KafkaException, Message
 from confluent_kafka import Producer as RdKafkaProducer
 
+from api.kafka.errors import ErrorLog
 from api.kafka.topics import MAX_MESSAGE_BYTES
 
 Done = Callable[["DeliveryFailed | None"], None]
@@ -27,8 +27,6 @@ _QUEUE_KBYTES = 1024 * 1024  # far over what callers may have outstanding: their
 _POLL_S = 0.2
 _SILENT_S = 5.0
 """With records due and none acknowledged for so long, the broker counts as gone."""
-
-log = structlog.get_logger(__name__)
 
 
 class ProducerUnavailable(Exception):
@@ -78,6 +76,7 @@ class Producer:
         self._in_flight = 0
         self._acknowledged = False
         self._progress_at = monotonic()  # of the last acknowledgement, or of having been idle
+        self._log_error = ErrorLog("producer")
         self._fatal = threading.Event()
         self._stop = threading.Event()
         self._producer = self._connect()
@@ -149,7 +148,7 @@ class Producer:
         return RdKafkaProducer({**self._config, "error_cb": self._failed})
 
     def _failed(self, error: KafkaError) -> None:
-        log.warning("kafka.producer", error=error.str(), fatal=error.fatal())
+        self._log_error(error)
         if error.fatal():
             self._fatal.set()
 
