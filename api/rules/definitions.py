@@ -9,13 +9,15 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
-
-from dsl.objects import RuleObject, parse_rules
+from typing import Any, Final
 
 import dsl
 from api.problems import ApiError
 from api.rules.model import RuleState
+from dsl.objects import RuleObject, parse_rules
+from dsl.traces import duration_ns
+
+SETTLE_MAX_MS: Final = 24 * 60 * 60 * 1000
 
 
 class Form(StrEnum):
@@ -37,6 +39,12 @@ class Definition:
     def id(self) -> str:
         """The rule's id, unique in the tenant."""
         return str(self.object["id"])
+
+    @property
+    def settle_ms(self) -> int:
+        """How long the rule waits after a trace's last span, 0: as long as its tenant."""
+        settle = self.object.get("settle")
+        return duration_ns(settle, field="settle") // 1_000_000 if settle else 0
 
     @property
     def state(self) -> RuleState:
@@ -75,26 +83,26 @@ def read_definition(text: str, *, form: Form, expected_id: str | None = None) ->
 
 
 def read_definitions(text: str, *, filename: str) -> list[Definition]:
-    """Read a file of rules. Raises ApiError 422 with every problem of every rule."""
+    """Read a file of rules. Raises ApiError 422 with all problems, at their places in the file."""
     document = parse_rules(text, filename=filename)
-    problems = [problem.to_dict() for problem in document.problems]
+    problems = _dicts(document.problems)
     definitions = []
     for rule in document.rules:
-        try:
-            definitions.append(define(rule))
-        except ApiError as refusal:
-            problems += [{"rule": rule.id, **found} for found in refusal.members["problems"]]
+        checked = dsl.check(rule.rule)
+        problems += [{"rule": rule.id, **rule.in_file(p).to_dict()} for p in checked.problems]
+        if checked.rule is not None:
+            definitions.append(_definition(rule, checked))
     if problems:
         raise _refusal(problems)
     return definitions
 
 
 def define(rule: RuleObject) -> Definition:
-    """Check the text of a rule object. Raises ApiError 422 with every problem."""
+    """Check the text of a rule object. Raises ApiError 422 with every problem, as in the text."""
     checked = dsl.check(rule.rule)
     if checked.rule is None:
         raise _refusal(_dicts(checked.problems))
-    return Definition(rule.to_dict(), checked.rule, checked.warnings)
+    return _definition(rule, checked)
 
 
 def validate_text(text: str) -> Validation:
@@ -114,6 +122,14 @@ def validate_object(text: str, *, form: Form) -> Validation:
             raise
         return Validation(tuple(refusal.members["problems"]), ())
     return Validation((), tuple(_dicts(definition.warnings)))
+
+
+def _definition(rule: RuleObject, checked: dsl.Checked) -> Definition:
+    assert checked.rule is not None
+    definition = Definition(rule.to_dict(), checked.rule, checked.warnings)
+    if definition.settle_ms > SETTLE_MAX_MS:
+        raise ApiError(400, "rule.settle", f"A rule may settle for {SETTLE_MAX_MS} ms at most.")
+    return definition
 
 
 def _objects(text: str, *, form: Form, default_id: str | None) -> Sequence[RuleObject]:

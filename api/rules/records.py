@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
-from api.durations import duration_ms
 from api.rules.definitions import Definition
 from api.rules.model import RuleState
 from udfs.wire import betrace_pb2 as pb
@@ -44,7 +43,7 @@ def rule_record(
         controls=rule.get("controls") or [],
         tags=rule.get("tags") or [],
         group_by=rule.get("group_by") or [],
-        settle_ms=duration_ms(rule["settle"]) if rule.get("settle") else 0,
+        settle_ms=definition.settle_ms,
         on_incomplete=rule.get("on_incomplete") or "",
         language=compiled.language,
     )

@@ -155,7 +155,12 @@ async def delete_rule(
 async def apply_rules(
     pool: Pool, publisher: Publisher, scope: TenantScope, definitions: Sequence[Definition]
 ) -> list[Saved]:
-    """Save many rules in one transaction: all or none. What is as before stays as it is."""
+    """Save many rules in one transaction: all or none. What is as before stays as it is.
+
+    Raises ApiError 409 if two have one id, or over the limit of rules.
+    """
+    if len({definition.id for definition in definitions}) < len(definitions):
+        raise ApiError(409, "rule.twice", "Two of the rules have the same id.")
     async with tenant_transaction(pool, scope, timeout_ms=60_000) as connection:
         await queries("tenants").lock_tenant(connection)
         outcomes = [
