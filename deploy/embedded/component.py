@@ -40,7 +40,7 @@ class Service:
     prepare: Callable[[], None] = nothing
     stop_signal: signal.Signals = signal.SIGTERM
     stop_patience_s: float = 20
-    start_patience_s: float = 120
+    start_patience_s: float = 300
     restarts_with: str = ""
     at_rest: Callable[[int], None] = lambda _pid: None
     """Called once in a thread, with the process id, when the whole stack has come up."""
@@ -56,7 +56,7 @@ class Task:
     command: Command | None = None
     action: Callable[[], None] = nothing
     needs: tuple[str, ...] = ()
-    start_patience_s: float = 120
+    start_patience_s: float = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class Watched:
     healthy: Callable[[], bool | None]
     stop: Callable[[], None]
     needs: tuple[str, ...] = ()
-    start_patience_s: float = 180
+    start_patience_s: float = 300
 
 
 Component = Service | Task | Watched

@@ -59,15 +59,18 @@ class DetectJob:
                 return
         except Unreachable as error:
             raise StartError(f"Flink at {self.settings.flink}: {error}") from error
-        done = subprocess.run(
-            self._command(newest_snapshot(self.layout.flink)),
-            env={**os.environ, **self.environment, **self._client_environment()},
-            cwd=REPOSITORY,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=SUBMIT_PATIENCE_S,
-        )
+        try:
+            done = subprocess.run(
+                self._command(newest_snapshot(self.layout.flink)),
+                env={**os.environ, **self.environment, **self._client_environment()},
+                cwd=REPOSITORY,
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=SUBMIT_PATIENCE_S,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise StartError(f"`flink run` took over {SUBMIT_PATIENCE_S} s") from error
         with self.layout.log_of("job").open("a") as log:
             log.write(done.stdout + done.stderr)
         if done.returncode != 0:

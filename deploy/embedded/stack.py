@@ -37,7 +37,7 @@ from deploy.embedded.state import Phase, StackState
 from deploy.embedded.supervisor import last_lines
 
 DOWN_PATIENCE_S = 240
-UP_PATIENCE_S = 600
+UP_PATIENCE_S = 900
 
 Listener = Callable[[StackState], None]
 
