@@ -12,7 +12,7 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.admin import KafkaAdminClient, NewTopic
 
 from api.rules.log import KafkaRulesLog, RulesLog, RulesLogUnavailable
-from tests.support.kafka import Broker
+from deploy.embedded.stack import Stack
 from tests.support.rules_log import MemoryRulesLog
 
 Make = Callable[[], tuple[RulesLog, Callable[[], list[bytes]]]]
@@ -23,8 +23,8 @@ def make(request: pytest.FixtureRequest) -> Make:
     """Make an empty log, and what reads it back."""
     if request.param == "memory":
         return _memory
-    broker: Broker = request.getfixturevalue("kafka")
-    return lambda: _kafka(broker)
+    kafka: Stack = request.getfixturevalue("kafka")
+    return lambda: _kafka(kafka.settings.kafka)
 
 
 def _memory() -> tuple[RulesLog, Callable[[], list[bytes]]]:
@@ -32,16 +32,16 @@ def _memory() -> tuple[RulesLog, Callable[[], list[bytes]]]:
     return log, lambda: log.records
 
 
-def _kafka(broker: Broker) -> tuple[RulesLog, Callable[[], list[bytes]]]:
+def _kafka(address: str) -> tuple[RulesLog, Callable[[], list[bytes]]]:
     topic = f"rules-{uuid4()}"
-    admin = KafkaAdminClient(bootstrap_servers=broker.address)
+    admin = KafkaAdminClient(bootstrap_servers=address)
     admin.create_topics(
         [NewTopic(topic, 1, 1, topic_configs={"message.timestamp.type": "LogAppendTime"})]
     )
     admin.close()
 
     def read() -> list[bytes]:
-        consumer = KafkaConsumer(bootstrap_servers=broker.address, consumer_timeout_ms=5_000)
+        consumer = KafkaConsumer(bootstrap_servers=address, consumer_timeout_ms=5_000)
         partition = TopicPartition(topic, 0)
         consumer.assign([partition])
         consumer.seek_to_beginning(partition)
@@ -51,7 +51,7 @@ def _kafka(broker: Broker) -> tuple[RulesLog, Callable[[], list[bytes]]]:
         assert all(dict(record.headers) == {"v": b"1"} for record in records)
         return [record.value for record in records]
 
-    return KafkaRulesLog(broker.address, topic=topic), read
+    return KafkaRulesLog(address, topic=topic), read
 
 
 @pytest.mark.integration
