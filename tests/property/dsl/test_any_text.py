@@ -104,9 +104,7 @@ def test_hostile_texts(text: str) -> None:
 @given(
     st.lists(
         st.sampled_from(
-            [*("id", "rule", "tests", "rules", "trace", "expect", ":", "-", "{", "}", "[", "]")]
-            + [*("\n", "\n  ", "\n- ", " ", "&a", "*a", "|", ">", '"', "'", "!!python/name:os.x")]
-            + [*("when { a } never { b }", "satisfied", "off", "1", "null", ",", "---\n", "\t")]
+            [*("id", "rule", "tests", "rules", "trace", "expect", ":", "-", "{", "}", "[", "]"), *("\n", "\n  ", "\n- ", " ", "&a", "*a", "|", ">", '"', "'", "!!python/name:os.x"), *("when { a } never { b }", "satisfied", "off", "1", "null", ",", "---\n", "\t")]
         ),
         max_size=25,
     ).map("".join)

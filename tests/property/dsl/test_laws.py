@@ -43,7 +43,9 @@ def test_printing_and_parsing_are_inverse(text: str) -> None:
     assert _rule(again.canonical).plan == again.plan
     # Clauses in another order number their tests in another order.
     assert {one.hash for one in again.predicates} == {one.hash for one in rule.predicates}
-    if text.startswith("when") and ("always" not in text or text.find("never") > text.find("always")):
+    if text.startswith("when") and (
+        "always" not in text or text.find("never") > text.find("always")
+    ):
         assert again.plan == rule.plan
 
 
@@ -118,13 +120,18 @@ def test_the_explanation_has_the_verdict_of_the_judgement(
     states = {clause.clause: clause.state for clause in explanation.clauses}
     if explanation.judgement.verdict is Verdict.VIOLATED:
         broken = explanation.judgement.broken
-        assert (states["when"], states[broken]) == ("true", "false" if broken == "always" else "true")
+        assert (states["when"], states[broken]) == (
+            "true",
+            "false" if broken == "always" else "true",
+        )
     explanation.render_text()
 
 
 @settings(max_examples=150, deadline=None)
 @given(rules(), traces(), st.randoms())
-def test_order_and_repetition_of_spans_change_nothing(text: str, trace: list[Span], random: object) -> None:
+def test_order_and_repetition_of_spans_change_nothing(
+    text: str, trace: list[Span], random: object
+) -> None:
     rule = _rule(text)
     distinct = list({(s.span_id, s.kind, s.name, s.start_ns): s for s in trace}.values())
     shuffled = [*distinct, *distinct]
