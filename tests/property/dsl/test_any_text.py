@@ -100,12 +100,17 @@ def test_hostile_texts(text: str) -> None:
     _check_whole(text)
 
 
+YAML_PIECES = (
+    *("id", "rule", "tests", "rules", "trace", "expect", ":", "-", "{", "}", "[", "]"),
+    *("\n", "\n  ", "\n- ", " ", "&a", "*a", "|", ">", '"', "'", "!!python/name:os.x"),
+    *("when { a } never { b }", "satisfied", "off", "1", "null", ",", "---\n", "\t"),
+)
+
+
 @settings(max_examples=300, deadline=None)
 @given(
     st.lists(
-        st.sampled_from(
-            [*("id", "rule", "tests", "rules", "trace", "expect", ":", "-", "{", "}", "[", "]"), *("\n", "\n  ", "\n- ", " ", "&a", "*a", "|", ">", '"', "'", "!!python/name:os.x"), *("when { a } never { b }", "satisfied", "off", "1", "null", ",", "---\n", "\t")]
-        ),
+        st.sampled_from(YAML_PIECES),
         max_size=25,
     ).map("".join)
 )
