@@ -101,6 +101,7 @@ def test_every_rest_route_is_described_with_its_refusals(app: FastAPI) -> None:
     assert bodies.keys() == {"application/json", "application/yaml"}
 
 
-def test_the_api_does_not_start_without_its_secret() -> None:
+def test_the_api_does_not_start_without_its_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("BETRACE_SECRET_KEY", raising=False)
     with pytest.raises(SettingError, match="BETRACE_SECRET_KEY"):
         create_app(Settings.model_validate({"database_url": "postgresql://x@y/z"}))
