@@ -27,6 +27,8 @@ from dsl.words import nearest
 
 MAX_WORLDS_TESTS: Final = 8
 """Tests of a rule up to which every combination of them is tried (2**8 traces)."""
+MAX_LOOKS: Final = 4_096
+"""Conditions looked at in all of these traces together: about a millisecond."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,9 @@ def _warn_about_firing(source: Source, plan: Plan) -> None:
     """Try the rule on every trace that its span tests can tell apart."""
     clauses = [clause for clause in (plan.when, plan.always, plan.never) if clause is not None]
     leaves = [leaf for clause in clauses for leaf in leaves_of(clause)]
-    if len(plan.tests) > MAX_WORLDS_TESTS or not all(isinstance(leaf, Exists) for leaf in leaves):
+    if not all(isinstance(leaf, Exists) for leaf in leaves):
+        return
+    if len(plan.tests) > MAX_WORLDS_TESTS or len(leaves) << len(plan.tests) > MAX_LOOKS:
         return
     numbers = range(len(plan.tests))
     when = compile_condition(plan.when, numbers)

@@ -51,6 +51,12 @@ CATALOGUE: Final[Mapping[str, Row]] = {
     "rule.list_too_long": Row(
         "this list has more than {limit} items", "use `matches` or an attribute that sums it up"
     ),
+    "rule.calculation_too_long": Row(
+        "this calculation has more than {limit} terms", "calculate what is constant beforehand"
+    ),
+    "rule.too_many_words": Row(
+        "the text has more than {limit} words and signs", "split it into several rules"
+    ),
     "rule.pattern_too_long": Row("this pattern has more than {limit} characters", "shorten it"),
     "rule.too_many_patterns": Row(
         "a rule may hold at most {limit} {what}", "put alternatives into one pattern: `a|b`"

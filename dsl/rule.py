@@ -90,7 +90,8 @@ def check_filter(text: str) -> CheckedFilter:
     source = Source(text)
     found: Filter | None = None
     if not _refuse_unreadable(source):
-        node = parse_filter(source, tokenize(source))
+        tokens = tokenize(source)
+        node = parse_filter(source, tokens) if tokens is not None else None
         if node is not None and not source.problems:
             found = check_filter_node(source, node)
     return CheckedFilter(found, tuple(source.problems), tuple(source.warnings))
@@ -99,7 +100,8 @@ def check_filter(text: str) -> CheckedFilter:
 def _compile(source: Source, known: KnownNames | None) -> CompiledRule | None:
     if _refuse_unreadable(source):
         return None
-    promise = parse(source, tokenize(source))
+    tokens = tokenize(source)
+    promise = parse(source, tokens) if tokens is not None else None
     plan = check_promise(source, promise) if promise is not None else None
     if plan is None:
         return None

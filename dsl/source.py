@@ -42,13 +42,15 @@ class Source:
         self, code: str, at: int, end: int, *, hint: str | None = None, **words: object
     ) -> None:
         """Record a problem between two offsets; words fill the catalogue's sentence."""
-        _record(self.problems, self._problem(code, at, end, hint, words))
+        if len(self.problems) < MAX_PROBLEMS:
+            _record(self.problems, self._problem(code, at, end, hint, words))
 
     def warn(
         self, code: str, at: int, end: int, *, hint: str | None = None, **words: object
     ) -> None:
         """Record a warning: the rule is taken, but probably means something else."""
-        _record(self.warnings, self._problem(code, at, end, hint, words))
+        if len(self.warnings) < MAX_PROBLEMS:
+            _record(self.warnings, self._problem(code, at, end, hint, words))
 
     def _problem(
         self, code: str, at: int, end: int, hint: str | None, words: dict[str, object]
@@ -68,5 +70,5 @@ class Source:
 
 
 def _record(found: list[Problem], problem: Problem) -> None:
-    if len(found) < MAX_PROBLEMS and problem not in found:
+    if problem not in found:
         found.append(problem)

@@ -28,7 +28,9 @@ _DECIMAL = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
 def verdict_of(text: str, spans: Sequence[Span], *, complete: bool) -> tuple[str, str]:
     """Return verdict and broken clause of a rule that is known to check."""
     source = Source(text)
-    promise = parse(source, tokenize(source))
+    tokens = tokenize(source)
+    assert tokens is not None
+    promise = parse(source, tokens)
     assert promise is not None
     clauses = {word: clause.body for word, clause in promise.clauses.items()}
     when = condition(clauses["when"], spans, complete)
