@@ -22,6 +22,14 @@ class MemoryRulesLog:
         self.records.append(record)
         return Appended(len(self.records) - 1, datetime.now(UTC))
 
+    def rule_records(self, tenant: str) -> list[pb.RuleVersion]:
+        """Return a tenant's versions, in their order.
+
+        The sweeper may append what other tenants left unpublished at any time.
+        """
+        messages = [pb.RuleLogRecord.FromString(record) for record in self.records]
+        return [message.rule for message in messages if message.rule.tenant == tenant]
+
     def rules_of(self, tenant: str) -> list[tuple[str, int, int]]:
         """Return (rule id, version, state) of a tenant's records, in their order."""
         messages = [pb.RuleLogRecord.FromString(record) for record in self.records]

@@ -64,7 +64,7 @@ async def test_the_record_holds_what_the_job_needs(
     caller: Caller, rules_log: MemoryRulesLog
 ) -> None:
     await _post(caller.client)
-    record = pb.RuleLogRecord.FromString(rules_log.records[-1]).rule
+    (record,) = rules_log.rule_records(str(caller.scope.tenant_id))
     assert [entry.number for entry in record.predicates] == list(range(len(record.predicates)))
     assert len(record.predicates) == 3
     record.ClearField("predicates")
@@ -90,8 +90,8 @@ async def test_the_same_span_test_has_the_same_number_in_every_rule(
     await _post(caller.client, id="a", rule="when { x } never { y }")
     await _post(caller.client, id="b", rule="when { y } never { z }")
     numbers = [
-        {entry.hash: entry.number for entry in pb.RuleLogRecord.FromString(r).rule.predicates}
-        for r in rules_log.records[-2:]
+        {entry.hash: entry.number for entry in record.predicates}
+        for record in rules_log.rule_records(str(caller.scope.tenant_id))
     ]
     assert [sorted(entries.values()) for entries in numbers] == [[0, 1], [1, 2]]
     assert len(numbers[0].items() & numbers[1].items()) == 1
@@ -184,10 +184,10 @@ async def test_a_deleted_rule_is_gone_off_and_on_record(
     ]  # fmt: skip
     again = await _post(caller.client)
     assert (again.status_code, again.json()["version"]) == (201, 3)
-    first, last, third = map(pb.RuleLogRecord.FromString, rules_log.records[-3:])
-    last.rule.version, last.rule.state = 1, pb.RULE_STATE_ACTIVE
+    first, last, third = rules_log.rule_records(str(caller.scope.tenant_id))
+    last.version, last.state = 1, pb.RULE_STATE_ACTIVE
     assert last == first
-    third.rule.version = 1
+    third.version = 1
     assert third == first
 
 
