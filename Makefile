@@ -5,7 +5,7 @@ RUN := .venv/bin/python
 PREPARE := $(PYTHON) deploy/prepare.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo servers down status test lint format bench clean clean-data env jars web proto job-zip
+.PHONY: help demo servers down status test lint format bench clean clean-data test-faults env jars web proto job-zip
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -27,7 +27,11 @@ status: ## show what runs
 test: ## lint, types, import arrows, and all tests on real servers, with coverage
 	@$(PREPARE) --browser
 	@$(MAKE) --no-print-directory check
-	$(RUN) -m pytest --cov --cov-report=term:skip-covered $(PYTEST)
+	$(RUN) -m pytest -m "not fault" --cov --cov-report=term:skip-covered $(PYTEST)
+
+test-faults: ## kill every part of the stack under load, and look that nothing is lost or doubled
+	@$(PREPARE)
+	$(RUN) -m pytest -m fault $(PYTEST)
 
 .PHONY: check
 check:

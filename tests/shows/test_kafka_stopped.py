@@ -14,6 +14,7 @@ from tests.shows.test_door import span
 
 pytestmark = [
     pytest.mark.e2e,
+    pytest.mark.fault,
     pytest.mark.skipif(
         all(os.environ.get(name) for name in NEEDED),
         reason="stops Kafka: only on a stack of the tests' own",
