@@ -181,8 +181,13 @@ class _Checker:
 
     def refuse_number(self, node: Node) -> None:
         text = self.text_of(node)
+        constant = isinstance(node, Literal)
         self.source.refuse(
-            "rule.number_as_condition", node.at, node.end, found=f"`{text}`", text=text
+            "rule.number_as_condition",
+            node.at,
+            node.end,
+            found=f"`{text}`",
+            next="write the name of a span" if constant else "compare it: `count(…) > 3`",
         )
         if not isinstance(node, Literal):
             self.number(node)
@@ -668,6 +673,7 @@ class _Checker:
                 words=listed,
                 hint=f"did you mean `{meant}`? the words are {listed}" if meant else None,
             )
+            return False
         self.warn_attribute(key, f"the span's own {key.name} is one of {listed}")
         return False
 

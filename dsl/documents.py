@@ -253,7 +253,7 @@ def _scalar(event: Any) -> Any:
     text = event.value
     if event.tag is not None and event.tag not in ("!", "tag:yaml.org,2002:str"):
         return text
-    if event.style is not None or event.tag is not None:
+    if event.style or event.tag is not None:  # quoted; the C parser says "" for plain
         return text
     if text in _WORDS:
         return _WORDS[text]

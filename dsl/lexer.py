@@ -48,7 +48,7 @@ _TOKEN = re.compile(
     r"""
     \s*+ (?:
       (?P<ident>[A-Za-z_][A-Za-z0-9_]*+)
-    | (?P<punct>(?!//)(?:===|!==|==|!=|<=|>=|<>|=~|&&|\|\||[{}()\[\],.<>+*/-]))
+    | (?P<punct>(?!//)(?:={3,}+|!={2,}+|==|!=|<=|>=|<>|=~|&&|\|\||[{}()\[\],.<>+*/-]))
     | (?P<number>[0-9]++(?>\.[0-9]++)?(?>[eE][+-]?[0-9]++)?)(?P<unit>[A-Za-z_µ%][A-Za-z0-9_µ%]*+)?
     | (?P<string>"(?>[^"\\]++|\\.)*+")
     | (?P<single>'[^'\n]*+'?)
@@ -99,7 +99,7 @@ def tokenize(source: Source) -> list[Token] | None:
             add(_token(Token, ("ident", found[kind], start, position)))
         elif kind == "punct":
             word = found[kind]
-            if word in _INSTEAD:
+            if word in _INSTEAD or len(word) > 2:
                 add(_instead(source, word, start, position))
             else:
                 add(_token(Token, (word, word, start, position)))
@@ -153,7 +153,8 @@ def _single(source: Source, raw: str, start: int, end: int) -> Token:
 
 
 def _instead(source: Source, word: str, start: int, end: int) -> Token:
-    code, meant, kind = _INSTEAD[word]
+    # `====` is one mistake, the same as `===`.
+    code, meant, kind = _INSTEAD[word[:3]]
     source.refuse(code, start, end, op=word, instead=meant)
     return Token(kind, meant, start, end)
 

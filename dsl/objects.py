@@ -281,11 +281,11 @@ class _Reader:
                 next="write one `trace:` per test",
             )
             return
-        own = self.text(value, "rule", path)
+        own: str | None = self.text(value, "rule", path) if "rule" in value else None
         named = {rule.id: rule for rule in self.rules}
-        if own in named:
-            owner, own = named[own], ""
-        if owner is None and not own:
+        if own is not None and own in named:
+            owner, own = named[own], None
+        if owner is None and own is None:
             self.document.refuse("object.missing_field", path, where="a test", field="rule")
             return
         expect = self.expected(value, path)
@@ -295,15 +295,20 @@ class _Reader:
             self.document.refuse("object.missing_field", path, where="a test", field="trace")
             return
         settle = owner.settle if owner is not None else None
+        if own is None:
+            assert owner is not None
+            rule, rule_id, place = owner.rule, owner.id, owner.place
+        else:
+            rule, rule_id, place = own, "", self.document.place((*path, "rule"))
         self.tests.append(
             RuleTest(
                 name=self.text(value, "name", path) or f"test {len(self.tests) + 1}",
-                rule_id=owner.id if owner is not None and not own else "",
-                rule=own or (owner.rule if owner is not None else ""),
+                rule_id=rule_id,
+                rule=rule,
                 trace=[] if trace is None else trace,
                 expect=expect,
                 settle_ns=duration_ns(settle, field="settle") if settle else None,
-                place=self.document.place((*path, "rule")) if own else owner.place,  # type: ignore[union-attr]
+                place=place,
             )
         )
 

@@ -194,9 +194,9 @@ class _Parser:
         self.depth = 0
         self.quiet = False
         if self.kind() == "}":
-            self.source.refuse(
-                "rule.empty_clause", opening.start, self.tokens[self.i].end, clause=word
-            )
+            if self.all_blank(opening.end, self.tokens[self.i].start):
+                end = self.tokens[self.i].end
+                self.source.refuse("rule.empty_clause", opening.start, end, clause=word)
             self.i += 1
             return Broken(opening.start, self.last_end())
         body = self.condition()
@@ -207,6 +207,11 @@ class _Parser:
         elif not self.quiet or self.kind() == "end" or self.starts_clause():
             self.source.refuse("rule.unclosed_brace", opening.start, opening.end)
         return body
+
+    def all_blank(self, at: int, end: int) -> bool:
+        """Tell whether nothing was lost between two places: no character that is no token."""
+        lines = self.source.text[at:end].split("\n")
+        return not any(line.partition("//")[0].strip() for line in lines)
 
     def leftover(self) -> None:
         """Answer what follows a complete condition, and step over it."""
@@ -226,7 +231,11 @@ class _Parser:
         if token.kind == "ident" and word.lower() in ("and", "or", "not") and word != word.lower():
             self.refuse_token("rule.capital_word", word=word, instead=word.lower())
         elif token.kind == "ident" and word == "where":
-            self.refuse_token("rule.missing_where", name="name")
+            name = self.source.text[self.tokens[self.i - 1].start : self.last_end()]
+            self.refuse_token("rule.missing_where", name=name)
+        elif self.i and self.is_word("count", -1):
+            before = self.tokens[self.i - 1]
+            self.source.refuse("rule.count_plain", before.start, before.end)
         elif token.kind == "ident" and self.kind(1) in ("string", "number", "duration", "["):
             self.unknown_operator(word)
         elif token.kind in ("ident", "string", "number"):
@@ -506,7 +515,7 @@ class _Parser:
     def worded(self, token: Token, *, right: bool) -> Node:
         word = str(token.value)
         opens = self.kind(1) == "("
-        if word in ("true", "false"):
+        if word in ("true", "false") and (right or self.kind(1) != "."):
             self.i += 1
             return Literal(word == "true", False, token.start, token.end)
         if opens and word == "count":

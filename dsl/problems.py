@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final, NamedTuple
 
 MAX_ECHO_CHARACTERS = 50
+_OUR_OWN = frozenset({"next", "words"})
+"""Words that this package wrote; all others may hold a piece of the user's text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,15 +121,29 @@ CATALOGUE: Final[Mapping[str, Row]] = {
     "rule.empty_clause": Row("`{clause}` holds no condition", "write a span name in it"),
     "rule.empty_where": Row("`where()` holds no filter", "write one, or leave `.where()` out"),
     # -- conditions ----------------------------------------------------------------------------
-    "rule.expected_condition": Row("a condition was expected, and {found} stands here", ""),
-    "rule.expected_value": Row("a value was expected after `{op}`, and {found} stands here", ""),
-    "rule.expected_key": Row("the name of an attribute was expected, and {found} stands here", ""),
-    "rule.expected_name": Row("the name of a span was expected, and {found} stands here", ""),
+    "rule.expected_condition": Row(
+        "a condition was expected, and {found} stands here",
+        "write the name of a span, such as `order.placed`",
+    ),
+    "rule.expected_value": Row(
+        "a value was expected after `{op}`, and {found} stands here",
+        'write a word, a "text", a number, true or false',
+    ),
+    "rule.expected_key": Row(
+        "the name of an attribute was expected, and {found} stands here",
+        "write an attribute, such as `user.id`",
+    ),
+    "rule.expected_name": Row(
+        "the name of a span was expected, and {found} stands here",
+        "write a name, such as `order.placed`",
+    ),
     "rule.expected_segment": Row(
         "a name was expected after the dot, and {found} stands here",
         "names whose parts do not begin with a letter or `_` stand in quotes",
     ),
-    "rule.expected_parenthesis": Row("`(` was expected after `{word}`, not {found}", ""),
+    "rule.expected_parenthesis": Row(
+        "`(` was expected after `{word}`, not {found}", "write `.where(…)`"
+    ),
     "rule.unexpected": Row("{found} was not expected here", "join conditions with `and` or `or`"),
     "rule.missing_and": Row(
         "{found} follows a complete condition", "join the two with `and` or `or`"
@@ -162,7 +178,7 @@ CATALOGUE: Final[Mapping[str, Row]] = {
         "`{word}` could be a text or an attribute",
         '`"{word}"` for the text, `attr({word})` for the attribute',
     ),
-    "rule.number_as_condition": Row("{found} is not a condition", "compare it: `{text} > 3`"),
+    "rule.number_as_condition": Row("{found} is not a condition", "{next}"),
     "rule.condition_as_number": Row(
         "a number was expected, and a condition stands here",
         "count spans with `count(…)`, or take the comparison away",
@@ -226,7 +242,10 @@ CATALOGUE: Final[Mapping[str, Row]] = {
     "rule.null_word": Row(
         '`{word}` is the text "{word}"', "ask `not {key} exists` for an attribute that is missing"
     ),
-    "rule.intrinsic_word": Row("`{word}` is none of the words of `{key}`", "the words are {words}"),
+    "rule.intrinsic_word": Row(
+        "`{word}` is none of the words of `{key}`, so the attribute of that name is read",
+        "the words are {words}",
+    ),
     "rule.unseen_name": Row("no span named `{word}` was seen so far", "{next}"),
     "rule.unseen_attribute": Row("no attribute `{word}` was seen so far", "{next}"),
     "rule.boolean_attribute": Row(
@@ -251,7 +270,9 @@ CATALOGUE: Final[Mapping[str, Row]] = {
 def phrase(code: str, words: Mapping[str, object]) -> tuple[str, str]:
     """Return message and hint of a code with its words filled in."""
     row = CATALOGUE[code]
-    short = {name: _echo(str(word)) for name, word in words.items()}
+    short = {
+        name: str(word) if name in _OUR_OWN else _echo(str(word)) for name, word in words.items()
+    }
     return _fill(row.message, short), _fill(row.hint, short)
 
 

@@ -80,9 +80,24 @@ def check(text: str, *, known: KnownNames | None = None) -> Checked:
         # Within MAX_NESTING this needs a caller that is itself near the interpreter's limit.
         source.refuse("rule.too_deep", 0, 0, limit=MAX_NESTING)
         rule = None
-    problems = sorted(source.problems, key=lambda problem: (problem.line, problem.column))
+    problems = sorted(
+        _without_echoes(source.problems), key=lambda problem: (problem.line, problem.column)
+    )
     warnings = sorted(source.warnings, key=lambda problem: (problem.line, problem.column))
     return Checked(None if problems else rule, tuple(problems), tuple(warnings))
+
+
+_ECHOES = frozenset(
+    {"rule.no_promise", "rule.no_when", "rule.bare_condition", "rule.text_after"}
+    | {"rule.unclosed_brace", "rule.unclosed_parenthesis", "rule.unclosed_list"}
+)
+"""What a text that is never closed makes of the rest of the rule."""
+
+
+def _without_echoes(problems: list[Problem]) -> list[Problem]:
+    if all(problem.code != "rule.unclosed_string" for problem in problems):
+        return problems
+    return [problem for problem in problems if problem.code not in _ECHOES]
 
 
 def check_filter(text: str) -> CheckedFilter:

@@ -1,0 +1,120 @@
+"""The corpus of the language: data in YAML, one test for each case."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dsl import Span, check, judge_spans
+from dsl.documents import read_document
+from dsl.objects import parse_rules
+from dsl.suites import run
+
+HERE = Path(__file__).parents[2] / "golden" / "dsl"
+ANSWERS = {"true": True, "false": False, "unknown": None}
+
+
+def _read(name: str) -> list[dict[str, Any]]:
+    document = read_document((HERE / name).read_text(encoding="utf-8"), filename=name)
+    assert document.problems == []
+    return list(document.values[0])
+
+
+def _filter_cases() -> list[Any]:
+    return [
+        pytest.param(group["span"], text, ANSWERS[word], id=f"{group['about']}: {text}")
+        for group in _read("filters.yaml")
+        for word in ANSWERS
+        for text in group.get(word, ())
+    ]
+
+
+@pytest.mark.parametrize(("fields", "text", "expected"), _filter_cases())
+def test_a_span_answers_a_filter(fields: dict[str, Any], text: str, expected: bool | None) -> None:
+    checked = check(f"when {{ any.where({text}) }} never {{ zzz }}")
+    assert checked.problems == ()
+    assert checked.rule is not None
+    assert checked.rule.predicates[0].test(Span.from_dict(fields)) is expected
+
+
+VERDICTS = run(
+    parse_rules((HERE / "verdicts.yaml").read_text(encoding="utf-8"), filename="verdicts.yaml")
+).tests
+
+
+@pytest.mark.parametrize("result", VERDICTS, ids=lambda result: f"{result.name}: {result.rule}")
+def test_a_rule_judges_a_trace(result: Any) -> None:
+    assert (result.verdict, result.passed) == (result.expect, True)
+
+
+@pytest.mark.parametrize("case", _read("problems.yaml"), ids=lambda case: str(case["text"])[:60])
+def test_a_text_has_exactly_these_problems(case: dict[str, Any]) -> None:
+    checked = check(case["text"])
+    found = [
+        f"{one.code} {one.line}:{one.column}-{one.end_line}:{one.end_column}"
+        for one in checked.problems
+    ]
+    assert found == case["problems"]
+    if "hint" in case:
+        assert checked.problems[0].hint == case["hint"]
+
+
+@pytest.mark.parametrize("case", _read("warnings.yaml"), ids=lambda case: str(case["text"])[:60])
+def test_a_text_has_exactly_these_warnings(case: dict[str, Any]) -> None:
+    checked = check(case["text"])
+    assert checked.problems == ()
+    found = [f"{one.code} {one.line}:{one.column}" for one in checked.warnings]
+    assert found == case["warnings"]
+
+
+@pytest.mark.parametrize("case", _read("canonical.yaml"), ids=lambda case: str(case["text"])[:60])
+def test_a_text_has_this_canonical_text(case: dict[str, Any]) -> None:
+    checked = check(case["text"])
+    assert checked.problems == ()
+    assert checked.rule is not None
+    assert checked.rule.canonical.split("\n") == case["canonical"]
+    again = check(checked.rule.canonical).rule
+    assert again is not None
+    assert again.canonical == checked.rule.canonical
+
+
+def test_every_corpus_case_of_a_verdict_agrees_with_an_explanation_of_it() -> None:
+    for result in VERDICTS:
+        if result.verdict == "rejected":
+            assert result.explain["problems"]
+        else:
+            assert result.explain["verdict"] == result.verdict
+
+
+@pytest.mark.parametrize(
+    ("text", "triggers"),
+    [
+        ("when { a } always { b }", {0}),
+        ("when { a and b } always { c }", {0}),
+        ("when { any and b } always { c }", {1}),
+        ("when { a or b } always { c }", {0, 1}),
+        ("when { not a } always { c }", None),
+        ("when { not a and b } always { c }", {1}),
+        ("when { count(a) > 2 } always { c }", {0}),
+        ("when { count(a) < 2 } always { c }", None),
+        ("when { not count(a) < 2 } always { c }", {0}),
+        ("when { count(a) > count(b) } always { c }", {0, 1}),
+        ("when { trace.duration > 1s } always { c }", None),
+        ("when { trace.root.name == x and a } always { c }", {0}),
+    ],
+)
+def test_triggers_are_the_smallest_set_that_is_sound(text: str, triggers: set[int] | None) -> None:
+    rule = check(text).rule
+    assert rule is not None
+    assert rule.triggers == (None if triggers is None else frozenset(triggers))
+
+
+def test_a_violation_by_absence_says_so() -> None:
+    rule = check("when { a } always { b } never { c }").rule
+    assert rule is not None
+    a, c = Span(b"1", "a"), Span(b"2", "c")
+    assert judge_spans(rule, [a]).rests_on_absence
+    # `always` broke by absence; `never` would have broken the promise anyway.
+    assert not judge_spans(rule, [a, c]).rests_on_absence
