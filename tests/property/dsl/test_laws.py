@@ -100,6 +100,23 @@ def test_necessary_conditions_hold_wherever_a_predicate_is_true_or_unknown(
             assert index_key(value) == needed.equals
 
 
+@settings(max_examples=300, deadline=None)
+@given(span_tests(), spans())
+def test_the_necessary_conditions_of_an_exact_predicate_are_all_there_is_to_it(
+    test: str, span: Span
+) -> None:
+    predicate = _rule(f"when {{ {test} }} never {{ zzz }}").predicates[0]
+    if not predicate.exact:
+        return
+    read = [_read(span, needed.scope, needed.key) for needed in predicate.necessary]
+    if GONE in [value if isinstance(value, type(GONE)) else None for value in read]:
+        return
+    holds = predicate.name in (None, span.name) and all(
+        needed.test(value) for needed, value in zip(predicate.necessary, read, strict=True)
+    )
+    assert predicate.test(span) is holds
+
+
 def _read(span: Span, scope: str, key: str) -> object:
     if scope == "resource":
         return span.resource_attribute(key)
