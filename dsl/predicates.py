@@ -34,6 +34,10 @@ Test: TypeAlias = Callable[[Any], Answer]
 Read1: TypeAlias = Callable[[Any], Read]
 
 
+MAX_NECESSARY: Final = 16
+"""Necessary conditions that are told of a test: more would not make an index any narrower."""
+
+
 @dataclass(frozen=True, slots=True)
 class AttributeTest:
     """A condition on one attribute without which its predicate is false.
@@ -83,14 +87,15 @@ def build_predicate(test: SpanTest) -> SpanPredicate:
     conjuncts = conjuncts_of(test.filter)
     if name is None:
         name = _required_name(conjuncts)
-    found = [needed for needed in map(_necessary, conjuncts) if needed is not None]
+    considered = conjuncts[:MAX_NECESSARY]
+    found = [needed for needed in map(_necessary, considered) if needed is not None]
     return SpanPredicate(
         canonical=canonical,
         hash=hash_of(canonical),
         name=name,
         necessary=tuple(found),
         unfiltered=test.filter is None,
-        exact=name == test.name and all(map(_is_plain, conjuncts)),
+        exact=name == test.name and considered == conjuncts and all(map(_is_plain, conjuncts)),
         test=_named(test.name, test.filter),
     )
 

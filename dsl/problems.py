@@ -263,7 +263,6 @@ CATALOGUE: Final[Mapping[str, Row]] = {
     "object.duplicate_key": Row("`{field}` is given twice", "keep one"),
     "object.too_deep": Row("nested more than {limit} deep", ""),
     "object.aliases": Row("YAML aliases are not read here", "write the value out"),
-    "object.unknown_rule": Row("there is no rule `{id}` in this file", "{next}"),
 }
 
 

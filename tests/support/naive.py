@@ -77,10 +77,10 @@ def condition(node: Any, spans: Sequence[Span], complete: bool) -> bool | None:
     left = node.left
     if isinstance(left, n.SpanTerm) and not _is_trace_spans(left):
         key = n.Key("", left.parts[-1], False, 0, 0)
-        right = node.right
+        right: Any = node.right
         if isinstance(right, n.SpanTerm):
             right = n.Key("", ".".join(right.parts), False, 0, 0)
-        test = n.Test(key, node.op, right, 0, 0)  # type: ignore[arg-type]
+        test = n.Test(key, node.op, right, 0, 0)
         term = n.SpanTerm(left.parts[:-1], False, [test], None, [], 0, 0)
         return condition(term, spans, complete)
     return counted(node, spans, complete)
@@ -112,14 +112,15 @@ def _numbers_agree(node: n.Compare, one: Any, other: list[Any]) -> bool:
     right = other[0]
     if one is None or right is None:
         return False
-    return {
+    outcomes: dict[str, bool] = {
         "==": one == right,
         "!=": one != right,
         "<": one < right,
         "<=": one <= right,
         ">": one > right,
         ">=": one >= right,
-    }[node.op]
+    }
+    return outcomes[node.op]
 
 
 def _is_trace_spans(term: n.SpanTerm) -> bool:
