@@ -16,7 +16,7 @@ from dsl.values import Duration
 MAX_STRING_CHARACTERS = 10_000
 MAX_NAME_CHARACTERS = 10_000
 MAX_NUMBER_DIGITS = 309
-MAX_TOKENS = 10_000
+MAX_TOKENS = 8_000
 """A thousand conditions and more. Checking takes up to 10 µs a token, and 100 ms are allowed."""
 
 
