@@ -42,15 +42,14 @@ class Accounts:
 
         if packed is None:
             return None
-        minute_ms = (tick_ms - 1) // MINUTE_MS * MINUTE_MS
-        key = f"{self._lane}|{self._tenant}|{minute_ms}".encode()
+        key = f"{self._lane}|{self._tenant}|{_minute_before(tick_ms)}".encode()
         return key, packed
 
     def _message(self, tick_ms: int) -> bytes:
         message = wire.Stats(
             lane=self._lane,
             tenant=self._tenant,
-            minute_ms=(tick_ms - 1) // MINUTE_MS * MINUTE_MS,
+            minute_ms=_minute_before(tick_ms),
             revision=tick_ms * REVISIONS_PER_MS,
             counts=self.counts,
             rules=[
@@ -66,9 +65,9 @@ class Accounts:
         )
         return message.SerializeToString(deterministic=True)
 
-    def pack(self, *, tick_ms: int) -> bytes:
+    def pack(self) -> bytes:
         """Return the counts of the current minute as bytes, for a snapshot."""
-        return bytes((self._grown,)) + self._message(tick_ms)
+        return bytes((self._grown,)) + self._message(0)
 
     def restore(self, packed: bytes) -> None:
         """Take the counts from `pack`."""
@@ -86,3 +85,8 @@ class Accounts:
                 )
                 if count
             }
+
+
+def _minute_before(tick_ms: int) -> int:
+    """Return the start of the minute that a tick belongs to: the one it ends, or lies in."""
+    return (tick_ms - 1) // MINUTE_MS * MINUTE_MS

@@ -13,7 +13,8 @@ from bisect import bisect_left
 from struct import Struct
 from typing import NamedTuple
 
-_MINUTE_MS = 60_000
+from udfs.accounts import MINUTE_MS
+
 _MULTIPLIER = 0x9E3779B97F4A7C15F39CC0605CEDC835
 _MASK_64 = 2**64 - 1
 _HEAD = Struct("<BqII")
@@ -77,7 +78,7 @@ class ClosedTraces:
         for minute, hashes, ages_ms in reversed(self.sealed):
             at = bisect_left(hashes, wanted)
             if at < len(hashes) and hashes[at] == wanted:
-                end_ms = (minute + 1) * _MINUTE_MS
+                end_ms = (minute + 1) * MINUTE_MS
                 return end_ms - ages_ms[at] if end_ms > since_ms else -1
         for _, _, hashes in self._older:
             at = bisect_left(hashes, wanted)
@@ -91,22 +92,22 @@ class ClosedTraces:
         late_ms: how long after closing late spans are taken. Returns what was sealed, to be
         stored once, and the minutes dropped.
         """
-        minute = now_ms // _MINUTE_MS
+        minute = now_ms // MINUTE_MS
         if minute == self.current_minute:
             return None, []
         sealed = self._seal() if self.current else None
         if sealed is not None:
             self.restore(sealed)
         self.current_minute = minute
-        self._merge_older((now_ms - late_ms) // _MINUTE_MS)
-        return sealed, self._drop_before((now_ms - keep_ms) // _MINUTE_MS)
+        self._merge_older((now_ms - late_ms) // MINUTE_MS)
+        return sealed, self._drop_before((now_ms - keep_ms) // MINUTE_MS)
 
     def restore(self, sealed: Sealed) -> None:
         """Know a sealed minute again. Minutes come in ascending order."""
         self.sealed.append(sealed)
 
     def _seal(self) -> Sealed:
-        end_ms = (self.current_minute + 1) * _MINUTE_MS
+        end_ms = (self.current_minute + 1) * MINUTE_MS
         rows = sorted((trace_hash(t), end_ms - begin) for t, begin in self.current.items())
         self.current = {}
         return Sealed(

@@ -25,7 +25,7 @@ from struct import Struct
 from typing import NamedTuple, Protocol
 
 from dsl import Reason, Verdict
-from udfs.accounts import TICK_MS, Accounts
+from udfs.accounts import MINUTE_MS, TICK_MS, Accounts
 from udfs.closed import ClosedTraces, pack_sealed, unpack_sealed
 from udfs.facts import DEAD_LETTER, Facts, unpack_facts
 from udfs.lanes import LANES
@@ -40,7 +40,6 @@ from udfs.trace_state import (
     unpack_trace,
 )
 
-MINUTE_MS = 60_000
 SNAPSHOT_EVERY_MS = 15_000
 _NEVER = 2**62
 _MAX_WATERMARK = 2**62
@@ -276,7 +275,7 @@ class Lane:
         for root in facts.roots:
             trace = at_fragment[root.fragment]
             if trace is not None:
-                trace.add_root(TraceRoot(*root[2:3], *root[1:2], *root[3:]))
+                trace.add_root(TraceRoot(root.start_ns, root.span_id, root.name, root.service))
                 due_ms = _capped_due(trace, settings, settle_due_ms)
                 if due_ms < trace.due_ms:
                     trace.due_ms = due_ms
@@ -596,7 +595,7 @@ class Lane:
             _SNAPSHOT_LANE, _FORMAT, self.lane, self._latest_ms, self._tick_ms, LANES
         )
         records = [head]
-        records += (_pack_tenant(tenant, self._tick_ms) for tenant in self._tenants.values())
+        records += map(_pack_tenant, self._tenants.values())
         records += (
             _ENTRY_HEAD.pack(_ENTRY, _FORMAT, e.time_ms, e.partition, e.offset) + e.element
             for e in self._inbox
@@ -669,7 +668,7 @@ def _stored_key(tenant: _Tenant, minute: int) -> bytes:
     return b"s" + tenant.key + _MINUTE.pack(minute)
 
 
-def _pack_tenant(tenant: _Tenant, tick_ms: int) -> bytes:
+def _pack_tenant(tenant: _Tenant) -> bytes:
     """Pack a tenant's share of a lane.
 
     'T', u8 format, then blocks, each u32 length and content: tenant; accounts; current minute
@@ -684,7 +683,7 @@ def _pack_tenant(tenant: _Tenant, tick_ms: int) -> bytes:
         open_traces.append(trace_id + _U32.pack(len(packed)) + packed)
     blocks = (
         tenant.key,
-        tenant.accounts.pack(tick_ms=tick_ms if tick_ms != _NEVER else 0),
+        tenant.accounts.pack(),
         _MINUTE.pack(index.current_minute)
         + b"".join(_CLOSED_ITEM.pack(*item) for item in index.current.items()),
         b"".join(map(_MINUTE.pack, index.minutes)),

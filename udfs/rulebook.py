@@ -65,7 +65,6 @@ class Rule:
     counted: int
     """Mask of the numbers whose spans are counted."""
     needs_extent: bool
-    needs_root: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,7 +273,6 @@ def link_rule(record: wire.RuleVersion) -> Rule | str:
         candidates=None if triggers is None else _mask(numbers[i] for i in triggers),
         counted=_mask(numbers[i] for i in compiled.counted),
         needs_extent=compiled.needs_extent,
-        needs_root=compiled.needs_root,
     )
 
 

@@ -13,7 +13,6 @@ import pytest
 from confluent_kafka import Producer
 from kafka import KafkaAdminClient, TopicPartition
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue, KeyValueList
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from api.kafka.topics import TopicNames
@@ -36,6 +35,7 @@ from tests.integration.worker.world import (
     told,
     trace_id,
 )
+from tests.support.engine import key_value
 from tests.support.kafka import Broker
 from tests.support.postgres import Database
 from udfs.wire import betrace_pb2 as wire
@@ -44,29 +44,6 @@ pytestmark = pytest.mark.integration
 
 PARTITION = 5
 START_NS = 1_799_999_995_000_000_000
-
-
-def attribute(key: str, value: Any) -> KeyValue:
-    return KeyValue(key=key, value=any_value(value))
-
-
-def any_value(value: Any) -> AnyValue:
-    match value:
-        case bool():
-            return AnyValue(bool_value=value)
-        case int():
-            return AnyValue(int_value=value)
-        case float():
-            return AnyValue(double_value=value)
-        case bytes():
-            return AnyValue(bytes_value=value)
-        case list():
-            return AnyValue(array_value=ArrayValue(values=[any_value(item) for item in value]))
-        case dict():
-            pairs = [attribute(key, item) for key, item in value.items()]
-            return AnyValue(kvlist_value=KeyValueList(values=pairs))
-        case _:
-            return AnyValue(string_value=str(value))
 
 
 def a_span(
@@ -81,7 +58,7 @@ def a_span(
         kind=Span.SPAN_KIND_SERVER,
         start_time_unix_nano=START_NS + after_ms * 1_000_000,
         end_time_unix_nano=START_NS + (after_ms + 1) * 1_000_000,
-        attributes=[attribute(key, value) for key, value in values.items()],
+        attributes=[key_value(key, value) for key, value in values.items()],
     )
 
 
@@ -89,7 +66,7 @@ def a_request(*spans: Span, service: str = "shop") -> bytes:
     """Return an OTLP export request of one service."""
     request = ExportTraceServiceRequest()
     resource_spans = request.resource_spans.add()
-    resource_spans.resource.attributes.append(attribute("service.name", service))
+    resource_spans.resource.attributes.append(key_value("service.name", service))
     scope_spans = resource_spans.scope_spans.add()
     scope_spans.scope.name = "test"
     scope_spans.spans.extend(spans)
@@ -195,7 +172,7 @@ def test_the_copy_of_a_trace_equals_what_was_sent(
     }
     charge = a_span(1, "payment.charge", CHARGE, ROOT, after_ms=1, **values)
     event = charge.events.add(name="retry", time_unix_nano=START_NS + 5)
-    event.attributes.append(attribute("attempt", 2))
+    event.attributes.append(key_value("attempt", 2))
     charge.links.add(trace_id=trace_id(9), span_id=b"linked--")
     charge.status.code = 2
     charge.status.message = "declined"
