@@ -41,7 +41,7 @@ check:
 	.venv/bin/lint-imports --no-logo
 
 lint: ## ruff, mypy --strict, import arrows
-	@$(PREPARE) env
+	@$(PREPARE) env native
 	@$(MAKE) --no-print-directory check
 
 format: ## format the sources
@@ -54,7 +54,7 @@ bench: ## throughput, latency, precision and recall (BENCH="--rules 100 --second
 	.venv/bin/betrace bench $(BENCH)
 
 env: ## only the Python environment
-	@$(PREPARE) env
+	@$(PREPARE) env native
 
 jars: ## only the jars
 	@$(PREPARE) jars

@@ -1,4 +1,4 @@
-"""Makes a fresh checkout ready to run: Python environment, jars, web bundle.
+"""Makes a fresh checkout ready to run: Python environment, compiled reader, jars, web bundle.
 
 `python3 deploy/prepare.py [--browser] [STEP…]`, called by the Makefile. Standard library only,
 since it runs before anything is installed. A step that was done for the same inputs is skipped.
@@ -14,6 +14,7 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -79,6 +80,10 @@ def environment_commands() -> Iterator[list[str]]:
     yield [*install, "install", "--python", python, *options]
 
 
+def native_commands() -> Iterator[list[str]]:
+    yield [str(VENV / "bin" / "python"), "-m", "deploy.native"]
+
+
 def jar_commands() -> Iterator[list[str]]:
     pom = str(ROOT / "deploy" / "pom.xml")
     yield ["mvn", "--batch-mode", "-q", "-f", pom, f"-Djars={TOOLS / 'jars'}", "package"]
@@ -104,6 +109,18 @@ def steps() -> dict[str, Step]:
             product=VENV / "bin" / "betrace",
             commands=environment_commands,
             expected_s=60,
+        ),
+        "native": Step(
+            name="native",
+            title="compiled reader of spans",
+            inputs=(
+                ROOT / "deploy" / "native.py",
+                ROOT / "deploy" / "requirements.lock",
+                ROOT / "udfs" / "reading.py",
+            ),
+            product=VENV / "bin" / "betrace",
+            commands=native_commands,
+            expected_s=15,
         ),
         "jars": Step(
             name="jars",
@@ -131,11 +148,18 @@ def steps() -> dict[str, Step]:
 
 @dataclass(frozen=True)
 class Tool:
-    """A program that must be there. debian: the package that brings it."""
+    """A program that must be there. debian: the package that brings it.
+
+    without: what is lost without it, for one that can be done without.
+    """
 
     title: str
     present: Callable[[], bool]
     debian: str
+    without: str = ""
+
+
+_SLOWER = "records of spans are read by the interpreter, four times as slowly"
 
 
 def tools(*, browser: bool) -> list[Tool]:
@@ -145,6 +169,8 @@ def tools(*, browser: bool) -> list[Tool]:
         Tool("Maven", lambda: bool(shutil.which("mvn")), "maven"),
         Tool(f"Node.js {NODE_VERSION} or newer", lambda: _node_version() >= NODE_VERSION, "nodejs"),
         Tool("npm", lambda: bool(shutil.which("npm")), "npm"),
+        Tool("a C compiler", lambda: bool(shutil.which("cc")), "gcc libc6-dev", _SLOWER),
+        Tool("the headers of Python", _has_python_headers, "python3-dev", _SLOWER),
     ]
     if browser:
         needed.append(Tool("Chromium", lambda: any(map(shutil.which, BROWSERS)), "chromium"))
@@ -165,8 +191,13 @@ def check_tools(*, browser: bool) -> None:
         )
     missing = [tool for tool in tools(browser=browser) if not tool.present()]
     if missing and os.geteuid() == 0 and shutil.which("apt-get"):
-        _apt_install([tool.debian for tool in missing])
+        _apt_install([package for tool in missing for package in tool.debian.split()])
         missing = [tool for tool in missing if not tool.present()]
+    for tool in missing:
+        if tool.without:
+            advice = f"apt-get install {tool.debian}"
+            print(f"Without {tool.title} {tool.without} ({advice}).", flush=True)
+    missing = [tool for tool in missing if not tool.without]
     if missing:
         packages = " ".join(tool.debian for tool in missing)
         raise CannotPrepare(
@@ -192,6 +223,10 @@ def _works(python: str) -> bool:
 
 def _has_venv() -> bool:
     return _succeeds(sys.executable, "-c", "import ensurepip, venv")
+
+
+def _has_python_headers() -> bool:
+    return (Path(sysconfig.get_path("include")) / "Python.h").exists()
 
 
 def _has_java() -> bool:

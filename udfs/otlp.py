@@ -8,6 +8,7 @@ Source: opentelemetry-proto trace/v1/trace.proto, common/v1/common.proto.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from struct import Struct
 from typing import Any
 
@@ -264,22 +265,28 @@ def decode_spans(payload: bytes) -> list[LazySpan]:
         raise ValueError(f"not an OTLP export request: {error}") from error
     spans = []
     for resource_spans in request.resource_spans:
-        resource = resource_attributes(resource_spans)
+        resource = _resource(resource_spans.resource)
         for scope_spans in resource_spans.scope_spans:
-            origin = origin_of(resource, scope_spans)
+            origin = _origin(resource, scope_spans.scope)
             spans += [LazySpan(span, origin) for span in scope_spans.spans]
     return spans
 
 
-def resource_attributes(resource_spans: lazy.ResourceSpans) -> Attributes:
-    """Return the attributes of a resource."""
-    resource = resource_spans.resource
+def lazy_span(raw: bytes, origin: Origin) -> LazySpan:
+    """Return the span in a serialized Span message. Raises DecodeError."""
+    return LazySpan(lazy.Span.FromString(raw), origin)
+
+
+def read_origin(resource: bytes, scope: bytes) -> Origin:
+    """Return what serialized Resource and InstrumentationScope messages say. Raises DecodeError."""
+    return _origin(_resource(lazy.Resource.FromString(resource)), lazy.Scope.FromString(scope))
+
+
+def _resource(resource: lazy.Resource) -> Attributes:
     return Attributes(resource.attributes, resource.dropped_attributes_count)
 
 
-def origin_of(resource: Attributes, scope_spans: lazy.ScopeSpans) -> Origin:
-    """Return what the spans of one scope share."""
-    scope = scope_spans.scope
+def _origin(resource: Attributes, scope: lazy.Scope) -> Origin:
     return Origin(
         resource,
         Attributes(scope.attributes, scope.dropped_attributes_count),
@@ -288,6 +295,7 @@ def origin_of(resource: Attributes, scope_spans: lazy.ScopeSpans) -> Origin:
     )
 
 
+@lru_cache(maxsize=4096)
 def attribute_head(key: bytes) -> bytes:
     """Return how a KeyValue message with that key starts: field 1, length, key.
 

@@ -2,19 +2,19 @@
 
 How the sustained rate is found. Whatever is sent is judged, and what is judged shows in
 Postgres; how far that lags behind the clock is known at any moment from the event time of the
-newest signals. First the rate is raised until the lag grows, and held where it does neither
-grow nor shrink: what was processed meanwhile is the first estimate. Then a little less than that
-is sent, at a fixed rate that waits for nobody, for as long as asked. If the lag at the end is
-what it was at the beginning, that rate is sustained; if not, what was processed in that time is
-the next estimate. Nothing is taken from a backlog: the broker takes in as much as is read.
+newest signals. A rate is sent that waits for nobody; if the lag at the end is what it was at the
+beginning, that rate is held. Rates are tried upwards for some seconds each until one is not held,
+then between the two, and the highest one held is sent once more for as long as asked. If it does
+not hold for so long, a little less is tried. Nothing is taken from a backlog: between trials
+judging catches up, and the broker takes in as much as is read.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from math import ceil
+from dataclasses import dataclass, replace
+from math import ceil, inf
 from statistics import median
 
 from api.bench.generator import RunningGenerator
@@ -24,12 +24,16 @@ from api.bench.watch import Seen, SignalWatch
 FIRST_RATE = 40_000.0
 SETTLED_LAG_MS = 2_500
 """Up to here nothing queues: bundles, watermarks, the worker's batches."""
-HIGH_LAG_MS = 5_000
-"""Above this the rate is too high."""
+HIGH_LAG_MS = 6_000
+"""Above this a trial is given up: the rate is too high."""
 LAG_DRIFT_MS = 1_000
 """Lag may differ by so much between the ends of a sustained phase: a checkpoint's worth."""
-ESTIMATE_SHARE = 0.95
-"""What is tried of an estimate."""
+STEP_UP = 1.4
+"""From a rate that was held to the next one tried."""
+NARROW = 1.08
+"""The search ends when the rate that was not held is so close to the one that was."""
+LESS = 0.95
+"""What is tried of a rate that was held for some seconds, or was not held for all of them."""
 MAX_TRIALS = 4
 _STEP_S = 1.0
 _EDGE_S = 10.0
@@ -118,33 +122,33 @@ class Phases:
         self._read = 0
         self._newest_ms = 0.0
 
-    def estimate(self, *, seconds: float) -> float:
-        """Raise the rate until judging cannot follow; return spans processed per second there."""
-        rate = FIRST_RATE
-        points: list[Point] = []
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            self._generator.set_rate(rate)
-            time.sleep(_STEP_S)
-            point = self._point()
-            points.append(point)
-            self._say(_line("finding the limit", rate, point))
-            if point.lag_ms < SETTLED_LAG_MS:
-                rate *= 1.1
-            elif point.lag_ms > HIGH_LAG_MS:
-                rate *= 0.9
-        return processed_per_s(points[len(points) // 2 :])
+    def search(self, *, seconds: float) -> float:
+        """Return the highest rate found that is held for so many seconds.
+
+        Raises NothingJudged if not even the first one is.
+        """
+        held, lost, rate = 0.0, inf, FIRST_RATE
+        while lost / max(held, 1.0) > NARROW:
+            self.drain()
+            trial = self._hold(rate, seconds=seconds, label="finding the limit")
+            if trial.flat:
+                held, rate = rate, min(rate * STEP_UP, (rate + lost) / 2)
+            else:
+                lost, rate = rate, (held + rate) / 2 if held else rate / 2
+            if rate < FIRST_RATE / 8:
+                raise NothingJudged(f"not even {rate:,.0f} spans/s can be judged")
+        return held
 
     def sustain(self, *, rate: float, seconds: float, giant: bool) -> Sustained:
         """Send at a rate that judging can follow for so many seconds, lowering it if need be."""
-        for trial in range(1, MAX_TRIALS + 1):
+        for trials in range(1, MAX_TRIALS + 1):
             self.drain()
-            found = self._hold(rate, seconds=seconds, giant=giant, trial=trial)
+            found = self._hold(rate, seconds=seconds, label="sustained", giant=giant)
             if found.flat:
-                return found
+                return replace(found, trials=trials)
             self._say(f"{rate:,.0f} spans/s were not sustained: {found.processed_per_s:,.0f}")
-            rate = min(found.processed_per_s, rate) * ESTIMATE_SHARE
-        return found
+            rate = min(found.processed_per_s, rate) * LESS
+        return replace(found, trials=trials)
 
     def latency(self, *, share: float, rate: float, seconds: float) -> Latency:
         """Measure delays at a rate; the first seconds are for coming to rest."""
@@ -195,19 +199,21 @@ class Phases:
             if self._watch.count() != changes:
                 changes, since = self._watch.count(), time.monotonic()
 
-    def _hold(self, rate: float, *, seconds: float, giant: bool, trial: int) -> Sustained:
+    def _hold(self, rate: float, *, seconds: float, label: str, giant: bool = False) -> Sustained:
+        """Send at a rate; give up where judging falls far behind."""
         self._generator.set_rate(rate)
         self._rest(_EDGE_S, label="coming to rest", rate=rate)
         if giant:
             self._generator.add_giant()
         usage = self._usage()
-        points = self._rest(seconds, label="sustained", rate=rate)
+        points = self._rest(seconds, label=label, rate=rate, give_up=True)
         used = {group: _less(now, usage.get(group)) for group, now in self._usage().items()}
-        edge = max(int(_EDGE_S / _STEP_S), 1)
+        edge = max(int(min(_EDGE_S, seconds / 3) / _STEP_S), 1)
         begin = median(point.lag_ms for point in points[:edge])
         end = median(point.lag_ms for point in points[-edge:])
         took_s = (points[-1].at_ms - points[0].at_ms) / 1000
         sent = points[-1].sent - points[0].sent
+        whole = took_s > seconds - 2 * _STEP_S
         return Sustained(
             rate=rate,
             seconds=took_s,
@@ -215,19 +221,23 @@ class Phases:
             processed_per_s=processed_per_s(points),
             lag_begin_ms=begin,
             lag_end_ms=end,
-            flat=end - begin <= LAG_DRIFT_MS and sent / took_s > 0.97 * rate,
+            flat=whole and end - begin <= LAG_DRIFT_MS and sent / took_s > 0.97 * rate,
             spans=sent,
             usage=used,
-            trials=trial,
+            trials=1,
         )
 
-    def _rest(self, seconds: float, *, label: str, rate: float) -> list[Point]:
+    def _rest(
+        self, seconds: float, *, label: str, rate: float, give_up: bool = False
+    ) -> list[Point]:
         points = [self._point()]
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             time.sleep(_STEP_S)
             points.append(self._point())
             self._say(_line(label, rate, points[-1]))
+            if give_up and points[-1].lag_ms > HIGH_LAG_MS:
+                break
         return points
 
     def _point(self) -> Point:

@@ -11,7 +11,7 @@ from typing import Any
 from api.bench.generator import RunningGenerator
 from api.bench.load import GeneratorSettings
 from api.bench.machine import cpu_capacity_s, hardware, usage_by_group
-from api.bench.phases import ESTIMATE_SHARE, Latency, Phases, Sustained
+from api.bench.phases import LESS, Latency, Phases, Sustained
 from api.bench.plan import LoadSettings, Truth, plan
 from api.bench.score import Score, score
 from api.bench.stack import Stack, checkpoints
@@ -42,7 +42,7 @@ class RunSettings:
     rate: float = 0.0
     seed: int = 1
     warm_up_s: float = 20.0
-    estimate_s: float = 40.0
+    trial_s: float = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +170,7 @@ def _phases(
     roots = {**stack.roots(), "generator": generator.pid}
     phases = Phases(generator, watch, usage=lambda: usage_by_group(roots), say=say)
     phases.warm_up(seconds=settings.warm_up_s)
-    rate = settings.rate or ESTIMATE_SHARE * phases.estimate(seconds=settings.estimate_s)
+    rate = settings.rate or LESS * phases.search(seconds=settings.trial_s)
     sustained = phases.sustain(rate=rate, seconds=settings.seconds, giant=settings.giant_spans > 0)
     newest = checkpoints(stack["BETRACE_FLINK"])
     traces = generator.last.sent * len(truth.traces) // truth.cycle_spans

@@ -59,6 +59,7 @@ class SignalWatch:
         self._seen: list[Seen] = []
         self._taken: set[int] = set()
         self._newest = 0
+        self._revisions: dict[Pair, int] = {}
         self._lock = Lock()
         self._stop = Event()
         self._listening = Event()
@@ -86,12 +87,12 @@ class SignalWatch:
         self.since(0)
 
     def count(self) -> int:
-        """Return how many changes were seen so far."""
+        """Return how many judgements were seen so far."""
         with self._lock:
             return len(self._seen)
 
     def since(self, index: int) -> list[Seen]:
-        """Return the changes seen from the given one on. Raises what stopped the watch."""
+        """Return the judgements seen from the given one on. Raises what stopped the watch."""
         if self._failure is not None:
             raise self._failure
         with self._lock:
@@ -126,8 +127,17 @@ class SignalWatch:
         new = [row for row in rows if row[0] not in self._taken]
         self._taken = {row[0] for row in rows}
         self._newest = max(self._taken, default=self._newest)
+        judged = [seen for row in new if self._is_judged_anew(seen := _seen(visible_ms, row))]
         with self._lock:
-            self._seen += [_seen(visible_ms, row) for row in new]
+            self._seen += judged
+
+    def _is_judged_anew(self, seen: Seen) -> bool:
+        """Tell a judgement from what the worker adds later: copies of traces, explanations."""
+        pair = (seen.rule_id, seen.trace_id)
+        if self._revisions.get(pair, -1) >= seen.revision:
+            return False
+        self._revisions[pair] = seen.revision
+        return True
 
     def _scope(self, connection: psycopg.Connection[Any]) -> None:
         connection.execute("select set_config('app.tenant_id', %s, true)", [self._tenant])

@@ -1,0 +1,241 @@
+"""Reading records by hand finds what the official schema and the predicates themselves find."""
+
+from __future__ import annotations
+
+import random
+from types import ModuleType
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue, KeyValueList
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+import dsl
+from udfs import reading as interpreted
+from udfs.facts import Facts
+from udfs.lanes import lane_of, tenant_prefix_crc
+from udfs.match import build_index
+from udfs.native import reading_module
+from udfs.otlp import decode_spans
+from udfs.rulebook import Matched
+
+TENANT = "t"
+LONG = "long." + "k" * 130
+FILTERS = (
+    "pay.where(amount > 10)",
+    "pay.where(amount <= 10 and currency == EUR)",
+    "pay.where(currency in [EUR, USD])",
+    "pay",
+    "pay.where(resource.region == eu)",
+    "pay.where(span.region == eu)",
+    "pay.where(region == eu)",
+    "pay.where(map.inner.leaf == 7)",
+    f'pay.where("{LONG}" == 1)',
+    "pay.where(status == error)",
+    "pay.where(not (amount exists))",
+    "log.where(amount > 10 and is_root)",
+    "any.where(amount == 12)",
+    "any.where(currency contains U)",
+    "any.where(kind == server)",
+    "any.where(region exists)",
+    'any.where(map.inner == "x")',
+)
+COUNTED = (0, 3, 12)
+LANE = 5
+TRACES = [t for n in range(400) if lane_of(TENANT, t := n.to_bytes(16, "big")) == LANE][:3]
+
+
+def matched() -> Matched:
+    predicates = []
+    for number, text in enumerate(FILTERS):
+        rule = dsl.check(f"when {{ {text} }} always {{ other.thing }}").rule
+        assert rule is not None, text
+        predicates.append((number, rule.predicates[0]))
+    return Matched(
+        predicates=tuple(predicates), counted=sum(1 << n for n in COUNTED), needs_extent=True
+    )
+
+
+MATCHED = matched()
+
+VALUES = st.one_of(
+    st.sampled_from(["EUR", "USD", "eu", "12", "", "x" * 200]),
+    st.integers(-(2**63), 2**63 - 1) | st.integers(5, 15),
+    st.floats(allow_nan=False),
+    st.booleans(),
+)
+KEYS = st.sampled_from(["amount", "currency", "region", "amounts", "currencx", LONG, "map.inner"])
+
+
+def any_value(value: Any) -> AnyValue:
+    if isinstance(value, bool):
+        return AnyValue(bool_value=value)
+    if isinstance(value, str):
+        return AnyValue(string_value=value)
+    if isinstance(value, int):
+        return AnyValue(int_value=value)
+    if isinstance(value, float):
+        return AnyValue(double_value=value)
+    return AnyValue(
+        kvlist_value=KeyValueList(
+            values=[KeyValue(key=k, value=any_value(v)) for k, v in value.items()]
+        )
+    )
+
+
+def attribute(key: str, value: Any) -> KeyValue:
+    return KeyValue(key=key, value=any_value(value))
+
+
+MAPS = st.sampled_from([{"inner": "x"}, {"inner": {"leaf": 7}}])
+ATTRIBUTES = st.lists(
+    st.builds(attribute, KEYS, VALUES)
+    | st.builds(
+        attribute, st.just("map"), st.sampled_from([{"inner": "x"}, {"inner": {"leaf": 7}}])
+    ),
+    max_size=5,
+)
+
+
+@st.composite
+def spans(draw: st.DrawFn) -> Span:
+    return Span(
+        trace_id=draw(st.sampled_from([*TRACES, bytes(16), b"short"])),
+        span_id=draw(st.sampled_from([b"span-000", b"span-001", b"span-002"])),
+        parent_span_id=draw(st.sampled_from([b"", bytes(8), b"\0parent-"])),
+        trace_state=draw(st.sampled_from(["", "a=b"])),
+        name=draw(st.sampled_from(["pay", "log", "other", ""])),
+        kind=draw(st.integers(0, 5)),
+        start_time_unix_nano=draw(st.sampled_from([0, 1, 2**62, 2**64 - 1])),
+        end_time_unix_nano=draw(st.integers(0, 9)),
+        attributes=draw(ATTRIBUTES),
+        dropped_attributes_count=draw(st.sampled_from([0, 0, 3])),
+        events=[Span.Event(name="e", attributes=draw(ATTRIBUTES))],
+        status={"code": draw(st.integers(0, 2)), "message": "m"},
+        flags=draw(st.sampled_from([0, 0x301])),
+    )
+
+
+@st.composite
+def requests(draw: st.DrawFn) -> bytes:
+    """A request; fields of its spans may stand in any order, or twice."""
+    request = ExportTraceServiceRequest()
+    for _ in range(draw(st.integers(1, 3))):
+        of_resource = request.resource_spans.add()
+        of_resource.resource.attributes.extend(draw(ATTRIBUTES))
+        of_resource.resource.dropped_attributes_count = draw(st.sampled_from([0, 0, 1]))
+        for _ in range(draw(st.integers(0, 2))):
+            of_resource.scope_spans.add().spans.extend(draw(st.lists(spans(), max_size=4)))
+    payload = request.SerializeToString()
+    if draw(st.booleans()):
+        payload = draw(unusual(payload))
+    return payload
+
+
+@st.composite
+def unusual(draw: st.DrawFn, payload: bytes) -> bytes:
+    """The same with unknown fields, groups, a value before its key, and an overlong varint."""
+    span = Span(trace_id=TRACES[0], span_id=b"span-009", name="log").SerializeToString()
+    late = draw(
+        st.sampled_from(
+            [
+                b"\x2a\x03pay",  # the name again: the last one counts
+                b"\xa3\x06\x08\x01\xa4\x06",  # a group nobody knows
+                b"\x4a\x10\x12\x03\x18\x8c\x01\x0a\x06amount\x0a\x01a",
+                b"\x4a\x0e\x12\x02\x18\x0c\x0a\x06amount\x12\x00",
+                b"\x50\x80\x80\x00",  # nothing dropped, in three bytes
+                b"\x98\x06\x05",
+            ]
+        )
+    )
+    span += late
+    scope_spans = b"\x12" + bytes((len(span),)) + span + b"\x0a\x03\x0a\x01s"
+    resource_spans = b"\x12" + bytes((len(scope_spans),)) + scope_spans + b"\x0a\x00"
+    return payload + b"\x0a" + bytes((len(resource_spans),)) + resource_spans
+
+
+def read_by(module: ModuleType, payload: bytes) -> Facts | None:
+    index = build_index(MATCHED, reading=module)
+    reading = module.Reading(index, tenant=TENANT, lane=LANE, prefix_crc=tenant_prefix_crc(TENANT))
+    try:
+        facts: Facts = reading.read(payload)
+    except module.Malformed:
+        return None
+    return facts
+
+
+def by_trace(facts: Facts) -> dict[bytes, tuple[int, int, int]]:
+    """(spans, predicates that hold, predicates that might hold and are not known to)."""
+    found = {}
+    for trace_id, spans_count, _, number in facts.fragments:
+        true, maybe = facts.sets[number]
+        found[trace_id] = (spans_count, true, maybe & ~true)
+    return found
+
+
+def expected(payload: bytes) -> dict[bytes, tuple[int, int, int]]:
+    """The same from whole spans, each asked every predicate."""
+    found: dict[bytes, list[int]] = {}
+    for span in decode_spans(payload):
+        if span.trace_id not in TRACES:
+            continue
+        row = found.setdefault(span.trace_id, [0, 0, 0])
+        row[0] += 1
+        for number, predicate in MATCHED.predicates:
+            holds = predicate.test(span)
+            row[1] |= (holds is True) << number
+            row[2] |= (holds is None) << number
+    return {trace: (n, true, maybe & ~true) for trace, (n, true, maybe) in found.items()}
+
+
+@given(requests())
+def test_a_record_read_by_hand_says_what_its_spans_say(payload: bytes) -> None:
+    facts = read_by(interpreted, payload)
+    assert facts is not None
+    assert by_trace(facts) == expected(payload)
+    decoded = [span for span in decode_spans(payload) if span.trace_id in TRACES]
+    assert facts.rejected == len(decode_spans(payload)) - len(decoded)
+    roots = sorted((s.span_id, s.name) for s in decoded if not any(s.parent_span_id))
+    assert sorted((root.span_id, root.name) for root in facts.roots) == roots
+    counted = sorted(
+        (s.span_id, number, holds)
+        for s in decoded
+        for number in COUNTED
+        if (holds := MATCHED.predicates[number][1].test(s)) is not False
+    )
+    seen = sorted((c.span_id, c.number, True if c.certain else None) for c in facts.counted)
+    assert seen == counted
+
+
+@given(requests(), st.randoms(use_true_random=False))
+def test_bytes_that_are_damaged_give_facts_or_are_refused(
+    payload: bytes, chance: random.Random
+) -> None:
+    damaged = bytearray(payload)
+    for _ in range(chance.randint(1, 4)):
+        if damaged:
+            damaged[chance.randrange(len(damaged))] = chance.randrange(256)
+    cut = bytes(damaged[: chance.randint(0, len(damaged))])
+    for content in (bytes(damaged), cut):
+        read_by(interpreted, content)
+
+
+@pytest.mark.skipif(
+    reading_module() is interpreted, reason="there is no C compiler: nothing was compiled"
+)
+class TestCompiled:
+    """The compiled module is the same function."""
+
+    @given(requests(), st.randoms(use_true_random=False))
+    def test_compiled_and_interpreted_agree_on_any_bytes(
+        self, payload: bytes, chance: random.Random
+    ) -> None:
+        damaged = bytearray(payload)
+        for _ in range(chance.randint(0, 4)):
+            if damaged:
+                damaged[chance.randrange(len(damaged))] = chance.randrange(256)
+        content = bytes(damaged)
+        assert read_by(reading_module(), content) == read_by(interpreted, content)

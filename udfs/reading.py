@@ -1,0 +1,800 @@
+# cython: language_level=3, wraparound=False, boundscheck=True
+"""One pass over the bytes of a record: which spans fulfil which predicates.
+
+The hottest loop there is. It walks the protobuf by hand and makes Python objects only of what a
+rule may look at: the trace id and name of each span, and attributes whose keys are filed in the
+index. Written in Cython's pure Python mode: this very source runs as it stands, and several times
+as fast when it was compiled (`udfs.native` chooses). Types beside variables concern the compiler
+alone.
+
+Source: opentelemetry-proto trace/v1/trace.proto, common/v1/common.proto; protobuf encoding: of a
+repeated scalar field the last one counts, repeated messages are merged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from zlib import crc32
+
+import cython
+from google.protobuf.message import DecodeError
+
+from dsl.values import GONE, MISSING, Read
+from udfs.facts import (
+    COUNTED,
+    EXTENT,
+    MAX_SPANS_OF_FRAGMENT,
+    ROOT,
+    Counted,
+    Extent,
+    Facts,
+    Root,
+    span_identity,
+)
+from udfs.lanes import LANES
+from udfs.otlp import (
+    MAX_PLAIN_KEY_BYTES,
+    LazySpan,
+    Origin,
+    attribute_head,
+    lazy_span,
+    read_origin,
+    read_value,
+)
+from udfs.predicate_index import Asked, Found, KeyIndex
+
+MAX_TIME_NS = 2**63 - 1
+KEPT_VALUES = 10_000
+"""Values of one attribute whose predicates are remembered."""
+KEPT_ORIGINS = 1_000
+"""Resources and scopes that are kept decoded."""
+
+
+class Malformed(ValueError):
+    """The bytes are no ExportTraceServiceRequest."""
+
+
+@cython.cclass
+class Keyed:
+    """Predicates filed under an attribute.
+
+    on_resource: a span without it is asked further up.
+    """
+
+    key: str
+    key_bytes: cython.Py_ssize_t
+    on_resource: cython.bint
+    index: Any
+
+    def __init__(self, key: str, *, on_resource: bool, index: KeyIndex) -> None:
+        self.key = key
+        self.key_bytes = len(key.encode())
+        self.on_resource = on_resource
+        self.index = index
+
+    def found_in(self, value: Read) -> Found | None:
+        """Return what a value says; one that is gone says that all must be asked."""
+        if value is MISSING:
+            return None
+        return Found(0, self.index.all) if value is GONE else self.index.find(value)
+
+    def read(self, view: LazySpan) -> Read:
+        """Return the attribute of a span, or of its resource, in whatever form it was written."""
+        value = view.span_attribute(self.key)
+        if value is MISSING and self.on_resource:
+            return view.resource_attribute(self.key)
+        return value
+
+
+@cython.cclass
+class Group:
+    """What is asked of the spans of one name, or of any name.
+
+    mask: predicates that hold for every such span. counted: those of them that are counted.
+    tested: predicates with no attribute that they could be filed under.
+    """
+
+    mask: Any
+    counted: tuple
+    keyed: tuple
+    tested: tuple
+    heads: dict
+    maps: dict
+    known: dict
+    all_seen: Any
+    resource_keyed: tuple
+    asks: cython.bint
+
+    def __init__(
+        self,
+        *,
+        mask: int,
+        counted: Sequence[int],
+        keyed: Sequence[Keyed],
+        tested: Sequence[Asked],
+    ) -> None:
+        self.mask = mask
+        self.counted = tuple(counted)
+        self.keyed = tuple(keyed)
+        self.tested = tuple(tested)
+        # A key may be filed twice: with the resource behind it, and without.
+        self.heads = {}
+        self.maps = {}
+        self.known = {}
+        self.asks = bool(mask or keyed or tested)
+        self.all_seen = (1 << len(self.keyed)) - 1
+        asking_resource: list = []
+        one: Keyed
+        for number, one in enumerate(self.keyed):
+            if one.on_resource:
+                asking_resource.append(number)
+            encoded = one.key.encode()
+            if len(encoded) <= MAX_PLAIN_KEY_BYTES:
+                head = attribute_head(encoded)
+                self.heads[head] = (*self.heads.get(head, ()), number)
+            parts = encoded.split(b".")
+            for count in range(1, len(parts)):
+                prefix = b".".join(parts[:count])
+                if len(prefix) <= MAX_PLAIN_KEY_BYTES:
+                    head = attribute_head(prefix)
+                    self.maps[head] = (*self.maps.get(head, ()), number)
+        self.resource_keyed = tuple(asking_resource)
+
+    def all_heads(self) -> tuple[bytes, ...]:
+        """Return how attributes start that are worth a look."""
+        return (*self.heads, *self.maps)
+
+    def says(self, raw: bytes) -> tuple[int, int, int, tuple[Asked, ...]] | None:
+        """Return what a KeyValue message in its usual form says; None if it concerns nobody.
+
+        That is: the filed keys that it answers, those that it may answer from within a map, the
+        predicates that hold, and those that must be asked.
+        """
+        head = raw[: 2 + raw[1]]
+        filed: tuple = self.heads.get(head, ())
+        within: tuple = self.maps.get(head, ())
+        if not filed and not within:
+            return None
+        seen: Any = 0
+        closely: Any = 0
+        mask: Any = 0
+        ask: list = []
+        one: Keyed
+        for number in filed:
+            one = self.keyed[number]
+            found = one.index.find(read_value(raw, one.key_bytes))
+            seen |= 1 << number
+            mask |= found.mask
+            ask += found.ask
+        for number in within:
+            closely |= 1 << number
+        answer = (seen, closely, mask, tuple(ask))
+        if len(self.known) >= KEPT_VALUES:
+            self.known.clear()
+        self.known[raw] = answer
+        return answer
+
+
+@cython.cclass
+class Index:
+    """The predicates of a tenant's epoch, arranged for one pass over the spans."""
+
+    by_name: dict
+    any_name: Group
+    needs_extent: cython.bint
+    looks: bytes
+    origins: dict
+    on_resource: dict
+
+    def __init__(self, *, by_name: dict[bytes, Group], any_name: Group, needs_extent: bool) -> None:
+        self.by_name = by_name
+        self.any_name = any_name
+        self.needs_extent = needs_extent
+        # Most attributes are told apart by the length and last letter of their keys alone.
+        looks = bytearray((MAX_PLAIN_KEY_BYTES + 1) << 8)
+        group: Group
+        for group in (*by_name.values(), any_name):
+            for head in group.all_heads():
+                looks[head[1] << 8 | head[len(head) - 1]] = 1
+        self.looks = bytes(looks)
+        self.origins = {}
+        self.on_resource = {}
+
+    def origin(self, resource: bytes, scope: bytes) -> Origin:
+        """Return the resource and scope in these messages, decoded once."""
+        key = (resource, scope)
+        origin = self.origins.get(key)
+        if origin is None:
+            if len(self.origins) >= KEPT_ORIGINS:
+                self.origins.clear()
+                self.on_resource.clear()
+            origin = self.origins[key] = read_origin(resource, scope)
+        return origin
+
+    def of_resource(self, group: Group, origin: Origin) -> tuple[tuple[int, Found], ...]:
+        """Return what a resource says to those filed predicates of a group that ask it."""
+        key = (id(group), origin)
+        known = self.on_resource.get(key)
+        if known is None:
+            answers = []
+            for number in group.resource_keyed:
+                one: Keyed = group.keyed[number]
+                found = one.found_in(origin.resource.get(one.key))
+                if found is not None and (found.mask or found.ask):
+                    answers.append((number, found))
+            known = self.on_resource[key] = tuple(answers)
+        return known
+
+
+@cython.cclass
+class _Fragment:
+    """What the spans of one trace in one record have shown so far."""
+
+    at: cython.Py_ssize_t
+    spans: cython.Py_ssize_t
+    flags: cython.int
+    true: Any
+    maybe: Any
+    start_ns: Any
+    end_ns: Any
+
+    def __init__(self, at: int) -> None:
+        self.at = at
+        self.spans = 0
+        self.flags = 0
+        self.true = 0
+        self.maybe = 0
+        self.start_ns = MAX_TIME_NS
+        self.end_ns = 0
+
+
+@cython.cclass
+class _Span:
+    """Where the fields of the span at hand lie; one object serves a whole record."""
+
+    at: cython.Py_ssize_t
+    end: cython.Py_ssize_t
+    trace_at: cython.Py_ssize_t
+    trace_bytes: cython.Py_ssize_t
+    id_at: cython.Py_ssize_t
+    id_bytes: cython.Py_ssize_t
+    name_at: cython.Py_ssize_t
+    name_bytes: cython.Py_ssize_t
+    has_parent: cython.bint
+    kind: cython.longlong
+    times_at: cython.Py_ssize_t
+    ends_at: cython.Py_ssize_t
+    dropped: cython.bint
+    odd: cython.bint
+    attributes: list
+    """Places and sizes of attributes that may be of interest, in turn."""
+
+    def __init__(self) -> None:
+        self.attributes = []
+
+
+@cython.cclass
+class Reading:
+    """One pass over one record."""
+
+    index: Index
+    tenant: str
+    lane: cython.int
+    prefix_crc: cython.ulonglong
+    fragments: dict
+    roots: list
+    counted: list
+    rejected: cython.Py_ssize_t
+
+    def __init__(self, index: Index, *, tenant: str, lane: int, prefix_crc: int) -> None:
+        self.index = index
+        self.tenant = tenant
+        self.lane = lane
+        self.prefix_crc = prefix_crc
+        self.fragments = {}
+        self.roots = []
+        self.counted = []
+        self.rejected = 0
+
+    def read(self, payload: bytes) -> Facts:
+        """Read a whole ExportTraceServiceRequest. Raises Malformed."""
+        try:
+            _read_request(self, payload)
+        except IndexError as error:
+            raise Malformed("a message ends within a field") from error
+        except DecodeError as error:
+            raise Malformed(str(error)) from error
+        return self._facts()
+
+    def _facts(self) -> Facts:
+        sets = {(0, 0): 0}
+        rows = []
+        extents = []
+        total = 0
+        needs_extent = self.index.needs_extent
+        fragment: _Fragment
+        for trace_id, fragment in self.fragments.items():
+            fact_set = sets.setdefault((fragment.true, fragment.maybe), len(sets))
+            spans = min(fragment.spans, MAX_SPANS_OF_FRAGMENT)
+            rows.append((trace_id, spans, fragment.flags, fact_set))
+            total += fragment.spans
+            if needs_extent:
+                extents.append(Extent(fragment.at, fragment.start_ns, fragment.end_ns))
+        return Facts(
+            tenant=self.tenant,
+            spans=total,
+            rejected=self.rejected,
+            sets=tuple(sets),
+            fragments=rows,
+            roots=self.roots,
+            counted=self.counted,
+            extents=extents,
+        )
+
+
+# -- walking the messages --------------------------------------------------------------------------
+
+
+@cython.cfunc
+def _read_request(reading: Reading, payload: bytes) -> None:
+    at: cython.Py_ssize_t = 0
+    end: cython.Py_ssize_t = len(payload)
+    size: cython.Py_ssize_t
+    tag: cython.longlong
+    span = _Span()
+    while at < end:
+        tag = _varint(payload, at)
+        at += _varint_bytes(payload, at)
+        if tag == 0x0A:
+            size = _size(payload, at, end)
+            at += _varint_bytes(payload, at)
+            _read_resource_spans(reading, payload, at, at + size, span)
+            at += size
+        else:
+            at = _skip(payload, at, end, tag)
+
+
+@cython.cfunc
+def _read_resource_spans(
+    reading: Reading,
+    payload: bytes,
+    at: cython.Py_ssize_t,
+    end: cython.Py_ssize_t,
+    span: _Span,
+) -> None:
+    size: cython.Py_ssize_t
+    tag: cython.longlong
+    resource: bytes = b""
+    scopes: list = []
+    while at < end:
+        tag = _varint(payload, at)
+        at += _varint_bytes(payload, at)
+        if tag == 0x0A or tag == 0x12:
+            size = _size(payload, at, end)
+            at += _varint_bytes(payload, at)
+            if tag == 0x0A:
+                resource += _cut(payload, at, at + size)
+            else:
+                scopes.append(at)
+                scopes.append(at + size)
+            at += size
+        else:
+            at = _skip(payload, at, end, tag)
+    number: cython.Py_ssize_t
+    for number in range(0, len(scopes), 2):
+        _read_scope_spans(reading, payload, scopes[number], scopes[number + 1], resource, span)
+
+
+@cython.cfunc
+def _read_scope_spans(
+    reading: Reading,
+    payload: bytes,
+    at: cython.Py_ssize_t,
+    end: cython.Py_ssize_t,
+    resource: bytes,
+    span: _Span,
+) -> None:
+    size: cython.Py_ssize_t
+    tag: cython.longlong
+    begin: cython.Py_ssize_t = at
+    scope: bytes = b""
+    origin: Any = None
+    looks: bytes = reading.index.looks
+    # The scope comes first where people write it, but need not.
+    while at < end:
+        tag = _varint(payload, at)
+        at += _varint_bytes(payload, at)
+        if tag == 0x0A or tag == 0x12:
+            size = _size(payload, at, end)
+            at += _varint_bytes(payload, at)
+            if tag == 0x0A:
+                scope += _cut(payload, at, at + size)
+            at += size
+        else:
+            at = _skip(payload, at, end, tag)
+    origin = reading.index.origin(resource, scope)
+    at = begin
+    while at < end:
+        tag = _varint(payload, at)
+        at += _varint_bytes(payload, at)
+        if tag == 0x12:
+            size = _size(payload, at, end)
+            at += _varint_bytes(payload, at)
+            _read_span(payload, at, at + size, span, looks)
+            _take(reading, payload, span, origin)
+            at += size
+        else:
+            at = _skip(payload, at, end, tag)
+
+
+@cython.cfunc
+def _read_span(
+    payload: bytes,
+    at: cython.Py_ssize_t,
+    end: cython.Py_ssize_t,
+    span: _Span,
+    looks: bytes,
+) -> None:
+    """Note where the fields of a span lie."""
+    size: cython.Py_ssize_t
+    tag: cython.longlong
+    key_bytes: cython.Py_ssize_t
+    span.at = at
+    span.end = end
+    span.trace_at = span.id_at = span.name_at = 0
+    span.trace_bytes = span.id_bytes = span.name_bytes = 0
+    span.has_parent = span.dropped = span.odd = False
+    span.kind = 0
+    span.times_at = span.ends_at = -1
+    attributes: list = span.attributes
+    if attributes:
+        attributes.clear()
+    while at < end:
+        tag = payload[at]
+        if tag < 0x80:
+            at += 1
+        else:
+            tag = _varint(payload, at)
+            at += _varint_bytes(payload, at)
+        if tag & 7 == 2:
+            size = payload[at]
+            if size < 0x80:
+                at += 1
+                if at + size > end:
+                    raise Malformed("a field is longer than its message")
+            else:
+                size = _size(payload, at, end)
+                at += _varint_bytes(payload, at)
+            if tag == 0x4A:
+                key_bytes = payload[at + 1] if size > 1 else 0x80
+                if key_bytes > 0x7F or key_bytes == 0 or payload[at] != 0x0A:
+                    # The value before the key, a very long key, or no key at all.
+                    span.odd = True
+                elif looks[key_bytes << 8 | payload[at + 1 + key_bytes]]:
+                    attributes.append(at)
+                    attributes.append(size)
+            elif tag == 0x0A:
+                span.trace_at = at
+                span.trace_bytes = size
+            elif tag == 0x12:
+                span.id_at = at
+                span.id_bytes = size
+            elif tag == 0x22:
+                span.has_parent = size > 0 and _cut(payload, at, at + size).strip(b"\0") != b""
+            elif tag == 0x2A:
+                span.name_at = at
+                span.name_bytes = size
+            at += size
+        elif tag == 0x39:
+            span.times_at = at
+            at += 8
+        elif tag == 0x41:
+            span.ends_at = at
+            at += 8
+        elif tag == 0x30:
+            span.kind = _varint(payload, at) & 0xFFFFFFFF
+            at += _varint_bytes(payload, at)
+        elif tag == 0x50:
+            span.dropped = _varint(payload, at) & 0xFFFFFFFF != 0
+            at += _varint_bytes(payload, at)
+        else:
+            at = _skip(payload, at, end, tag)
+    if at != end:
+        raise Malformed("a field is longer than its message")
+
+
+@cython.cfunc
+def _cut(payload: bytes, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> bytes:
+    """Return some of the payload, without the slice object that an interpreter would make."""
+    if end > len(payload):
+        raise Malformed("a field is longer than its message")
+    characters: cython.p_char = payload
+    return characters[at:end]
+
+
+@cython.cfunc
+@cython.exceptval(-1, check=True)
+def _varint(payload: bytes, at: cython.Py_ssize_t) -> cython.longlong:
+    """Return the varint at a place: 64 bits, those above are cut off."""
+    byte: cython.ulonglong = payload[at]
+    if byte < 0x80:
+        return byte
+    value: cython.ulonglong = byte & 0x7F
+    shift: cython.int = 7
+    while True:
+        at += 1
+        byte = payload[at]
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            break
+        shift += 7
+        if shift > 63:
+            raise Malformed("a varint is longer than 10 bytes")
+    return value & 0x7FFFFFFFFFFFFFFF
+
+
+@cython.cfunc
+@cython.exceptval(-1, check=True)
+def _varint_bytes(payload: bytes, at: cython.Py_ssize_t) -> cython.Py_ssize_t:
+    """Return how many bytes the varint at a place takes."""
+    size: cython.Py_ssize_t = 1
+    while payload[at] > 0x7F:
+        at += 1
+        size += 1
+    return size
+
+
+@cython.cfunc
+@cython.exceptval(-1, check=True)
+def _size(payload: bytes, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.Py_ssize_t:
+    """Return the length of the field whose length stands at a place, which must fit."""
+    size: cython.longlong = _varint(payload, at)
+    if size > end - at - _varint_bytes(payload, at):
+        raise Malformed("a field is longer than its message")
+    return size
+
+
+@cython.cfunc
+@cython.exceptval(-1, check=True)
+def _skip(
+    payload: bytes, at: cython.Py_ssize_t, end: cython.Py_ssize_t, tag: cython.longlong
+) -> cython.Py_ssize_t:
+    """Return where the field after this one begins; `at` is behind the tag."""
+    kind: cython.int = tag & 7
+    if tag >> 3 == 0:
+        raise Malformed("a field has the number 0")
+    if kind == 0:
+        _varint(payload, at)
+        at += _varint_bytes(payload, at)
+    elif kind == 1:
+        at += 8
+    elif kind == 2:
+        at += _size(payload, at, end) + _varint_bytes(payload, at)
+    elif kind == 5:
+        at += 4
+    elif kind == 3:
+        at = _skip_group(payload, at, end)
+    else:
+        raise Malformed("a field has a wire type that does not exist")
+    if at > end:
+        raise Malformed("a field is longer than its message")
+    return at
+
+
+@cython.cfunc
+@cython.exceptval(-1, check=True)
+def _skip_group(payload: bytes, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.Py_ssize_t:
+    """Skip a group (deprecated, but legal in unknown fields); `at` is behind its start tag."""
+    depth: cython.int = 1
+    tag: cython.longlong
+    while depth:
+        tag = _varint(payload, at)
+        at += _varint_bytes(payload, at)
+        if tag & 7 == 3:
+            depth += 1
+        elif tag & 7 == 4:
+            depth -= 1
+        else:
+            at = _skip(payload, at, end, tag)
+        if at > end:
+            raise Malformed("a group is not closed")
+    return at
+
+
+# -- asking the predicates -------------------------------------------------------------------------
+
+
+@cython.cfunc
+def _take(reading: Reading, payload: bytes, span: _Span, origin: Any) -> None:
+    trace_id: bytes = _cut(payload, span.trace_at, span.trace_at + span.trace_bytes)
+    known = reading.fragments.get(trace_id)
+    fragment: _Fragment
+    if known is not None:
+        fragment = known
+    elif span.trace_bytes == 16 and crc32(trace_id, reading.prefix_crc) % LANES == reading.lane:
+        fragment = _Fragment(len(reading.fragments))
+        reading.fragments[trace_id] = fragment
+    else:
+        reading.rejected += 1
+        return
+    fragment.spans += 1
+    if not span.has_parent:
+        _add_root(reading, payload, span, fragment, origin)
+    index: Index = reading.index
+    if index.needs_extent:
+        _add_extent(payload, span, fragment)
+    if index.by_name:
+        named = index.by_name.get(_cut(payload, span.name_at, span.name_at + span.name_bytes))
+        if named is not None:
+            _ask_group(reading, payload, span, fragment, origin, named)
+    if index.any_name.asks:
+        _ask_group(reading, payload, span, fragment, origin, index.any_name)
+
+
+@cython.cfunc
+def _ask_group(
+    reading: Reading,
+    payload: bytes,
+    span: _Span,
+    fragment: _Fragment,
+    origin: Any,
+    group: Group,
+) -> None:
+    view: Any = None
+    if group.mask:
+        fragment.true |= group.mask
+        for number in group.counted:
+            _count(reading, payload, span, fragment, number, True)
+    if group.keyed:
+        view = _look_up(reading, payload, span, fragment, origin, group)
+    if group.tested:
+        if view is None:
+            view = _view(payload, span, origin)
+        _ask(reading, payload, span, fragment, view, group.tested)
+
+
+@cython.cfunc
+def _look_up(
+    reading: Reading,
+    payload: bytes,
+    span: _Span,
+    fragment: _Fragment,
+    origin: Any,
+    group: Group,
+) -> Any:
+    """Ask the predicates filed under attributes, by the values that the span has.
+
+    Returns the span's view if one was made.
+    """
+    view: Any = None
+    attributes: list = span.attributes
+    known: dict = group.known
+    seen: Any = 0
+    closely: Any = 0
+    at: cython.Py_ssize_t
+    number: cython.Py_ssize_t
+    one: Keyed
+    for number in range(0, len(attributes), 2):
+        at = attributes[number]
+        raw: bytes = _cut(payload, at, at + attributes[number + 1])
+        answer: Any = known.get(raw)
+        if answer is None:
+            answer = group.says(raw)
+            if answer is None:
+                continue
+        if answer[0] & seen:
+            # The first of equal keys counts; those filed under one key are seen together.
+            continue
+        seen |= answer[0]
+        closely |= answer[1]
+        fragment.true |= answer[2]
+        if answer[3]:
+            if view is None:
+                view = _view(payload, span, origin)
+            _ask(reading, payload, span, fragment, view, answer[3])
+    if seen == group.all_seen:
+        return view
+    if span.odd or span.dropped:
+        closely = group.all_seen
+    if closely:
+        if view is None:
+            view = _view(payload, span, origin)
+        for which, one in enumerate(group.keyed):
+            if closely >> which & 1 and not seen >> which & 1:
+                seen |= 1 << which
+                _ask_found(reading, payload, span, fragment, view, one.found_in(one.read(view)))
+    if group.resource_keyed:
+        for which, found in reading.index.of_resource(group, origin):
+            if not seen >> which & 1:
+                if view is None:
+                    view = _view(payload, span, origin)
+                _ask_found(reading, payload, span, fragment, view, found)
+    return view
+
+
+@cython.cfunc
+def _ask_found(
+    reading: Reading,
+    payload: bytes,
+    span: _Span,
+    fragment: _Fragment,
+    view: Any,
+    found: Any,
+) -> None:
+    if found is None:
+        return
+    fragment.true |= found[0]
+    if found[1]:
+        _ask(reading, payload, span, fragment, view, found[1])
+
+
+@cython.cfunc
+def _ask(
+    reading: Reading,
+    payload: bytes,
+    span: _Span,
+    fragment: _Fragment,
+    view: Any,
+    predicates: Any,
+) -> None:
+    for bit, number, counted, test, _ in predicates:
+        if fragment.true & bit and not counted:
+            continue
+        holds = test(view)
+        if holds:
+            fragment.true |= bit
+        elif holds is None:
+            fragment.maybe |= bit
+        else:
+            continue
+        if counted:
+            _count(reading, payload, span, fragment, number, bool(holds))
+
+
+@cython.cfunc
+def _view(payload: bytes, span: _Span, origin: Any) -> Any:
+    return lazy_span(_cut(payload, span.at, span.end), origin)
+
+
+@cython.cfunc
+def _count(
+    reading: Reading,
+    payload: bytes,
+    span: _Span,
+    fragment: _Fragment,
+    number: Any,
+    certain: Any,
+) -> None:
+    fragment.flags |= COUNTED
+    identity = span_identity(
+        name=_cut(payload, span.name_at, span.name_at + span.name_bytes),
+        kind=span.kind if span.kind < 1 << 31 else span.kind - (1 << 32),
+        start_ns=_time(payload, span.times_at),
+    )
+    span_id = _cut(payload, span.id_at, span.id_at + span.id_bytes)
+    reading.counted.append(Counted(fragment.at, span_id, identity, number, certain))
+
+
+@cython.cfunc
+def _add_root(
+    reading: Reading, payload: bytes, span: _Span, fragment: _Fragment, origin: Any
+) -> None:
+    fragment.flags |= ROOT
+    name = _cut(payload, span.name_at, span.name_at + span.name_bytes).decode(errors="replace")
+    span_id = _cut(payload, span.id_at, span.id_at + span.id_bytes)
+    start_ns = min(_time(payload, span.times_at), MAX_TIME_NS)
+    reading.roots.append(Root(fragment.at, span_id, start_ns, name, origin.service))
+
+
+@cython.cfunc
+def _add_extent(payload: bytes, span: _Span, fragment: _Fragment) -> None:
+    fragment.flags |= EXTENT
+    fragment.start_ns = min(fragment.start_ns, _time(payload, span.times_at))
+    fragment.end_ns = max(fragment.end_ns, min(_time(payload, span.ends_at), MAX_TIME_NS))
+
+
+@cython.cfunc
+def _time(payload: bytes, at: cython.Py_ssize_t) -> Any:
+    """Return the 64-bit number at a place; 0 if there is none."""
+    return int.from_bytes(payload[at : at + 8], "little") if at >= 0 else 0
