@@ -1,0 +1,140 @@
+"""Bytes in Kafka and in Flink's state can be read for ever: the golden ones are of format 1.
+
+A change of format gets a new version and a golden file of its own; this file stays. It was
+written by `python -m tests.unit.udfs.test_formats_never_change`.
+"""
+
+from __future__ import annotations
+
+import json
+from array import array
+from pathlib import Path
+from typing import Any
+
+from tests.support.engine import Engine, MemoryStore, RulesLog, SpanDraft, SpansLog
+from udfs.closed import Sealed, pack_sealed, unpack_sealed
+from udfs.facts import pack_facts, unpack_facts
+from udfs.life import Lane
+from udfs.trace_state import unpack_trace
+
+GOLDEN = Path(__file__).parents[2] / "golden" / "udfs" / "formats-1.json"
+CUT_MS = 16_000
+END_MS = 90_000
+
+
+def scenario() -> tuple[RulesLog, SpansLog]:
+    """Two rules; traces that are open, closed, counted, doubtful, corrected."""
+    rules = RulesLog()
+    rules.settings(settle_ms=2_000, patience_ms=20_000, lateness_ms=60_000, max_life_ms=60_000)
+    rules.rule("check", "when { charge.where(amount > 10) } always { fraud.check }")
+    rules.rule("retry", "when { charge } never { count(http.retry) > 1 or trace.duration > 9s }")
+    log = SpansLog()
+
+    def send(at_ms: int, trace: str, *names: str, **fields: Any) -> None:
+        root = f"{trace}/root"
+        drafts = [
+            SpanDraft(
+                trace=trace,
+                id=root if name == "charge" else f"{trace}/{name}/{at_ms}/{number}",
+                parent="" if name == "charge" else root,
+                name=name,
+                start_ms=at_ms,
+                attributes={"amount": 20},
+                **fields,
+            )
+            for number, name in enumerate(names)
+        ]
+        log.send(at_ms, *drafts)
+
+    send(0, "kept", "charge", "fraud.check")
+    send(1_000, "broken", "charge", "http.retry", "other")
+    send(1_500, "orphan", "http.retry")
+    send(9_000, "retried", "charge", "http.retry", "http.retry", "http.retry")
+    send(14_500, "broken", "fraud.check")
+    send(15_000, "open", "charge", dropped=3)
+    send(40_000, "open", "http.retry", dropped=1)
+    return rules, log
+
+
+def run() -> dict[str, Any]:
+    """Return every kind of bytes that the scenario leaves behind, as hex."""
+    rules, log = scenario()
+    engine = Engine(rules)
+    elements = {}
+    for record in log.records:
+        if record.time_ms <= CUT_MS:
+            engine.receive(record)
+            stored = engine.state[record.lane][-1]
+            elements[f"{record.lane}/{record.offset}"] = stored.hex()
+    engine.advance(CUT_MS)
+    snapshots = {
+        lane: [piece.hex() for piece in machine.snapshot(engine.stores[lane])]
+        for lane, machine in sorted(engine.lanes.items())
+    }
+    stores = {
+        lane: {key.hex(): value.hex() for key, value in sorted(store.entries.items())}
+        for lane, store in sorted(engine.stores.items())
+    }
+    engine.state = {lane: [bytes.fromhex(p) for p in pieces] for lane, pieces in snapshots.items()}
+    engine.restart()
+    for record in log.records:
+        if record.time_ms > CUT_MS:
+            engine.receive(record)
+    engine.advance(END_MS)
+    outputs = [
+        {"topic": o.topic, "key": o.key.hex(), "value": o.value.hex()} for o in engine.outputs
+    ]
+    found = {"elements": elements, "snapshots": snapshots, "stores": stores, "outputs": outputs}
+    return json.loads(json.dumps(found))  # type: ignore[no-any-return]
+
+
+def golden() -> dict[str, Any]:
+    return json.loads(GOLDEN.read_text())  # type: ignore[no-any-return]
+
+
+def test_the_same_logs_leave_the_same_bytes() -> None:
+    assert run() == golden()
+
+
+def test_old_elements_are_read_and_written_alike() -> None:
+    heads = 1 + 1 + 8 + 2 + 8  # 'E', format, time, partition, offset
+    elements = [bytes.fromhex(element)[heads:] for element in golden()["elements"].values()]
+    assert [pack_facts(unpack_facts(element)) for element in elements] == elements
+
+
+def test_old_snapshots_are_restored_and_written_alike() -> None:
+    rules, _ = scenario()
+    engine = Engine(rules)
+    for number, pieces in golden()["snapshots"].items():
+        lane = int(number)
+        engine.state[lane] = [bytes.fromhex(piece) for piece in pieces]
+        store = {bytes.fromhex(k): bytes.fromhex(v) for k, v in golden()["stores"][number].items()}
+        closed = MemoryStore()
+        closed.entries.update(store)
+        restored = Lane.restore(lane, engine.book, engine.state[lane], closed)
+        assert restored.snapshot(closed) == engine.state[lane]
+
+
+def test_old_closed_traces_are_read_and_written_alike() -> None:
+    kept = [
+        (bytes.fromhex(key), bytes.fromhex(value))
+        for store in golden()["stores"].values()
+        for key, value in store.items()
+    ]
+    traces = [value for key, value in kept if key[:1] == b"t"]
+    assert traces
+    assert [unpack_trace(value).pack() for value in traces] == traces
+
+
+def test_a_minute_of_closed_traces_is_written_as_ever() -> None:
+    sealed = Sealed(7, array("Q", [1, 2**64 - 1]), array("I", [60_000, 3]))
+    packed = pack_sealed(sealed)
+    assert packed.hex() == (
+        "01" + "0700000000000000" + "02000000" + "00000000"
+        "0100000000000000" + "ffffffffffffffff" + "60ea0000" + "03000000"
+    )
+    assert unpack_sealed(packed) == sealed
+
+
+if __name__ == "__main__":
+    GOLDEN.write_text(json.dumps(run(), indent=1) + "\n")
