@@ -37,6 +37,10 @@ def spans_table(settings: JobSettings, *, partitions: int) -> str:
         "properties.group.id": settings.group,
         "properties.max.partition.fetch.bytes": "1048576",
         "properties.fetch.max.bytes": "16777216",
+        # With 32 partitions there is always something to fetch: without a least amount, broker
+        # and source would be busy with hundreds of small fetches a second.
+        "properties.fetch.min.bytes": "1048576",
+        "properties.fetch.max.wait.ms": "100",
         "format": "raw",
         "scan.parallelism": str(source_parallelism(settings, partitions=partitions)),
         # The number of partitions is fixed when the topic is made: lanes depend on it.

@@ -19,7 +19,7 @@ What lies in Flink state for a lane: a list of byte records (`receive` returns o
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from heapq import heappop, heappush
 from struct import Struct
 from typing import NamedTuple, Protocol
@@ -121,7 +121,10 @@ class Lane:
         self._inbox: list[_Entry] = []
         self._first_ms = _NEVER
         self._tenants: dict[str, _Tenant] = {}
-        self._due: list[tuple[int, str, bytes]] = []
+        self._due_ms: list[int] = []
+        """A heap of the times at which something is due."""
+        self._due: dict[int, list[tuple[str, bytes]]] = {}
+        """By time: (tenant, trace id) of traces that may be due then."""
         self._tick_ms = _NEVER
         self._snapshot_turn = -1
         self._latest_ms = 0
@@ -168,7 +171,7 @@ class Lane:
         """Return the event time at which `advance` has something to do next, if any."""
         next_ms = min(
             self._first_ms,
-            self._due[0][0] if self._due else _NEVER,
+            self._due_ms[0] if self._due_ms else _NEVER,
             self._tick_ms,
         )
         return None if next_ms == _NEVER else next_ms
@@ -178,24 +181,34 @@ class Lane:
         return self._latest_ms
 
     def _fire(self, until_ms: int, closed: ClosedStore, out: list[Output]) -> None:
-        due = self._due
+        due_ms = self._due_ms
         while True:
-            next_ms = due[0][0] if due else _NEVER
+            next_ms = due_ms[0] if due_ms else _NEVER
             if self._tick_ms <= until_ms and self._tick_ms <= next_ms:
                 self._tick(out)
                 continue
             if next_ms > until_ms:
                 return
-            due_ms, name, trace_id = heappop(due)
-            tenant = self._tenants[name]
-            trace = tenant.open.get(trace_id)
-            if trace is None or trace.due_ms < due_ms:
-                continue
-            if trace.due_ms > due_ms:
-                heappush(due, (trace.due_ms, name, trace_id))
-                continue
-            self._arm_tick(due_ms)
-            self._close(tenant, trace_id, trace, due_ms, closed, out)
+            heappop(due_ms)
+            for name, trace_id in sorted(self._due.pop(next_ms)):
+                tenant = self._tenants[name]
+                trace = tenant.open.get(trace_id)
+                if trace is None or trace.due_ms < next_ms:
+                    continue
+                if trace.due_ms > next_ms:
+                    self._arm(trace.due_ms, name, trace_id)
+                    continue
+                self._arm_tick(next_ms)
+                self._close(tenant, trace_id, trace, next_ms, closed, out)
+
+    def _arm(self, due_ms: int, tenant: str, trace_id: bytes) -> None:
+        """See to it that a trace is looked at when a time has come."""
+        due = self._due.get(due_ms)
+        if due is None:
+            self._due[due_ms] = [(tenant, trace_id)]
+            heappush(self._due_ms, due_ms)
+        else:
+            due.append((tenant, trace_id))
 
     def _arm_tick(self, now_ms: int) -> None:
         if self._tick_ms == _NEVER:
@@ -245,6 +258,7 @@ class Lane:
         offset = entry.offset
         settle_due_ms = now_ms + settings.settle_ms
         patience_due_ms = now_ms + settings.patience_ms
+        max_life_ms = settings.max_life_ms
         open_traces = tenant.open
         touched: dict[bytes, TraceState] = {}
         at_fragment: list[TraceState | None] = []
@@ -267,10 +281,11 @@ class Lane:
                     trace.true |= true
                     trace.maybe |= maybe
                     touched[trace_id] = trace
-            quiet_due_ms = patience_due_ms if trace.root is None else settle_due_ms
-            due_ms = _capped_due(trace, settings, quiet_due_ms)
+            due_ms = patience_due_ms if trace.root is None else settle_due_ms
+            if due_ms > trace.begin_ms + max_life_ms and not trace.closed_before:
+                due_ms = trace.begin_ms + max_life_ms
             if due_ms < trace.due_ms:
-                heappush(self._due, (due_ms, tenant.name, trace_id))
+                self._arm(due_ms, tenant.name, trace_id)
             trace.due_ms = due_ms
         for root in facts.roots:
             trace = at_fragment[root.fragment]
@@ -280,7 +295,7 @@ class Lane:
                 if due_ms < trace.due_ms:
                     trace.due_ms = due_ms
                     trace_id = facts.fragments[root.fragment][0]
-                    heappush(self._due, (due_ms, tenant.name, trace_id))
+                    self._arm(due_ms, tenant.name, trace_id)
         for fact in facts.counted:
             trace = at_fragment[fact.fragment]
             if trace is not None:
@@ -340,9 +355,8 @@ class Lane:
         """Signal at once what no further span can mend."""
         trace.complete = False
         trace.in_doubt = _OPEN
-        for item in self._rule_set(tenant, trace.begin_ms).judge(trace):
-            if item.judgement.verdict is Verdict.VIOLATED:
-                self._say(tenant, trace_id, trace, item, now_ms=now_ms, closed_ms=0, out=out)
+        for item in self._rule_set(tenant, trace.begin_ms).violations(trace):
+            self._say(tenant, trace_id, trace, item, now_ms=now_ms, closed_ms=0, out=out)
 
     def _close(
         self,
@@ -357,20 +371,22 @@ class Lane:
         settings = self._book.settings(tenant.name, now_ms)
         judged = self._judge_closed(tenant, trace, settings, now_ms)
         quiet_ms = now_ms - trace.last_ms
-        waiting = [item for item in judged if item.rule.record.settle_ms > quiet_ms]
+        waiting: Sequence[Judged] = ()
+        if self._rule_set(tenant, trace.begin_ms).longest_settle_ms > quiet_ms:
+            waiting = [item for item in judged if item.rule.settle_ms > quiet_ms]
         if waiting and trace.root is not None:
-            judged = [item for item in judged if item.rule.record.settle_ms <= quiet_ms]
-            trace.due_ms = trace.last_ms + min(item.rule.record.settle_ms for item in waiting)
-            heappush(self._due, (trace.due_ms, tenant.name, trace_id))
+            judged = [item for item in judged if item.rule.settle_ms <= quiet_ms]
+            trace.due_ms = trace.last_ms + min(item.rule.settle_ms for item in waiting)
+            self._arm(trace.due_ms, tenant.name, trace_id)
         else:
-            waiting = []
+            waiting = ()
         self._report(tenant, trace_id, trace, judged, waiting, now_ms, out)
         if not waiting:
             self._put_away(tenant, trace_id, trace, now_ms, settings, closed)
 
     def _judge_closed(
         self, tenant: _Tenant, trace: TraceState, settings: LifeSettings, now_ms: int
-    ) -> list[Judged]:
+    ) -> Sequence[Judged]:
         """Judge a trace as closed at a time; rules that do not apply are left out.
 
         A rule with `on_incomplete: signal` takes a trace of which the end is not known as it is.
@@ -386,7 +402,7 @@ class Lane:
         as_it_is = {item.rule.id: item for item in rules.judge(trace)}
         trace.in_doubt, trace.complete = doubts, False
         return [
-            as_it_is.get(item.rule.id, item) if item.rule.record.on_incomplete == "signal" else item
+            as_it_is.get(item.rule.id, item) if item.rule.signals_incomplete else item
             for item in judged
         ]
 
@@ -394,7 +410,7 @@ class Lane:
         self, trace: TraceState, tenant: _Tenant, settings: LifeSettings, now_ms: int
     ) -> frozenset[Reason]:
         """Return why spans may have been missed; none if absence is known."""
-        doubts = set()
+        doubts: set[Reason] = set()
         if trace.root is None:
             doubts.add(Reason.NO_ROOT)
         if not trace.closed_before and now_ms - trace.begin_ms >= settings.max_life_ms:
@@ -412,8 +428,8 @@ class Lane:
         tenant: _Tenant,
         trace_id: bytes,
         trace: TraceState,
-        judged: list[Judged],
-        waiting: list[Judged],
+        judged: Sequence[Judged],
+        waiting: Sequence[Judged],
         now_ms: int,
         out: list[Output],
     ) -> None:
@@ -421,10 +437,11 @@ class Lane:
         accounts = tenant.accounts
         first_time = not trace.closed_before
         for item in judged:
-            record = item.rule.record
-            if first_time and record.settle_ms > trace.judged_quiet_ms:
-                accounts.count_verdict(item.rule.id, item.rule.version, item.judgement.verdict)
-            self._say(tenant, trace_id, trace, item, now_ms=now_ms, closed_ms=now_ms, out=out)
+            rule, judgement = item
+            if first_time and rule.settle_ms > trace.judged_quiet_ms:
+                accounts.count_verdict(rule.id, rule.version, judgement.verdict)
+            if judgement.verdict is Verdict.VIOLATED or trace.emitted:
+                self._say(tenant, trace_id, trace, item, now_ms=now_ms, closed_ms=now_ms, out=out)
         if trace.emitted:
             spoken = {item.rule.id for item in judged} | {item.rule.id for item in waiting}
             self._withdraw(tenant, trace_id, trace, spoken, now_ms=now_ms, out=out)
@@ -641,7 +658,7 @@ class Lane:
         tenant = _unpack_tenant(record, lane=self.lane, closed=closed)
         self._tenants[tenant.name] = tenant
         for trace_id, trace in tenant.open.items():
-            heappush(self._due, (trace.due_ms, tenant.name, trace_id))
+            self._arm(trace.due_ms, tenant.name, trace_id)
 
 
 def _capped_due(trace: TraceState, settings: LifeSettings, due_ms: int) -> int:

@@ -65,6 +65,10 @@ class Rule:
     counted: int
     """Mask of the numbers whose spans are counted."""
     needs_extent: bool
+    settle_ms: int
+    """The rule's own; 0: the tenant's."""
+    signals_incomplete: bool
+    """Whether it signals although the end of a trace is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +192,7 @@ class RuleBook:
 
     def gap_between(self, begin_ms: int, judged_ms: int) -> bool:
         """Tell whether a trace of this time may have lost spans in a gap of the log."""
-        return any(
+        return bool(self._gaps_ms) and any(
             begin_ms < gap_ms + GAP_SHADOW_MS and gap_ms <= judged_ms for gap_ms in self._gaps_ms
         )
 
@@ -273,6 +277,8 @@ def link_rule(record: wire.RuleVersion) -> Rule | str:
         candidates=None if triggers is None else _mask(numbers[i] for i in triggers),
         counted=_mask(numbers[i] for i in compiled.counted),
         needs_extent=compiled.needs_extent,
+        settle_ms=record.settle_ms,
+        signals_incomplete=record.on_incomplete == "signal",
     )
 
 

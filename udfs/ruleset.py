@@ -24,6 +24,14 @@ class Judged(NamedTuple):
     judgement: Judgement
 
 
+class _Remembered(NamedTuple):
+    """What a combination of predicates says: verdicts, violations among them, rules to ask."""
+
+    judged: tuple[Judged, ...]
+    violated: tuple[Judged, ...]
+    others: tuple[Rule, ...]
+
+
 class RuleSet:
     """The rules of one tenant in one epoch. All other rules than those returned do not apply."""
 
@@ -34,32 +42,46 @@ class RuleSet:
         for rule in rules:
             for number in numbers_of(rule.candidates or 0):
                 self._by_number.setdefault(number, []).append(rule)
-        self._remembered: dict[
-            tuple[int, int, bool, frozenset[Reason]], tuple[tuple[Judged, ...], tuple[Rule, ...]]
-        ] = {}
-        self.signals_incomplete = any(rule.record.on_incomplete == "signal" for rule in rules)
+        self._remembered: dict[tuple[int, int, bool, frozenset[Reason]], _Remembered] = {}
+        self.signals_incomplete = any(rule.signals_incomplete for rule in rules)
+        self.longest_settle_ms = max((rule.settle_ms for rule in rules), default=0)
 
-    def judge(self, view: TraceView) -> list[Judged]:
+    def judge(self, view: TraceView) -> Sequence[Judged]:
         """Judge a trace by all rules that may apply; those that do not apply are left out."""
-        key = (view.true, view.maybe, view.complete, view.in_doubt)
-        remembered = self._remembered.get(key)
-        if remembered is None:
-            remembered = self._judge_by_bits(view)
-            if len(self._remembered) >= _REMEMBERED:
-                self._remembered.clear()
-            self._remembered[key] = remembered
-        by_bits, others = remembered
-        if not others:
-            return list(by_bits)
-        judged = list(by_bits)
-        for rule in others:
+        remembered = self._recall(view)
+        if not remembered.others:
+            return remembered.judged
+        judged = list(remembered.judged)
+        for rule in remembered.others:
             judgement = rule.linked.judge(view)
             if judgement.verdict is not Verdict.NOT_APPLICABLE:
                 judged.append(Judged(rule, judgement))
-        judged.sort(key=lambda item: item.rule.id)
+        judged.sort(key=_rule_id)
         return judged
 
-    def _judge_by_bits(self, view: TraceView) -> tuple[tuple[Judged, ...], tuple[Rule, ...]]:
+    def violations(self, view: TraceView) -> Sequence[Judged]:
+        """Judge a trace as `judge` does, and return only the violations."""
+        remembered = self._recall(view)
+        if not remembered.others:
+            return remembered.violated
+        judged = list(remembered.violated)
+        for rule in remembered.others:
+            judgement = rule.linked.judge(view)
+            if judgement.verdict is Verdict.VIOLATED:
+                judged.append(Judged(rule, judgement))
+        judged.sort(key=_rule_id)
+        return judged
+
+    def _recall(self, view: TraceView) -> _Remembered:
+        key = (view.true, view.maybe, view.complete, view.in_doubt)
+        remembered = self._remembered.get(key)
+        if remembered is None:
+            if len(self._remembered) >= _REMEMBERED:
+                self._remembered.clear()
+            remembered = self._remembered[key] = self._judge_by_bits(view)
+        return remembered
+
+    def _judge_by_bits(self, view: TraceView) -> _Remembered:
         """Judge what depends on the masks alone, and name the rules that need more."""
         by_bits = []
         others = []
@@ -70,8 +92,9 @@ class RuleSet:
             judgement = rule.linked.judge(view)
             if judgement.verdict is not Verdict.NOT_APPLICABLE:
                 by_bits.append(Judged(rule, judgement))
-        by_bits.sort(key=lambda item: item.rule.id)
-        return tuple(by_bits), tuple(others)
+        by_bits.sort(key=_rule_id)
+        violated = (item for item in by_bits if item.judgement.verdict is Verdict.VIOLATED)
+        return _Remembered(tuple(by_bits), tuple(violated), tuple(others))
 
     def _candidates(self, mask: int) -> Sequence[Rule]:
         found = {rule.id: rule for rule in self._always}
@@ -79,3 +102,7 @@ class RuleSet:
             for rule in self._by_number.get(number, ()):
                 found[rule.id] = rule
         return [found[rule_id] for rule_id in sorted(found)]
+
+
+def _rule_id(judged: Judged) -> str:
+    return judged.rule.id

@@ -41,7 +41,7 @@ class RunSettings:
     giant_spans: int = 100_000
     rate: float = 0.0
     seed: int = 1
-    warm_up_s: float = 20.0
+    warm_up_s: float = 40.0
     trial_s: float = 15.0
 
 

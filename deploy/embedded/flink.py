@@ -55,7 +55,9 @@ def taskmanager(settings: StackSettings, layout: Layout) -> Service:
     return Service(
         name="taskmanager",
         command=lambda: _java_command(
-            layout, "taskmanager", flags=("-XX:+UseG1GC", *class_archive("taskmanager", _jars()))
+            layout,
+            "taskmanager",
+            flags=("-XX:+UseParallelGC", *class_archive("taskmanager", _jars())),
         ),
         prepare=prepare,
         ready=lambda: bool(rest.taskmanagers() - before),
@@ -75,6 +77,10 @@ def flink_environment(layout: Layout) -> dict[str, str]:
         "MAX_LOG_FILE_NUMBER": "3",
         "FLINK_PID_DIR": str(layout.flink / "tmp"),
         "FLINK_IDENT_STRING": "betrace",
+        # Python workers inherit these. By default glibc maps and unmaps every record of spans
+        # (over 128 KB), and the kernel clears its pages each time.
+        "MALLOC_MMAP_THRESHOLD_": str(16 << 20),
+        "MALLOC_TRIM_THRESHOLD_": str(256 << 20),
     }
 
 
