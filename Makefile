@@ -27,9 +27,9 @@ status: ## show what runs
 test: ## lint, types, import arrows, and all tests on real servers, with coverage
 	@$(PREPARE) --browser
 	@$(MAKE) --no-print-directory check
-	$(RUN) -m pytest -m "not fault" --cov --cov-report=term:skip-covered $(PYTEST)
+	$(RUN) -m pytest --cov --cov-report=term:skip-covered $(PYTEST)
 
-test-faults: ## kill every part of the stack under load, and look that nothing is lost or doubled
+test-faults: ## only the tests that kill every part of the stack under load
 	@$(PREPARE)
 	$(RUN) -m pytest -m fault $(PYTEST)
 
