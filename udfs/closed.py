@@ -1,9 +1,10 @@
 """Which traces were closed: what tells a late span from the first span of a new trace.
 
-Per tenant and lane. Traces closed within the lateness are known with the time they began, so
-that a late span re-judges them; older ones are known by a 64-bit hash for `max_life` more, so
-that a span of a forgotten trace is too late and never taken for a new trace. Minutes of that
-kind are merged by tens, so that a look-up asks few arrays.
+Per tenant and lane. Traces closed within the lateness are known with the time they began and the
+block of the store that holds their facts, so that a late span re-judges them; older ones are
+known by a 64-bit hash for `max_life` more, so that a span of a forgotten trace is too late and
+never taken for a new trace. Minutes of that kind are merged by tens, so that a look-up asks few
+arrays. A trace that was closed again is known more than once: the newest entry counts.
 """
 
 from __future__ import annotations
@@ -18,19 +19,41 @@ from udfs.accounts import MINUTE_MS
 _MULTIPLIER = 0x9E3779B97F4A7C15F39CC0605CEDC835
 _MASK_64 = 2**64 - 1
 _HEAD = Struct("<BqII")
-_FORMAT = 1
+_FORMAT = 2
 _MERGED = 10
+_STORED_BITS = 17
+_STORED_MASK = (1 << _STORED_BITS) - 1
+NOT_STORED = 0
+"""Of a trace of which nothing but its beginning is known."""
 
 
 class Sealed(NamedTuple):
     """The traces closed in one minute of event time, sorted by hash.
 
-    ages_ms: from a trace's beginning to the end of the minute, in the order of the hashes.
+    In the order of the hashes, ages_ms: from a trace's beginning to the end of the minute; stored:
+    1 + the ms within the minute at which it was closed and stored, or NOT_STORED.
     """
 
     minute: int
     hashes: array[int]
     ages_ms: array[int]
+    stored: array[int]
+
+    def blocks_ms(self) -> list[int]:
+        """Return the times at which traces of this minute were stored."""
+        start_ms = self.minute * MINUTE_MS
+        return [start_ms + at - 1 for at in sorted(set(self.stored)) if at != NOT_STORED]
+
+
+class Known(NamedTuple):
+    """What is known of a closed trace. stored_ms: when it was stored; None: nothing was."""
+
+    begin_ms: int
+    stored_ms: int | None
+
+
+TOO_LATE = Known(-1, None)
+"""A trace closed so long ago that late spans are not taken any more."""
 
 
 def trace_hash(trace_id: bytes) -> int:
@@ -44,7 +67,7 @@ class ClosedTraces:
     def __init__(self) -> None:
         self.current_minute = -1
         self.current: dict[bytes, int] = {}
-        """Closed in the current minute: trace id → time it began."""
+        """Closed in the current minute: trace id → time it began, and `stored` in the low bits."""
         self.sealed: list[Sealed] = []
         """Minutes in which late spans may still be taken, oldest first."""
         self._older: list[tuple[int, int, array[int]]] = []
@@ -56,9 +79,10 @@ class ClosedTraces:
         older = [minute for first, last, _ in self._older for minute in range(first, last + 1)]
         return older + [entry.minute for entry in self.sealed]
 
-    def add(self, trace_id: bytes, *, begin_ms: int) -> None:
-        """Note a trace closed in the current minute."""
-        self.current[trace_id] = begin_ms
+    def add(self, trace_id: bytes, *, begin_ms: int, stored_ms: int | None) -> None:
+        """Note a trace closed in the current minute. stored_ms: if its facts were stored then."""
+        stored = NOT_STORED if stored_ms is None else 1 + stored_ms % MINUTE_MS
+        self.current[trace_id] = begin_ms << _STORED_BITS | stored
 
     def forget(self, trace_id: bytes) -> None:
         """Take back a trace that was opened again, if it was closed in the current minute.
@@ -67,23 +91,26 @@ class ClosedTraces:
         """
         self.current.pop(trace_id, None)
 
-    def begin_of(self, trace_id: bytes, *, since_ms: int) -> int | None:
-        """Return when a trace closed after since_ms began; -1 if it closed earlier; else None."""
-        begin_ms = self.current.get(trace_id)
-        if begin_ms is not None:
-            return begin_ms
+    def find(self, trace_id: bytes, *, since_ms: int) -> Known | None:
+        """Return what is known of a trace closed after since_ms, TOO_LATE, or None if it is new."""
+        noted = self.current.get(trace_id)
+        if noted is not None:
+            minute = self.current_minute
+            return _known(minute, begin_ms=noted >> _STORED_BITS, stored=noted & _STORED_MASK)
         if not (self.sealed or self._older):
             return None
         wanted = trace_hash(trace_id)
-        for minute, hashes, ages_ms in reversed(self.sealed):
+        for minute, hashes, ages_ms, stored in reversed(self.sealed):
             at = bisect_left(hashes, wanted)
             if at < len(hashes) and hashes[at] == wanted:
                 end_ms = (minute + 1) * MINUTE_MS
-                return end_ms - ages_ms[at] if end_ms > since_ms else -1
+                if end_ms <= since_ms:
+                    return TOO_LATE
+                return _known(minute, begin_ms=end_ms - ages_ms[at], stored=stored[at])
         for _, _, hashes in self._older:
             at = bisect_left(hashes, wanted)
             if at < len(hashes) and hashes[at] == wanted:
-                return -1
+                return TOO_LATE
         return None
 
     def turn(self, now_ms: int, *, late_ms: int, keep_ms: int) -> tuple[Sealed | None, list[int]]:
@@ -108,12 +135,14 @@ class ClosedTraces:
 
     def _seal(self) -> Sealed:
         end_ms = (self.current_minute + 1) * MINUTE_MS
-        rows = sorted((trace_hash(t), end_ms - begin) for t, begin in self.current.items())
+        rows = sorted((trace_hash(trace_id), noted) for trace_id, noted in self.current.items())
         self.current = {}
+        ages_ms = (min(end_ms - (noted >> _STORED_BITS), 0xFFFFFFFF) for _, noted in rows)
         return Sealed(
             self.current_minute,
-            array("Q", (row[0] for row in rows)),
-            array("I", (min(row[1], 0xFFFFFFFF) for row in rows)),
+            array("Q", (hashed for hashed, _ in rows)),
+            array("I", ages_ms),
+            array("H", (noted & _STORED_MASK for _, noted in rows)),
         )
 
     def _merge_older(self, late_minute: int) -> None:
@@ -135,18 +164,29 @@ class ClosedTraces:
         return dropped
 
 
+def _known(minute: int, *, begin_ms: int, stored: int) -> Known:
+    return Known(begin_ms, None if stored == NOT_STORED else minute * MINUTE_MS + stored - 1)
+
+
 def pack_sealed(sealed: Sealed) -> bytes:
-    """Pack one minute: u8 format, i64 minute, u32 count, u32 zero, hashes (u64), ages (u32 ms)."""
+    """Pack one minute: u8 format, i64 minute, u32 count, u32 zero, hashes, ages, stored.
+
+    Of each trace: u64 hash, u32 age in ms, u16 stored.
+    """
     count = len(sealed.hashes)
     head = _HEAD.pack(_FORMAT, sealed.minute, count, 0)
-    return head + sealed.hashes.tobytes() + sealed.ages_ms.tobytes()
+    return head + b"".join(column.tobytes() for column in sealed[1:])
 
 
 def unpack_sealed(packed: bytes) -> Sealed:
     """Unpack one minute. Raises ValueError for another format or a cut value."""
     kind, minute, count, _ = _HEAD.unpack_from(packed)
     at = _HEAD.size
-    if kind != _FORMAT or len(packed) != at + 12 * count:
+    if kind != _FORMAT or len(packed) != at + 14 * count:
         raise ValueError(f"closed traces of format {kind}, {len(packed)} bytes: cannot be read")
-    hashes = array("Q", packed[at : at + 8 * count])
-    return Sealed(minute, hashes, array("I", packed[at + 8 * count :]))
+    return Sealed(
+        minute,
+        array("Q", packed[at : at + 8 * count]),
+        array("I", packed[at + 8 * count : at + 12 * count]),
+        array("H", packed[at + 12 * count :]),
+    )

