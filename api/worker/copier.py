@@ -34,8 +34,7 @@ from api.worker.trace_copy import (
     distinct,
     explained,
     lacks_parent,
-    root_of,
-    services_of,
+    names_of,
     span_rows,
     spans_of,
     to_json,
@@ -302,15 +301,12 @@ class Copier:
         connection.execute(statement("lock_trace"), key)
         if not job.found:
             return
-        root = root_of(job.found)
         offsets = [each.offset for each in job.found]
         stored = connection.execute(
             statement("store_copy"),
             {
                 **key,
-                "root_name": root.name.replace("\0", "\ufffd") if root else "",
-                "root_service": root.service.replace("\0", "\ufffd") if root else "",
-                "services": services_of(job.found),
+                **names_of(job.found),
                 "span_count": len(job.found),
                 "whole": not job.lost and not job.truncated,
                 "first_span_at": job.first_span_at,
@@ -338,7 +334,7 @@ class Copier:
                 "tenant_id": job.tenant,
                 "signal_id": signal.id,
                 "revision": signal.revision,
-                "services": services_of(job.found),
+                **names_of(job.found),
                 **outcome,
             },
         )
@@ -413,7 +409,7 @@ class Copier:
         with connection.transaction():
             connection.execute(
                 statement("finish_signal"),
-                {**key, "revision": signal.revision, "services": services_of(job.found), **outcome},
+                {**key, "revision": signal.revision, **names_of(job.found), **outcome},
             )
             self._drop_task(connection, job, signal)
 
