@@ -117,6 +117,16 @@ def check_filter(source: Source, node: Node) -> Filter | None:
     return None if source.problems else found
 
 
+def check_span_tests(source: Source, terms: list[SpanTerm]) -> list[SpanTest | None]:
+    """Return the meaning of span tests that stand alone, without bindings; None where one is wrong.
+
+    Together, because limits count over a whole rule.
+    """
+    checker = _Checker(source, aliases=frozenset())
+    numbers = [checker.predicate(term) for term in terms]
+    return [None if number is None else checker.tests[number] for number in numbers]
+
+
 def _aliases(promise: Promise) -> frozenset[str]:
     found: set[str] = set()
     todo: list[Node] = [clause.body for clause in promise.clauses.values()]

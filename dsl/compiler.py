@@ -311,7 +311,7 @@ def _compared(condition: Compared, numbers: Sequence[int]) -> Decide:
     if isinstance(left, Counted) and isinstance(right, Fixed) and right.unit == "number":
         return _count_against(op, numbers[left.predicate], right.value)
     one, other = compile_number(left, numbers), compile_number(right, numbers)
-    between = _RANGES[op]
+    between = RANGES[op]
 
     def compared(_true: int, _maybe: int, complete: bool, view: TraceView) -> Answer:
         a, b = one(complete, view), other(complete, view)
@@ -327,7 +327,7 @@ def _compared(condition: Compared, numbers: Sequence[int]) -> Decide:
 
 
 def _count_against(op: str, number: int, limit: Amount) -> Decide:
-    between = _RANGES[op]
+    between = RANGES[op]
     bound = (limit, limit)
 
     def count_against(_true: int, _maybe: int, complete: bool, view: TraceView) -> Answer:
@@ -360,7 +360,7 @@ def _other(a: Range, b: Range) -> Answer:
     return None if same is None else not same
 
 
-_RANGES: Final[dict[str, Callable[[Range, Range], Answer]]] = {
+RANGES: Final[dict[str, Callable[[Range, Range], Answer]]] = {
     "<": _less,
     "<=": _not_above,
     ">": lambda a, b: _less(b, a),

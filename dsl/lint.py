@@ -56,6 +56,23 @@ def lint(
         _warn_about_unseen(source, plan, known)
 
 
+def lint_span_test(
+    source: Source,
+    test: SpanTest,
+    predicate: SpanPredicate,
+    known: KnownNames | None,
+    *,
+    at: int,
+    end: int,
+) -> None:
+    """Add the warnings about a span test that stands alone, outside of any condition."""
+    _warn_about_test_cost(source, predicate, at, end)
+    if known is not None:
+        _warn_about_name(source, test, known, at, end)
+        for ask in _asks_of(test.filter):
+            _warn_about_attribute(source, ask, known, at, end)
+
+
 # -- never fires, always fires ---------------------------------------------------------------------
 
 
@@ -121,11 +138,14 @@ _NO_VIEW: Final = _NoView()
 
 def _warn_about_cost(source: Source, plan: Plan, predicates: Sequence[SpanPredicate]) -> None:
     for leaf in _exists_leaves(plan):
-        predicate = predicates[leaf.predicate]
-        if predicate.name is not None or predicate.unfiltered:
-            continue
-        if not any(needed.equals is not None for needed in predicate.necessary):
-            source.warn("rule.costly", leaf.at, leaf.end)
+        _warn_about_test_cost(source, predicates[leaf.predicate], leaf.at, leaf.end)
+
+
+def _warn_about_test_cost(source: Source, predicate: SpanPredicate, at: int, end: int) -> None:
+    if predicate.name is not None or predicate.unfiltered:
+        return
+    if not any(needed.equals is not None for needed in predicate.necessary):
+        source.warn("rule.costly", at, end)
 
 
 def _exists_leaves(plan: Plan) -> list[Exists]:

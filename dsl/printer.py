@@ -64,7 +64,7 @@ def condition_text(condition: Condition, plan: Plan) -> str:
         case Compared(op, left, right):
             return f"{number_text(left, plan)} {op} {number_text(right, plan)}"
         case Among(left, items):
-            listed = ", ".join(_fixed_text(Fixed(item, left.unit)) for item in items)
+            listed = ", ".join(fixed_text(Fixed(item, left.unit)) for item in items)
             return f"{number_text(left, plan)} in [{listed}]"
         case RootAsk(ask):
             return _ask_text(ask)
@@ -85,7 +85,7 @@ def number_text(number: Number, plan: Plan) -> str:
     """Return the text of a number of a plan."""
     match number:
         case Fixed():
-            return _fixed_text(number)
+            return fixed_text(number)
         case Counted(predicate):
             return f"count({span_test_text(plan.tests[predicate])})"
         case TraceDuration():
@@ -108,7 +108,8 @@ def _joined(signs: tuple[str, ...], items: tuple[Number, ...], plan: Plan, *weak
     return shown[0] + "".join(f" {sign} {text}" for sign, text in pairs)
 
 
-def _fixed_text(fixed: Fixed) -> str:
+def fixed_text(fixed: Fixed) -> str:
+    """Return the text of a constant: a number, or a duration in its largest whole unit."""
     value = fixed.value
     if fixed.unit == "duration":
         return duration_text(int(value))

@@ -7,14 +7,17 @@ time, the life of the trace is followed: open, closed after `settle`, judged aga
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 
 from dsl.explain import explain
 from dsl.judging import judge_spans
+from dsl.many.rule import CorrelateRule, ExpectRule
+from dsl.many.rule_set import fields_among
+from dsl.many.trials import Trial, TriedRule, TriedSpan, TriedTrace
 from dsl.objects import Expected, RuleDocument, RuleTest
 from dsl.rule import Checked, CompiledRule, check
-from dsl.spans import Span, root_of
+from dsl.spans import Span, id_of, root_of
 from dsl.traces import TraceError, duration_ns, span_from_fields, spans_from_otlp_json
 from dsl.verdict import Reason
 
@@ -77,12 +80,22 @@ class SuiteResult:
 
 def run(document: RuleDocument, *, load: Load | None = None) -> SuiteResult:
     """Run the tests of a document. load: reads the trace files that tests name."""
+    fields_of = fields_among({rule.id: (rule.rule, rule.group_by) for rule in document.rules})
     checked: dict[str, Checked] = {}
+
+    def checked_text(text: str) -> Checked:
+        if text not in checked:
+            checked[text] = check(text, fields_of=fields_of)
+        return checked[text]
+
     results = []
     for test in document.tests:
-        if test.rule not in checked:
-            checked[test.rule] = check(test.rule)
-        results.append(_run_one(test, checked[test.rule], load))
+        of_test = checked_text(test.rule)
+        if isinstance(of_test.rule, CompiledRule) or of_test.rule is None:
+            results.append(_run_one(test, of_test, load))
+        else:
+            rules = _tried_rules(document, checked_text)
+            results.append(_run_many(test, of_test.rule, rules, load))
     return SuiteResult(tuple(results))
 
 
@@ -93,15 +106,17 @@ class _Arrival:
 
 
 def _run_one(test: RuleTest, checked: Checked, load: Load | None) -> TestResult:
-    if checked.rule is None:
+    rule = checked.promise
+    if rule is None:
         problems = [problem.to_dict() for problem in checked.problems]
         verdicts = ["rejected"] * len(test.expect)
         return _result(test, verdicts, {"problems": problems})
     try:
+        if test.traces is not None:
+            raise TraceError("a promise is judged on one `trace:`; `traces:` are for other rules")
         arrivals, timed = _arrivals(test.trace, load)
     except TraceError as error:
         return _result(test, ["error"] * len(test.expect), {"error": str(error)})
-    rule = checked.rule
     if not timed and all(expected.at_ns is None for expected in test.expect):
         explanation = explain(rule, [arrival.span for arrival in arrivals])
         verdict = explanation.judgement.verdict.value
@@ -211,3 +226,71 @@ def _state_at(
             closed = True
             moment = _judged(rule, seen, complete=rooted, doubt=Reason.NO_ROOT)
     return moment
+
+
+# -- rules over many traces ------------------------------------------------------------------------
+
+
+def _tried_rules(
+    document: RuleDocument, checked_text: Callable[[str], Checked]
+) -> dict[str, TriedRule]:
+    """Return the rules of a file that check: those that `violated("…")` can name."""
+    found = {}
+    for rule in document.rules:
+        checked = checked_text(rule.rule)
+        if checked.rule is not None:
+            settle_ns = duration_ns(rule.settle, field="settle") if rule.settle else None
+            found[rule.id] = TriedRule(rule.id, checked.rule, rule.group_by, settle_ns)
+    return found
+
+
+def _run_many(
+    test: RuleTest,
+    rule: CorrelateRule | ExpectRule,
+    rules: Mapping[str, TriedRule],
+    load: Load | None,
+) -> TestResult:
+    entries = ({"trace": test.trace},) if test.traces is None else test.traces
+    try:
+        traces = [
+            trace for i, entry in enumerate(entries) for trace in _tried_traces(entry, i, load)
+        ]
+        trial = Trial(rules, traces, _verdict_at)
+        told = [trial.judge(rule, expected.at_ns) for expected in test.expect]
+    except TraceError as error:
+        return _result(test, ["error"] * len(test.expect), {"error": str(error)})
+    shown = told[-1].to_dict() if told else {}
+    return _result(test, [one.verdict.value for one in told], shown)
+
+
+def _tried_traces(entry: Mapping[str, Any], position: int, load: Load | None) -> list[TriedTrace]:
+    """Return the traces of one entry of `traces:`, moved to when it comes."""
+    at_ns = duration_ns(entry.get("at") or 0, field="at")
+    trace = entry["trace"]
+    arrivals, _ = _arrivals(trace, load)
+    # Times in a list count from the trace's beginning; those of OTLP/JSON from 1970.
+    first_ns = min((one.span.start_ns for one in arrivals), default=0)
+    moved_ns = at_ns if isinstance(trace, list) else at_ns - first_ns
+    own_id = id_of(f"trace {position + 1}", size=16).hex()
+    spans: dict[str, list[TriedSpan]] = {}
+    for one in arrivals:
+        moved = replace(
+            one.span,
+            start_ns=one.span.start_ns + moved_ns,
+            end_ns=one.span.end_ns + moved_ns,
+        )
+        trace_id = one.span.trace_id.hex() or own_id
+        spans.setdefault(trace_id, []).append(TriedSpan(at_ns + one.at_ns, moved))
+    return [TriedTrace(trace_id, at_ns, tuple(found)) for trace_id, found in spans.items()]
+
+
+def _verdict_at(tried: TriedRule, trace: TriedTrace, moment_ns: int | None) -> str:
+    """Return the verdict of a promise on one of several traces, by its life if it has one."""
+    rule = tried.rule
+    assert isinstance(rule, CompiledRule)
+    arrivals = [_Arrival(one.arrives_ns - trace.at_ns, one.span) for one in trace.spans]
+    if not any(arrival.at_ns for arrival in arrivals):
+        return judge_spans(rule, [one.span for one in trace.spans]).verdict.value
+    settle_ns = DEFAULT_SETTLE_NS if tried.settle_ns is None else tried.settle_ns
+    own_ns = None if moment_ns is None else moment_ns - trace.at_ns
+    return _state_at(rule, arrivals, settle_ns, Expected((), own_ns)).verdict

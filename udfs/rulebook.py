@@ -256,7 +256,10 @@ def link_rule(record: wire.RuleVersion) -> Rule | str:
     """Compile a version and link it to the numbers in its record, or say why it cannot be."""
     if record.language > LANGUAGE:
         return f"written for language {record.language}; this build reads up to {LANGUAGE}"
-    compiled = dsl.check(record.text).rule
+    checked = dsl.check(record.text)
+    compiled = checked.promise
+    if checked.rule is not None and compiled is None:
+        return f"a rule of the kind `{checked.rule.kind}`, which this build does not judge"
     if compiled is None:
         return "its text does not check with this build"
     hashes = tuple(entry.hash for entry in record.predicates)

@@ -11,7 +11,6 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Depends, Form, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
-import dsl
 from api.auth.access import require
 from api.auth.principal import Permission, Principal
 from api.problems import ApiError
@@ -93,7 +92,7 @@ async def check_rule(
     version: Annotated[int | None, Form()] = None,
 ) -> Response:
     """Show what is wrong with a text, without saving it."""
-    checked = await asyncio.to_thread(dsl.check, draft.text)
+    checked = await asyncio.to_thread(definitions.check_for_saving, draft.text)
     page = rule_form(
         draft,
         version=version,
@@ -181,7 +180,7 @@ async def _refused(
     """Show the form again: problems of the text in their place, those of other fields on top."""
     if error.status >= 500:
         raise error
-    checked = await asyncio.to_thread(dsl.check, draft.text)
+    checked = await asyncio.to_thread(definitions.check_for_saving, draft.text)
     page = rule_form(
         draft,
         version=version,
