@@ -14,8 +14,9 @@ from dsl.many.check import FieldsOf
 from dsl.many.keys import field_name
 from dsl.many.plan import SignalSource
 from dsl.many.rule import CorrelateRule, ExpectRule
+from dsl.objects import RuleObject
 from dsl.problems import Problem
-from dsl.rule import AnyRule, check
+from dsl.rule import AnyRule, Checked, check
 from dsl.source import Source
 from dsl.words import nearest
 
@@ -74,6 +75,22 @@ def check_rule_set(rules: Mapping[str, AnyRule]) -> SetFindings:
     return found
 
 
+def check_together(rules: Sequence[RuleObject]) -> list[tuple[RuleObject, Checked]]:
+    """Check the texts of rules, each alone and all of them together. Places are of the texts."""
+    fields_of = fields_among({rule.id: (rule.rule, rule.group_by) for rule in rules})
+    alone = [(rule, check(rule.rule, fields_of=fields_of)) for rule in rules]
+    found = check_rule_set(
+        {rule.id: checked.rule for rule, checked in alone if checked.rule is not None}
+    )
+    return [(rule, _with_findings(checked, found, rule.id)) for rule, checked in alone]
+
+
+def _with_findings(checked: Checked, found: SetFindings, rule_id: str) -> Checked:
+    problems = (*checked.problems, *found.problems.get(rule_id, ()))
+    warnings = (*checked.warnings, *found.warnings.get(rule_id, ()))
+    return Checked(None if problems else checked.rule, problems, warnings)
+
+
 def _signal_sources(rule: AnyRule) -> list[SignalSource]:
     if not isinstance(rule, CorrelateRule):
         return []
@@ -128,9 +145,9 @@ def _look_at(
 
 
 def _path_down(rule_id: str, rules: Mapping[str, AnyRule], levels: Mapping[str, int]) -> list[str]:
-    """Return the rules from one down to the lowest that makes it stand so deep."""
+    """Return rules from one down towards the lowest, as many as show that it stands too deep."""
     path = [rule_id]
-    while levels[path[-1]] > 1:
+    while levels[path[-1]] > 1 and len(path) < MAX_LEVELS:
         below = [one.rule for one in _signal_sources(rules[path[-1]]) if one.rule in levels]
         path.append(max(below, key=lambda one: levels[one]))
     return path
