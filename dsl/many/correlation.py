@@ -57,8 +57,9 @@ class KeyState:
 
     members: by id, withdrawn ones too, so that an older revision stays ignored. timeline: (time,
     id) of those that count, sorted. moments: from frozen_ns on; up to stale_ns (None: all) they
-    are up to date. carried: the signal that began before frozen_ns. overflow_ns: time of the
-    latest member that was left out. changed: times of members that changed since `collect`.
+    are up to date. carried: the signal that began before frozen_ns. past: for traces that began
+    signals that are forgotten, how many, and when the last of them held last. overflow_ns: time
+    of the latest member that was left out. changed: times of members that changed since `collect`.
     """
 
     members: dict[str, Member] = field(default_factory=dict)
@@ -67,6 +68,7 @@ class KeyState:
     stale_ns: int | None = None
     frozen_ns: int | None = None
     carried: Episode | None = None
+    past: dict[str, tuple[int, int]] = field(default_factory=dict)
     overflow_ns: int | None = None
     changed: list[int] = field(default_factory=list)
     ledger: Ledger[Identity, Episode] = field(default_factory=Ledger)
@@ -180,7 +182,7 @@ class Correlation:
         state.changed.clear()
         told = state.ledger.tell(current, touched=touched)
         self._freeze(state, found)
-        if state.members or state.ledger.entries:
+        if state.members or state.ledger.entries or state.past:
             self._schedule(key, state)
         else:
             del self.keys[key]
@@ -196,9 +198,14 @@ class Correlation:
             doubts = self._in_doubt(state)
             state.moments += self._judge.moments(entering, from_ns=from_ns, in_doubt=doubts)
             state.stale_ns = None
-        return episodes(
-            members, state.moments, within_ns=self.plan.within_ns, carried=state.carried
-        )
+        return self._grouped(state, members, state.moments)
+
+    def _grouped(
+        self, state: KeyState, members: list[Member], moments: list[Moment]
+    ) -> list[Episode]:
+        past = {trace_id: count for trace_id, (count, _) in state.past.items()}
+        within_ns = self.plan.within_ns
+        return episodes(members, moments, within_ns=within_ns, carried=state.carried, past=past)
 
     def _in_doubt(self, state: KeyState) -> Reasons:
         doubts = {Reason.SAMPLED} if self.limits.sampled else set[Reason]()
@@ -217,7 +224,8 @@ class Correlation:
         final_ns, within_ns = self.watermark_ns - self.limits.lateness_ns, self.plan.within_ns
         if state.frozen_ns is not None and final_ns <= state.frozen_ns:
             return
-        state.carried = self._carried(state, found, final_ns)
+        self._remember_past(state, found, final_ns)
+        state.carried = self._carried(state, final_ns)
         state.moments = [one for one in state.moments if one.time_ns >= final_ns]
         state.frozen_ns = final_ns
         first = bisect_left(state.timeline, (final_ns - within_ns, ""))
@@ -235,11 +243,20 @@ class Correlation:
             if told.thing.last_ns + within_ns >= final_ns
         }
 
-    def _carried(self, state: KeyState, found: list[Episode], final_ns: int) -> Episode | None:
+    def _remember_past(self, state: KeyState, found: list[Episode], final_ns: int) -> None:
+        """Count the signals that are forgotten now for as long as their traces may begin others."""
+        within_ns = self.plan.within_ns
+        for episode in found:
+            if episode.last_ns + within_ns < final_ns:
+                state.past[episode.trace_id] = episode.occurrence + 1, episode.last_ns
+        kept_ns = final_ns - within_ns - self.limits.lateness_ns
+        state.past = {trace: one for trace, one in state.past.items() if one[1] >= kept_ns}
+
+    def _carried(self, state: KeyState, final_ns: int) -> Episode | None:
         """Return the signal that began before a time and may go on after it, as far as it was."""
         members = [state.members[identity] for _, identity in state.timeline]
         done = [one for one in state.moments if one.time_ns < final_ns]
-        before = episodes(members, done, within_ns=self.plan.within_ns, carried=state.carried)
+        before = self._grouped(state, members, done)
         if not before or before[-1].last_ns + self.plan.within_ns < final_ns:
             return None
         return before[-1]
@@ -248,6 +265,7 @@ class Correlation:
         """Remember when time alone changes something: a signal ends, members are forgotten."""
         within_ns, told = self.plan.within_ns, state.ledger.entries.values()
         times = [one.thing.last_ns for one in told]
+        times += [last_ns + self.limits.lateness_ns for _, last_ns in state.past.values()]
         times += [state.timeline[-1][0]] if state.timeline else []
         times = times or [member.time_ns for member in state.members.values()]
         ends = [one.thing.last_ns + within_ns for one in told if one.state == "open"]

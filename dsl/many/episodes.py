@@ -8,7 +8,7 @@ it. All of it is a function of the set of members; the order in which they came 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -109,10 +109,12 @@ def episodes(
     *,
     within_ns: int,
     carried: Episode | None = None,
+    past: Mapping[str, int] | None = None,
 ) -> list[Episode]:
     """Return the signals of a key, in order of time.
 
     members: by time. carried: the signal that began before all of these moments, as far as it was.
+    past: for traces that began signals before, how many.
     """
     found = [carried] if carried is not None else []
     for moment in moments:
@@ -122,7 +124,7 @@ def episodes(
         if last is not None and moment.time_ns - last.last_ns <= within_ns:
             found[-1] = _longer(last, moment, members)
         else:
-            found.append(_new(found, moment, members, within_ns))
+            found.append(_new(found, moment, members, within_ns, past or {}))
     return found
 
 
@@ -138,14 +140,19 @@ def _longer(episode: Episode, moment: Moment, members: Sequence[Member]) -> Epis
 
 
 def _new(
-    before: list[Episode], moment: Moment, members: Sequence[Member], within_ns: int
+    before: list[Episode],
+    moment: Moment,
+    members: Sequence[Member],
+    within_ns: int,
+    past: Mapping[str, int],
 ) -> Episode:
     from_ns = moment.time_ns - within_ns
     first = next(one for one in contributing(members, from_ns, moment.time_ns) if not one.doubtful)
     return Episode(
         trace_id=first.trace_id,
         occurrence=max(
-            (one.occurrence + 1 for one in before if one.trace_id == first.trace_id), default=0
+            (one.occurrence + 1 for one in before if one.trace_id == first.trace_id),
+            default=past.get(first.trace_id, 0),
         ),
         since_ns=moment.time_ns,
         last_ns=moment.time_ns,

@@ -70,6 +70,7 @@ def _key_state(state: KeyState) -> Plain:
         "members": [_plain_list(astuple(member)) for member in state.members.values()],
         "frozen_ns": state.frozen_ns,
         "carried": None if state.carried is None else _episode(state.carried),
+        "past": [[trace_id, *one] for trace_id, one in state.past.items()],
         "overflow_ns": state.overflow_ns,
         "changed": list(state.changed),
         "ledger": [
@@ -87,6 +88,7 @@ def _key_state_of(key: tuple[str, ...], kept: Plain) -> KeyState:
     state = KeyState(
         frozen_ns=kept["frozen_ns"],
         carried=None if kept["carried"] is None else _episode_of(kept["carried"]),
+        past={trace_id: (count, last_ns) for trace_id, count, last_ns in kept["past"]},
         overflow_ns=kept["overflow_ns"],
         changed=list(kept["changed"]),
     )

@@ -113,6 +113,19 @@ def test_two_signals_that_begin_with_one_trace_are_told_apart() -> None:
     assert identities == [(("k1",), "t1", 0), (("k1",), "t1", 1)]
 
 
+def test_a_signal_keeps_its_name_when_an_earlier_one_of_its_trace_is_forgotten() -> None:
+    plan = rule_of("correlate { a } by k within 10ns having count >= 1").plan
+    state = Correlation(plan, Limits(lateness_ns=50))
+    state.add(Member("m1", 0, "t1", ("k1",)))
+    state.add(Member("m2", 40, "t1", ("k1",)))
+    assert [one.identity[2] for one in state.collect()] == [0, 1]
+    told = []
+    for watermark_ns in (61, 75, 95):
+        state.advance(watermark_ns)
+        told += state.collect()
+    assert [(one.identity[2], one.state) for one in told] == [(0, "over"), (1, "over")]
+
+
 def test_an_earlier_first_member_makes_another_signal_of_it() -> None:
     state = state_of(member(2, 1), member(3, 2), member(4, 3))
     state.collect()
