@@ -326,7 +326,16 @@ class _Reader:
                 self.document.refuse(
                     "object.missing_field", at, where="an entry of `traces`", field="trace"
                 )
-            self.duration(entry, "at", at)
+            try:
+                duration_ns(entry.get("at", 0), field="at")
+            except TraceError as error:
+                self.document.refuse(
+                    "object.value",
+                    (*at, "at"),
+                    field="at",
+                    found=repr(entry.get("at")),
+                    next=str(error),
+                )
             found.append(entry)
         return tuple(found)
 

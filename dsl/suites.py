@@ -265,8 +265,8 @@ def _run_many(
 
 def _tried_traces(entry: Mapping[str, Any], position: int, load: Load | None) -> list[TriedTrace]:
     """Return the traces of one entry of `traces:`, moved to when it comes."""
-    at_ns = duration_ns(entry.get("at") or 0, field="at")
-    trace = entry["trace"]
+    at_ns = duration_ns(entry.get("at", 0), field="at")
+    trace = entry.get("trace")
     arrivals, _ = _arrivals(trace, load)
     # Times in a list count from the trace's beginning; those of OTLP/JSON from 1970.
     first_ns = min((one.span.start_ns for one in arrivals), default=0)

@@ -240,8 +240,16 @@ class Correlation:
         state.ledger.entries = {
             identity: told
             for identity, told in state.ledger.entries.items()
-            if told.thing.last_ns + within_ns >= final_ns
+            if self._kept_until(told) + within_ns >= final_ns
         }
+
+    def _kept_until(self, told: Told[Identity, Episode]) -> int:
+        """Return as of when a revision may be forgotten, but for one `within` and the lateness.
+
+        A withdrawn one later: its trace may begin a signal of the same name again.
+        """
+        more_ns = self.limits.lateness_ns if told.state == "withdrawn" else 0
+        return told.thing.last_ns + more_ns
 
     def _remember_past(self, state: KeyState, found: list[Episode], final_ns: int) -> None:
         """Count the signals that are forgotten now for as long as their traces may begin others."""
@@ -264,7 +272,7 @@ class Correlation:
     def _schedule(self, key: Key, state: KeyState) -> None:
         """Remember when time alone changes something: a signal ends, members are forgotten."""
         within_ns, told = self.plan.within_ns, state.ledger.entries.values()
-        times = [one.thing.last_ns for one in told]
+        times = [self._kept_until(one) for one in told]
         times += [last_ns + self.limits.lateness_ns for _, last_ns in state.past.values()]
         times += [state.timeline[-1][0]] if state.timeline else []
         times = times or [member.time_ns for member in state.members.values()]

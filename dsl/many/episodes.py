@@ -8,7 +8,7 @@ it. All of it is a function of the set of members; the order in which they came 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -116,51 +116,70 @@ def episodes(
     members: by time. carried: the signal that began before all of these moments, as far as it was.
     past: for traces that began signals before, how many.
     """
-    found = [carried] if carried is not None else []
+    found: list[Episode] = []
+    for run in _runs(moments, within_ns):
+        if not found and carried is not None and run[0].time_ns - carried.last_ns <= within_ns:
+            found.append(_continued(carried, run, members))
+            continue
+        if not found and carried is not None:
+            found.append(carried)
+        found.append(_begun(found, run, members, within_ns, past or {}))
+    return found or ([] if carried is None else [carried])
+
+
+def _runs(moments: Iterable[Moment], within_ns: int) -> Iterator[list[Moment]]:
+    """Yield the moments at which `having` holds, parted where `within` passes without one."""
+    run: list[Moment] = []
     for moment in moments:
         if not moment.holds:
             continue
-        last = found[-1] if found else None
-        if last is not None and moment.time_ns - last.last_ns <= within_ns:
-            found[-1] = _longer(last, moment, members)
-        else:
-            found.append(_new(found, moment, members, within_ns, past or {}))
-    return found
+        if run and moment.time_ns - run[-1].time_ns > within_ns:
+            yield run
+            run = []
+        run.append(moment)
+    if run:
+        yield run
 
 
-def _longer(episode: Episode, moment: Moment, members: Sequence[Member]) -> Episode:
+def _continued(carried: Episode, run: list[Moment], members: Sequence[Member]) -> Episode:
+    last = run[-1]
     return replace(
-        episode,
-        last_ns=moment.time_ns,
-        count=episode.count + _count(members, episode.last_ns + 1, moment.time_ns),
-        found=moment.found,
-        certain=episode.certain or moment.answer is True,
-        reasons=episode.reasons | moment.reasons,
+        carried,
+        last_ns=last.time_ns,
+        count=carried.count + _count(members, carried.last_ns + 1, last.time_ns),
+        found=last.found,
+        certain=carried.certain or any(one.answer is True for one in run),
+        reasons=carried.reasons | _reasons(run),
     )
 
 
-def _new(
+def _begun(
     before: list[Episode],
-    moment: Moment,
+    run: list[Moment],
     members: Sequence[Member],
     within_ns: int,
     past: Mapping[str, int],
 ) -> Episode:
-    from_ns = moment.time_ns - within_ns
-    first = next(one for one in contributing(members, from_ns, moment.time_ns) if not one.doubtful)
+    since_ns, last_ns = run[0].time_ns, run[-1].time_ns
+    from_ns = since_ns - within_ns
+    first = next(one for one in contributing(members, from_ns, since_ns) if not one.doubtful)
     return Episode(
         trace_id=first.trace_id,
         occurrence=max(
             (one.occurrence + 1 for one in before if one.trace_id == first.trace_id),
             default=past.get(first.trace_id, 0),
         ),
-        since_ns=moment.time_ns,
-        last_ns=moment.time_ns,
-        count=_count(members, from_ns, moment.time_ns),
-        found=moment.found,
-        certain=moment.answer is True,
-        reasons=moment.reasons,
+        since_ns=since_ns,
+        last_ns=last_ns,
+        count=_count(members, from_ns, last_ns),
+        found=run[-1].found,
+        certain=any(one.answer is True for one in run),
+        reasons=_reasons(run),
     )
+
+
+def _reasons(run: list[Moment]) -> Reasons:
+    return frozenset().union(*(one.reasons for one in run))
 
 
 def contributing(members: Sequence[Member], from_ns: int, to_ns: int) -> Sequence[Member]:

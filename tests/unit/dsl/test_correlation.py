@@ -314,3 +314,21 @@ def test_an_unbounded_measure_has_no_greatest() -> None:
 def test_a_snapshot_of_another_version_is_refused() -> None:
     with pytest.raises(SnapshotError):
         correlation_of(THREE.plan, Limits(), {"version": 0})
+
+
+def test_a_signal_that_comes_back_after_it_was_withdrawn_has_the_next_revision() -> None:
+    plan = rule_of("correlate { a } by k within 10ns having count >= 1").plan
+    state = Correlation(plan, Limits(lateness_ns=50))
+    state.add(Member("m1", 0, "t1", ("k1",)))
+    told = state.collect()
+    state.add(Member("m1", 0, "t1", ("k1",), revision=1, withdrawn=True))
+    told += state.collect()
+    state.advance(75)  # the withdrawn member is forgotten, and the trace lives on
+    told += state.collect()
+    state.add(Member("m2", 40, "t1", ("k1",)))
+    told += state.collect()
+    assert [(one.identity, one.revision, one.state) for one in told] == [
+        (SIGNAL, 1, "open"),
+        (SIGNAL, 2, "withdrawn"),
+        (SIGNAL, 3, "over"),
+    ]
