@@ -156,6 +156,7 @@ def _bound_predicates(leaves: Iterable[Leaf]) -> dict[str, int]:
 
 
 def _capture(key: CaptureKey) -> Capture:
+    read: Callable[[SpanView], Kept]
     match key:
         case Reader():
             canonical, read = f"read {reader_text(key)}", compile_reader(key)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from dsl.compiler import compile_condition
 from dsl.joins import Wiring, compile_join
@@ -35,11 +35,11 @@ from dsl.plan import (
     leaves_of,
     names_in,
 )
-from dsl.scene import Scene
+from dsl.scene import OutOfSteps, Scene
 from dsl.sequences import SequenceTest, compile_sequence
-from dsl.structure import Member
+from dsl.structure import KeptSpan, Member
 from dsl.terms import TermTest, bound_test, compile_term, found
-from dsl.truth import NO, OPEN, REDACTED, YES, Truth, both, either, opposite
+from dsl.truth import NO, OPEN, REDACTED, STEPS, YES, Truth, both, either, opposite
 
 Ask: TypeAlias = Callable[[Scene], Truth]
 """A condition in front of a scene."""
@@ -138,6 +138,13 @@ def _remembered(ask: Ask) -> Ask:
     return remembered
 
 
+class Choice(NamedTuple):
+    """How a clause stands, and the spans of all bindings, by slot."""
+
+    answer: Truth
+    bound: tuple[KeptSpan | None, ...]
+
+
 # -- combinations ----------------------------------------------------------------------------------
 
 
@@ -197,6 +204,39 @@ class Clause:
 
         self.each(scene, visit)
         return answer
+
+    def best(self, scene: Scene) -> Choice:
+        """Return how the clause stands, and a choice of what it binds that shows it."""
+        found: Choice | None = None
+        answer = NO
+
+        def visit(one: Truth) -> bool:
+            nonlocal found, answer
+            answer = either(answer, one)
+            if found is None or (one == YES and found.answer != YES):
+                found = Choice(one, tuple(scene.bound))
+            return answer == YES
+
+        try:
+            self.each(scene, visit)
+        except OutOfSteps:
+            answer = either(answer, STEPS)
+        bound = found.bound if found is not None else self.nearest(scene)
+        return Choice(answer, bound)
+
+    def nearest(self, scene: Scene) -> tuple[KeptSpan | None, ...]:
+        """Bind what can be bound where no combination makes the clause true."""
+        for level in self._levels:
+            scene.bound[level.slot] = None
+        try:
+            for level in self._levels:
+                members = level.candidates(scene)
+                fit = (one for one in members if level.answer(scene, one) != NO)
+                member = next(iter(fit), None)
+                scene.bound[level.slot] = None if member is None else member.span
+        except OutOfSteps:
+            pass
+        return tuple(scene.bound)
 
     def each(self, scene: Scene, visit: Visit) -> None:
         """Visit every combination for which the clause is not false."""

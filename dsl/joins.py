@@ -26,6 +26,7 @@ from dsl.scene import Scene
 from dsl.structure import KeptSpan
 from dsl.truth import NO, REDACTED, YES, Truth, both, either, known, opposite
 from dsl.values import BETWEEN, GONE, MISSING
+from dsl.verdict import TraceView
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,15 +128,31 @@ def _reader(reader: Reader, wiring: Wiring) -> Read:
 
 def _trace_reader(word: str, wiring: Wiring) -> Read:
     """What is read of the trace is not known before its end."""
-    of_view = {
-        "root.name": lambda view: MISSING if view.root_name is None else view.root_name,
-        "root.service": lambda view: view.root_service or MISSING,
-        "duration": lambda view: (
-            view.extent_ns[1] - view.extent_ns[0] if view.extent_ns else MISSING
-        ),
-        "spans": lambda view: view.count(wiring.trace_spans)[1],
-    }[word]
-    return lambda scene, _span: of_view(scene.view) if scene.complete else UNSEEN
+    every_span = wiring.trace_spans
+
+    def read(scene: Scene, _place: Any) -> Any:
+        if not scene.complete:
+            return UNSEEN
+        return trace_value(word, scene.view, every_span)
+
+    return read
+
+
+def trace_value(word: str, view: TraceView, every_span: int | None) -> Any:
+    """Return one of the four values of a trace, or MISSING.
+
+    every_span: the number of the predicate that every span fulfils, for `spans`.
+    """
+    match word:
+        case "spans":
+            return MISSING if every_span is None else view.count(every_span)[1]
+        case "duration":
+            extent = view.extent_ns
+            return MISSING if extent is None else extent[1] - extent[0]
+        case "root.name":
+            return MISSING if view.root_name is None else view.root_name
+        case _:
+            return view.root_service or MISSING
 
 
 # -- comparing -------------------------------------------------------------------------------------

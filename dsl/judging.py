@@ -12,7 +12,7 @@ from zlib import crc32
 
 from dsl.rule import CompiledRule
 from dsl.spans import SpanView, distinct_spans, root_of
-from dsl.structure import FOR_EVER, Kept, KeptSpan, Links, Member, TraceStructure
+from dsl.structure import FOR_EVER, NO_STRUCTURE, KeptSpan, Links, Member, TraceStructure
 from dsl.verdict import Judgement, Reason
 
 
@@ -84,7 +84,9 @@ def facts_of(
         extent_ns=_extent(distinct),
         root_name=root.name if root is not None else None,
         root_service=root.service if root is not None else None,
-        structure=_structure(rule, distinct, answered, moment) if rule.needs.structure else None,
+        structure=_structure(rule, distinct, answered, moment)
+        if rule.needs.structure
+        else NO_STRUCTURE,
         counts=counts,
     )
 
@@ -103,8 +105,7 @@ def _structure(
             if answer is not False:
                 wanted.setdefault(at, set()).update(rule.needs.predicates[number].captures)
     for at, captures in wanted.items():
-        values = {number: rule.captures[number].read(spans[at]) for number in captures}
-        kept[at] = _kept(spans[at], values, moment)
+        kept[at] = kept_span(rule, spans[at], captures, moment)
     members = {
         number: tuple(
             Member(kept[at], answer is True)
@@ -122,7 +123,10 @@ def _structure(
     )
 
 
-def _kept(span: SpanView, values: Mapping[int, Kept], moment: Moment) -> KeptSpan:
+def kept_span(
+    rule: CompiledRule, span: SpanView, captures: Iterable[int], moment: Moment
+) -> KeptSpan:
+    """Return what is kept of a span, with the values of these captures."""
     return KeptSpan(
         span_id=span.span_id,
         identity=crc32(f"{span.kind} {span.name}".encode(errors="replace")),
@@ -131,7 +135,7 @@ def _kept(span: SpanView, values: Mapping[int, Kept], moment: Moment) -> KeptSpa
         end_ns=span.end_ns,
         service=span.service,
         arrived_ns=moment.arrived_ns.get(span.span_id, span.start_ns),
-        values=values,
+        values={number: rule.captures[number].read(span) for number in captures},
     )
 
 

@@ -22,15 +22,29 @@ MAX_SHOWN = 20
 """Violated combinations that a judgement lists; it counts them all."""
 
 
+@dataclass(frozen=True, slots=True)
+class Exemplar:
+    """One combination that shows how a promise stands: the spans of all bindings, by slot."""
+
+    when: Truth
+    bound: tuple[KeptSpan | None, ...]
+
+
 @dataclass(slots=True)
 class _Tally:
-    """How a promise stands over the combinations seen so far."""
+    """How a promise stands over the combinations seen so far.
+
+    shown: the violated combinations that are listed. telling: the combination that tells most,
+    with its rank (violated, then in doubt, then any).
+    """
 
     when: Truth = NO
     broken: Truth = NO
     clause: BrokenClause = ""
     total: int = 0
     shown: list[tuple[KeptSpan | None, ...]] = field(default_factory=list)
+    telling: tuple[KeptSpan | None, ...] | None = None
+    rank: int = 0
 
     def doubt(self, reason: Truth) -> None:
         """Note that combinations were left out: what was found stands, the rest is unknown."""
@@ -61,6 +75,13 @@ class PromiseTest:
             return Judgement(Verdict.SATISFIED)
         reasons = reasons_of((tally.when | tally.broken) & ~YES, view)
         return Judgement(Verdict.INCONCLUSIVE, reasons, due_ns=due_ns)
+
+    def exemplar(self, scene: Scene) -> Exemplar:
+        """Return the combination that best shows how a promise stands."""
+        tally = self._tallied(scene)
+        if tally.telling is not None:
+            return Exemplar(tally.when, tally.telling)
+        return Exemplar(tally.when, self.when.nearest(scene))
 
     def _violated(self, tally: _Tally, view: TraceView, due_ns: int | None) -> Judgement:
         absence = view.complete and (
@@ -109,6 +130,9 @@ class PromiseTest:
         if broken == YES and tally.broken != YES:
             tally.clause = "always" if kept == NO else "never"
         tally.broken = either(tally.broken, broken)
+        rank = 3 if broken == YES else 2 if broken > YES and None not in scene.bound else 1
+        if rank > tally.rank:
+            tally.rank, tally.telling = rank, tuple(scene.bound)
 
 
 def compile_promise(plan: Plan, wiring: Wiring) -> PromiseTest:

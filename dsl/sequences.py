@@ -19,8 +19,11 @@ from dsl.truth import NO, YES, Truth, both, either
 
 
 class _Reached(NamedTuple):
+    """A span that a step may be, how surely, and the span of the step before that leads to it."""
+
     span: KeptSpan
     answer: Truth
+    before: _Reached | None = None
 
 
 class _Step(NamedTuple):
@@ -56,6 +59,19 @@ class SequenceTest:
                 break
         return answer
 
+    def choice(self, scene: Scene) -> list[KeptSpan]:
+        """Return a choice of spans that makes the sequence true, else one in doubt, else none."""
+        spans = [_spans_of(step, scene) for step in self._steps]
+        if not all(spans):
+            return []
+        within_ns = self._within_ns
+        firsts = [spans[0]] if within_ns is None else [[one] for one in spans[0]]
+        ways = [last for first in firsts for last in _walk(scene, first, spans[1:], FOR_EVER)]
+        if within_ns is not None:
+            ways = [one for one in ways if is_close(scene, _chain(one)[0], one.span, within_ns)]
+        best = next((one for one in ways if one.answer == YES), ways[0] if ways else None)
+        return [] if best is None else _chain(best)
+
     def _from(
         self, scene: Scene, first: _Reached, rest: list[list[_Reached]], last_ns: int
     ) -> Truth:
@@ -90,6 +106,16 @@ def _step(term: Term, wiring: Wiring) -> _Step:
     return _Step(compile_term(term, wiring), slot)
 
 
+def _chain(last: _Reached) -> list[KeptSpan]:
+    """Return the spans that lead to one, from the first."""
+    found: list[KeptSpan] = []
+    at: _Reached | None = last
+    while at is not None:
+        found.insert(0, at.span)
+        at = at.before
+    return found
+
+
 def _spans_of(step: _Step, scene: Scene) -> list[_Reached]:
     """Return the spans that a step may be, by start."""
     if step.slot is not None:
@@ -120,25 +146,30 @@ def _walk(
         for one in spans:
             if one.span.start_ns > last_ns:
                 break
-            answer = both(one.answer, _led_to(scene, reached, one.span))
+            lead, way = _led_to(scene, reached, one.span)
+            answer = both(one.answer, lead)
             if answer != NO:
-                following.append(_Reached(one.span, answer))
+                following.append(_Reached(one.span, answer, way))
         reached = following
     return reached
 
 
-def _led_to(scene: Scene, before: list[_Reached], span: KeptSpan) -> Truth:
-    answer = NO
+def _led_to(scene: Scene, before: list[_Reached], span: KeptSpan) -> tuple[Truth, _Reached | None]:
+    """Return how surely some span of the step before leads to this one, and which."""
+    answer, way = NO, None
     latest_ns = span.start_ns + scene.clock_skew_ns
     for one in before:
         if one.span.start_ns > latest_ns:
             break
         scene.step()
-        if one.span.place != span.place:
-            answer = either(answer, both(one.answer, is_first(scene, one.span, span)))
-            if answer == YES:
-                break
-    return answer
+        if one.span.place == span.place:
+            continue
+        lead = both(one.answer, is_first(scene, one.span, span))
+        if lead == YES:
+            return YES, one
+        if lead != NO:
+            answer, way = answer | lead, way or one
+    return answer, way
 
 
 def compile_sequence(ordered: Ordered, wiring: Wiring) -> Callable[[Scene], Truth]:
