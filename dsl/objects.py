@@ -51,7 +51,8 @@ class RuleTest:
 
     rule: the text judged; rule_id: the rule it belongs to, or nothing. trace: entries of spans, or
     the path of an OTLP/JSON file, or an OTLP/JSON document itself. traces: maps of such a `trace`
-    and `at`, when it comes; None where there is one trace.
+    and `at`, when it comes; None where there is one trace. on_incomplete: what the rule does about
+    missing spans, if it says so.
     """
 
     name: str
@@ -60,6 +61,7 @@ class RuleTest:
     trace: Any
     expect: tuple[Expected, ...]
     settle_ns: int | None = None
+    on_incomplete: str | None = None
     place: Place = field(default=Place(), compare=False)
     traces: tuple[Mapping[str, Any], ...] | None = None
 
@@ -304,6 +306,7 @@ class _Reader:
                 trace=[] if trace is None else trace,
                 expect=expect,
                 settle_ns=duration_ns(settle, field="settle") if settle else None,
+                on_incomplete=owner.on_incomplete if owner is not None else None,
                 place=place,
                 traces=traces,
             )

@@ -14,8 +14,8 @@ from typing import Any, Final
 import dsl
 from api.problems import ApiError
 from api.rules.model import RuleState
-from dsl.many.rule import not_yet
 from dsl.objects import RuleObject, parse_rules
+from dsl.streaming import check_streamed
 from dsl.traces import duration_ns
 
 SETTLE_MAX_MS: Final = 24 * 60 * 60 * 1000
@@ -89,7 +89,7 @@ def read_definitions(text: str, *, filename: str) -> list[Definition]:
     problems = _dicts(document.problems)
     definitions = []
     for rule in document.rules:
-        checked = check_for_saving(rule.rule)
+        checked = check_streamed(rule.rule)
         problems += [{"rule": rule.id, **rule.in_file(p).to_dict()} for p in checked.problems]
         if checked.rule is not None:
             definitions.append(_definition(rule, checked))
@@ -100,23 +100,15 @@ def read_definitions(text: str, *, filename: str) -> list[Definition]:
 
 def define(rule: RuleObject) -> Definition:
     """Check the text of a rule object. Raises ApiError 422 with every problem, as in the text."""
-    checked = check_for_saving(rule.rule)
+    checked = check_streamed(rule.rule)
     if checked.rule is None:
         raise _refusal(_dicts(checked.problems))
     return _definition(rule, checked)
 
 
-def check_for_saving(text: str) -> dsl.Checked:
-    """Check a text as saving does: a rule that the stream cannot judge yet is refused."""
-    checked = dsl.check(text)
-    if checked.rule is None or isinstance(checked.rule, dsl.CompiledRule):
-        return checked
-    return dsl.Checked(None, (not_yet(checked.rule),), checked.warnings)
-
-
 def validate_text(text: str) -> Validation:
     """Check the text of a rule alone."""
-    checked = check_for_saving(text)
+    checked = check_streamed(text)
     return Validation(tuple(_dicts(checked.problems)), tuple(_dicts(checked.warnings)))
 
 

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Final, TypeAlias
 
-from dsl.checker import KIND_WORDS, STATUS_WORDS, check_span_tests
+from dsl.bindings import Bindings
+from dsl.checker import name_of
+from dsl.filter_checker import KIND_WORDS, STATUS_WORDS, FilterChecker, all_filters
 from dsl.many.keys import SIGNAL_FIELDS, field_name, key_of
 from dsl.many.nodes import (
     Correlate,
@@ -74,7 +76,7 @@ def check_correlate(
 def check_expect(source: Source, node: Expect) -> ExpectPlan | None:
     """Return the plan of an `expect`, or None if something in it is wrong."""
     checker = _Checker(source)
-    tests = check_span_tests(source, [node.term] if node.term is not None else [])
+    tests = _span_tests(source, [node.term] if node.term is not None else [])
     every_ns = checker.length("every", node.every)
     by = None if node.key is None else checker.listed_key(node.key, node.listed)
     listed = () if node.listed is None else _listed(node.listed)
@@ -82,6 +84,21 @@ def check_expect(source: Source, node: Expect) -> ExpectPlan | None:
         return None
     assert node.term is not None
     return ExpectPlan(tests[0], every_ns, by, listed, node.term.at, node.term.end)
+
+
+def _span_tests(source: Source, terms: list[SpanTerm]) -> list[SpanTest | None]:
+    """Return the meaning of span tests; None where one is wrong.
+
+    Together, because limits count over a whole rule. There are no bindings, and no one trace.
+    """
+    checker = FilterChecker(source, Bindings(source), alone=True)
+    found: list[SpanTest | None] = []
+    for term in terms:
+        filters = [checker.filter(one, scope="") for one in term.filters]
+        known = [one for one in filters if one is not None]
+        test = SpanTest(name_of(term), all_filters(known) if known else None)
+        found.append(test if len(known) == len(filters) else None)
+    return found
 
 
 def _listed(node: ListLiteral) -> tuple[str, ...]:
@@ -99,7 +116,7 @@ class _Checker:
 
     def sources(self, node: Correlate) -> tuple[tuple[MemberSource, ...], tuple[SpanTest, ...]]:
         terms = [one for one in node.sources if isinstance(one, SpanTerm)]
-        tests = iter(check_span_tests(self.source, terms))
+        tests = iter(_span_tests(self.source, terms))
         numbers: dict[SpanTest, int] = {}
         found: list[MemberSource] = []
         for one in node.sources:

@@ -12,10 +12,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from dsl.many.having import Answer, Found, Holds, compile_having, measures_of
+from dsl.many.having import Found, Holds, compile_having, measures_of
 from dsl.many.members import Member
 from dsl.many.plan import CorrelatePlan
 from dsl.many.window import Window
+from dsl.ranges import Answer
 from dsl.verdict import Reason
 
 Reasons: TypeAlias = frozenset[Reason]

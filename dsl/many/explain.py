@@ -13,13 +13,8 @@ from fractions import Fraction
 from math import inf
 from typing import Any, Final
 
-from dsl.explain import (
-    MAX_WITNESSES,
-    ExplainedClause,
-    ExplainedCondition,
-    Witness,
-    condition_rows,
-)
+from dsl.evidence import MAX_WITNESSES
+from dsl.explanation import ExplainedClause, ExplainedCondition, Witness, condition_rows
 from dsl.many.correlation import Correlation
 from dsl.many.correlation import Key as CorrelateKey
 from dsl.many.episodes import Episode, Moment, contributing
@@ -31,6 +26,7 @@ from dsl.many.plan import CorrelatePlan, bounds_of
 from dsl.many.printer import measure_text
 from dsl.many.rule import CorrelateRule, ExpectRule
 from dsl.printer import duration_text, span_test_text
+from dsl.ranges import is_range
 from dsl.source import Source
 from dsl.verdict import ADVICE, Reason, Verdict
 
@@ -239,7 +235,7 @@ def _read(plan: CorrelatePlan, member: Member) -> dict[str, Any]:
 
 
 def _pair(found: Found) -> list[Any] | None:
-    return [_shown(one) for one in found] if found else None
+    return [_shown(one) for one in found] if is_range(found) else None
 
 
 def _shown(value: int | float | Fraction) -> int | float | None:

@@ -7,9 +7,8 @@ is so over the whole range.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
-from dsl.compiler import RANGES, Range
 from dsl.many.plan import (
     THE_TRACE,
     AllBounds,
@@ -21,11 +20,10 @@ from dsl.many.plan import (
     bounds_of,
 )
 from dsl.predicates import all_of, any_of
+from dsl.ranges import COMPARE, Answer, Nothing, Range, is_range
 
-Answer: TypeAlias = bool | None
-Found: TypeAlias = Range | tuple[()] | None
+Found: TypeAlias = Range | Nothing | None
 """A range; NOTHING where nothing takes part (its comparisons are false); None: unknown."""
-NOTHING: Final = ()
 Holds: TypeAlias = Callable[[Sequence[Found]], Answer]
 """What was found for each measure of the condition, in the order of `measures_of` -> an answer."""
 
@@ -67,14 +65,14 @@ def _compile(condition: Condition, measures: tuple[Measure, ...]) -> Holds:
 
 def compile_bound(bound: Bound, index: int) -> Holds:
     """Return the function of one comparison. index: of its measure."""
-    compare = RANGES[bound.op]
+    compare = COMPARE[bound.op]
     limit = (bound.value, bound.value)
 
     def holds(found: Sequence[Found]) -> Answer:
         one = found[index]
-        if one is None:
-            return None
-        return False if one == NOTHING else compare(one, limit)  # type: ignore[arg-type]
+        if is_range(one):
+            return compare(one, limit)
+        return None if one is None else False
 
     return holds
 

@@ -108,7 +108,7 @@ def not_yet(rule: CorrelateRule | ExpectRule) -> Problem:
         "rule.not_yet",
         {
             "construct": f"`{rule.kind} {{ … }}` ({_WHAT[rule.kind]})",
-            "next": "`betrace rules test` runs it; to be judged on the stream, write a promise",
+            "next": "`betrace rules test` judges it; the stream will in a later version",
         },
     )
     return Problem("rule.not_yet", message, 1, 1, 1, 1 + len(rule.kind), hint)

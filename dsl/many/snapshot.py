@@ -26,6 +26,7 @@ from dsl.many.having import Found
 from dsl.many.ledger import Ledger, Told
 from dsl.many.members import Member
 from dsl.many.plan import CorrelatePlan, ExpectPlan
+from dsl.ranges import NOTHING, is_range
 from dsl.verdict import Reason
 
 VERSION: Final = 1
@@ -130,11 +131,16 @@ def _episode_of(kept: list[Any]) -> Episode:
 
 
 def _found(found: Found) -> list[Any] | None:
-    return None if found is None else [_number(one) for one in found]
+    if is_range(found):
+        return [_number(one) for one in found]
+    return None if found is None else []
 
 
 def _found_of(kept: list[Any] | None) -> Found:
-    return None if kept is None else tuple(map(_number_of, kept))  # type: ignore[return-value]
+    if kept:
+        least, greatest = kept
+        return _number_of(least), _number_of(greatest)
+    return None if kept is None else NOTHING
 
 
 def _number(value: int | float | Fraction) -> int | str:

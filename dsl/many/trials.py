@@ -7,10 +7,11 @@ when all is over. Signals of other rules come from the same rules, judged on the
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from dsl.explain import explain
+from dsl.life import LifeSettings
 from dsl.many.correlation import Correlation, Limits
 from dsl.many.expectation import THE_ONE_KEY, Expectation, ExpectLimits
 from dsl.many.explain import ManyExplanation, explain_correlation, explain_expectation
@@ -66,12 +67,12 @@ class TriedTrace:
 
 @dataclass(frozen=True, slots=True)
 class TriedRule:
-    """A rule that checks, what it groups by, and how long it waits."""
+    """A rule that checks, what it groups by, and how its traces live."""
 
     id: str
     rule: AnyRule
     group_by: tuple[str, ...] = ()
-    settle_ns: int | None = None
+    life: LifeSettings = field(default_factory=LifeSettings)
 
 
 @dataclass(frozen=True, slots=True)

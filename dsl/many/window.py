@@ -13,12 +13,12 @@ from fractions import Fraction
 from math import inf, isfinite
 from typing import Final
 
-from dsl.compiler import Range
-from dsl.many.having import NOTHING, Found
+from dsl.many.having import Found
 from dsl.many.keys import Plain, key_of
 from dsl.many.members import Member
 from dsl.many.plan import THE_TRACE, Measure
 from dsl.plan import Reader
+from dsl.ranges import NOTHING, Range
 from dsl.values import number_of
 
 _PERCENT: Final = {"p50": 50, "p95": 95, "p99": 99}

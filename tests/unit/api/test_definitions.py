@@ -9,7 +9,6 @@ import pytest
 from api.problems import ApiError
 from api.rules.definitions import (
     Form,
-    check_for_saving,
     read_definition,
     read_definitions,
     validate_object,
@@ -48,8 +47,8 @@ def test_a_file_with_one_of_them_is_refused_at_its_place() -> None:
 
 
 def test_what_is_wrong_with_its_text_is_said_first() -> None:
-    codes = [one.code for one in check_for_saving("expect { a } evry 1h").problems]
-    assert codes == ["rule.unknown_part"]
+    (problem,) = validate_text("expect { a } evry 1h").problems
+    assert problem["code"] == "rule.unknown_part"
 
 
 def test_a_promise_is_saved_as_ever() -> None:

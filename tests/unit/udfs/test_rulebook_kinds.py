@@ -9,13 +9,9 @@ from udfs.wire import betrace_pb2 as wire
 
 
 @pytest.mark.parametrize(
-    ("text", "kind"),
-    [
-        ("expect { nightly.backup } every 24h", "expect"),
-        ("correlate { a } by k within 1m having count > 1", "correlate"),
-    ],
+    "text",
+    ["expect { nightly.backup } every 24h", "correlate { a } by k within 1m having count > 1"],
 )
-def test_a_rule_over_many_traces_is_not_linked(text: str, kind: str) -> None:
+def test_a_rule_over_many_traces_is_not_linked(text: str) -> None:
     record = wire.RuleVersion(tenant="t", rule_id="r", version=1, text=text, language=1)
-    told = link_rule(record)
-    assert told == f"a rule of the kind `{kind}`, which this build does not judge"
+    assert link_rule(record) == "its text does not check with this build"
