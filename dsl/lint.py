@@ -15,6 +15,7 @@ from dsl.plan import (
     Leaf,
     Measured,
     Plan,
+    Reader,
     SpanTest,
     asks_of,
     leaves_of,
@@ -76,6 +77,11 @@ def lint_span_test(
         _warn_about_name(source, test, known, at, end)
         for ask in asks_of(test.filter):
             _warn_about_attribute(source, ask, known, at, end)
+
+
+def lint_key(source: Source, reader: Reader, known: KnownNames, *, at: int, end: int) -> None:
+    """Warn about a key that is read off spans by itself, and that no span was seen to have."""
+    _warn_about_attribute(source, Ask(reader, "exists", None, at, end), known, at, end)
 
 
 # -- never fires, always fires ---------------------------------------------------------------------

@@ -10,6 +10,7 @@ from typing import Final, TypeAlias
 from dsl.bindings import Bindings
 from dsl.checker import name_of
 from dsl.filter_checker import KIND_WORDS, STATUS_WORDS, FilterChecker, all_filters
+from dsl.lint import KnownNames, lint_key
 from dsl.many.keys import SIGNAL_FIELDS, field_name, key_of
 from dsl.many.nodes import (
     Correlate,
@@ -57,7 +58,11 @@ FieldsOf: TypeAlias = Callable[[str], Sequence[str] | None]
 
 
 def check_correlate(
-    source: Source, node: Correlate, *, fields_of: FieldsOf | None = None
+    source: Source,
+    node: Correlate,
+    *,
+    known: KnownNames | None = None,
+    fields_of: FieldsOf | None = None,
 ) -> CorrelatePlan | None:
     """Return the plan of a `correlate`, or None if something in it is wrong."""
     checker = _Checker(source)
@@ -67,19 +72,25 @@ def check_correlate(
     having = None if node.having is None else checker.having(node.having)
     if fields_of is not None:
         _refuse_unknown_fields(checker, node, fields_of)
+    if known is not None and any(isinstance(one, SpanTerm) for one in node.sources):
+        checker.warn_about_unseen(known)
     if source.problems or having is None or within_ns is None:
         return None
     fields = dict.fromkeys(reader for reader, _ in checker.measured if reader != THE_TRACE)
     return CorrelatePlan(sources, tests, by, within_ns, having, tuple(fields))
 
 
-def check_expect(source: Source, node: Expect) -> ExpectPlan | None:
+def check_expect(
+    source: Source, node: Expect, *, known: KnownNames | None = None
+) -> ExpectPlan | None:
     """Return the plan of an `expect`, or None if something in it is wrong."""
     checker = _Checker(source)
     tests = _span_tests(source, [node.term] if node.term is not None else [])
     every_ns = checker.length("every", node.every)
     by = None if node.key is None else checker.listed_key(node.key, node.listed)
     listed = () if node.listed is None else _listed(node.listed)
+    if known is not None:
+        checker.warn_about_unseen(known)
     if source.problems or not tests or tests[0] is None or every_ns is None:
         return None
     assert node.term is not None
@@ -170,13 +181,20 @@ class _Checker:
 
     def listed_key(self, key: Key, listed: ListLiteral | None) -> Reader:
         reader = self.key(key)
-        words = _WORDS_OF.get(key.name)
-        if reader.source != "intrinsic" or listed is None or key.name in _TEXTS:
-            return reader
-        if words is not None and all(item.value in words for item in listed.items):
-            return reader
-        following = f"its words are {' '.join(sorted(words))}" if words else "list its values"
-        return self.attribute(key, following)
+        words = _WORDS_OF.get(key.name, frozenset())
+        own = reader.source == "intrinsic"
+        if own and listed is not None and key.name not in _TEXTS:
+            own = all(item.value in words for item in listed.items)
+            if not own:
+                shown = " ".join(sorted(words))
+                following = f"its words are {shown}" if words else "list its values"
+                reader = self.attribute(key, following)
+        self.keyed.append((reader, key))
+        return reader
+
+    def warn_about_unseen(self, known: KnownNames) -> None:
+        for reader, key in (*self.keyed, *self.measured):
+            lint_key(self.source, reader, known, at=key.at, end=key.end)
 
     def attribute(self, key: Key, following: str) -> Reader:
         """Take the attribute of the name of a property, and say so."""

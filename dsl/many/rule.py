@@ -63,9 +63,9 @@ def compile_many(
     """Return the rule of a text that opens with `correlate` or `expect`. Problems go to source."""
     node = parse_many(source, tokens)
     if isinstance(node, Correlate):
-        plan = check_correlate(source, node, fields_of=fields_of)
+        plan = check_correlate(source, node, known=known, fields_of=fields_of)
         return None if plan is None else _correlate_rule(source, plan, known)
-    expected = None if node is None else check_expect(source, node)
+    expected = None if node is None else check_expect(source, node, known=known)
     return None if expected is None else _expect_rule(source, expected, known)
 
 

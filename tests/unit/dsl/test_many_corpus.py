@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dsl import check
+from dsl import KnownNames, check
 from dsl.documents import read_document
 from dsl.objects import parse_rules
 from dsl.suites import run
@@ -78,3 +78,31 @@ def test_a_text_has_this_canonical_text(case: dict[str, Any]) -> None:
     assert again is not None
     assert (again.canonical, again.kind) == (rule.canonical, rule.kind)
     assert again.plan == rule.plan
+
+
+KNOWN = KnownNames(
+    span_names=frozenset({"login.failed"}),
+    attributes={"user.id": frozenset({"text"}), "amount": frozenset({"number"})},
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "warnings"),
+    [
+        ("correlate { login.failed } by user.id, name within 1m having sum(amount) > 5", []),
+        (
+            "correlate { login.faild } by usr.id within 1m having sum(amuont) > 5",
+            [
+                ("rule.unseen_name", "did you mean `login.failed`?"),
+                ("rule.unseen_attribute", "did you mean `user.id`?"),
+                ("rule.unseen_attribute", "did you mean `amount`?"),
+            ],
+        ),
+        ("expect { login.failed } every 1h by usr.id", [
+            ("rule.unseen_attribute", "did you mean `user.id`?")]),
+        ('correlate { violated("r") } by group within 1m having count > 1', []),
+    ],
+)  # fmt: skip
+def test_names_that_were_never_seen_are_told(text: str, warnings: list[tuple[str, str]]) -> None:
+    found = check(text, known=KNOWN).warnings
+    assert [(one.code, one.hint) for one in found] == warnings
