@@ -224,8 +224,9 @@ class Correlation:
         final_ns, within_ns = self.watermark_ns - self.limits.lateness_ns, self.plan.within_ns
         if state.frozen_ns is not None and final_ns <= state.frozen_ns:
             return
+        carried = self._carried(state, final_ns)
         self._remember_past(state, found, final_ns)
-        state.carried = self._carried(state, final_ns)
+        state.carried = carried
         state.moments = [one for one in state.moments if one.time_ns >= final_ns]
         state.frozen_ns = final_ns
         first = bisect_left(state.timeline, (final_ns - within_ns, ""))

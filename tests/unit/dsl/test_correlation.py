@@ -332,3 +332,22 @@ def test_a_signal_that_comes_back_after_it_was_withdrawn_has_the_next_revision()
         (SIGNAL, 2, "withdrawn"),
         (SIGNAL, 3, "over"),
     ]
+
+
+def test_a_signal_keeps_its_name_when_it_and_an_earlier_one_become_final_together() -> None:
+    plan = rule_of("correlate { a } by k within 10ns having count >= 1").plan
+    state = Correlation(plan, Limits(lateness_ns=41))
+    state.add(Member("m1", 0, "t1", ("k1",)))
+    state.add(Member("m2", 11, "t1", ("k1",)))
+    told = state.collect()
+    for watermark_ns in (60, 61, 75, 90, 105, 300):  # at 60 the first is final, the second carried
+        state.advance(watermark_ns)
+        state.dirty |= state.keys.keys()
+        told += state.collect()
+    assert [(one.identity[2], one.revision, one.state) for one in told] == [
+        (0, 1, "open"),
+        (1, 1, "open"),
+        (0, 2, "over"),
+        (1, 2, "over"),
+    ]
+    assert state.keys == {}
