@@ -146,7 +146,7 @@ def _read_yaml(text: str, document: Document) -> None:
         _Builder(document).run(text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        line, column = _within(text, mark.line + 1, mark.column + 1) if mark else (1, 1)
         reason = error.problem or error.context or "not readable"
         document.problems.append(
             problem_at("object.syntax", line, column, format="YAML", reason=reason)
@@ -158,6 +158,12 @@ def _read_yaml(text: str, document: Document) -> None:
         document.values.clear()
     except _Refused:
         document.values.clear()
+
+
+def _within(text: str, line: int, column: int) -> tuple[int, int]:
+    """Return a place, or the end of a text that ends before it (the parser adds a line end)."""
+    lines = text.split("\n")
+    return (line, column) if line <= len(lines) else (len(lines), len(lines[-1]) + 1)
 
 
 class _Refused(Exception):
@@ -231,13 +237,16 @@ class _Builder:
                 owner.append(value)
         mark = event.start_mark
         block = text is not None and event.style in ("|", ">")
-        indent = _indent(text, mark.line + 1) if block and text is not None else 0
+        indent = _indent(text, mark.line + 1, event.value) if block and text is not None else 0
         self.document.places[path] = Place(mark.line + 1, mark.column + 1, block, indent)
         return path
 
 
-def _indent(text: str, line: int) -> int:
-    """Return the indent of the first line with something on it from a line (from 0) on."""
+def _indent(text: str, line: int, value: str) -> int:
+    """Return by how much a block's text is indented; its lines begin at a line (from 0).
+
+    A block with an indentation of its own (`|2`) may hold a text that itself begins with blanks.
+    """
     position = 0
     for _ in range(line):
         position = text.find("\n", position) + 1
@@ -245,7 +254,9 @@ def _indent(text: str, line: int) -> int:
             return 0
     for content in text[position : position + 10_000].split("\n"):
         if content.strip():
-            return len(content) - len(content.lstrip(" "))
+            within = value.lstrip("\n")
+            own = len(within) - len(within.lstrip(" "))
+            return max(0, len(content) - len(content.lstrip(" ")) - own)
     return 0
 
 
