@@ -11,7 +11,8 @@ from dsl.explain import Explanation, explain
 from dsl.judging import TraceFacts, facts_of, judge_spans
 from dsl.lint import KnownNames
 from dsl.predicates import AttributeTest, SpanPredicate
-from dsl.problems import Problem, render
+from dsl.problems import Problem
+from dsl.rendering import render
 from dsl.rule import LANGUAGE, Checked, CheckedFilter, CompiledRule, check, check_filter
 from dsl.spans import Event, Link, Span, SpanView, spans_from_otlp_json
 from dsl.values import GONE, MISSING, Value
