@@ -56,7 +56,7 @@ def differences(text: str) -> tuple[Problem, ...]:
     source = Source(text)
     tokens = tokenize(source)
     promise = parse(source, tokens) if tokens is not None else None
-    if tokens is None or promise is None or source.problems:
+    if tokens is None or not isinstance(promise, Promise) or source.problems:
         return ()
     for token in tokens:
         _tell_escapes(source, token)

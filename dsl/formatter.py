@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeGuard
 
-from dsl.lexer import refuse_surrogates, tokenize
+from dsl.lexer import Token, refuse_surrogates, tokenize
 from dsl.parser import parse
 from dsl.pieces import COMMENT, Group, Item, Piece, grouped, pieces_of
 from dsl.source import MAX_TEXT_BYTES, Source
@@ -34,9 +34,11 @@ def format_rule(text: str) -> str | None:
     if refuse_surrogates(source) or len(text.encode()) > MAX_TEXT_BYTES:
         return None
     tokens = tokenize(source)
-    if tokens is None or parse(source, tokens) is None or source.problems:
-        return None
-    return laid_out(text)
+    return laid_out(text) if tokens is not None and _parses(source, tokens) else None
+
+
+def _parses(source: Source, tokens: list[Token]) -> bool:
+    return parse(source, tokens) is not None and not source.problems
 
 
 def laid_out(text: str) -> str | None:
