@@ -6,6 +6,7 @@ whole: an editor asks while they are being written.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -52,6 +53,14 @@ class RuleText:
         before = sum(len(one) + 1 for one in lines[: line - 1])
         return before + min(column - 1, len(lines[line - 1]))
 
+    def place_of(self, offset: int) -> tuple[int, int]:
+        """Return the line and column in the file (from 1) of an offset of the text."""
+        before = self.text[:offset]
+        line, column = before.count("\n") + 1, offset - before.rfind("\n")
+        if self.place is None:
+            return line, column
+        return line + self.place.line, column + self.place.indent
+
 
 def holds_objects(filename: str) -> bool:
     """Tell whether a file holds rule objects rather than the text of one rule."""
@@ -96,6 +105,59 @@ def _items(value: dict[str, Any], field: str, path: Path) -> Iterator[tuple[Path
         yield from (
             ((*path, field, n), one) for n, one in enumerate(listed) if isinstance(one, dict)
         )
+
+
+def rule_text_at(text: str, *, filename: str, line: int) -> RuleText | None:
+    """Return the rule text that a line of a file (from 1) belongs to, or None.
+
+    Looks only at indents, so that the rest of the file may be broken, and the text empty.
+    """
+    if not holds_objects(filename):
+        return RuleText(text)
+    lines = text.split("\n")
+    header = _header_above(lines, line - 1)
+    if header is None:
+        return None
+    first, margin = header
+    last = first
+    while last < len(lines) and _is_inside(lines[last], margin):
+        last += 1
+    block = lines[first:last]
+    indents = [_indent_of(one) for one in block if one.strip()]
+    # Of a block without a word the cursor's line says where it will begin.
+    indent = indents[0] if indents else len(lines[line - 1].rstrip("\r"))
+    place = Place(first, margin + 1, block=True, indent=indent)
+    return RuleText("\n".join(one[indent:].rstrip("\r") for one in block), place)
+
+
+_HEADER = re.compile(r"( *(?:- +)*)rule: +\|[-+0-9]*\s*")
+
+
+def _header_above(lines: list[str], number: int) -> tuple[int, int] | None:
+    """Return the first line (from 0) of the block around a line, and its key's indent."""
+    if number >= len(lines):
+        return None
+    lowest = None
+    for i in range(number, -1, -1):
+        header = _HEADER.fullmatch(lines[i])
+        if header is not None:
+            margin = len(header[1])
+            inside = i < number and (lowest is None or lowest > margin)
+            return (i + 1, margin) if inside else None
+        if lines[i].strip():
+            indent = _indent_of(lines[i])
+            lowest = indent if lowest is None else min(lowest, indent)
+            if indent == 0:
+                return None
+    return None
+
+
+def _is_inside(line: str, margin: int) -> bool:
+    return not line.strip() or _indent_of(line) > margin
+
+
+def _indent_of(line: str) -> int:
+    return len(line) - len(line.lstrip(" "))
 
 
 # -- laying out ------------------------------------------------------------------------------------

@@ -243,7 +243,9 @@ def _by_count(known: KnownNames) -> list[str]:
 
 def _seen(name: str, known: KnownNames) -> str:
     count = known.span_counts.get(name)
-    return "" if count is None else f"seen {count:,} times" if count != 1 else "seen once"
+    if count is None:
+        return ""
+    return "seen once" if count == 1 else f"seen {count:,} times"
 
 
 def _filters_of(head: str, known: KnownNames) -> Iterator[_Offer]:

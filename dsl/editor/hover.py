@@ -166,9 +166,15 @@ def _of_span(name: str, known: KnownNames) -> list[str]:
     if name not in known.span_names:
         return [f"No span named {_code(name)} was seen so far."]
     count = known.span_counts.get(name)
-    seen = "was seen" if count is None else f"was seen {count:,} times"
+    seen = _seen(count)
     keys = sorted(known.attributes_of.get(name, ()))
     return [f"The span {_code(name)} {seen}.", *_listed("Attributes", keys)]
+
+
+def _seen(count: int | None) -> str:
+    if count is None:
+        return "was seen"
+    return "was seen once" if count == 1 else f"was seen {count:,} times"
 
 
 def _of_binding(name: str, rest: str, span: str, known: KnownNames) -> list[str]:
