@@ -120,21 +120,19 @@ def _fits(text: str, column: int) -> bool:
 
 
 def _statements(items: Sequence[Item]) -> list[list[Item]]:
-    """Split a text in front of each word that opens a clause; comments go where they stand."""
+    """Split a text into clauses, and the comments that stand between them."""
     found: list[list[Item]] = [[]]
+    braced = worded = False  # whether the last one has its braces, and any word
     for item in items:
-        opens = isinstance(item, Piece) and item.text in _HEADS and _is_closed(found[-1])
-        stray = _is_comment(item) and item.own_line
-        if found[-1] and (opens or (stray and _is_closed(found[-1]))):
+        opens = isinstance(item, Piece) and item.text in _HEADS and (braced or not worded)
+        between = _is_comment(item) and item.own_line and braced
+        if found[-1] and (opens or between):
             found.append([])
+            braced = worded = False
         found[-1].append(item)
+        braced |= _is_braced(item)
+        worded |= not _is_comment(item)
     return [statement for statement in found if statement]
-
-
-def _is_closed(statement: Sequence[Item]) -> bool:
-    """Tell whether a statement has its braces, or is comments alone."""
-    comments = all(_is_comment(item) for item in statement)
-    return comments or any(map(_is_braced, statement))
 
 
 def _is_braced(item: Item) -> bool:

@@ -70,8 +70,8 @@ def _comments(text: str, at: int, end: int) -> Iterator[Piece]:
     reached = at
     for comment in _COMMENT.finditer(text, at, end):
         before = text[reached : comment.start()]
-        # Of a text's first line it is its own line too.
-        own_line = "\n" in before or not text[: comment.start()].strip()
+        # In the first line, what stands before all words has its own line too.
+        own_line = "\n" in before or (reached == 0 and not before.strip())
         yield Piece(
             COMMENT,
             comment.group().rstrip(),

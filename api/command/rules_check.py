@@ -19,7 +19,7 @@ from dsl.objects import parse_rules
 from dsl.problems import Problem
 from dsl.rendering import Level, render
 from dsl.rule import check as check_text
-from dsl.rule_texts import RuleText, holds_objects
+from dsl.rule_texts import holds_objects, rule_texts
 
 
 class CheckFormat(StrEnum):
@@ -85,11 +85,9 @@ def check_file(file: Path, *, compare: bool) -> Checked:
     text = read_text(file)
     problems: list[Problem] = []
     if holds_objects(file.name):
-        document = parse_rules(text, filename=file.name)
-        problems += document.problems
-        texts = [RuleText(rule.rule, rule.place) for rule in document.rules]
-    else:
-        texts = [RuleText(text)]
+        problems += parse_rules(text, filename=file.name).problems
+    # Texts of rules whose other fields are wrong are checked too.
+    texts = [one for one in rule_texts(text, filename=file.name) if not one.of_test]
     warnings: list[Problem] = []
     differing: list[Problem] = []
     for one in texts:

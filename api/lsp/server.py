@@ -7,6 +7,7 @@ Source: Language Server Protocol 3.17.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import PurePosixPath
@@ -27,6 +28,8 @@ from dsl.rule_texts import format_file, holds_objects
 
 MAX_REMEMBERED: Final = 2_000
 """Checked rule texts that are kept: a file of many rules is not checked anew at every key."""
+PAUSE_S: Final = 0.1
+"""Shorter than people notice, longer than between two keys."""
 TRIGGERS: Final = [".", "(", " ", '"']
 
 _SEVERITIES: Final = {
@@ -85,8 +88,12 @@ def _opened(ls: RuleServer, params: types.DidOpenTextDocumentParams) -> None:
     _tell(ls, params.text_document.uri)
 
 
-def _changed(ls: RuleServer, params: types.DidChangeTextDocumentParams) -> None:
-    _tell(ls, params.text_document.uri)
+async def _changed(ls: RuleServer, params: types.DidChangeTextDocumentParams) -> None:
+    """Look at a document once nobody has typed for a moment."""
+    await asyncio.sleep(PAUSE_S)
+    document = ls.workspace.text_documents.get(params.text_document.uri)
+    if document is not None and document.version == params.text_document.version:
+        _tell(ls, params.text_document.uri)
 
 
 def _closed(ls: RuleServer, params: types.DidCloseTextDocumentParams) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from heapq import nsmallest
 from typing import Any, Final
 
 from dsl.editor.cursor import Cursor, Place, cursor_at
@@ -232,13 +233,20 @@ def _spans(cursor: Cursor, known: KnownNames) -> Iterator[_Offer]:
     head, dot, _ = cursor.written.rpartition(".")
     if dot and not cursor.quoted:
         yield from _filters_of(head, known)
-    for name in _by_count(known):
+    for name in _likely_names(cursor.written.lower(), known):
         yield _Offer(name, "span", name_text(name), detail=_seen(name, known))
     yield from _words(ANY)
 
 
-def _by_count(known: KnownNames) -> list[str]:
-    return sorted(known.span_names, key=lambda name: (-known.span_counts.get(name, 0), name))
+def _likely_names(written: str, known: KnownNames) -> list[str]:
+    """Return the names that hold a word: those that begin with it, then the most frequent."""
+
+    def rank(name: str) -> tuple[bool, int, str]:
+        begins = name.lower().startswith(written)
+        return not begins, -known.span_counts.get(name, 0), name
+
+    holding = [name for name in known.span_names if written in name.lower()]
+    return nsmallest(MAX_COMPLETIONS, holding, key=rank)
 
 
 def _seen(name: str, known: KnownNames) -> str:

@@ -105,6 +105,15 @@ def test_check_counts_what_it_found(here: Path) -> None:
     assert run("check", "a.rule", "b.rule").stdout.endswith("\n\n2 rules, 1 problem, 1 warning\n")
 
 
+def test_the_text_of_a_rule_with_a_wrong_field_is_checked_too(here: Path) -> None:
+    (here / "a.yaml").write_text("id: a\nsevrity: high\nrule: |\n  when { a && b } never { c }\n")
+    found = json.loads(run("check", "a.yaml", "--format", "json").stdout)["files"][0]["problems"]
+    assert [(one["code"], one["line"], one["column"]) for one in found] == [
+        ("object.unknown_field", 2, 10),
+        ("rule.ampersands", 4, 12),
+    ]
+
+
 def test_check_shows_what_the_first_betrace_understood_otherwise(here: Path) -> None:
     (here / "a.yaml").write_text(
         "id: a\nrule: |\n  when { a.where(x != 1) }\n  never { b.amount < limit }\n"
