@@ -207,7 +207,23 @@ def _split(items: Sequence[Item]) -> list[list[Item]]:
         parts = _parts_at(_before_joiners(items, joiner), frozenset({joiner}))
         if len(parts) > 1:
             return parts
-    return [list(items)]
+    return _terms(items)
+
+
+def _terms(items: Sequence[Item]) -> list[list[Item]]:
+    """Split a calculation in front of each `+` and `-` that joins two terms."""
+    parts: list[list[Item]] = [[]]
+    for number, item in enumerate(items):
+        if parts[-1] and isinstance(item, Piece) and item.kind in ("+", "-") and item.space:
+            following = next((one for one in items[number + 1 :] if not _is_comment(one)), None)
+            if following is not None and _first_of(following).space:  # else a sign: `> -5`
+                parts.append([])
+        parts[-1].append(item)
+    return parts
+
+
+def _first_of(item: Item) -> Piece:
+    return item if isinstance(item, Piece) else item.opening
 
 
 def _parts_at(items: Sequence[Item], words: frozenset[str]) -> list[list[Item]]:
@@ -300,8 +316,7 @@ def _write_pieces(page: _Page, items: Sequence[Item], indent: int) -> None:
             continue
         if page.commented:
             page.line("", indent + INDENT)
-        piece = item if isinstance(item, Piece) else item.opening
-        page.add(" " * (piece.space and not fresh))
+        page.add(" " * (_first_of(item).space and not fresh))
         fresh = False
         if isinstance(item, Piece):
             page.add(item.text)

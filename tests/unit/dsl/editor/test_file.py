@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from dsl import Event, Span, check
 from dsl.editor.file import Placed, completions, findings, hover_at
 from dsl.editor.learned import known_from, spans_of_tests
 from dsl.objects import parse_rules
+from dsl.rule_texts import rule_text_at, rule_texts
 from tests.unit.dsl.editor.seen import SEEN
 
 FILE = """\
@@ -122,3 +125,19 @@ def test_spans_of_tests_that_cannot_be_read_are_left_out() -> None:
         filename="r.yaml",
     )
     assert [span.name for span in spans_of_tests(document)] == ["a"]
+
+
+def test_a_block_found_by_its_indent_is_the_one_that_yaml_reads() -> None:
+    file = Path(__file__).parents[4] / "deploy" / "demo" / "rules.yaml"
+    text = file.read_text()
+    blocks = [one for one in rule_texts(text, filename=file.name) if one.place and one.place.block]
+    for block in blocks:
+        assert block.place is not None
+        first = block.place.line + 1
+        for line in range(first, first + block.lines()):
+            found = rule_text_at(text, filename=file.name, line=line)
+            assert found is not None
+            assert found.place is not None
+            assert found.text.rstrip("\n") == block.text.rstrip("\n")
+            assert (found.place.line, found.place.indent) == (block.place.line, block.place.indent)
+    assert len(blocks) > 3
