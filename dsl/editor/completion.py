@@ -22,6 +22,7 @@ from dsl.editor.vocabulary import (
     RELATIONS,
     RULE_WORDS,
     SCOPE_WORDS,
+    SOURCES,
     TAIL_WORDS,
     TERM_WORDS,
     TRACE_VALUES,
@@ -34,6 +35,9 @@ from dsl.words import KIND_WORDS, STATUS_WORDS
 
 MAX_COMPLETIONS: Final = 200
 DURATIONS: Final = ("100ms", "1s", "5s", "30s", "5m", "1h", "24h")
+ORDERED: Final = ("==", "!=", "<", "<=", ">", ">=")
+_PARTS: Final = {"correlate": ("by", "within", "having"), "expect": ("every", "by", "in")}
+"""What may follow the braces of a rule over many traces, in its order."""
 _EMPTY: Final = KnownNames()
 _ITEM_KEYS: Final[Mapping[str, tuple[str, ...]]] = {
     "event": ("name",),
@@ -145,9 +149,14 @@ def _offers(cursor: Cursor, known: KnownNames) -> Iterator[_Offer]:
         case Place.TOP:
             yield from _clauses(cursor)
         case Place.TAIL:
-            yield from _words(TAIL_WORDS)
-            yield from _words(TERM_WORDS, "within")
+            yield from _parts(cursor)
+        case Place.MEASURE:
+            yield from _measures()
+        case Place.AFTER_MEASURE:
+            yield from _words(COMPARISONS, *ORDERED)
         case Place.SPAN:
+            if "correlate" in cursor.parts:
+                yield from _sources()
             yield from _spans(cursor, known)
             yield from _words(NOT)
             yield from _numbers()
@@ -203,6 +212,26 @@ def _clauses(cursor: Cursor) -> Iterator[_Offer]:
             if text not in there:
                 insert = f"{text} {{  }}"
                 yield _Offer(text, word.kind, insert, len(insert) - 2, word.example, word.meaning)
+
+
+def _parts(cursor: Cursor) -> Iterator[_Offer]:
+    """Yield the parts of a rule over many traces that are still to come."""
+    kind = next(part for part in cursor.parts if part in _PARTS)
+    missing = [word for word in _PARTS[kind] if word not in cursor.parts]
+    yield from _words({**TAIL_WORDS, **TERM_WORDS, **COMPARISONS}, *missing) if missing else ()
+
+
+def _sources() -> Iterator[_Offer]:
+    for text, word in SOURCES.items():
+        insert = f'{text}("")'
+        yield _Offer(text, word.kind, insert, len(insert) - 2, word.example, word.meaning)
+
+
+def _measures() -> Iterator[_Offer]:
+    for text, word in FUNCTIONS.items():
+        insert = text if text == "count" else f"{text}()"
+        caret = None if text == "count" else len(text) + 1
+        yield _Offer(text, word.kind, insert, caret, word.example, word.meaning)
 
 
 def _numbers() -> Iterator[_Offer]:

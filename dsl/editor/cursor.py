@@ -27,6 +27,8 @@ class Place(StrEnum):
 
     TOP = "top"
     TAIL = "tail"
+    MEASURE = "measure"
+    AFTER_MEASURE = "after measure"
     SPAN = "span"
     AFTER_SPAN = "after span"
     AFTER_TIME = "after time"
@@ -51,8 +53,8 @@ class Cursor:
     written: the word before the cursor, dots and all; without its quote if quoted. start, end: what
     a completion replaces, the rest of the word behind the cursor included. span: the name that the
     filters are about, or nothing. key, op: what a value is compared with. item: "event" or "link"
-    inside their `where`. clauses: words of clauses that stand somewhere in the text. bindings: name
-    -> span name, of all that hold here.
+    inside their `where`. clauses: words of clauses that stand somewhere in the text. parts: words
+    outside of braces before the cursor. bindings: names with their spans, of all that hold here.
     """
 
     place: Place
@@ -65,6 +67,7 @@ class Cursor:
     key: str = ""
     op: str = ""
     clauses: frozenset[str] = frozenset()
+    parts: tuple[str, ...] = ()
     bindings: tuple[tuple[str, str], ...] = ()
 
 
@@ -121,6 +124,7 @@ def cursor_at(text: str, offset: int) -> Cursor | None:
         key=key,
         op=op,
         clauses=frozenset(re.findall(rf"\b({'|'.join(CLAUSES)})\s*\{{", text)),
+        parts=_idents(frames[0].said),
         bindings=_bindings(text),
     )
 
@@ -162,7 +166,7 @@ def _frames(tokens: list[Token]) -> list[_Frame]:
             if len(frames) > 1:
                 closed = frames.pop()
             frames[-1].said.append(token)
-        elif token.kind == "ident" and token.value in _JOINERS and not _after_dot(tokens, i):
+        elif _joins(tokens, i) and inner.kind != "top":
             inner.said.clear()
             inner.timed = False
         elif token.kind == "ident" and token.value == "then" and inner.kind == "trace":
@@ -172,6 +176,11 @@ def _frames(tokens: list[Token]) -> list[_Frame]:
             inner.timed |= token.value in ("before", "after") and not _after_dot(tokens, i)
             inner.said.append(token)
     return frames
+
+
+def _joins(tokens: list[Token], i: int) -> bool:
+    token = tokens[i]
+    return token.kind == "ident" and token.value in _JOINERS and not _after_dot(tokens, i)
 
 
 def _after_dot(tokens: list[Token], i: int) -> bool:
@@ -284,14 +293,29 @@ def _place(inner: _Frame, frames: list[_Frame]) -> tuple[Place, str, str]:
 
 
 def _at_top(said: list[Token]) -> Place:
-    words = [str(token.value) for token in said if token.kind == "ident"]
-    if said and said[-1].kind == "ident" and said[-1].value == "every":
+    """Return what may come outside of braces: a clause, or a part of a rule over many traces."""
+    words = _idents(said)
+    if not _TAILS.intersection(words) or (said[-1].kind == "ident" and said[-1].value in _TAILS):
+        return Place.TOP
+    last = said[-1]
+    word = str(last.value) if last.kind == "ident" else last.kind
+    if word in ("every", "within"):
         return Place.DURATION
-    if said and said[-1].kind == "ident" and said[-1].value == "within":
-        return Place.DURATION
-    if said and said[-1].kind == "ident" and said[-1].value == "by":
-        return Place.KEY
-    return Place.TAIL if any(word in _TAILS for word in words) else Place.TOP
+    if "having" in words:
+        return _in_having(word)
+    return Place.KEY if word in ("by", ",") else Place.TAIL
+
+
+def _in_having(word: str) -> Place:
+    if word in ("having", *_JOINERS):
+        return Place.MEASURE
+    if word in SYMBOL_OPERATORS:
+        return Place.NOTHING
+    return Place.AFTER_MEASURE if word in ("count", ")") else Place.AFTER_TEST
+
+
+def _idents(said: list[Token]) -> tuple[str, ...]:
+    return tuple(str(token.value) for token in said if token.kind == "ident")
 
 
 def _in_where(said: list[Token], op: str) -> Place:

@@ -130,6 +130,17 @@ def test_check_shows_what_the_first_betrace_understood_otherwise(here: Path) -> 
     assert "differences" not in run("check", "a.yaml").stdout
 
 
+def test_colours_are_for_people_who_want_them(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (here / "a.rule").write_text(WRONG)
+    assert "\x1b[" not in run("check", "a.rule").stdout
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    on_a_terminal = CliRunner().invoke(app, ["check", "a.rule"], color=True)
+    assert "\x1b[31m^\x1b[0m" in on_a_terminal.stdout
+    monkeypatch.setenv("NO_COLOR", "1")
+    refused = CliRunner().invoke(app, ["check", "a.rule"], color=True)
+    assert "\x1b[" not in refused.stdout
+
+
 # -- test ------------------------------------------------------------------------------------------
 
 
