@@ -305,8 +305,8 @@ def _leading(items: Sequence[Item]) -> Iterator[Piece]:
 
 
 def _write_pieces(page: _Page, items: Sequence[Item], indent: int) -> None:
-    """Write what nothing joins: open its largest group, or those that hold comments."""
-    opened = _groups_to_open(items)
+    """Write what nothing joins, with some of its groups opened."""
+    opened = _groups_to_open(items, indent)
     page.line("", indent)
     fresh = True  # at the beginning of a line
     for item in items:
@@ -320,18 +320,39 @@ def _write_pieces(page: _Page, items: Sequence[Item], indent: int) -> None:
         fresh = False
         if isinstance(item, Piece):
             page.add(item.text)
-        elif any(item is group for group in opened):
+        elif id(item) in opened:
             _write_group(page, item, indent)
         else:
             page.add((_inline([item]) or "").lstrip(" "))
 
 
-def _groups_to_open(items: Sequence[Item]) -> list[Group]:
+def _groups_to_open(items: Sequence[Item], indent: int) -> set[int]:
+    """Return `id`s of the groups that hold comments, or of as few as let the rest fit."""
     groups = [item for item in items if isinstance(item, Group)]
     commented = [group for group in groups if _inline([group]) is None]
     if commented or not groups:
-        return commented
-    return [max(groups, key=lambda group: len(_inline([group]) or ""))]
+        return set(map(id, commented))
+    largest_first = sorted(groups, key=lambda group: -len(_inline([group]) or ""))
+    count = 1
+    while count < len(groups) and not _fits_opened(items, _ids(largest_first, count), indent):
+        count *= 2  # doubled, so that a long chain of filters is not tried link by link
+    return _ids(largest_first, count)
+
+
+def _ids(groups: Sequence[Group], count: int) -> set[int]:
+    return {id(group) for group in groups[:count]}
+
+
+def _fits_opened(items: Sequence[Item], opened: set[int], indent: int) -> bool:
+    """Tell whether every line fits once these groups are opened."""
+    text = ""
+    for item in items:
+        text += " " * (_first_of(item).space and bool(text))
+        if isinstance(item, Group) and id(item) in opened:
+            text += f"{item.opening.text}\n{item.closing.text}"
+        else:
+            text += _inline([item]) or ""
+    return all(indent + len(line) <= WIDTH for line in text.split("\n"))
 
 
 def _write_group(page: _Page, group: Group, indent: int) -> None:
