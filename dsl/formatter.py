@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from typing import Final, TypeGuard
 
 from dsl.lexer import Token, refuse_surrogates, tokenize
-from dsl.parser import parse
 from dsl.pieces import COMMENT, Group, Item, Piece, grouped, pieces_of
 from dsl.source import MAX_TEXT_BYTES, Source
+from dsl.trees import tree_of
 from dsl.words import CLAUSES
 
 WIDTH: Final = 100
@@ -38,7 +38,7 @@ def format_rule(text: str) -> str | None:
 
 
 def _parses(source: Source, tokens: list[Token]) -> bool:
-    return parse(source, tokens) is not None and not source.problems
+    return tree_of(source, tokens) is not None and not source.problems
 
 
 def laid_out(text: str) -> str | None:

@@ -8,7 +8,7 @@ and goes on, so that one look shows all mistakes. Types are not looked at here.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, TypeVar
 
 from dsl.lexer import MAX_NAME_CHARACTERS, Token
 from dsl.nodes import (
@@ -56,7 +56,9 @@ MAX_LIST_ITEMS: Final = 1_000
 MAX_TERMS: Final = 1_000
 _LOOK_AHEAD: Final = 6
 _JOINERS: Final = frozenset({"and", "or"})
+_ORDER_WORDS: Final = frozenset({"before", "after", "during"})
 _FUNCTIONS: Final = AGGREGATES | {"count"}
+T = TypeVar("T")
 
 
 class _Wrong(Exception):
@@ -69,23 +71,23 @@ class _TooDeep(Exception):
 
 def parse(source: Source, tokens: list[Token]) -> Promise | None:
     """Return the tree of a rule text, or None if it is none. Problems go to source."""
-    parser = _Parser(source, tokens)
-    try:
-        return parser.rule()
-    except _TooDeep:
-        return None
+    return whole(Parser(source, tokens).rule)
 
 
 def parse_filter(source: Source, tokens: list[Token]) -> Node | None:
     """Return the tree of a filter alone (what stands inside `where(…)`), or None."""
-    parser = _Parser(source, tokens)
+    return whole(Parser(source, tokens).filter_alone)
+
+
+def whole(parse_text: Callable[[], T]) -> T | None:
+    """Return what a parser makes of a whole text, or None if its nesting is over the limit."""
     try:
-        return parser.filter_alone()
+        return parse_text()
     except _TooDeep:
         return None
 
 
-class _Parser:
+class Parser:
     def __init__(self, source: Source, tokens: list[Token]) -> None:
         self.source = source
         # Four more ends, so that looking ahead needs no check.
@@ -120,6 +122,20 @@ class _Parser:
         self.refuse_token(code, hint=hint, **words)
         return _Wrong()
 
+    def wrong_at(
+        self, code: str, at: int, end: int, *, hint: str | None = None, **words: object
+    ) -> _Wrong:
+        """Record a problem between two offsets; return what leaves the operand."""
+        self.source.refuse(code, at, end, hint=hint, **words)
+        return _Wrong()
+
+    def tried(self, parse_part: Callable[[], T]) -> T | None:
+        """Return what parses, or None where it does not; its problem is then recorded."""
+        try:
+            return parse_part()
+        except _Wrong:
+            return None
+
     def deeper(self) -> None:
         self.depth += 1
         if self.depth > MAX_NESTING:
@@ -145,7 +161,7 @@ class _Parser:
                 self.clause(word, clauses)
                 seen_any = True
             elif token.kind == "ident" and word in ("correlate", "expect") and self.kind(1) == "{":
-                self.refuse_token("rule.not_yet", **_other_rule(word))
+                self.refuse_token("rule.own_text", word=word)
                 return None
             elif token.kind == "ident" and self.kind(1) == "{":
                 self.unknown_clause(word)
@@ -555,9 +571,23 @@ class _Parser:
         return Aggregate(str(token.value), key, term, token.start, self.last_end())
 
     def counted_term(self) -> SpanTerm:
+        token = self.tokens[self.i]
+        if self.is_function(token):
+            raise self.wrong("rule.unexpected", hint="what is counted is the name of a span")
         term = self.span_test()
+        self.alias(term)
         self.relations(term)
+        self.alias(term)
+        if self.is_joiner():
+            hint = "one span test is counted: write `count(a) + count(b)`"
+            self.refuse_token("rule.unexpected", hint=hint)
+            while self.is_joiner():
+                self.i += 1
+                self.skip_operand()
         return term
+
+    def is_function(self, token: Token) -> bool:
+        return token.kind == "ident" and token.value in _FUNCTIONS and self.kind(1) == "("
 
     def attribute_of(self) -> AttributeOf:
         at = self.tokens[self.i].start
@@ -598,12 +628,21 @@ class _Parser:
         steps = [first]
         while self.is_word("then"):
             self.i += 1
-            if self.kind() not in ("ident", "string"):
+            token = self.tokens[self.i]
+            if token.kind not in ("ident", "string") or self.is_function(token):
                 raise self.wrong("rule.sequence_brackets")
             step = self.span_test()
             self.alias(step)
             steps.append(step)
+        if self.starts_relation():
+            raise self.wrong("rule.sequence_brackets")
         return Sequence(steps, self.within(), first.at, self.last_end())
+
+    def starts_relation(self) -> bool:
+        if self.kind() != "ident" or self.kind(1) != "ident":
+            return False
+        word = self.tokens[self.i].value
+        return (word in KINSHIP and self.is_word("of", 1)) or word in _ORDER_WORDS
 
     def span_test(self) -> SpanTerm:
         token = self.tokens[self.i]
@@ -730,16 +769,11 @@ class _Parser:
             term.end = self.last_end()
 
     def relations(self, term: SpanTerm) -> None:
-        while self.kind() == "ident" and self.kind(1) == "ident":
+        while self.starts_relation():
             word = str(self.tokens[self.i].value)
             at = self.tokens[self.i].start
-            if word in KINSHIP and self.is_word("of", 1):
-                self.i += 2
-            elif word in ("before", "after", "during"):
-                self.i += 1
-            else:
-                return
-            if self.kind() != "ident":
+            self.i += 2 if word in KINSHIP else 1
+            if self.kind() != "ident" or self.is_joiner():
                 raise self.wrong("rule.expected_name", hint="name the binding of `when { … as q }`")
             binding = str(self.tokens[self.i].value)
             self.i += 1
@@ -892,17 +926,19 @@ class _Parser:
         if token.kind != "ident" or (token.value in RESERVED and self.not_a_key(token)):
             raise self.wrong("rule.expected_key")
         parts = [str(token.value)]
+        tail = ""
         self.i += 1
         while self.kind() == ".":
             if self.kind(1) == "string":
-                parts.append(str(self.tokens[self.i + 1].value))
+                tail = str(self.tokens[self.i + 1].value)
+                parts.append(tail)
                 self.i += 2
                 break
             self.i += 1
             parts.append(self.segment())
         self.refuse_long_name(parts, token.start)
         scope = parts.pop(0) if len(parts) > 1 and parts[0] in SCOPES else ""
-        return Key(scope, ".".join(parts), False, token.start, self.last_end())
+        return Key(scope, ".".join(parts), False, token.start, self.last_end(), tail)
 
     def not_a_key(self, token: Token) -> bool:
         """Tell whether a word of the language stands where a key should, and is not one."""
@@ -936,6 +972,10 @@ class _Parser:
             return Literal(token.value == "true", False, token.start, token.end)
         if token.value == "attr" and self.kind(1) == "(":
             return self.attribute_of()
+        if self.is_function(token):
+            self.i += 1
+            hint = f"filters do not calculate: compare `{token.value}(…)` outside of `where(…)`"
+            raise self.wrong("rule.unexpected", hint=hint)
         return self.glued_word() or self.key()
 
     def glued_word(self) -> Literal | None:
@@ -1028,11 +1068,3 @@ def _key_text(scope: str, name: str) -> str:
     plain = all(part.isidentifier() and part.isascii() for part in name.split("."))
     text = name if plain else f'"{name}"'
     return f"{scope}.{text}" if scope else text
-
-
-def _other_rule(word: str) -> dict[str, str]:
-    what = {"correlate": "over many traces", "expect": "on what happens regularly"}[word]
-    return {
-        "construct": f"`{word} {{ … }}` (a rule {what})",
-        "next": "write a promise: `when { … } always { … }`",
-    }

@@ -7,19 +7,17 @@ time, the life of the trace is followed: open, closed after `settle`, judged aga
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
 
-from dsl.explain import explain
-from dsl.judging import judge_spans
+from dsl.life import Arrival, LifeSettings, judge_whole, state_at
+from dsl.many.rule import CorrelateRule, ExpectRule
+from dsl.many.rule_set import fields_among
+from dsl.many.trials import Trial, TriedRule, TriedSpan, TriedTrace
 from dsl.objects import Expected, RuleDocument, RuleTest
 from dsl.rule import Checked, CompiledRule, check
-from dsl.spans import Span, root_of
+from dsl.spans import id_of
 from dsl.traces import TraceError, duration_ns, span_from_fields, spans_from_otlp_json
-from dsl.verdict import Reason
-
-DEFAULT_SETTLE_NS: Final = 10_000_000_000
-PATIENCE_NS: Final = 60_000_000_000
 
 Load: TypeAlias = Callable[[str], Any]
 """Reads an OTLP/JSON file named in a test; raises TraceError if it cannot."""
@@ -77,39 +75,50 @@ class SuiteResult:
 
 def run(document: RuleDocument, *, load: Load | None = None) -> SuiteResult:
     """Run the tests of a document. load: reads the trace files that tests name."""
+    fields_of = fields_among({rule.id: (rule.rule, rule.group_by) for rule in document.rules})
     checked: dict[str, Checked] = {}
+
+    def checked_text(text: str) -> Checked:
+        if text not in checked:
+            checked[text] = check(text, fields_of=fields_of)
+        return checked[text]
+
     results = []
     for test in document.tests:
-        if test.rule not in checked:
-            checked[test.rule] = check(test.rule)
-        results.append(_run_one(test, checked[test.rule], load))
+        of_test = checked_text(test.rule)
+        if isinstance(of_test.rule, CompiledRule) or of_test.rule is None:
+            results.append(_run_one(test, of_test, load))
+        else:
+            rules = _tried_rules(document, checked_text)
+            results.append(_run_many(test, of_test.rule, rules, load))
     return SuiteResult(tuple(results))
 
 
-@dataclass(frozen=True, slots=True)
-class _Arrival:
-    at_ns: int
-    span: Span
-
-
 def _run_one(test: RuleTest, checked: Checked, load: Load | None) -> TestResult:
-    if checked.rule is None:
+    rule = checked.promise
+    if rule is None:
         problems = [problem.to_dict() for problem in checked.problems]
         verdicts = ["rejected"] * len(test.expect)
         return _result(test, verdicts, {"problems": problems})
     try:
+        if test.traces is not None:
+            raise TraceError("a promise is judged on one `trace:`; `traces:` are for other rules")
         arrivals, timed = _arrivals(test.trace, load)
     except TraceError as error:
         return _result(test, ["error"] * len(test.expect), {"error": str(error)})
-    rule = checked.rule
+    settings = _life_settings(test.settle_ns, test.on_incomplete)
     if not timed and all(expected.at_ns is None for expected in test.expect):
-        explanation = explain(rule, [arrival.span for arrival in arrivals])
-        verdict = explanation.judgement.verdict.value
-        return _result(test, [verdict] * len(test.expect), explanation.to_dict())
-    settle_ns = DEFAULT_SETTLE_NS if test.settle_ns is None else test.settle_ns
-    moments = [_state_at(rule, arrivals, settle_ns, expected) for expected in test.expect]
-    told = {} if not moments else moments[-1].explain(rule)
-    return _result(test, [moment.verdict for moment in moments], told)
+        standing = judge_whole(rule, [arrival.span for arrival in arrivals], settings)
+        verdicts = [standing.verdict.value] * len(test.expect)
+        return _result(test, verdicts, standing.explain(rule))
+    moments = [state_at(rule, arrivals, settings, at_ns=expected.at_ns) for expected in test.expect]
+    told = moments[-1].explain(rule) if moments else {}
+    return _result(test, [moment.verdict.value for moment in moments], told)
+
+
+def _life_settings(settle_ns: int | None, on_incomplete: str | None) -> LifeSettings:
+    settings = LifeSettings(on_incomplete=on_incomplete)
+    return settings if settle_ns is None else replace(settings, settle_ns=settle_ns)
 
 
 def _result(test: RuleTest, verdicts: list[str], told: Mapping[str, Any]) -> TestResult:
@@ -141,14 +150,14 @@ def _expectation(expected: Expected) -> Any:
 # -- traces ----------------------------------------------------------------------------------------
 
 
-def _arrivals(trace: Any, load: Load | None) -> tuple[list[_Arrival], bool]:
+def _arrivals(trace: Any, load: Load | None) -> tuple[list[Arrival], bool]:
     """Return the spans of a test with their times of arrival, and whether any had one."""
     if isinstance(trace, str):
         if load is None:
             raise TraceError(f"the trace file {trace} cannot be read here")
         trace = load(trace)
     if isinstance(trace, Mapping):
-        return [_Arrival(0, span) for span in spans_from_otlp_json(trace)], False
+        return [Arrival(0, span) for span in spans_from_otlp_json(trace)], False
     if not isinstance(trace, list):
         raise TraceError("`trace` must be a list of spans, an OTLP/JSON document or a file's path")
     arrivals = []
@@ -162,52 +171,72 @@ def _arrivals(trace: Any, load: Load | None) -> tuple[list[_Arrival], bool]:
         except TraceError as error:
             raise TraceError(f"span {position + 1}: {error}") from error
         timed = timed or "arrives" in entry
-        arrivals.append(_Arrival(at_ns, span))
+        arrivals.append(Arrival(at_ns, span))
     return sorted(arrivals, key=lambda arrival: arrival.at_ns), timed
 
 
-# -- life ------------------------------------------------------------------------------------------
+# -- rules over many traces ------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Moment:
-    """The last judgement at a moment: on which spans, and how complete they were."""
-
-    verdict: str
-    spans: tuple[Span, ...]
-    complete: bool
-    in_doubt: frozenset[Reason]
-
-    def explain(self, rule: CompiledRule) -> dict[str, Any]:
-        told = explain(rule, self.spans, complete=self.complete, in_doubt=self.in_doubt)
-        return told.to_dict()
-
-
-def _judged(rule: CompiledRule, spans: list[Span], *, complete: bool, doubt: Reason) -> _Moment:
-    in_doubt = frozenset() if complete else frozenset({doubt})
-    judgement = judge_spans(rule, spans, complete=complete, in_doubt=in_doubt)
-    return _Moment(judgement.verdict.value, tuple(spans), complete, in_doubt)
+def _tried_rules(
+    document: RuleDocument, checked_text: Callable[[str], Checked]
+) -> dict[str, TriedRule]:
+    """Return the rules of a file that check: those that `violated("…")` can name."""
+    found = {}
+    for rule in document.rules:
+        checked = checked_text(rule.rule)
+        if checked.rule is not None:
+            settle_ns = duration_ns(rule.settle, field="settle") if rule.settle else None
+            life = _life_settings(settle_ns, rule.on_incomplete)
+            found[rule.id] = TriedRule(rule.id, checked.rule, rule.group_by, life)
+    return found
 
 
-def _state_at(
-    rule: CompiledRule, arrivals: list[_Arrival], settle_ns: int, expected: Expected
-) -> _Moment:
-    """Return the standing judgement at a moment (None: after everything)."""
-    seen: list[Span] = []
-    closed = False
-    moment = _judged(rule, seen, complete=False, doubt=Reason.STILL_OPEN)
-    times = sorted({arrival.at_ns for arrival in arrivals})
-    for number, time_ns in enumerate(times):
-        if expected.at_ns is not None and time_ns > expected.at_ns:
-            break
-        seen.extend(arrival.span for arrival in arrivals if arrival.at_ns == time_ns)
-        if not closed:
-            moment = _judged(rule, seen, complete=False, doubt=Reason.STILL_OPEN)
-        rooted = root_of(seen) is not None
-        quiet_ns = time_ns + (settle_ns if rooted or closed else PATIENCE_NS)
-        next_ns = times[number + 1] if number + 1 < len(times) else None
-        in_time = expected.at_ns is None or quiet_ns <= expected.at_ns
-        if in_time and (next_ns is None or quiet_ns <= next_ns):
-            closed = True
-            moment = _judged(rule, seen, complete=rooted, doubt=Reason.NO_ROOT)
-    return moment
+def _run_many(
+    test: RuleTest,
+    rule: CorrelateRule | ExpectRule,
+    rules: Mapping[str, TriedRule],
+    load: Load | None,
+) -> TestResult:
+    entries = ({"trace": test.trace},) if test.traces is None else test.traces
+    try:
+        traces = [
+            trace for i, entry in enumerate(entries) for trace in _tried_traces(entry, i, load)
+        ]
+        trial = Trial(rules, traces, _verdict_at)
+        told = [trial.judge(rule, expected.at_ns) for expected in test.expect]
+    except TraceError as error:
+        return _result(test, ["error"] * len(test.expect), {"error": str(error)})
+    shown = told[-1].to_dict() if told else {}
+    return _result(test, [one.verdict.value for one in told], shown)
+
+
+def _tried_traces(entry: Mapping[str, Any], position: int, load: Load | None) -> list[TriedTrace]:
+    """Return the traces of one entry of `traces:`, moved to when it comes."""
+    at_ns = duration_ns(entry.get("at", 0), field="at")
+    trace = entry.get("trace")
+    arrivals, _ = _arrivals(trace, load)
+    # Times in a list count from the trace's beginning; those of OTLP/JSON from 1970.
+    first_ns = min((one.span.start_ns for one in arrivals), default=0)
+    moved_ns = at_ns if isinstance(trace, list) else at_ns - first_ns
+    own_id = id_of(f"trace {position + 1}", size=16).hex()
+    spans: dict[str, list[TriedSpan]] = {}
+    for one in arrivals:
+        moved = replace(
+            one.span,
+            start_ns=one.span.start_ns + moved_ns,
+            end_ns=one.span.end_ns + moved_ns,
+        )
+        trace_id = one.span.trace_id.hex() or own_id
+        spans.setdefault(trace_id, []).append(TriedSpan(at_ns + one.at_ns, moved))
+    return [TriedTrace(trace_id, at_ns, tuple(found)) for trace_id, found in spans.items()]
+
+
+def _verdict_at(tried: TriedRule, trace: TriedTrace, moment_ns: int | None) -> str:
+    """Return the verdict of a promise on one of several traces, by its life if it has one."""
+    rule = tried.rule
+    assert isinstance(rule, CompiledRule)
+    if all(one.arrives_ns == trace.at_ns for one in trace.spans):
+        return judge_whole(rule, trace.arrived_by(None), tried.life).verdict.value
+    arrivals = [Arrival(one.arrives_ns, one.span) for one in trace.spans]
+    return state_at(rule, arrivals, tried.life, at_ns=moment_ns).verdict.value

@@ -14,10 +14,13 @@ import typer
 from api.command.files import Files, read_text
 from api.command.sarif import Finding, sarif
 from api.command.terminal import counted, paint, say
+from dsl.documents import Place
 from dsl.first import differences
+from dsl.many.rule_set import check_together
 from dsl.objects import parse_rules
 from dsl.problems import Problem
 from dsl.rendering import Level, render
+from dsl.rule import Checked as CheckedText
 from dsl.rule import check as check_text
 from dsl.rule_texts import holds_objects, rule_texts
 
@@ -84,14 +87,19 @@ def check_file(file: Path, *, compare: bool) -> Checked:
     """Check the rules of a file. compare: look for what the first BeTrace understood otherwise."""
     text = read_text(file)
     problems: list[Problem] = []
+    together: dict[tuple[Place | None, str], CheckedText] = {}
     if holds_objects(file.name):
-        problems += parse_rules(text, filename=file.name).problems
-    # Texts of rules whose other fields are wrong are checked too.
+        document = parse_rules(text, filename=file.name)
+        problems += document.problems
+        together = {
+            (rule.place, rule.rule): checked for rule, checked in check_together(document.rules)
+        }
+    # Texts of rules whose other fields are wrong are checked too, each alone.
     texts = [one for one in rule_texts(text, filename=file.name) if not one.of_test]
     warnings: list[Problem] = []
     differing: list[Problem] = []
     for one in texts:
-        checked = check_text(one.text)
+        checked = together.get((one.place, one.text)) or check_text(one.text)
         problems += map(one.in_file, checked.problems)
         warnings += map(one.in_file, checked.warnings)
         differing += map(one.in_file, differences(one.text)) if compare else ()

@@ -11,7 +11,7 @@ from typing import Annotated, Any, NamedTuple, NoReturn
 import typer
 
 from api.command.files import OneFile, read_spans, read_text
-from api.command.terminal import paint, paint_states, say
+from api.command.terminal import counted, paint, paint_states, say
 from dsl.explain import Explanation, explain
 from dsl.objects import parse_rules
 from dsl.problems import Problem
@@ -100,15 +100,21 @@ def _explained(
 ) -> list[_Told]:
     told: list[_Told] = []
     problems: list[Problem] = []
+    skipped = 0
     for rule in rules:
         checked = check(rule.text.text)
         problems += map(rule.text.in_file, checked.problems)
-        if checked.rule is None:
+        if checked.promise is None:
+            skipped += checked.rule is not None
             continue
         for trace_id, spans in traces.items():
-            told.append(_Told(rule.id, trace_id.hex(), explain(checked.rule, spans)))
+            told.append(_Told(rule.id, trace_id.hex(), explain(checked.promise, spans)))
     if problems:
         _show_problems(file, text, problems)
+    if skipped:
+        rules_left = counted(skipped, "rule")
+        message = f"{rules_left} over many traces left out: `betrace rules test` explains them"
+        typer.echo(message, err=True)
     return told
 
 

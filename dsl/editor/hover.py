@@ -10,12 +10,12 @@ from dsl.editor.cursor import Cursor, Place, cursor_at
 from dsl.editor.vocabulary import SCOPE_WORDS, VOCABULARY, Word
 from dsl.lexer import Token, tokenize
 from dsl.lint import KnownNames
-from dsl.nodes import AttributeOf, Compare, Key, Promise, SpanTerm, Test, parts_of
-from dsl.parser import parse
+from dsl.nodes import AttributeOf, Compare, Key, SpanTerm, Test, parts_of
 from dsl.plan import AllFilters, AnyFilter, Ask, Filter, NoFilter, SomeOf
 from dsl.problems import Problem
 from dsl.rule import check, check_filter
 from dsl.source import Source
+from dsl.trees import bodies_of, tree_of
 from dsl.words import TRACE_WORDS
 
 MAX_LISTED: Final = 8
@@ -241,11 +241,11 @@ def _comparison_at(text: str, piece: _Piece) -> _Comparison | None:
     """Return the comparison whose left side stands at a piece."""
     source = Source(text)
     tokens = tokenize(source)
-    promise = parse(source, tokens) if tokens is not None else None
-    if not isinstance(promise, Promise):
+    tree = tree_of(source, tokens) if tokens is not None else None
+    if tree is None:
         return None
-    for clause in promise.clauses.values():
-        for node in parts_of(clause.body):
+    for body in bodies_of(tree):
+        for node in parts_of(body):
             match node:
                 case Test(left=Key(at=at, end=end)) | Test(left=AttributeOf(at=at, end=end)):
                     if at <= piece.start < end:

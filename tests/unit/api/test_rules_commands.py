@@ -114,6 +114,16 @@ def test_the_text_of_a_rule_with_a_wrong_field_is_checked_too(here: Path) -> Non
     ]
 
 
+def test_rules_of_a_file_are_checked_together(here: Path) -> None:
+    (here / "a.yaml").write_text(
+        RULES + "- id: many\n  rule: |\n"
+        '    correlate { violated("payed") } by rule within 5m having count > 3\n'
+    )
+    found = json.loads(run("check", "a.yaml", "--format", "json").stdout)["files"][0]
+    [warning] = found["warnings"]
+    assert (warning["line"], warning["column"], "`paid`" in warning["hint"]) == (13, 17, True)
+
+
 def test_check_shows_what_the_first_betrace_understood_otherwise(here: Path) -> None:
     (here / "a.yaml").write_text(
         "id: a\nrule: |\n  when { a.where(x != 1) }\n  never { b.amount < limit }\n"
@@ -227,6 +237,17 @@ def test_explain_tells_of_every_rule_of_a_file_and_every_trace(here: Path) -> No
     ]
     text = run("explain", "r.yaml", "--trace", "t.jsonl").stdout
     assert f"\n\nshipped, trace {'bb' * 16}\nnot_applicable\n" in text
+
+
+def test_explain_leaves_rules_over_many_traces_to_their_tests(here: Path) -> None:
+    (here / "r.yaml").write_text(RULES + "- id: many\n  rule: |\n    expect { order } every 1h\n")
+    (here / "t.yaml").write_text(TRACE)
+    result = run("explain", "r.yaml", "--trace", "t.yaml")
+    assert result.exit_code == 0
+    assert "many" not in result.stdout
+    assert result.stderr == (
+        "1 rule over many traces left out: `betrace rules test` explains them\n"
+    )
 
 
 @pytest.mark.parametrize(
