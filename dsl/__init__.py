@@ -12,7 +12,8 @@ from dsl.judging import TraceFacts, facts_of, judge_spans
 from dsl.lint import KnownNames
 from dsl.many.rule import CorrelateRule, ExpectRule
 from dsl.predicates import AttributeTest, SpanPredicate
-from dsl.problems import Problem, render
+from dsl.problems import Problem
+from dsl.rendering import render
 from dsl.rule import (
     LANGUAGE,
     AnyRule,

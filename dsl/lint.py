@@ -41,10 +41,16 @@ class KnownNames:
 
     attributes: key -> names of the types seen ("text", "number", "boolean", "array", "map",
     "bytes"). An empty set of names means that nothing is known, and nothing is warned about.
+    The others help an editor, as far as they are known: span_counts: name -> how many were seen.
+    attributes_of: span name -> keys seen on it. values: key -> frequent values as texts, the most
+    frequent first ("name" and "service" too).
     """
 
     span_names: frozenset[str] = frozenset()
     attributes: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    span_counts: Mapping[str, int] = field(default_factory=dict)
+    attributes_of: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    values: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def lint(

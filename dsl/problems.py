@@ -1,4 +1,4 @@
-"""Every problem and warning the language knows: one row each, and how they are shown.
+"""Every problem and warning the language knows: one row each. `dsl.rendering` shows them.
 
 A code is stable and dotted; messages may be reworded. A row holds the message (what is wrong) and
 the hint (the next step); `{words}` are filled in by the pass that found it, never longer than 50
@@ -7,7 +7,7 @@ characters each.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final, NamedTuple
 
@@ -351,6 +351,27 @@ CATALOGUE: Final[Mapping[str, Row]] = {
         "`{word}` looks for a span of that name, and `{key}` is a boolean attribute",
         "write `{name}.where({key})`",
     ),
+    # -- places that the first BeTrace understood otherwise ------------------------------------
+    "first.missing": Row(
+        "a missing attribute met this, and does not any more",
+        "add `or {absent}` if it should",
+    ),
+    "first.order": Row(
+        "a text that is no number was ordered against this one, and is not any more",
+        "ask with `matches` about texts",
+    ),
+    "first.word": Row(
+        "`{word}` was a text to the right of `<` and `>`, and is an attribute now",
+        'write `"{word}"` for the text',
+    ),
+    "first.escape": Row(
+        'a backslash before `"` or `\\` stood for itself, and is an escape now',
+        "write `\\\\` for each backslash",
+    ),
+    "first.own": Row(
+        "`{word}` was an attribute, and is the span's own {word} now",
+        "write `attr({word})` for the attribute",
+    ),
     # -- rules as objects, suites --------------------------------------------------------------
     "object.syntax": Row("not valid {format}: {reason}", ""),
     "object.too_large": Row("the file is larger than {limit} bytes", "split it"),
@@ -390,32 +411,3 @@ def _fill(sentence: str, words: Mapping[str, str]) -> str:
 def _echo(word: str) -> str:
     plain = " ".join(word.split()) if "\n" in word else word
     return plain if len(plain) <= MAX_ECHO_CHARACTERS else plain[: MAX_ECHO_CHARACTERS - 1] + "…"
-
-
-def render(text: str, problems: Iterable[Problem], *, name: str = "rule") -> str:
-    """Return problems as text for a terminal: message, place, source line, caret, hint."""
-    lines = text.split("\n")
-    return "\n\n".join(_render_one(lines, problem, name) for problem in problems)
-
-
-_WINDOW_CHARACTERS = 100
-
-
-def _render_one(lines: list[str], problem: Problem, name: str) -> str:
-    line = lines[problem.line - 1].rstrip("\r") if problem.line <= len(lines) else ""
-    first = problem.column - 1
-    last = problem.end_column - 1 if problem.end_line == problem.line else len(line)
-    cut = max(0, first - _WINDOW_CHARACTERS // 2)
-    shown = line[cut : cut + _WINDOW_CHARACTERS]
-    # Tabs are repeated under tabs, so that the caret stands under its character in any terminal.
-    indent = "".join("\t" if char == "\t" else " " for char in line[cut:first])
-    carets = "^" * max(1, min(last, cut + _WINDOW_CHARACTERS) - first)
-    gutter = str(problem.line)
-    rows = [
-        f"{name}:{problem.line}:{problem.column}: {problem.message} [{problem.code}]",
-        f"  {gutter} | {shown}",
-        f"  {' ' * len(gutter)} | {indent}{carets}",
-    ]
-    if problem.hint:
-        rows.append(f"  {' ' * len(gutter)} = {problem.hint}")
-    return "\n".join(rows)

@@ -9,7 +9,7 @@ from typing import Final, TypeAlias
 
 from dsl.bindings import Bindings
 from dsl.checker import name_of
-from dsl.filter_checker import KIND_WORDS, STATUS_WORDS, FilterChecker, all_filters
+from dsl.filter_checker import FilterChecker, all_filters
 from dsl.lint import KnownNames, lint_key
 from dsl.many.keys import SIGNAL_FIELDS, field_name, key_of
 from dsl.many.nodes import (
@@ -45,6 +45,7 @@ from dsl.plan import Reader, SpanTest, Unit
 from dsl.printer import INTRINSICS
 from dsl.source import Source
 from dsl.values import Duration
+from dsl.words import KIND_WORDS, STATUS_WORDS
 
 MAX_KEYS: Final = 16
 MAX_LENGTH_DAYS: Final = 366
