@@ -56,6 +56,7 @@ MAX_LIST_ITEMS: Final = 1_000
 MAX_TERMS: Final = 1_000
 _LOOK_AHEAD: Final = 6
 _JOINERS: Final = frozenset({"and", "or"})
+_ORDER_WORDS: Final = frozenset({"before", "after", "during"})
 _FUNCTIONS: Final = AGGREGATES | {"count"}
 
 
@@ -603,7 +604,15 @@ class _Parser:
             step = self.span_test()
             self.alias(step)
             steps.append(step)
+        if self.starts_relation():
+            raise self.wrong("rule.sequence_brackets")
         return Sequence(steps, self.within(), first.at, self.last_end())
+
+    def starts_relation(self) -> bool:
+        if self.kind() != "ident" or self.kind(1) != "ident":
+            return False
+        word = self.tokens[self.i].value
+        return (word in KINSHIP and self.is_word("of", 1)) or word in _ORDER_WORDS
 
     def span_test(self) -> SpanTerm:
         token = self.tokens[self.i]
@@ -730,16 +739,11 @@ class _Parser:
             term.end = self.last_end()
 
     def relations(self, term: SpanTerm) -> None:
-        while self.kind() == "ident" and self.kind(1) == "ident":
+        while self.starts_relation():
             word = str(self.tokens[self.i].value)
             at = self.tokens[self.i].start
-            if word in KINSHIP and self.is_word("of", 1):
-                self.i += 2
-            elif word in ("before", "after", "during"):
-                self.i += 1
-            else:
-                return
-            if self.kind() != "ident":
+            self.i += 2 if word in KINSHIP else 1
+            if self.kind() != "ident" or self.is_joiner():
                 raise self.wrong("rule.expected_name", hint="name the binding of `when { … as q }`")
             binding = str(self.tokens[self.i].value)
             self.i += 1
@@ -892,17 +896,19 @@ class _Parser:
         if token.kind != "ident" or (token.value in RESERVED and self.not_a_key(token)):
             raise self.wrong("rule.expected_key")
         parts = [str(token.value)]
+        tail = ""
         self.i += 1
         while self.kind() == ".":
             if self.kind(1) == "string":
-                parts.append(str(self.tokens[self.i + 1].value))
+                tail = str(self.tokens[self.i + 1].value)
+                parts.append(tail)
                 self.i += 2
                 break
             self.i += 1
             parts.append(self.segment())
         self.refuse_long_name(parts, token.start)
         scope = parts.pop(0) if len(parts) > 1 and parts[0] in SCOPES else ""
-        return Key(scope, ".".join(parts), False, token.start, self.last_end())
+        return Key(scope, ".".join(parts), False, token.start, self.last_end(), tail)
 
     def not_a_key(self, token: Token) -> bool:
         """Tell whether a word of the language stands where a key should, and is not one."""

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Final, TypeAlias
 
 from dsl.explain import explain
-from dsl.judging import judge_spans
+from dsl.judging import Moment, judge_spans
 from dsl.objects import Expected, RuleDocument, RuleTest
 from dsl.rule import Checked, CompiledRule, check
 from dsl.spans import Span, root_of
+from dsl.structure import FOR_EVER
 from dsl.traces import TraceError, duration_ns, span_from_fields, spans_from_otlp_json
-from dsl.verdict import Reason
+from dsl.verdict import Judgement, Reason
 
 DEFAULT_SETTLE_NS: Final = 10_000_000_000
 PATIENCE_NS: Final = 60_000_000_000
@@ -170,44 +172,73 @@ def _arrivals(trace: Any, load: Load | None) -> tuple[list[_Arrival], bool]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Moment:
-    """The last judgement at a moment: on which spans, and how complete they were."""
+class _Standing:
+    """The last judgement at a moment: on which spans, when, and how complete they were."""
 
-    verdict: str
+    judgement: Judgement
     spans: tuple[Span, ...]
     complete: bool
     in_doubt: frozenset[Reason]
+    moment: Moment
+
+    @property
+    def verdict(self) -> str:
+        return self.judgement.verdict.value
 
     def explain(self, rule: CompiledRule) -> dict[str, Any]:
-        told = explain(rule, self.spans, complete=self.complete, in_doubt=self.in_doubt)
+        told = explain(
+            rule,
+            self.spans,
+            complete=self.complete,
+            in_doubt=self.in_doubt,
+            moment=self.moment,
+        )
         return told.to_dict()
 
 
-def _judged(rule: CompiledRule, spans: list[Span], *, complete: bool, doubt: Reason) -> _Moment:
-    in_doubt = frozenset() if complete else frozenset({doubt})
-    judgement = judge_spans(rule, spans, complete=complete, in_doubt=in_doubt)
-    return _Moment(judgement.verdict.value, tuple(spans), complete, in_doubt)
+class _Life:
+    """A trace as it comes in: open, closed once it is quiet, judged again for late spans."""
+
+    def __init__(self, rule: CompiledRule, arrivals: list[_Arrival], settle_ns: int) -> None:
+        self.rule = rule
+        self.arrivals = arrivals
+        self.settle_ns = settle_ns
+        self.seen: list[Span] = []
+        self.closed = False
+        self.standing = self.judge(0, complete=False, doubt=Reason.STILL_OPEN)
+
+    def judge(self, now_ns: int, *, complete: bool, doubt: Reason) -> _Standing:
+        arrived = {one.span.span_id: one.at_ns for one in reversed(self.arrivals)}
+        moment = Moment(now_ns=now_ns, settle_ns=self.settle_ns, arrived_ns=arrived)
+        in_doubt = frozenset() if complete else frozenset({doubt})
+        judgement = judge_spans(
+            self.rule, self.seen, complete=complete, in_doubt=in_doubt, moment=moment
+        )
+        return _Standing(judgement, tuple(self.seen), complete, in_doubt, moment)
+
+    def take(self, now_ns: int, until_ns: int) -> None:
+        """Take in what arrives now, and judge what is due until then."""
+        self.seen.extend(one.span for one in self.arrivals if one.at_ns == now_ns)
+        if not self.closed:
+            self.standing = self.judge(now_ns, complete=False, doubt=Reason.STILL_OPEN)
+        rooted = root_of(self.seen) is not None
+        quiet_ns = now_ns + (self.settle_ns if rooted or self.closed else PATIENCE_NS)
+        due_ns: int | None = quiet_ns
+        while due_ns is not None and due_ns <= until_ns:
+            self.closed = True
+            self.standing = self.judge(due_ns, complete=rooted, doubt=Reason.NO_ROOT)
+            due_ns = self.standing.judgement.due_ns
 
 
 def _state_at(
     rule: CompiledRule, arrivals: list[_Arrival], settle_ns: int, expected: Expected
-) -> _Moment:
+) -> _Standing:
     """Return the standing judgement at a moment (None: after everything)."""
-    seen: list[Span] = []
-    closed = False
-    moment = _judged(rule, seen, complete=False, doubt=Reason.STILL_OPEN)
+    life = _Life(rule, arrivals, settle_ns)
+    end_ns = FOR_EVER if expected.at_ns is None else expected.at_ns
     times = sorted({arrival.at_ns for arrival in arrivals})
-    for number, time_ns in enumerate(times):
-        if expected.at_ns is not None and time_ns > expected.at_ns:
+    for time_ns, next_ns in pairwise([*times, FOR_EVER]):
+        if time_ns > end_ns:
             break
-        seen.extend(arrival.span for arrival in arrivals if arrival.at_ns == time_ns)
-        if not closed:
-            moment = _judged(rule, seen, complete=False, doubt=Reason.STILL_OPEN)
-        rooted = root_of(seen) is not None
-        quiet_ns = time_ns + (settle_ns if rooted or closed else PATIENCE_NS)
-        next_ns = times[number + 1] if number + 1 < len(times) else None
-        in_time = expected.at_ns is None or quiet_ns <= expected.at_ns
-        if in_time and (next_ns is None or quiet_ns <= next_ns):
-            closed = True
-            moment = _judged(rule, seen, complete=rooted, doubt=Reason.NO_ROOT)
-    return moment
+        life.take(time_ns, min(end_ns, next_ns))
+    return life.standing
