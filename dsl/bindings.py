@@ -65,6 +65,13 @@ class Bindings:
     all: frozenset[str] = frozenset()
     here: list[str] = field(default_factory=list)
     _used: set[str] = field(default_factory=set)
+    _coming: str | None = None
+    _taken: bool = False
+
+    def expect(self, name: str | None) -> None:
+        """Note the name that the term looked at is about to make: nothing in it may begin so."""
+        self._coming = None if name in self.here else name
+        self._taken = False
 
     def bind(self, term: SpanTerm) -> bool:
         """Let the name of a term hold from here on; False with a problem if it must not."""
@@ -72,8 +79,8 @@ class Bindings:
         assert name is not None
         if name in _NEVER_BOUND:
             self._refuse_name(term, "it has a meaning of its own: take another one")
-        elif not term.quoted and term.parts[0] == name:
-            self._refuse_name(term, "the span's own name begins with it: take another one")
+        elif self._taken or (not term.quoted and term.parts[0] == name):
+            self._refuse_name(term, "a name in the span test itself begins with it")
         elif name in self._used:
             self.source.refuse("rule.binding_twice", term.at, term.end, word=name)
         elif len(self._used) >= MAX_BINDINGS:
@@ -96,6 +103,9 @@ class Bindings:
             return False
         if word in self.here:
             return True
+        if word == self._coming:
+            self._taken = True
+            return None
         text = self.source.text[at:end]
         self.source.refuse("rule.binding_not_here", at, end, text=text, word=word)
         return None

@@ -192,15 +192,18 @@ class _Checker:
 
     def is_bound(self, node: SpanTerm) -> bool | None:
         """Tell whether a path begins with a binding; None with a problem."""
-        if node.quoted:
+        if node.quoted or (node.parts[0] == node.alias and node.alias not in self.bindings.here):
             return False
         return self.bindings.begins(node.parts[0], at=node.at, end=node.end)
 
     def term(self, node: SpanTerm, *, binds: bool = False) -> Term | None:
         """Return the meaning of a span test with its filters, relations and name."""
-        if self.is_bound(node) is not False:
+        bound = self.is_bound(node)
+        if bound:
             self.refuse_bound(node, "a binding is one span: name the spans, with a relation to it")
+        if bound is not False:
             return None
+        self.bindings.expect(node.alias)
         filters = [self.filters.filter(one, scope="") for one in node.filters]
         known = [one for one in filters if one is not None]
         related = [self.related(one, node) for one in node.relations]

@@ -94,8 +94,11 @@ class Evidence:
         asks = self.questions(own, other, relations)
         best: tuple[tuple[int, int, bytes], SpanView, list[Truth]] | None = None
         filters = len(own) + len(other)
+        related = [self.owners(relation.binding) for relation in relations]
         for span in self.spans:
             if test.name is not None and span.name != test.name:
+                continue
+            if any(span is one for one in related):  # a relation is about another span
                 continue
             answers = [ask(span) for ask in asks]
             if test.name is None and YES not in answers[:filters]:
@@ -168,8 +171,11 @@ class Evidence:
             return f"no span is {relation.binding}"
         if other is span:
             return f"it is {relation.binding} itself"
+        if relation.word in ("ancestor", "descendant"):
+            side = "above" if relation.word == "ancestor" else "below"
+            return f"it is not seen {side} {relation.binding}"
         if relation.word not in ("before", "after", "during"):
-            return self.kinship_of(relation.word, span)
+            return self.parent_of(span)
         ahead_ns = span.start_ns - other.start_ns
         side = "after" if ahead_ns > 0 else "before"
         starts = f"it starts {duration_text(abs(ahead_ns))} {side} {relation.binding}"
@@ -185,7 +191,7 @@ class Evidence:
             return f"{starts} and ends {duration_text(abs(late_ns))} {side} it"
         return starts
 
-    def kinship_of(self, word: str, span: SpanView) -> str:
+    def parent_of(self, span: SpanView) -> str:
         parent = next((one for one in self.spans if one.span_id == span.parent_span_id), None)
         if parent is not None:
             return f"its parent is {parent.name} ({label_of(parent) or parent.span_id.hex()})"

@@ -556,9 +556,23 @@ class _Parser:
         return Aggregate(str(token.value), key, term, token.start, self.last_end())
 
     def counted_term(self) -> SpanTerm:
+        token = self.tokens[self.i]
+        if self.is_function(token):
+            raise self.wrong("rule.unexpected", hint="what is counted is the name of a span")
         term = self.span_test()
+        self.alias(term)
         self.relations(term)
+        self.alias(term)
+        if self.is_joiner():
+            hint = "one span test is counted: write `count(a) + count(b)`"
+            self.refuse_token("rule.unexpected", hint=hint)
+            while self.is_joiner():
+                self.i += 1
+                self.skip_operand()
         return term
+
+    def is_function(self, token: Token) -> bool:
+        return token.kind == "ident" and token.value in _FUNCTIONS and self.kind(1) == "("
 
     def attribute_of(self) -> AttributeOf:
         at = self.tokens[self.i].start
@@ -599,7 +613,8 @@ class _Parser:
         steps = [first]
         while self.is_word("then"):
             self.i += 1
-            if self.kind() not in ("ident", "string"):
+            token = self.tokens[self.i]
+            if token.kind not in ("ident", "string") or self.is_function(token):
                 raise self.wrong("rule.sequence_brackets")
             step = self.span_test()
             self.alias(step)
@@ -942,6 +957,10 @@ class _Parser:
             return Literal(token.value == "true", False, token.start, token.end)
         if token.value == "attr" and self.kind(1) == "(":
             return self.attribute_of()
+        if self.is_function(token):
+            self.i += 1
+            hint = f"filters do not calculate: compare `{token.value}(…)` outside of `where(…)`"
+            raise self.wrong("rule.unexpected", hint=hint)
         return self.glued_word() or self.key()
 
     def glued_word(self) -> Literal | None:

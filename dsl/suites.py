@@ -7,21 +7,13 @@ time, the life of the trace is followed: open, closed after `settle`, judged aga
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from itertools import pairwise
-from typing import Any, Final, TypeAlias
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
 
-from dsl.explain import explain
-from dsl.judging import Moment, judge_spans
+from dsl.life import Arrival, LifeSettings, judge_whole, state_at
 from dsl.objects import Expected, RuleDocument, RuleTest
-from dsl.rule import Checked, CompiledRule, check
-from dsl.spans import Span, root_of
-from dsl.structure import FOR_EVER
+from dsl.rule import Checked, check
 from dsl.traces import TraceError, duration_ns, span_from_fields, spans_from_otlp_json
-from dsl.verdict import Judgement, Reason
-
-DEFAULT_SETTLE_NS: Final = 10_000_000_000
-PATIENCE_NS: Final = 60_000_000_000
 
 Load: TypeAlias = Callable[[str], Any]
 """Reads an OTLP/JSON file named in a test; raises TraceError if it cannot."""
@@ -88,12 +80,6 @@ def run(document: RuleDocument, *, load: Load | None = None) -> SuiteResult:
     return SuiteResult(tuple(results))
 
 
-@dataclass(frozen=True, slots=True)
-class _Arrival:
-    at_ns: int
-    span: Span
-
-
 def _run_one(test: RuleTest, checked: Checked, load: Load | None) -> TestResult:
     if checked.rule is None:
         problems = [problem.to_dict() for problem in checked.problems]
@@ -104,14 +90,16 @@ def _run_one(test: RuleTest, checked: Checked, load: Load | None) -> TestResult:
     except TraceError as error:
         return _result(test, ["error"] * len(test.expect), {"error": str(error)})
     rule = checked.rule
+    settings = LifeSettings(on_incomplete=test.on_incomplete)
+    if test.settle_ns is not None:
+        settings = replace(settings, settle_ns=test.settle_ns)
     if not timed and all(expected.at_ns is None for expected in test.expect):
-        explanation = explain(rule, [arrival.span for arrival in arrivals])
-        verdict = explanation.judgement.verdict.value
-        return _result(test, [verdict] * len(test.expect), explanation.to_dict())
-    settle_ns = DEFAULT_SETTLE_NS if test.settle_ns is None else test.settle_ns
-    moments = [_state_at(rule, arrivals, settle_ns, expected) for expected in test.expect]
-    told = {} if not moments else moments[-1].explain(rule)
-    return _result(test, [moment.verdict for moment in moments], told)
+        standing = judge_whole(rule, [arrival.span for arrival in arrivals], settings)
+        verdicts = [standing.verdict.value] * len(test.expect)
+        return _result(test, verdicts, standing.explain(rule))
+    moments = [state_at(rule, arrivals, settings, at_ns=expected.at_ns) for expected in test.expect]
+    told = moments[-1].explain(rule) if moments else {}
+    return _result(test, [moment.verdict.value for moment in moments], told)
 
 
 def _result(test: RuleTest, verdicts: list[str], told: Mapping[str, Any]) -> TestResult:
@@ -143,14 +131,14 @@ def _expectation(expected: Expected) -> Any:
 # -- traces ----------------------------------------------------------------------------------------
 
 
-def _arrivals(trace: Any, load: Load | None) -> tuple[list[_Arrival], bool]:
+def _arrivals(trace: Any, load: Load | None) -> tuple[list[Arrival], bool]:
     """Return the spans of a test with their times of arrival, and whether any had one."""
     if isinstance(trace, str):
         if load is None:
             raise TraceError(f"the trace file {trace} cannot be read here")
         trace = load(trace)
     if isinstance(trace, Mapping):
-        return [_Arrival(0, span) for span in spans_from_otlp_json(trace)], False
+        return [Arrival(0, span) for span in spans_from_otlp_json(trace)], False
     if not isinstance(trace, list):
         raise TraceError("`trace` must be a list of spans, an OTLP/JSON document or a file's path")
     arrivals = []
@@ -164,81 +152,5 @@ def _arrivals(trace: Any, load: Load | None) -> tuple[list[_Arrival], bool]:
         except TraceError as error:
             raise TraceError(f"span {position + 1}: {error}") from error
         timed = timed or "arrives" in entry
-        arrivals.append(_Arrival(at_ns, span))
+        arrivals.append(Arrival(at_ns, span))
     return sorted(arrivals, key=lambda arrival: arrival.at_ns), timed
-
-
-# -- life ------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Standing:
-    """The last judgement at a moment: on which spans, when, and how complete they were."""
-
-    judgement: Judgement
-    spans: tuple[Span, ...]
-    complete: bool
-    in_doubt: frozenset[Reason]
-    moment: Moment
-
-    @property
-    def verdict(self) -> str:
-        return self.judgement.verdict.value
-
-    def explain(self, rule: CompiledRule) -> dict[str, Any]:
-        told = explain(
-            rule,
-            self.spans,
-            complete=self.complete,
-            in_doubt=self.in_doubt,
-            moment=self.moment,
-        )
-        return told.to_dict()
-
-
-class _Life:
-    """A trace as it comes in: open, closed once it is quiet, judged again for late spans."""
-
-    def __init__(self, rule: CompiledRule, arrivals: list[_Arrival], settle_ns: int) -> None:
-        self.rule = rule
-        self.arrivals = arrivals
-        self.settle_ns = settle_ns
-        self.seen: list[Span] = []
-        self.closed = False
-        self.standing = self.judge(0, complete=False, doubt=Reason.STILL_OPEN)
-
-    def judge(self, now_ns: int, *, complete: bool, doubt: Reason) -> _Standing:
-        arrived = {one.span.span_id: one.at_ns for one in reversed(self.arrivals)}
-        moment = Moment(now_ns=now_ns, settle_ns=self.settle_ns, arrived_ns=arrived)
-        in_doubt = frozenset() if complete else frozenset({doubt})
-        judgement = judge_spans(
-            self.rule, self.seen, complete=complete, in_doubt=in_doubt, moment=moment
-        )
-        return _Standing(judgement, tuple(self.seen), complete, in_doubt, moment)
-
-    def take(self, now_ns: int, until_ns: int) -> None:
-        """Take in what arrives now, and judge what is due until then."""
-        self.seen.extend(one.span for one in self.arrivals if one.at_ns == now_ns)
-        if not self.closed:
-            self.standing = self.judge(now_ns, complete=False, doubt=Reason.STILL_OPEN)
-        rooted = root_of(self.seen) is not None
-        quiet_ns = now_ns + (self.settle_ns if rooted or self.closed else PATIENCE_NS)
-        due_ns: int | None = quiet_ns
-        while due_ns is not None and due_ns <= until_ns:
-            self.closed = True
-            self.standing = self.judge(due_ns, complete=rooted, doubt=Reason.NO_ROOT)
-            due_ns = self.standing.judgement.due_ns
-
-
-def _state_at(
-    rule: CompiledRule, arrivals: list[_Arrival], settle_ns: int, expected: Expected
-) -> _Standing:
-    """Return the standing judgement at a moment (None: after everything)."""
-    life = _Life(rule, arrivals, settle_ns)
-    end_ns = FOR_EVER if expected.at_ns is None else expected.at_ns
-    times = sorted({arrival.at_ns for arrival in arrivals})
-    for time_ns, next_ns in pairwise([*times, FOR_EVER]):
-        if time_ns > end_ns:
-            break
-        life.take(time_ns, min(end_ns, next_ns))
-    return life.standing
