@@ -60,6 +60,24 @@ def lint(
         _warn_about_unseen(source, plan, known)
 
 
+def lint_span_test(
+    source: Source,
+    test: SpanTest,
+    predicate: SpanPredicate,
+    known: KnownNames | None,
+    *,
+    at: int,
+    end: int,
+) -> None:
+    """Add the warnings about a span test that stands alone, outside of any condition."""
+    if predicate.name is None and _is_broad(predicate):
+        source.warn("rule.costly", at, end)
+    if known is not None:
+        _warn_about_name(source, test, known, at, end)
+        for ask in asks_of(test.filter):
+            _warn_about_attribute(source, ask, known, at, end)
+
+
 # -- never fires, always fires ---------------------------------------------------------------------
 
 
@@ -129,8 +147,13 @@ def _warn_about_cost(source: Source, plan: Plan, predicates: Sequence[SpanPredic
             predicate = predicates[number]
             if predicate.name is not None or (predicate.unfiltered and isinstance(leaf, Exists)):
                 continue
-            if not any(needed.equals is not None for needed in predicate.necessary):
+            if _is_broad(predicate):
                 source.warn("rule.costly", leaf.at, leaf.end)
+
+
+def _is_broad(predicate: SpanPredicate) -> bool:
+    """Tell whether no value of an attribute leads to the spans that a test is about."""
+    return not any(needed.equals is not None for needed in predicate.necessary)
 
 
 def _leaves(plan: Plan) -> list[Leaf]:

@@ -1,4 +1,4 @@
-"""What the stream cannot judge yet: rules that look at spans one by one.
+"""What the stream cannot judge yet: rules over many traces, and that look at spans one by one.
 
 The only place that knows. Such rules check, are tested and explained like all others; they are
 refused where they would be saved for the stream (`check_streamed`). When the stream keeps what
@@ -7,6 +7,7 @@ refused where they would be saved for the stream (`check_streamed`). When the st
 
 from __future__ import annotations
 
+from dsl.many.rule import not_yet
 from dsl.plan import (
     Found,
     Held,
@@ -18,7 +19,7 @@ from dsl.plan import (
     numbers_of,
 )
 from dsl.problems import Problem
-from dsl.rule import Checked, CompiledRule, check
+from dsl.rule import AnyRule, Checked, CompiledRule, check
 from dsl.source import Source
 
 
@@ -29,8 +30,10 @@ def check_streamed(text: str) -> Checked:
     return Checked(None, problems, checked.warnings) if problems else checked
 
 
-def not_streamed(rule: CompiledRule) -> tuple[Problem, ...]:
+def not_streamed(rule: AnyRule) -> tuple[Problem, ...]:
     """Return a problem for everything in a rule that the stream cannot judge yet."""
+    if not isinstance(rule, CompiledRule):
+        return (not_yet(rule),)
     source = Source(rule.text)
     leaves = [leaf for _, clause in rule.plan.clauses for leaf in leaves_of(clause)]
     for leaf in sorted(leaves, key=lambda leaf: leaf.at):

@@ -200,7 +200,7 @@ def rule_records(tenant: str, rules: tuple[BenchRule, ...]) -> Iterator[bytes]:
     """
     numbers: dict[int, int] = {}
     for rule in rules:
-        compiled = dsl.check(rule.text).rule
+        compiled = dsl.check(rule.text).promise
         if compiled is None:
             raise RuleRefused(f"{rule.rule_id}: {dsl.check(rule.text).problems}")
         entries = [

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from dsl.many.rule_set import check_together
 from dsl.objects import RuleDocument, parse_rules
 from dsl.problems import Problem, render
 from dsl.rule import check as check_text
@@ -125,8 +126,7 @@ def _check_file(file: Path) -> _Checked:
     document = parse_rules(text, filename=file.name)
     problems = list(document.problems)
     warnings: list[Problem] = []
-    for rule in document.rules:
-        checked = check_text(rule.rule)
+    for rule, checked in check_together(document.rules):
         problems += map(rule.in_file, checked.problems)
         warnings += map(rule.in_file, checked.warnings)
     return _Checked(str(file), text, tuple(problems), tuple(warnings), len(document.rules))

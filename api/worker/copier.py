@@ -451,10 +451,10 @@ class Copier:
 def compiled(text: str) -> dsl.CompiledRule:
     """Compile a stored rule. Raises ValueError if this build no longer takes it."""
     checked = dsl.check(text)
-    if checked.rule is None:
-        problems = "; ".join(problem.message for problem in checked.problems)
+    if checked.promise is None:
+        problems = "; ".join(problem.message for problem in checked.problems) or "no promise"
         raise ValueError(f"a stored rule does not check: {problems}")
-    return checked.rule
+    return checked.promise
 
 
 def _signal(row: dict[str, Any], task: dict[str, Any]) -> WantedSignal:

@@ -93,7 +93,16 @@ def test_a_file_holds_one_rule_or_many(text: str, count: int) -> None:
         (OBJECT + "tests:\n- {trace: [], expect: broken}\n", ["object.value 4:23"]),
         (OBJECT + "tests:\n- {expect: satisfied}\n", ["object.missing_field 4:3"]),
         (OBJECT + "tests:\n- {trace: []}\n", ["object.missing_field 4:3"]),
-        (OBJECT + "tests:\n- {traces: [], expect: satisfied}\n", ["rule.not_yet 4:3"]),
+        (OBJECT + "tests:\n- {traces: [1], expect: satisfied}\n", ["object.shape 4:13"]),
+        (OBJECT + "tests:\n- {traces: {}, expect: satisfied}\n", ["object.shape 4:12"]),
+        (OBJECT + "tests:\n- {traces: [{at: 1s}], expect: satisfied}\n", [
+            "object.missing_field 4:13"]),
+        (OBJECT + "tests:\n- {traces: [{trace: [], at: x}], expect: satisfied}\n", [
+            "object.value 4:29"]),
+        (OBJECT + "tests:\n- {traces: [{trace: [], on: 1s}], expect: satisfied}\n", [
+            "object.unknown_field 4:29"]),
+        (OBJECT + "tests:\n- {trace: [], traces: [], expect: satisfied}\n", [
+            "object.trace_and_traces 4:23"]),
         (OBJECT + "---\n" + OBJECT, ["object.duplicate_id 5:7"]),
         ("id: a\nid: b\n", ["object.duplicate_key 2:1"]),
         ("a: [\n", ["object.syntax 2:1"]),
