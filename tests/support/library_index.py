@@ -84,7 +84,7 @@ def own_names(rule: RuleObject) -> frozenset[str]:
 
 def tables() -> str:
     """Return the tables of all packs, as Markdown."""
-    return "\n".join(map(_table, packs()))
+    return "".join(map(_table, packs()))
 
 
 def _table(pack: Pack) -> str:
