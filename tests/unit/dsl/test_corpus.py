@@ -9,8 +9,10 @@ import pytest
 
 from dsl import Span, check, judge_spans
 from dsl.documents import read_document
-from dsl.objects import parse_rules
+from dsl.objects import RuleDocument, RuleTest, parse_rules
 from dsl.suites import run
+from dsl.traces import span_from_fields
+from tests.support import naive
 
 HERE = Path(__file__).parents[2] / "golden" / "dsl"
 ANSWERS = {"true": True, "false": False, "unknown": None}
@@ -39,9 +41,15 @@ def test_a_span_answers_a_filter(fields: dict[str, Any], text: str, expected: bo
     assert checked.rule.predicates[0].test(Span.from_dict(fields)) is expected
 
 
-VERDICTS = run(
-    parse_rules((HERE / "verdicts.yaml").read_text(encoding="utf-8"), filename="verdicts.yaml")
-).tests
+def _suites() -> list[RuleDocument]:
+    files = sorted(HERE.glob("verdicts*.yaml"))
+    found = [parse_rules(one.read_text(encoding="utf-8"), filename=one.name) for one in files]
+    assert [document.problems for document in found] == [()] * len(found)
+    return found
+
+
+SUITES = _suites()
+VERDICTS = [result for document in SUITES for result in run(document).tests]
 
 
 @pytest.mark.parametrize("result", VERDICTS, ids=lambda result: f"{result.name}: {result.rule}")
@@ -49,7 +57,26 @@ def test_a_rule_judges_a_trace(result: Any) -> None:
     assert (result.verdict, result.passed) == (result.expect, True)
 
 
-@pytest.mark.parametrize("case", _read("problems.yaml"), ids=lambda case: str(case["text"])[:60])
+def _told_by_trying(test: RuleTest) -> bool:
+    """Tell whether a case is a closed trace and one verdict on it."""
+    timed = any("arrives" in span for span in test.trace) or test.expect[0].at_ns is not None
+    return not timed and test.expect[0].verdicts != ("rejected",)
+
+
+@pytest.mark.parametrize(
+    "test",
+    [test for document in SUITES for test in document.tests if _told_by_trying(test)],
+    ids=lambda test: f"{test.name}: {test.rule}",
+)
+def test_the_naive_evaluator_judges_it_so_too(test: RuleTest) -> None:
+    spans = [span_from_fields(span, position=place) for place, span in enumerate(test.trace)]
+    assert naive.judge(test.rule, spans).verdict in test.expect[0].verdicts
+
+
+PROBLEMS = [case for file in sorted(HERE.glob("problems*.yaml")) for case in _read(file.name)]
+
+
+@pytest.mark.parametrize("case", PROBLEMS, ids=lambda case: str(case["text"])[:60])
 def test_a_text_has_exactly_these_problems(case: dict[str, Any]) -> None:
     checked = check(case["text"])
     found = [
