@@ -54,13 +54,13 @@ VERDICTS = [result for document in SUITES for result in run(document).tests]
 
 @pytest.mark.parametrize("result", VERDICTS, ids=lambda result: f"{result.name}: {result.rule}")
 def test_a_rule_judges_a_trace(result: Any) -> None:
-    assert (result.verdict, result.passed) == (result.expect, True)
+    assert result.passed, (result.verdict, result.expect)
 
 
 def _told_by_trying(test: RuleTest) -> bool:
-    """Tell whether a case is a closed trace and one verdict on it."""
+    """Tell whether a case is a closed trace and one verdict on it, by the text of a rule alone."""
     timed = any("arrives" in span for span in test.trace) or test.expect[0].at_ns is not None
-    return not timed and test.expect[0].verdicts != ("rejected",)
+    return not timed and not test.rule_id and test.expect[0].verdicts != ("rejected",)
 
 
 @pytest.mark.parametrize(
