@@ -22,7 +22,7 @@ from dsl.parser import parse
 from dsl.source import Source
 from tests.support.naive.conditions import aliases, condition
 from tests.support.naive.truth import NO, YES, Truth, every, opposite, some
-from tests.support.naive.world import UNSEEN, World, distinct
+from tests.support.naive.world import UNSEEN, Bound, World, distinct
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +89,6 @@ def _some_way(body: n.Node, world: World) -> Truth:
 def _bindings(body: n.Node, world: World) -> Iterator[World]:
     """Yield the world with every choice of spans for the bindings that a clause makes."""
     names = aliases(body)
-    candidates = [*world.spans, *([] if world.complete else [UNSEEN])]
+    candidates: list[Bound] = [*world.spans, *([] if world.complete else [UNSEEN])]
     for choice in itertools.product(candidates, repeat=len(names)):
         yield world.binding(dict(zip(names, choice, strict=True)))

@@ -76,9 +76,30 @@ def test_the_naive_evaluator_judges_it_so_too(test: RuleTest) -> None:
 PROBLEMS = [case for file in sorted(HERE.glob("problems*.yaml")) for case in _read(file.name)]
 
 
-@pytest.mark.parametrize("case", PROBLEMS, ids=lambda case: str(case["text"])[:60])
+@pytest.mark.parametrize("case", _read("reasons.yaml"), ids=lambda case: str(case["name"]))
+def test_an_inconclusive_verdict_names_every_reason(case: dict[str, Any]) -> None:
+    spans = [span_from_fields(span, position=place) for place, span in enumerate(case["trace"])]
+    complete = not case.get("open", False)
+    rule = check(case["rule"]).rule
+    assert rule is not None
+    judgement = judge_spans(rule, spans, complete=complete)
+    assert [reason.value for reason in judgement.reasons] == case["reasons"]
+    assert naive.judge(case["rule"], spans, complete=complete).reasons == set(case["reasons"])
+
+
+def _text_of(case: dict[str, Any]) -> str:
+    """Return the text of a case; a long one is put together from pieces, [piece, times] too."""
+    if "text" in case:
+        return str(case["text"])
+    pieces = [piece if isinstance(piece, list) else [piece, 1] for piece in case["pieces"]]
+    return "".join(piece * times for piece, times in pieces)
+
+
+@pytest.mark.parametrize(
+    "case", PROBLEMS, ids=lambda case: str(case.get("text", case.get("about")))[:60]
+)
 def test_a_text_has_exactly_these_problems(case: dict[str, Any]) -> None:
-    checked = check(case["text"])
+    checked = check(_text_of(case))
     found = [
         f"{one.code} {one.line}:{one.column}-{one.end_line}:{one.end_column}"
         for one in checked.problems
