@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dsl import Span, check, judge_spans
+from dsl import Span, check, explain, judge_spans
 from dsl.documents import read_document
 from dsl.objects import RuleDocument, RuleTest, parse_rules
 from dsl.suites import run
@@ -85,6 +85,29 @@ def test_an_inconclusive_verdict_names_every_reason(case: dict[str, Any]) -> Non
     judgement = judge_spans(rule, spans, complete=complete)
     assert [reason.value for reason in judgement.reasons] == case["reasons"]
     assert naive.judge(case["rule"], spans, complete=complete).reasons == set(case["reasons"])
+
+
+def _first_nearest(told: Any) -> dict[str, Any] | None:
+    """Return the first nearest miss that a piece of an explanation holds."""
+    if isinstance(told, dict):
+        if told.get("nearest_miss"):
+            return dict(told["nearest_miss"])
+        told = list(told.values())
+    found = map(_first_nearest, told) if isinstance(told, list) else iter(())
+    return next((one for one in found if one is not None), None)
+
+
+@pytest.mark.parametrize("case", _read("nearest.yaml"), ids=lambda case: str(case["name"]))
+def test_a_broken_always_names_its_nearest_miss(case: dict[str, Any]) -> None:
+    spans = [span_from_fields(span, position=place) for place, span in enumerate(case["trace"])]
+    rule = check(case["rule"]).rule
+    assert rule is not None
+    told = explain(rule, spans).to_dict()
+    assert (told["verdict"], told["broken"]) == ("violated", "always")
+    always = next(clause for clause in told["clauses"] if clause["clause"] == "always")
+    nearest = _first_nearest(always) or {"label": None, "failed": []}
+    assert nearest["label"] == case["nearest"]
+    assert [word for word in case.get("said", ()) if word not in " ".join(nearest["failed"])] == []
 
 
 def _text_of(case: dict[str, Any]) -> str:
