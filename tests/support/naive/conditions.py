@@ -168,14 +168,14 @@ def _as_operand(right: Any, world: World) -> Any:
     if isinstance(right, n.SpanTerm):
         return _as_key(right)
     if isinstance(right, n.Sum | n.Product | n.Negative):
-        timed = _has_time(right, world)
+        timed = _unit(right, world) == "duration"
         value = number(right, world, timed=timed).low
         return n.Literal(Duration(int(value)) if timed else float(value), False, 0, 0)
     return right
 
 
 def _numbers_compared(node: n.Compare, world: World) -> Truth:
-    timed = _has_time(node.left, world) or _has_time(node.right, world)
+    timed = _answers_as_times(node, world)
     left = number(node.left, world, timed=timed)
     if isinstance(node.right, n.ListLiteral):
         items = [exactly(Fraction(str(item.value))) for item in node.right.items]
@@ -183,16 +183,44 @@ def _numbers_compared(node: n.Compare, world: World) -> Truth:
     return compare(left, node.op, number(node.right, world, timed=timed))
 
 
-def _has_time(node: Any, world: World) -> bool:
-    """Tell whether a calculation holds durations: then `q.duration` is one too."""
-    if isinstance(node, n.Sum | n.Product):
-        return any(_has_time(item, world) for item in node.items)
+def _answers_as_times(node: n.Compare, world: World) -> bool:
+    """Tell whether `duration` and `start` can be the spans' own in a comparison.
+
+    A comparison that their type cannot answer means the attributes of these names.
+    """
+    left = _unit(node.left, world)
+    right = "number" if isinstance(node.right, n.ListLiteral) else _unit(node.right, world)
+    return left is not None and left == right
+
+
+def _unit(node: Any, world: World) -> str | None:
+    """Return the unit of a calculation in which times are durations; None if it has no sense."""
     if isinstance(node, n.Negative):
-        return _has_time(node.item, world)
+        return _unit(node.item, world)
+    if isinstance(node, n.Sum):
+        units = {_unit(item, world) for item in node.items}
+        return units.pop() if len(units) == 1 else None
+    if isinstance(node, n.Product):
+        unit = _unit(node.items[0], world)
+        for sign, item in zip(node.signs[1:], node.items[1:], strict=True):
+            unit = _PRODUCTS.get((unit, sign, _unit(item, world)))
+        return unit
+    return "duration" if _is_timed(node, world) else "number"
+
+
+_PRODUCTS = {
+    ("number", "*", "number"): "number",
+    ("number", "/", "number"): "number",
+    ("duration", "*", "number"): "duration",
+    ("number", "*", "duration"): "duration",
+    ("duration", "/", "number"): "duration",
+    ("duration", "/", "duration"): "number",
+}
+
+
+def _is_timed(node: Any, world: World) -> bool:
     if isinstance(node, n.Aggregate):
-        key = node.key
-        timed = key.name in TIMES and not key.quoted and not key.scope
-        return timed and node.function != "distinct"
+        return node.function != "distinct" and _is_time(node.key)
     if isinstance(node, n.SpanTerm):
         bound = bound_key(_as_key(node), world)
         return node.parts == ["trace", "duration"] or (bound is not None and _is_time(bound[1]))
@@ -217,7 +245,7 @@ def number(node: Any, world: World, *, timed: bool) -> Amount:
         members = _members(node.term, None, world)
         return number_of(len(members.certain), members)
     if isinstance(node, n.Aggregate):
-        return _aggregate(node, world)
+        return _aggregate(node, world, timed=timed)
     if isinstance(node, n.SpanTerm):
         return _of_trace_or_binding(node, world, timed=timed)
     assert isinstance(node, n.Sum | n.Product)
@@ -230,9 +258,7 @@ def number(node: Any, world: World, *, timed: bool) -> Amount:
 def _of_trace_or_binding(term: n.SpanTerm, world: World, *, timed: bool) -> Amount:
     bound = bound_key(_as_key(term), world)
     if bound is not None:
-        owner, key = bound
-        literal = n.Literal(Duration(0) if timed else 0, False, 0, 0)
-        return _amount_of(_read(n.Test(key, ">", literal, 0, 0), owner))
+        return _amount_of(_read(bound[1], bound[0], timed=timed))
     if term.parts == ["trace", "spans"]:
         everything = n.SpanTerm(["any"], False, [], None, [], 0, 0)
         members = _members(everything, None, world)
@@ -245,15 +271,12 @@ def _of_trace_or_binding(term: n.SpanTerm, world: World, *, timed: bool) -> Amou
     return exactly(length) if world.complete else Amount(Fraction(length), float("inf"), why=why)
 
 
-def _read(test: n.Test, owner: Any) -> Any:
+def _read(key: n.Key, owner: Any, *, timed: bool) -> Any:
     if isinstance(owner, Unseen):
         return Lost("still_open")
-    assert isinstance(test.left, n.Key)
-    timed = isinstance(getattr(test.right, "value", None), Duration)
-    own = _is_time(test.left)
-    if own and not timed:
-        return value_of(n.Key("", test.left.name, True, 0, 0), owner)
-    return value_of(test.left, owner)
+    if _is_time(key) and not timed:
+        return value_of(n.Key("", key.name, True, 0, 0), owner)
+    return value_of(key, owner)
 
 
 def _amount_of(value: Any) -> Amount:
@@ -263,20 +286,27 @@ def _amount_of(value: Any) -> Amount:
     return NOTHING if value is MISSING or found is None else exactly(found)
 
 
-def _aggregate(node: n.Aggregate, world: World) -> Amount:
+def _aggregate(node: n.Aggregate, world: World, *, timed: bool) -> Amount:
     if node.function == "distinct":
         members = _members(node.term, node.key, world, texts=True)
         return number_of(len(set(members.certain)), members)
-    return aggregated(node.function, _members(node.term, node.key, world))
+    return aggregated(node.function, _members(node.term, node.key, world, timed=timed))
 
 
-def _members(term: n.SpanTerm, key: n.Key | None, world: World, *, texts: bool = False) -> Members:
+def _members(
+    term: n.SpanTerm,
+    key: n.Key | None,
+    world: World,
+    *,
+    texts: bool = False,
+    timed: bool = True,
+) -> Members:
     """Return who takes part in an aggregate. No key: every span that the term asks for."""
     certain: list[Any] = []
     doubts: list[frozenset[str]] = []
     for span in world.spans:
         answer = of_span(term, span, world)
-        value = 1 if key is None else value_of(key, span)
+        value = 1 if key is None else _read(key, span, timed=timed)
         part = as_text(value) if texts else as_amount(value)
         if answer == NO or (part is None and not isinstance(value, Lost)):
             continue
