@@ -64,7 +64,6 @@ class Bindings:
     source: Source
     all: frozenset[str] = frozenset()
     here: list[str] = field(default_factory=list)
-    _used: set[str] = field(default_factory=set)
     _coming: str | None = None
     _taken: bool = False
 
@@ -81,15 +80,18 @@ class Bindings:
             self._refuse_name(term, "it has a meaning of its own: take another one")
         elif self._taken or (not term.quoted and term.parts[0] == name):
             self._refuse_name(term, "a name in the span test itself begins with it")
-        elif name in self._used:
+        elif name in self.here:
             self.source.refuse("rule.binding_twice", term.at, term.end, word=name)
-        elif len(self._used) >= MAX_BINDINGS:
+        elif len(self.here) >= MAX_BINDINGS:
             self.source.refuse("rule.too_many_bindings", term.at, term.end, limit=MAX_BINDINGS)
         else:
-            self._used.add(name)
             self.here.append(name)
             return True
         return False
+
+    def forget(self, count: int) -> None:
+        """Let no more than the first bindings hold: those of a clause end with it."""
+        del self.here[count:]
 
     def _refuse_name(self, term: SpanTerm, following: str) -> None:
         self.source.refuse("rule.binding_name", term.at, term.end, word=term.alias, next=following)

@@ -89,14 +89,17 @@ def capturing_of(plan: Plan) -> Capturing:
 
 class _Collector:
     def __init__(self, plan: Plan) -> None:
-        self.leaves = [leaf for _, clause in plan.clauses for leaf in leaves_of(clause)]
-        self.predicates = _bound_predicates(self.leaves)
+        self.clauses = [leaves_of(clause) for _, clause in plan.clauses]
+        self.predicates: dict[str, int] = {}
         self.keys: dict[CaptureKey, int] = {}
         self.wanted: dict[int, dict[int, None]] = {}
 
     def collected(self) -> Capturing:
-        for leaf in self.leaves:
-            self.leaf(leaf)
+        # `when` comes first; a name that other clauses make holds until one of them makes it anew.
+        for leaves in self.clauses:
+            self.predicates.update(_bound_predicates(leaves))
+            for leaf in leaves:
+                self.leaf(leaf)
         wanted = {predicate: tuple(numbers) for predicate, numbers in self.wanted.items()}
         return Capturing(tuple(self.keys), wanted)
 

@@ -129,7 +129,7 @@ class _Checker:
         before = len(self.bindings.here)
         condition = self.condition(clause.body, binds=True)
         if clause.word != "when":
-            del self.bindings.here[before:]
+            self.bindings.forget(before)
         return condition
 
     def condition(self, node: Node, *, binds: bool = False) -> Condition | None:

@@ -150,12 +150,16 @@ class Choice(NamedTuple):
 
 @dataclass(slots=True)
 class _Level:
-    """One binding: its slot, its spans, and what is asked once it is there."""
+    """One binding: its slot, its spans, and what is asked once it is there.
+
+    step: it is made in a sequence, which asks itself whether the span fulfils the step.
+    """
 
     slot: int
     candidates: Callable[[Scene], Iterable[Member]]
     answer: Callable[[Scene, Member], Truth]
     unseen: Ask
+    step: bool = False
     asks: list[Ask] = field(default_factory=list)
 
 
@@ -255,7 +259,9 @@ class Clause:
                 if answer == NO:
                     continue
                 scene.bound[level.slot] = member.span
-                answer = _asked(level.asks, scene, both(sofar, answer))
+                scene.doubts[level.slot] = answer
+                joined = sofar if level.step else both(sofar, answer)
+                answer = _asked(level.asks, scene, joined)
                 if self._try(scene, at + 1, answer, visit):
                     return True
         if scene.complete or at == 0 or all_unseen:
@@ -307,6 +313,7 @@ def _levels_of(ordered: Ordered, wiring: Wiring) -> list[_Level]:
             continue
         implied = (Related("after", previous),) if previous else ()
         level = _level(term, compile_term(term, wiring, implied=implied), wiring)
+        level.step = True
         if at:
             level.unseen = _either((level.unseen, whole.open_window))
         levels.append(level)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from dsl.structure import FOR_EVER, KeptSpan, Member, TraceStructure
-from dsl.truth import OPEN, WINDOW, Truth
+from dsl.truth import OPEN, WINDOW, YES, Truth
 from dsl.values import GONE, MISSING, index_key
 from dsl.verdict import TraceView
 
@@ -103,8 +103,9 @@ class Table:
 class Scene:
     """A judgement under way.
 
-    bound: the span of every binding by slot; None: one that was not seen. absent: what an unseen
-    span answers to every question about it. due_ns: when the next window that was found open is
+    bound: the span of every binding by slot; None: one that was not seen. doubts: whether it
+    fulfils its own term, for the steps of sequences. absent: what an unseen span answers to every
+    question about it. due_ns: when the next window that was found open is
     over.
     """
 
@@ -117,6 +118,7 @@ class Scene:
         "clock_skew_ns",
         "combinations",
         "complete",
+        "doubts",
         "due_ns",
         "maybe",
         "memo",
@@ -137,6 +139,7 @@ class Scene:
         self.complete = complete
         self.absent: Truth = WINDOW if complete else OPEN
         self.bound: list[KeptSpan | None] = [None] * slots
+        self.doubts: list[Truth] = [YES] * slots
         self.clock_skew_ns = structure.clock_skew_ns
         self.steps = MAX_STEPS
         self.combinations = MAX_COMBINATIONS

@@ -7,7 +7,7 @@ some choice leads to it. With `within`, every span of the first step is a beginn
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from dsl.joins import Wiring
 from dsl.plan import Ordered, Term
@@ -17,6 +17,8 @@ from dsl.structure import FOR_EVER, KeptSpan
 from dsl.terms import TermTest, compile_term
 from dsl.truth import NO, YES, Truth, both, either
 
+Place: TypeAlias = tuple[int, bytes, int]
+
 
 class _Reached(NamedTuple):
     """A span that a step may be, how surely, and the span of the step before that leads to it."""
@@ -24,6 +26,8 @@ class _Reached(NamedTuple):
     span: KeptSpan
     answer: Truth
     before: _Reached | None = None
+    tied: frozenset[Place] = frozenset()
+    """Spans gone through that start so late that the order alone would not keep them apart."""
 
 
 class _Step(NamedTuple):
@@ -120,7 +124,7 @@ def _spans_of(step: _Step, scene: Scene) -> list[_Reached]:
     """Return the spans that a step may be, by start."""
     if step.slot is not None:
         span = scene.bound[step.slot]
-        return [] if span is None else [_Reached(span, YES)]
+        return [] if span is None else [_Reached(span, scene.doubts[step.slot])]
     found = []
     for member in step.test.candidates(scene):
         answer = step.test.answer(scene, member)
@@ -137,39 +141,49 @@ def _ways(scene: Scene, steps: Sequence[list[_Reached]], last_ns: int) -> Truth:
 
 
 def _walk(
-    scene: Scene, first: list[_Reached], rest: Iterable[list[_Reached]], last_ns: int
+    scene: Scene, first: list[_Reached], rest: Sequence[list[_Reached]], last_ns: int
 ) -> list[_Reached]:
     """Return the spans of the last step that some choice leads to, with how surely it does."""
+    slack_ns = scene.clock_skew_ns * (len(rest) + 1)
     reached = first
     for spans in rest:
-        following = []
+        following: list[_Reached] = []
         for one in spans:
             if one.span.start_ns > last_ns:
                 break
-            lead, way = _led_to(scene, reached, one.span)
-            answer = both(one.answer, lead)
-            if answer != NO:
-                following.append(_Reached(one.span, answer, way))
+            following += _led_to(scene, reached, one, slack_ns)
         reached = following
     return reached
 
 
-def _led_to(scene: Scene, before: list[_Reached], span: KeptSpan) -> tuple[Truth, _Reached | None]:
-    """Return how surely some span of the step before leads to this one, and which."""
-    answer, way = NO, None
+def _led_to(
+    scene: Scene, before: list[_Reached], one: _Reached, slack_ns: int
+) -> Iterable[_Reached]:
+    """Return the ways that lead to a span, one for each set of spans that it must not meet again.
+
+    A way that is sure and leaves none makes all others needless.
+    """
+    span = one.span
+    ways: dict[frozenset[Place], _Reached] = {}
     latest_ns = span.start_ns + scene.clock_skew_ns
-    for one in before:
-        if one.span.start_ns > latest_ns:
+    for way in before:
+        if way.span.start_ns > latest_ns:
             break
         scene.step()
-        if one.span.place == span.place:
+        if way.span.place == span.place or span.place in way.tied:
             continue
-        lead = both(one.answer, is_first(scene, one.span, span))
-        if lead == YES:
-            return YES, one
-        if lead != NO:
-            answer, way = answer | lead, way or one
-    return answer, way
+        answer = both(both(way.answer, one.answer), is_first(scene, way.span, span))
+        if answer == NO:
+            continue
+        tied = frozenset(
+            place for place in (*way.tied, way.span.place) if place[0] >= span.start_ns - slack_ns
+        )
+        if answer == YES and not tied:
+            return [_Reached(span, YES, way)]
+        known = ways.get(tied)
+        answer = answer if known is None else either(known.answer, answer)
+        ways[tied] = _Reached(span, answer, way, tied)
+    return ways.values()
 
 
 def compile_sequence(ordered: Ordered, wiring: Wiring) -> Callable[[Scene], Truth]:
