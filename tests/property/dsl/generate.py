@@ -295,6 +295,14 @@ def values() -> st.SearchStrategy[Any]:
 
 
 @st.composite
+def resources(draw: st.DrawFn) -> dict[str, Any]:
+    """The attributes of a resource; a service is named by a text, as its convention says."""
+    service = draw(st.sampled_from(["", "x", "7", "abc"]))
+    attributes = draw(st.dictionaries(st.just("k"), values(), max_size=1))
+    return {**attributes, **({"service.name": service} if service else {})}
+
+
+@st.composite
 def spans(draw: st.DrawFn) -> Span:
     """A span whose name, attributes and losses matter to generated rules."""
     keys = st.sampled_from(["k", "m.n", "m", "status", "kind", "duration", "count"])
@@ -314,9 +322,7 @@ def spans(draw: st.DrawFn) -> Span:
         start_ns=start,
         end_ns=start + draw(st.sampled_from([0, 500_000, 1_000_000, 3_000_000])),
         attributes=draw(st.dictionaries(keys, values(), max_size=3)),
-        resource=draw(
-            st.dictionaries(st.sampled_from(["k", "service.name"]), values(), max_size=2)
-        ),
+        resource=draw(resources()),
         events=tuple(draw(st.lists(events, max_size=2))),
         dropped_attributes_count=draw(st.sampled_from([0, 0, 0, 1])),
         dropped_events_count=draw(st.sampled_from([0, 0, 0, 1])),

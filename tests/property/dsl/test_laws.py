@@ -34,8 +34,9 @@ def _rule(text: str) -> CompiledRule:
 def _agree(judgement: Judgement, expected: naive.Found) -> None:
     assert judgement.verdict.value == expected.verdict
     assert judgement.broken in (expected.broken or {""})
-    assert {reason.value for reason in judgement.reasons} <= expected.reasons
     assert bool(judgement.reasons) is (judgement.verdict is Verdict.INCONCLUSIVE)
+    if "still_open" not in expected.reasons:  # an open trace may name what would be doubtful too
+        assert {reason.value for reason in judgement.reasons} <= expected.reasons
 
 
 @settings(max_examples=PAIRS)

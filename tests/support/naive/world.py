@@ -44,9 +44,9 @@ class World:
 
     @property
     def root(self) -> Span | None:
-        """Of the spans without a parent the one that starts first."""
+        """Of the spans without a parent the first to start; ties by what tells spans apart."""
         roots = [span for span in self.spans if not any(span.parent_span_id)]
-        return min(roots, key=lambda span: (span.start_ns, span.span_id), default=None)
+        return min(roots, key=lambda s: (s.start_ns, s.span_id, s.kind, s.name), default=None)
 
 
 def distinct(spans: Sequence[Span]) -> tuple[Span, ...]:

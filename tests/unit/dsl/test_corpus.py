@@ -156,7 +156,8 @@ def test_every_corpus_case_of_a_verdict_agrees_with_an_explanation_of_it() -> No
         if result.verdict == "rejected":
             assert result.explain["problems"]
         else:
-            assert result.explain["verdict"] == result.verdict
+            last = result.verdict[-1] if isinstance(result.verdict, list) else result.verdict
+            assert result.explain["verdict"] == last
 
 
 @pytest.mark.parametrize(
