@@ -115,9 +115,12 @@ CATALOGUE: Final[Mapping[str, Row]] = {
         "the rule promises nothing",
         "add `always { … }` (what must also happen) or `never { … }` (what must not)",
     ),
-    "rule.clause_twice": Row("a second `{clause}`", "join the conditions of both with `and`"),
+    "rule.clause_twice": Row(
+        "`{clause}` stands here a second time", "join the conditions of both with `and`"
+    ),
     "rule.expected_brace": Row(
-        "`{clause}` is followed by {found}", "put its condition in braces: `{clause} { … }`"
+        "`{` was expected after `{clause}`, and {found} stands here",
+        "put its condition in braces: `{clause} { … }`",
     ),
     "rule.unclosed_brace": Row("this `{` is never closed", "end the clause with `}`"),
     "rule.unclosed_parenthesis": Row("this `(` is never closed", "close it with `)`"),
