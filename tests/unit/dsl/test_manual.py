@@ -6,7 +6,9 @@ import json
 import re
 import shlex
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import click
@@ -22,17 +24,34 @@ from dsl.editor import vocabulary
 from dsl.formatter import format_rule
 from dsl.lexer import MAX_STRING_CHARACTERS, MAX_TOKENS, NS_PER_UNIT, tokenize
 from dsl.objects import parse_rules
-from dsl.parser import MAX_LIST_ITEMS, MAX_NESTING, MAX_TERMS
+from dsl.parser import MAX_LIST_ITEMS, MAX_NESTING, MAX_TERMS, parse
 from dsl.suites import run
 from dsl.values import MAX_PATTERN_CHARACTERS
 from dsl.verdict import ADVICE, Verdict
 from dsl.words import RESERVED
+from tests.support.ebnf import read_grammar
 
 ROOT = Path(__file__).parents[3]
 MANUAL = (ROOT / "dsl" / "README.md").read_text()
 FENCE = re.compile(r"^```(.*)\n((?:.*\n)*?)^```$", re.M)
 RUN_KINDS = {"betrace", "betrace wrong", "console", "ebnf", "lua", "mistake", "toml", "yaml"}
 PUNCTUATION = set("{}()[],.+-*/")
+SAMPLES = {
+    "NAME": ["a", "b", "order", "x1"],
+    "TEXT": ['"t"'],
+    "NUMBER": ["3", "1.5"],
+    "DURATION": ["5s"],
+    "word": ["a", "eu-west-1"],
+    "right": ["3", "5s", "USD", "a.b", "count(a)", "2 * trace.spans"],
+}
+"""What stands for the names of the grammar that are made of characters, or that a comment bends."""
+AFTER_PARSING = {
+    *("rule.no_when", "rule.no_promise", "rule.clause_twice"),
+    *("rule.key_scope", "rule.key_twice", "rule.scope_inside", "rule.nested_where"),
+    *("rule.mixed_units", "rule.no_unit", "rule.dotted_word", "rule.pattern_not_text"),
+    *("rule.operator_type", "rule.pattern"),
+}
+"""Refusals that no grammar can say: of types, of places, of what must be there once."""
 
 
 def _blocks(kind: str, text: str = MANUAL) -> list[str]:
@@ -117,6 +136,41 @@ def test_an_object_of_the_manual_passes_its_tests(text: str) -> None:
     result = run(document)
     assert [test.name for test in result.tests if not test.passed] == []
     assert result.tests != ()
+
+
+# -- tables of the reference: their first column is what one writes --------------------------------
+
+
+@pytest.mark.parametrize("cells", _rows(_section("Span tests", 3)), ids=lambda cells: cells[0])
+def test_a_span_test_of_the_table_checks(cells: list[str]) -> None:
+    for text in _code(cells[0]):
+        text = text.replace("f1", "n > 1").replace("f2", "n < 5")
+        assert dsl.check(f"when {{ {text} }} never {{ nothing }}").problems == ()
+
+
+RELATIONS = [
+    text for cells in _rows(_section("Relations and windows", 3)) for text in _code(cells[0])
+]
+
+
+@pytest.mark.parametrize("text", RELATIONS)
+def test_a_relation_of_the_table_checks(text: str) -> None:
+    assert dsl.check(f"when {{ a as q }} never {{ b {text} }}").problems == ()
+
+
+def test_the_table_of_relations_is_complete() -> None:
+    assert {text.split()[0] for text in RELATIONS} == set(vocabulary.RELATIONS)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [text for cells in _rows(_section("Filters", 3))[:8] for text in _code(cells[0])],
+)
+def test_a_filter_of_the_table_checks(text: str) -> None:
+    word = text.split()[0]
+    known = word in vocabulary.COMPARISONS
+    filled = f"x {text} 3" if known and word == text else f"x {text}" if known else text
+    assert dsl.check_filter(filled).problems == ()
 
 
 # -- commands --------------------------------------------------------------------------------------
@@ -233,6 +287,27 @@ def test_every_terminal_is_one_token_and_every_name_is_defined() -> None:
         assert [token.value for token in tokens[:-1]] == [terminal]
     assert used - defined == {"NAME", "TEXT", "NUMBER", "DURATION"}
     assert defined - used == set()
+
+
+@pytest.mark.parametrize("kind", ["promise", "correlate", "expect"])
+def test_the_parser_takes_every_sentence_of_the_grammar(kind: str) -> None:
+    [text] = _blocks("ebnf")
+    grammar = read_grammar(text, SAMPLES)
+    for seed in range(200):
+        random = Random(seed)
+        sentence = grammar.sentence(kind, random, depth=random.randint(3, 30))
+        found = {problem.code for problem in _parsed(kind, sentence)}
+        assert found <= AFTER_PARSING, sentence
+
+
+def _parsed(kind: str, text: str) -> Iterable[dsl.Problem]:
+    if kind != "promise":
+        return dsl.check(text).problems
+    read = source.Source(text)
+    tokens = tokenize(read)
+    assert tokens is not None
+    parse(read, tokens)
+    return read.problems
 
 
 def test_the_starter_rules_pass_their_tests() -> None:
