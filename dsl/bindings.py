@@ -26,7 +26,7 @@ from dsl.nodes import (
     Sum,
 )
 from dsl.source import Source
-from dsl.words import RESERVED, SCOPES, did_you_mean
+from dsl.words import RESERVED, SCOPES, nearest
 
 MAX_BINDINGS: Final = 16
 """Of a rule. Every one of them multiplies the combinations to be judged."""
@@ -128,13 +128,27 @@ class Bindings:
             return first, Key(scope, name, False, key.at, key.end)
         return first, Key("", rest, whole, key.at, key.end)
 
+    def meant(self, word: str) -> str | None:
+        """Return the binding that was probably meant by a word that is none.
+
+        Most names are single letters, of which none is near another: the only one is meant.
+        """
+        if len(word) == 1 and len(self.here) == 1:
+            return self.here[0]
+        return nearest(word, self.here)
+
     def is_known(self, relation: Relation) -> bool:
         """Tell whether the binding of a relation holds here, and say if not."""
         word = relation.binding
         if self.begins(word, at=relation.at, end=relation.end):
             return True
         if word not in self.all:
-            hint = did_you_mean(word, self.here) or f"name the span first: `some.span as {word}`"
+            meant = self.meant(word)
+            hint = (
+                f"did you mean `{meant}`?"
+                if meant
+                else f"name the span first: `some.span as {word}`"
+            )
             self.source.refuse(
                 "rule.unknown_binding", relation.at, relation.end, hint=hint, word=word
             )

@@ -57,6 +57,7 @@ from dsl.plan import (
     Term,
     looks_elsewhere,
 )
+from dsl.printer import duration_text
 from dsl.source import Source
 from dsl.values import Duration
 from dsl.words import FLIPPED, ORDER_OPERATORS, SCOPES, SYMBOL_OPERATORS
@@ -257,7 +258,7 @@ class _Checker:
         """Tell whether a window fits into the life of a trace, and say if not."""
         if within.ns <= self.max_life_ns:
             return True
-        limit = f"{self.max_life_ns // 1_000_000_000}s"
+        limit = duration_text(self.max_life_ns)
         self.source.refuse("rule.window_too_long", at, end, limit=limit)
         return False
 

@@ -396,10 +396,13 @@ class FilterChecker:
 
     def refuse_dotted(self, key: Key) -> None:
         word = self.text_of(key)
-        meant = nearest(word.split(".")[0], self.bindings.here)
+        first, _, rest = word.partition(".")
         hint = f'`"{word}"` for the text, `attr({word})` for the attribute'
+        meant = self.bindings.meant(first)
         if meant:
-            hint += f"; did you mean `{meant}.{word.partition('.')[2]}`?"
+            hint += f"; did you mean `{meant}.{rest}`?"
+        elif not self.bindings.here:
+            hint += f"; if `{first}` is a span, name it in `when`: `some.span as {first}`"
         self.source.refuse("rule.dotted_word", key.at, key.end, word=word, hint=hint)
 
     def operand(

@@ -48,7 +48,7 @@ _TOKEN = re.compile(
     r"""
     \s*+ (?:
       (?P<ident>[A-Za-z_][A-Za-z0-9_]*+)
-    | (?P<punct>(?!//)(?:={3,}+|!={2,}+|==|!=|<=|>=|<>|=~|&&|\|\||[{}()\[\],.<>+*/-]))
+    | (?P<punct>(?!//)(?:={3,}+|!={2,}+|==|!=|<=|>=|<>|=~|!~|&&|\|\||[{}()\[\],.<>+*/-]))
     | (?P<number>[0-9]++(?>\.[0-9]++)?(?>[eE][+-]?[0-9]++)?)(?P<unit>[A-Za-z_µ%][A-Za-z0-9_µ%]*+)?
     | (?P<string>"(?>[^"\\]++|\\.)*+")
     | (?P<single>'[^'\n]*+'?)
@@ -77,6 +77,7 @@ _INSTEAD: Final[dict[str, tuple[str, str, str]]] = {
     "!==": ("rule.triple_equals", "!=", "!="),
     "<>": ("rule.unlike", "!=", "!="),
     "=~": ("rule.unlike", "matches", "ident"),
+    "!~": ("rule.not_matches", "matches", "ident"),
 }
 
 

@@ -254,21 +254,27 @@ class Parser:
         elif token.kind == "ident" and self.kind(1) in ("string", "number", "duration", "["):
             self.unknown_operator(word)
         elif token.kind in ("ident", "string", "number"):
-            self.refuse_token("rule.missing_and")
+            self.refuse_token("rule.missing_and", hint=self.meant_relation(word))
         elif token.kind in SYMBOL_OPERATORS:
             self.refuse_token("rule.chained_comparison")
         else:
             self.refuse_token("rule.unexpected")
 
+    def meant_relation(self, word: str) -> str | None:
+        """Return the hint for a word that was probably meant to go on after a span test."""
+        if self.tokens[self.i].kind != "ident":
+            return None
+        if word in KINSHIP:
+            return f"write `{word} of` and the binding of a span"
+        return did_you_mean(word, _GOES_ON) or None
+
     def unknown_operator(self, word: str) -> None:
         meant = nearest_operator(word)
-        hint = f"did you mean `{meant}`?" if meant else None
+        hint = _MISPLACED.get(word) or (f"did you mean `{meant}`?" if meant else None)
         self.refuse_token("rule.unknown_operator", hint=hint, word=word)
 
     def unknown_clause(self, word: str) -> None:
-        meant = nearest(word, CLAUSES)
-        if meant is None and word.lower() in _CLAUSE_LIKE:
-            meant = _CLAUSE_LIKE[word.lower()]
+        meant = _CLAUSE_LIKE.get(word.lower()) or nearest(word, CLAUSES)
         hint = f"did you mean `{meant}`?" if meant else None
         self.refuse_token("rule.unknown_clause", hint=hint, word=word)
         self.i += 1
@@ -630,6 +636,8 @@ class Parser:
             token = self.tokens[self.i]
             if token.kind not in ("ident", "string") or self.is_function(token):
                 raise self.wrong("rule.sequence_brackets")
+            if self.is_word("not"):
+                raise self.wrong("rule.reserved_word", word="not", hint=_NO_STEP)
             step = self.span_test()
             self.alias(step)
             steps.append(step)
@@ -912,7 +920,9 @@ class Parser:
         if word.lower() in _JOINERS:
             raise self.wrong("rule.capital_word", word=word, instead=word.lower())
         if self.kind(1) in (")", "}", "end") and nearest_operator(word) is None:
-            raise self.wrong("rule.missing_and")
+            behind = f"`exists` stands behind the attribute: `{word} exists`"
+            hint = behind if isinstance(left, Key) and left.name == "exists" else None
+            raise self.wrong("rule.missing_and", hint=hint)
         self.unknown_operator(word)
         raise _Wrong
 
@@ -1057,6 +1067,18 @@ _CLAUSE_LIKE: Final = {
     "forbid": "never",
     "deny": "never",
 }
+
+_GOES_ON: Final = (*sorted(KINSHIP | _ORDER_WORDS), "then", "within", "as")
+"""Words that may follow a span test."""
+_MISPLACED: Final = {
+    "not": "`not` stands before the whole test: `not tier in [gold]`",
+    "within": "`within` follows `before q`, `after q` or the last step of `a then b`",
+}
+"""Words of the language that stand where an operator should, and what to write."""
+_NO_STEP: Final = (
+    "`not a then b` denies the whole; what must not come between two bound steps is "
+    "`never { c after a before b }`"
+)
 
 
 def _all_of(items: list[Node]) -> Node:

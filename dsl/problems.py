@@ -71,18 +71,21 @@ CATALOGUE: Final[Mapping[str, Row]] = {
         "{character} has no meaning here", 'put names and texts with such characters in "quotes"'
     ),
     "rule.unclosed_string": Row("this text is never closed", 'end it with a `"`'),
-    "rule.single_quotes": Row("texts stand in double quotes", "write {text}"),
+    "rule.single_quotes": Row("texts stand in double quotes, not in single ones", "write {text}"),
     "rule.ampersands": Row("`{op}` is not an operator here", "write `and`"),
     "rule.bars": Row("`{op}` is not an operator here", "write `or`"),
     "rule.exclamation": Row("`!` is not an operator here", "write `not`"),
     "rule.single_equals": Row("`=` does not compare", "write `==`"),
     "rule.triple_equals": Row("`{op}` is not an operator here", "write `{instead}`"),
     "rule.unlike": Row("`{op}` is not an operator here", "write `{instead}`"),
+    "rule.not_matches": Row(
+        "`!~` is not an operator here", "write `matches`, and `not` in front of the attribute"
+    ),
     "rule.comment_style": Row("comments start with `//`", "write `//` and the comment"),
     "rule.semicolon": Row("`;` is not needed", "leave it out"),
     "rule.unknown_unit": Row(
         "`{text}` has a unit the language does not know",
-        "durations end in ns, us, ms, s, m, h or d; any other number is written without a unit",
+        "write a size or an amount as a plain number; durations end in ns, us, ms, s, m, h or d",
     ),
     "rule.compound_duration": Row("`{text}` has two units", "write one, such as `90m` for 1h30m"),
     "rule.duration_too_fine": Row(
@@ -112,9 +115,12 @@ CATALOGUE: Final[Mapping[str, Row]] = {
         "the rule promises nothing",
         "add `always { … }` (what must also happen) or `never { … }` (what must not)",
     ),
-    "rule.clause_twice": Row("a second `{clause}`", "join the conditions of both with `and`"),
+    "rule.clause_twice": Row(
+        "`{clause}` stands here a second time", "join the conditions of both with `and`"
+    ),
     "rule.expected_brace": Row(
-        "`{clause}` is followed by {found}", "put its condition in braces: `{clause} { … }`"
+        "`{` was expected after `{clause}`, and {found} stands here",
+        "put its condition in braces: `{clause} { … }`",
     ),
     "rule.unclosed_brace": Row("this `{` is never closed", "end the clause with `}`"),
     "rule.unclosed_parenthesis": Row("this `(` is never closed", "close it with `)`"),
@@ -164,7 +170,7 @@ CATALOGUE: Final[Mapping[str, Row]] = {
     "rule.chained_comparison": Row(
         "a comparison has two sides", "write `a > 1 and a < 3` instead of `1 < a < 3`"
     ),
-    "rule.list_expected": Row("`in` takes a list", "write `in [a, b]`"),
+    "rule.list_expected": Row("`in` takes a list", "write it in square brackets: `in [a, b]`"),
     "rule.list_with_operator": Row("a list belongs to `in`, not to `{op}`", "write `in [ … ]`"),
     "rule.list_item": Row(
         "{found} cannot stand in a list", "lists hold texts, numbers, true and false"
@@ -288,12 +294,12 @@ CATALOGUE: Final[Mapping[str, Row]] = {
     ),
     "rule.binding_place": Row(
         "`as {word}` cannot stand here",
-        "bindings are made in the outermost `and` of a clause, not under `or`, `not` or `count`",
+        "name a span in the outermost `and` of a clause, not under `or`, `not` or `count`",
     ),
     "rule.binding_not_here": Row(
         "`{text}` begins with the binding `{word}`, which does not hold here",
-        "a binding holds from its `as` on, one of `always` or `never` in that clause only; "
-        "rename it if something else is meant",
+        "a name holds from its `as` on, one of `always` or `never` to the end of that clause; "
+        "take another name if something else is meant",
     ),
     "rule.bare_binding": Row("`{text}` asks nothing of the span bound to `{word}`", "{next}"),
     "rule.bound_item": Row(
