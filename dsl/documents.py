@@ -133,9 +133,7 @@ def _is_too_deep(value: Any) -> bool:
         if not level:
             return False
         level = [
-            inner
-            for one in level
-            for inner in (one.values() if isinstance(one, dict) else one)
+            inner for one in level for inner in (one.values() if isinstance(one, dict) else one)
         ]
     return True
 

@@ -32,7 +32,6 @@ from dsl.terms import TermTest, compile_term
 from dsl.truth import NO, REDACTED, YES, Truth, known
 from dsl.values import GONE, MISSING, number_of, text_of
 
-
 MAX_NUMBER_BITS: Final = 8_192
 """Of both bounds of a calculated number: the product of a few of the greatest that exist."""
 _BITS_A_STEP: Final = 1_024

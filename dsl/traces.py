@@ -210,9 +210,7 @@ def _otlp_span(
 ) -> Span:
     status = _object(span.get("status") or {}, "status")
     named = {
-        key: _readable(scope[key])
-        for key in ("name", "version")
-        if isinstance(scope.get(key), str)
+        key: _readable(scope[key]) for key in ("name", "version") if isinstance(scope.get(key), str)
     }
     return Span(
         span_id=_id(span, "spanId"),

@@ -20,7 +20,6 @@ from dsl.objects import parse_rules
 from dsl.suites import run
 from dsl.traces import TraceError, span_from_fields
 
-
 PROMISES = """
 - id: pii-needs-audit
   name: PII access is audited
@@ -188,7 +187,19 @@ def test_a_file_with_strange_pieces_in_yaml(tree: Any) -> None:
 
 PIECES = (
     *(":", "- ", "{", "}", "[", "]", "\n", "\n  ", "|", ">", '"', "'", "&a ", "*a", "!!int ", "? "),
-    *("#", "%YAML 1.1\n---\n", "---\n", "...\n", "\t", "\0", "\ufeff", "\u2028", "\x85", "<<: ", "0x1"),
+    *(
+        "#",
+        "%YAML 1.1\n---\n",
+        "---\n",
+        "...\n",
+        "\t",
+        "\0",
+        "\ufeff",
+        "\u2028",
+        "\x85",
+        "<<: ",
+        "0x1",
+    ),
 )
 
 
@@ -204,7 +215,9 @@ def test_a_file_with_pieces_cut_or_put_in(text: str, data: st.DataObject) -> Non
 
 
 @settings(deadline=None, max_examples=200)
-@given(st.one_of(st.text(max_size=100), st.binary(max_size=100).map(lambda raw: raw.decode("latin-1"))))
+@given(
+    st.one_of(st.text(max_size=100), st.binary(max_size=100).map(lambda raw: raw.decode("latin-1")))
+)
 def test_any_characters(text: str) -> None:
     _read_whole(text, "rules.yaml")
     _read_whole(text, "rules.json")
@@ -229,9 +242,7 @@ def test_an_otlp_trace_with_strange_pieces(tree: Any) -> None:
 
 
 @settings(deadline=None, max_examples=300)
-@given(
-    st.sampled_from([entry for entry in TREES[0][0]["tests"][0]["trace"]]).flatmap(mutated)
-)
+@given(st.sampled_from([entry for entry in TREES[0][0]["tests"][0]["trace"]]).flatmap(mutated))
 def test_a_span_of_a_suite_with_strange_pieces(fields: Any) -> None:
     if not isinstance(fields, dict):
         return

@@ -58,7 +58,9 @@ VERDICTS = [
 
 
 @pytest.mark.parametrize(("document", "test"), VERDICTS)
-def test_a_rule_judges_a_trace_and_its_explanation_agrees(document: RuleDocument, test: RuleTest) -> None:
+def test_a_rule_judges_a_trace_and_its_explanation_agrees(
+    document: RuleDocument, test: RuleTest
+) -> None:
     (result,) = run(replace(document, tests=(test,))).tests
     assert result.passed, (result.verdict, result.expect)
     if result.verdict == "rejected":
