@@ -32,7 +32,11 @@ def _text_of(case: dict[str, Any]) -> str:
 
 
 def _cases(kind: str) -> Any:
-    return pytest.mark.parametrize("case", CASES[kind], ids=[case["about"] for case in CASES[kind]])
+    params = [
+        pytest.param(case, id=case["about"], marks=pytest.mark.golden("hostile.yaml"))
+        for case in CASES[kind]
+    ]
+    return pytest.mark.parametrize("case", params)
 
 
 def _codes(problems: Any) -> list[str]:
