@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,8 @@ from dsl.documents import read_document
 from dsl.many.rule_set import check_together
 from dsl.objects import RuleObject, parse_rules
 from dsl.scene import MAX_COMBINATIONS, MAX_STEPS, Scene
-from dsl.verdict import Judgement
+from dsl.traces import TraceError, span_from_fields, spans_from_otlp_json
+from dsl.verdict import Judgement, Reason
 
 HERE = Path(__file__).parents[2] / "golden" / "dsl"
 CASES: dict[str, list[dict[str, Any]]] = read_document(
@@ -153,3 +154,70 @@ def test_facts_of_a_trace_do_not_grow_with_a_rule(spans: list[Span]) -> None:
     assert facts.structure is not None
     assert sum(map(len, facts.structure.members.values())) <= len(spans)
     assert MAX_COMBINATIONS < SPAN_COUNT**2
+
+
+LARGEST = "9" * 309
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        f"count(a) * {LARGEST} * {LARGEST}",
+        f"count(a) * {LARGEST} * {LARGEST} + 0.5",
+        f"max(n of a) * {LARGEST} * {LARGEST}",
+        f"trace.spans * -{LARGEST} * -{LARGEST} - count(a)",
+    ],
+)
+def test_a_number_without_a_bound_goes_with_one_greater_than_any_float(number: str) -> None:
+    rule = check(f"when {{ {number} < 0 }} never {{ z }}").promise
+    assert rule is not None
+    spans = [Span(b"1", "a", attributes={"n": 7})]
+    still_open = judge_spans(rule, spans, complete=False, in_doubt=frozenset({Reason.STILL_OPEN}))
+    assert still_open.verdict in ("not_applicable", "inconclusive")
+    assert judge_spans(rule, spans).verdict == "not_applicable"
+
+
+def _nested(depth: int, outer: Callable[[Any], Any]) -> Any:
+    value: Any = {"intValue": 1}
+    for _ in range(depth):
+        value = outer(value)
+    return value
+
+
+@pytest.mark.parametrize(
+    "outer",
+    [
+        lambda inner: {"arrayValue": {"values": [inner]}},
+        lambda inner: {"kvlistValue": {"values": [{"key": "k", "value": inner}]}},
+    ],
+    ids=["lists", "maps"],
+)
+@pytest.mark.parametrize(("depth", "read"), [(100, True), (101, False), (5_000, False)])
+def test_values_of_otlp_are_nested_so_deep_and_no_deeper(
+    outer: Callable[[Any], Any], depth: int, read: bool
+) -> None:
+    span = {"name": "a", "attributes": [{"key": "k", "value": _nested(depth, outer)}]}
+    document = {"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}
+    if read:
+        assert len(spans_from_otlp_json(document)) == 1
+    else:
+        with pytest.raises(TraceError, match="deeper than 100"):
+            spans_from_otlp_json(document)
+
+
+def test_values_of_a_suite_are_nested_so_deep_and_no_deeper() -> None:
+    value: Any = [1]
+    for _ in range(99):
+        value = [value]
+    assert span_from_fields({"name": "a", "attributes": {"k": value}}, position=0).attributes
+    with pytest.raises(TraceError, match="deeper than 100"):
+        span_from_fields({"name": "a", "attributes": {"k": [value]}}, position=0)
+
+
+def test_halves_of_utf16_pairs_in_a_trace_are_read_as_what_cannot_be_read() -> None:
+    fields = {"name": "\ud800", "id": "\udfff", "attributes": {"k\ud800": ["\udc00"]}}
+    span = span_from_fields(fields, position=0)
+    assert (span.name, span.attributes) == ("\ufffd", {"k\ufffd": ["\ufffd"]})
+    rule = check('when { any.where(name matches "^.$") } never { z }').promise
+    assert rule is not None
+    assert judge_spans(rule, [span]).verdict == "satisfied"
