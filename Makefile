@@ -5,7 +5,7 @@ RUN := .venv/bin/python
 PREPARE := $(PYTHON) deploy/prepare.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo servers down status test lint format bench clean clean-data test-faults env jars web proto job-zip
+.PHONY: help demo servers down status test lint format bench clean clean-data test-faults mutants env jars web proto job-zip
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -32,6 +32,10 @@ test: ## lint, types, import arrows, and all tests on real servers, with coverag
 test-faults: ## only the tests that kill every part of the stack under load
 	@$(PREPARE)
 	$(RUN) -m pytest -m fault $(PYTEST)
+
+mutants: ## how much of the language its golden cases pin down (MUTANTS="--sample 500 --seed 2")
+	@$(PREPARE) env
+	$(RUN) -m tests.support.mutants $(MUTANTS)
 
 .PHONY: check
 check:
@@ -72,7 +76,7 @@ job-zip: ## dist/betrace-job.zip, the sources for `flink run -pyfs`
 
 clean: ## remove environment, caches and bundle; data stay
 	@$(MAKE) --no-print-directory down
-	rm -rf .venv .tools api/web/static/dist api/web/frontend/node_modules build dist *.egg-info
+	rm -rf .venv .tools api/web/static/dist api/web/frontend/node_modules build dist mutants *.egg-info
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -18,6 +18,8 @@ from dsl.problems import Problem, phrase
 
 MAX_DOCUMENT_BYTES: Final = 16 * 1024 * 1024
 MAX_NESTING: Final = 100
+MAX_JSON_NESTING: Final = 400
+"""OTLP/JSON, which may stand in a file too, spends three levels on each of its values."""
 
 _INTEGER = re.compile(r"[-+]?[0-9]{1,309}")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]{1,4})?")
@@ -115,9 +117,25 @@ def _read_json(text: str, document: Document) -> None:
         document.refuse("object.syntax", (), format="JSON", reason=str(error).partition(";")[0])
         return
     except RecursionError:
-        document.refuse("object.too_deep", (), limit=MAX_NESTING)
+        document.refuse("object.too_deep", (), limit=MAX_JSON_NESTING)
+        return
+    if _is_too_deep(value):
+        document.refuse("object.too_deep", (), limit=MAX_JSON_NESTING)
         return
     document.values.append(value)
+
+
+def _is_too_deep(value: Any) -> bool:
+    """Tell whether lists and maps are nested too deep, level by level."""
+    level = [value]
+    for _ in range(MAX_JSON_NESTING + 1):
+        level = [one for one in level if isinstance(one, dict | list)]
+        if not level:
+            return False
+        level = [
+            inner for one in level for inner in (one.values() if isinstance(one, dict) else one)
+        ]
+    return True
 
 
 class _DuplicateKey(Exception):

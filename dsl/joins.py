@@ -82,6 +82,7 @@ def _all(checks: tuple[Check, ...]) -> Check:
     def every(scene: Scene, span: KeptSpan) -> Truth:
         answer = YES
         for check in checks:
+            scene.step()
             answer = both(answer, check(scene, span))
             if answer == NO:
                 break
@@ -94,6 +95,7 @@ def _any(checks: tuple[Check, ...]) -> Check:
     def some(scene: Scene, span: KeptSpan) -> Truth:
         answer = NO
         for check in checks:
+            scene.step()
             answer = either(answer, check(scene, span))
             if answer == YES:
                 break

@@ -27,10 +27,14 @@ from dsl.plan import (
     TraceDuration,
 )
 from dsl.ranges import COMPARE, PRODUCTS, SUMS, Combine, Nothing, Range, same
-from dsl.scene import Scene
+from dsl.scene import OutOfSteps, Scene
 from dsl.terms import TermTest, compile_term
 from dsl.truth import NO, REDACTED, YES, Truth, known
 from dsl.values import GONE, MISSING, number_of, text_of
+
+MAX_NUMBER_BITS: Final = 8_192
+"""Of both bounds of a calculated number: the product of a few of the greatest that exist."""
+_BITS_A_STEP: Final = 1_024
 
 
 class Amount(NamedTuple):
@@ -78,7 +82,7 @@ def compile_among(leaf: Among, wiring: Wiring) -> Callable[[Scene], Truth]:
     measure = compile_measure(leaf.left, wiring)
 
     def among(scene: Scene) -> Truth:
-        scene.step()
+        scene.step(len(leaf.items))
         found = measure(scene)
         if found is None:
             return NO
@@ -172,6 +176,7 @@ def _folded(
             total = None if part is None else _joined(join, total, part)
             if total is None:
                 return None
+            scene.step(_effort(total.bounds))
         return total
 
     return folded
@@ -185,6 +190,23 @@ def _joined(join: Combine, one: Amount, other: Amount) -> Amount | None:
     if found is None:
         return _anything(doubt)
     return Amount(found, doubt, one.hollow or other.hollow)
+
+
+def _effort(bounds: Range) -> int:
+    """Return how many steps a calculation counts for. Raises OutOfSteps where it is too long.
+
+    Exact numbers grow with every product; a calculation with huge ones is no small step.
+    """
+    bits = sum(_bits(bound) for bound in bounds)
+    if bits > MAX_NUMBER_BITS:
+        raise OutOfSteps
+    return 1 + bits // _BITS_A_STEP
+
+
+def _bits(amount: int | float | Fraction) -> int:
+    if isinstance(amount, float):  # only infinity is one
+        return 0
+    return amount.numerator.bit_length() + amount.denominator.bit_length()
 
 
 # -- aggregates ------------------------------------------------------------------------------------

@@ -69,12 +69,23 @@ Combine: TypeAlias = Callable[[Range, Range], "Range | Nothing | None"]
 
 def plus(a: Range, b: Range) -> Range:
     """Add."""
-    return _bounds(a[0] + b[0], a[1] + b[1])
+    return _bounds(_sum(a[0], b[0]), _sum(a[1], b[1]))
 
 
 def minus(a: Range, b: Range) -> Range:
     """Subtract."""
-    return _bounds(a[0] - b[1], a[1] - b[0])
+    return _bounds(_sum(a[0], -b[1]), _sum(a[1], -b[0]))
+
+
+def _sum(x: Amount, y: Amount) -> Amount:
+    # No float is as great as a whole number can be: infinity is never added to one.
+    if _is_endless(x):
+        return x + y if _is_endless(y) else x
+    return y if _is_endless(y) else x + y
+
+
+def _is_endless(x: Amount) -> bool:
+    return x == inf or x == -inf
 
 
 def _bounds(low: Amount, high: Amount) -> Range:
@@ -89,7 +100,11 @@ def times(a: Range, b: Range) -> Range:
 
 
 def _product(x: Amount, y: Amount) -> Amount:
-    return 0 if x == 0 or y == 0 else x * y
+    if x == 0 or y == 0:
+        return 0
+    if _is_endless(x) or _is_endless(y):
+        return inf if (x > 0) == (y > 0) else -inf
+    return x * y
 
 
 def over(a: Range, b: Range) -> Range | Nothing | None:
@@ -102,7 +117,7 @@ def over(a: Range, b: Range) -> Range | Nothing | None:
 
 
 def _inverse(x: Amount) -> Amount:
-    return 0 if x in (inf, -inf) else 1 / Fraction(x)
+    return 0 if _is_endless(x) else 1 / Fraction(x)
 
 
 SUMS: Final[dict[str, Combine]] = {"+": plus, "-": minus}

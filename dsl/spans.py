@@ -221,7 +221,7 @@ def id_of(text: str, /, *, size: int = 8) -> bytes:
             return bytes.fromhex(text)
         except ValueError:
             pass
-    return blake2b(text.encode(), digest_size=size).digest()
+    return blake2b(text.encode(errors="surrogatepass"), digest_size=size).digest()
 
 
 def is_root(span: SpanView) -> bool:

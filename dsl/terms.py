@@ -66,8 +66,10 @@ def found(test: TermTest) -> Callable[[Scene], Truth]:
 
 
 def _answer(checks: tuple[Check, ...]) -> Callable[[Scene, Member], Truth]:
+    effort = max(1, len(checks))
+
     def answer(scene: Scene, member: Member) -> Truth:
-        scene.step()
+        scene.step(effort)
         doubts = 0 if member.certain else REDACTED
         for check in checks:
             one = check(scene, member.span)

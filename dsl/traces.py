@@ -20,6 +20,9 @@ from dsl.values import Value
 from dsl.words import did_you_mean
 
 DEFAULT_DURATION_NS: Final = 1_000_000
+MAX_VALUE_NESTING: Final = 100
+"""Lists and maps inside each other, of an attribute's value."""
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _DURATION = re.compile(r"(-?[0-9]+(?:\.[0-9]+)?)\s*(ns|us|ms|s|m|h|d)")
 _SPAN_FIELDS: Final = frozenset(
     {"name", "id", "parent", "trace", "service", "start", "duration", "kind", "status"}
@@ -87,11 +90,16 @@ def span_from_fields(fields: Mapping[str, Any], *, position: int) -> Span:
     )
 
 
+def _readable(text: str) -> str:
+    """Return a text as its bytes could say it: JSON can spell halves of UTF-16 pairs."""
+    return text if text.isascii() else _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
 def _text(value: object, field: str) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str | int | float):
-        return str(value)
+        return _readable(str(value))
     raise TraceError(f"`{field}` must be a text, not {value!r}")
 
 
@@ -113,7 +121,24 @@ def _attributes(value: object, field: str) -> dict[str, Value]:
         return {}
     if not isinstance(value, Mapping):
         raise TraceError(f"`{field}` must map keys to values, not {value!r}")
-    return {str(key): one for key, one in value.items() if one is not None}
+    return {_readable(str(key)): _value(one) for key, one in value.items() if one is not None}
+
+
+def _value(value: Any, depth: int = 1) -> Any:
+    """Return an attribute's value, with nothing in it that is no text. Raises TraceError."""
+    if isinstance(value, str):
+        return _readable(value)
+    if isinstance(value, dict | list):
+        _refuse_deep(depth)
+        if isinstance(value, list):
+            return [_value(one, depth + 1) for one in value]
+        return {_readable(str(key)): _value(one, depth + 1) for key, one in value.items()}
+    return value
+
+
+def _refuse_deep(depth: int) -> None:
+    if depth > MAX_VALUE_NESTING:
+        raise TraceError(f"a value is nested deeper than {MAX_VALUE_NESTING} levels")
 
 
 def _entries(value: object, field: str) -> list[Mapping[str, Any]]:
@@ -184,10 +209,12 @@ def _otlp_span(
     span: Mapping[str, Any], resource: Mapping[str, Any], scope: Mapping[str, Any]
 ) -> Span:
     status = _object(span.get("status") or {}, "status")
-    named = {key: scope[key] for key in ("name", "version") if isinstance(scope.get(key), str)}
+    named = {
+        key: _readable(scope[key]) for key in ("name", "version") if isinstance(scope.get(key), str)
+    }
     return Span(
         span_id=_id(span, "spanId"),
-        name=str(span.get("name", "")),
+        name=_readable(str(span.get("name", ""))),
         parent_span_id=_id(span, "parentSpanId"),
         trace_id=_id(span, "traceId"),
         kind=_enumerated(span.get("kind", 0), KINDS, "SPAN_KIND_"),
@@ -195,7 +222,7 @@ def _otlp_span(
             'Literal["unset", "ok", "error"]',
             _enumerated(status.get("code", 0), STATUSES, "STATUS_CODE_"),
         ),
-        status_message=str(status.get("message", "")),
+        status_message=_readable(str(status.get("message", ""))),
         start_ns=_integer(span.get("startTimeUnixNano", 0), "startTimeUnixNano"),
         end_ns=_integer(span.get("endTimeUnixNano", 0), "endTimeUnixNano"),
         attributes=_key_values(span),
@@ -203,7 +230,7 @@ def _otlp_span(
         scope={**named, **_key_values(scope)},
         events=tuple(
             Event(
-                name=str(event.get("name", "")),
+                name=_readable(str(event.get("name", ""))),
                 time_ns=_integer(event.get("timeUnixNano", 0), "timeUnixNano"),
                 attributes=_key_values(event),
                 dropped_attributes_count=_dropped(event, "Attributes"),
@@ -272,15 +299,16 @@ def _key_values(owner: Mapping[str, Any]) -> dict[str, Value]:
     for entry in _objects(owner, "attributes"):
         value = _any_value(entry.get("value"))
         if value is not None:
-            found.setdefault(str(entry.get("key", "")), value)
+            found.setdefault(_readable(str(entry.get("key", ""))), value)
     return found
 
 
-def _any_value(value: object) -> Value | None:
-    """Return what an AnyValue holds; None for an empty one."""
+def _any_value(value: object, depth: int = 0) -> Value | None:
+    """Return what an AnyValue holds; None for an empty one. depth: how many it is inside of."""
+    _refuse_deep(depth)
     fields = _object(value, "an attribute's value") if value is not None else {}
     if "stringValue" in fields:
-        return str(fields["stringValue"])
+        return _readable(str(fields["stringValue"]))
     if "boolValue" in fields:
         return bool(fields["boolValue"])
     if "intValue" in fields:
@@ -289,10 +317,13 @@ def _any_value(value: object) -> Value | None:
         return _double(fields["doubleValue"])
     if "arrayValue" in fields:
         values = _objects(_object(fields["arrayValue"], "arrayValue"), "values")
-        return [_any_value(one) for one in values]
+        return [_any_value(one, depth + 1) for one in values]
     if "kvlistValue" in fields:
         pairs = _objects(_object(fields["kvlistValue"], "kvlistValue"), "values")
-        return {str(pair.get("key", "")): _any_value(pair.get("value")) for pair in pairs}
+        return {
+            _readable(str(pair.get("key", ""))): _any_value(pair.get("value"), depth + 1)
+            for pair in pairs
+        }
     if "bytesValue" in fields:
         return _bytes(fields["bytesValue"])
     return None

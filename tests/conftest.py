@@ -16,6 +16,7 @@ from hypothesis import settings
 
 from deploy.embedded.settings import APPS, SERVERS
 from deploy.embedded.stack import Stack
+from tests.support import golden
 from tests.support.stack import last_words, running_stack
 
 # A change is judged by the same examples each time; to look for new ones is the nightly's task.
@@ -50,10 +51,19 @@ def stack(pytestconfig: pytest.Config) -> Iterator[Stack]:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Add the last words of the stacks a failed test used to its report."""
+    """Add the file of a golden case, and the last words of the stacks a failed test used."""
     report = yield
+    golden.note(item, report)
     if report.failed:
         for name, stack in item.config.stash[_STACK].items():
             if name in getattr(item, "fixturenames", ()):
                 report.sections.append((f"logs of {name}", last_words(stack)))
     return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many golden cases of the language ran."""
+    reports = [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]
+    line = golden.summary(reports)
+    if line is not None:
+        terminalreporter.write_line(line)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,13 @@ def _read(name: str) -> list[dict[str, Any]]:
 
 def _filter_cases() -> list[Any]:
     return [
-        pytest.param(group["span"], text, ANSWERS[word], id=f"{group['about']}: {text}")
+        pytest.param(
+            group["span"],
+            text,
+            ANSWERS[word],
+            id=f"{group['about']}: {text}",
+            marks=pytest.mark.golden("filters.yaml"),
+        )
         for group in _read("filters.yaml")
         for word in ANSWERS
         for text in group.get(word, ())
@@ -41,20 +48,39 @@ def test_a_span_answers_a_filter(fields: dict[str, Any], text: str, expected: bo
     assert checked.rule.predicates[0].test(Span.from_dict(fields)) is expected
 
 
-def _suites() -> list[RuleDocument]:
+def _suites() -> dict[str, RuleDocument]:
     files = sorted(HERE.glob("verdicts*.yaml"))
-    found = [parse_rules(one.read_text(encoding="utf-8"), filename=one.name) for one in files]
-    assert [document.problems for document in found] == [()] * len(found)
+    found = {
+        one.name: parse_rules(one.read_text(encoding="utf-8"), filename=one.name) for one in files
+    }
+    assert [document.problems for document in found.values()] == [()] * len(found)
     return found
 
 
 SUITES = _suites()
-VERDICTS = [result for document in SUITES for result in run(document).tests]
+VERDICTS = [
+    pytest.param(
+        document,
+        test,
+        id=f"{test.name}: {test.rule_id or test.rule}",
+        marks=pytest.mark.golden(name),
+    )
+    for name, document in SUITES.items()
+    for test in document.tests
+]
 
 
-@pytest.mark.parametrize("result", VERDICTS, ids=lambda result: f"{result.name}: {result.rule}")
-def test_a_rule_judges_a_trace(result: Any) -> None:
+@pytest.mark.parametrize(("document", "test"), VERDICTS)
+def test_a_rule_judges_a_trace_and_its_explanation_agrees(
+    document: RuleDocument, test: RuleTest
+) -> None:
+    (result,) = run(replace(document, tests=(test,))).tests
     assert result.passed, (result.verdict, result.expect)
+    if result.verdict == "rejected":
+        assert result.explain["problems"]
+    else:
+        last = result.verdict[-1] if isinstance(result.verdict, list) else result.verdict
+        assert result.explain["verdict"] == last
 
 
 def _told_by_trying(test: RuleTest) -> bool:
@@ -65,7 +91,7 @@ def _told_by_trying(test: RuleTest) -> bool:
 
 @pytest.mark.parametrize(
     "test",
-    [test for document in SUITES for test in document.tests if _told_by_trying(test)],
+    [test for document in SUITES.values() for test in document.tests if _told_by_trying(test)],
     ids=lambda test: f"{test.name}: {test.rule}",
 )
 def test_the_naive_evaluator_judges_it_so_too(test: RuleTest) -> None:
@@ -73,9 +99,18 @@ def test_the_naive_evaluator_judges_it_so_too(test: RuleTest) -> None:
     assert naive.judge(test.rule, spans).verdict in test.expect[0].verdicts
 
 
-PROBLEMS = [case for file in sorted(HERE.glob("problems*.yaml")) for case in _read(file.name)]
+PROBLEMS = [
+    pytest.param(
+        case,
+        id=str(case.get("text", case.get("about")))[:60],
+        marks=pytest.mark.golden(file.name),
+    )
+    for file in sorted(HERE.glob("problems*.yaml"))
+    for case in _read(file.name)
+]
 
 
+@pytest.mark.golden("reasons.yaml")
 @pytest.mark.parametrize("case", _read("reasons.yaml"), ids=lambda case: str(case["name"]))
 def test_an_inconclusive_verdict_names_every_reason(case: dict[str, Any]) -> None:
     spans = [span_from_fields(span, position=place) for place, span in enumerate(case["trace"])]
@@ -97,6 +132,7 @@ def _first_nearest(told: Any) -> dict[str, Any] | None:
     return next((one for one in found if one is not None), None)
 
 
+@pytest.mark.golden("nearest.yaml")
 @pytest.mark.parametrize("case", _read("nearest.yaml"), ids=lambda case: str(case["name"]))
 def test_a_broken_always_names_its_nearest_miss(case: dict[str, Any]) -> None:
     spans = [span_from_fields(span, position=place) for place, span in enumerate(case["trace"])]
@@ -118,9 +154,7 @@ def _text_of(case: dict[str, Any]) -> str:
     return "".join(piece * times for piece, times in pieces)
 
 
-@pytest.mark.parametrize(
-    "case", PROBLEMS, ids=lambda case: str(case.get("text", case.get("about")))[:60]
-)
+@pytest.mark.parametrize("case", PROBLEMS)
 def test_a_text_has_exactly_these_problems(case: dict[str, Any]) -> None:
     checked = check(_text_of(case))
     found = [
@@ -132,6 +166,7 @@ def test_a_text_has_exactly_these_problems(case: dict[str, Any]) -> None:
         assert checked.problems[0].hint == case["hint"]
 
 
+@pytest.mark.golden("warnings.yaml")
 @pytest.mark.parametrize("case", _read("warnings.yaml"), ids=lambda case: str(case["text"])[:60])
 def test_a_text_has_exactly_these_warnings(case: dict[str, Any]) -> None:
     checked = check(case["text"])
@@ -140,6 +175,7 @@ def test_a_text_has_exactly_these_warnings(case: dict[str, Any]) -> None:
     assert found == case["warnings"]
 
 
+@pytest.mark.golden("canonical.yaml")
 @pytest.mark.parametrize("case", _read("canonical.yaml"), ids=lambda case: str(case["text"])[:60])
 def test_a_text_has_this_canonical_text(case: dict[str, Any]) -> None:
     checked = check(case["text"])
@@ -149,15 +185,6 @@ def test_a_text_has_this_canonical_text(case: dict[str, Any]) -> None:
     again = check(checked.rule.canonical).rule
     assert again is not None
     assert again.canonical == checked.rule.canonical
-
-
-def test_every_corpus_case_of_a_verdict_agrees_with_an_explanation_of_it() -> None:
-    for result in VERDICTS:
-        if result.verdict == "rejected":
-            assert result.explain["problems"]
-        else:
-            last = result.verdict[-1] if isinstance(result.verdict, list) else result.verdict
-            assert result.explain["verdict"] == last
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ def told(text: str) -> list[str]:
     return [f"{one.code} {text[one.column - 1 : one.end_column - 1]}" for one in differences(text)]
 
 
+@pytest.mark.golden(GOLDEN.name)
 @pytest.mark.parametrize("case", CASES, ids=lambda case: str(case["filter"]))
 def test_a_filter_differs_so(case: dict[str, Any]) -> None:
     text = f"when {{ a.where({case['filter']}) }} never {{ b }}"

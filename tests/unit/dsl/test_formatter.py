@@ -15,6 +15,7 @@ GOLDEN = Path(__file__).parents[2] / "golden" / "dsl" / "layout.yaml"
 CASES = read_document(GOLDEN.read_text(encoding="utf-8"), filename=GOLDEN.name).values[0]
 
 
+@pytest.mark.golden(GOLDEN.name)
 @pytest.mark.parametrize("case", CASES, ids=lambda case: str(case["about"]))
 def test_a_text_is_laid_out_so_and_stays_so(case: dict[str, Any]) -> None:
     expected = case["text"] if case.get("same") else case["laid_out"]

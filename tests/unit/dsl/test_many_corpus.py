@@ -27,16 +27,23 @@ def _results(name: str) -> list[Any]:
     return list(run(document).tests)
 
 
-RESULTS = [*_results("correlate.yaml"), *_results("expect.yaml")]
+RESULTS = {name: _results(name) for name in ("correlate.yaml", "expect.yaml")}
 
 
-@pytest.mark.parametrize("result", RESULTS, ids=lambda result: result.name)
+@pytest.mark.parametrize(
+    "result",
+    [
+        pytest.param(result, id=result.name, marks=pytest.mark.golden(name))
+        for name, results in RESULTS.items()
+        for result in results
+    ],
+)
 def test_a_rule_judges_many_traces(result: Any) -> None:
     assert result.passed, (result.expect, result.verdict, result.explain)
 
 
 def test_every_case_tells_why() -> None:
-    for result in RESULTS:
+    for result in [one for results in RESULTS.values() for one in results]:
         if result.verdict == "rejected":
             assert result.explain["problems"]
         else:
@@ -45,6 +52,7 @@ def test_every_case_tells_why() -> None:
             assert result.explain["clauses"]
 
 
+@pytest.mark.golden("many_problems.yaml")
 @pytest.mark.parametrize(
     "case", _read("many_problems.yaml"), ids=lambda case: str(case["text"])[:60]
 )
@@ -58,6 +66,7 @@ def test_a_text_has_exactly_these_problems(case: dict[str, Any]) -> None:
     assert checked.problems[0].hint == case["hint"]
 
 
+@pytest.mark.golden("many_warnings.yaml")
 @pytest.mark.parametrize(
     "case", _read("many_warnings.yaml"), ids=lambda case: str(case["text"])[:60]
 )
@@ -67,6 +76,7 @@ def test_a_text_has_exactly_these_warnings(case: dict[str, Any]) -> None:
     assert [f"{one.code} {one.line}:{one.column}" for one in checked.warnings] == case["warnings"]
 
 
+@pytest.mark.golden("many_canonical.yaml")
 @pytest.mark.parametrize(
     "case", _read("many_canonical.yaml"), ids=lambda case: str(case["text"])[:60]
 )

@@ -18,6 +18,7 @@ GOLDEN = Path(__file__).parents[3] / "golden" / "dsl" / "completions.yaml"
 CASES = read_document(GOLDEN.read_text(encoding="utf-8"), filename=GOLDEN.name).values[0]
 
 
+@pytest.mark.golden(GOLDEN.name)
 @pytest.mark.parametrize("case", CASES, ids=lambda case: str(case["text"]))
 def test_what_may_come_next_is_offered(case: dict[str, Any]) -> None:
     text, offset = at_cursor(case["text"])
