@@ -11,6 +11,7 @@ from dsl import (
     Judgement,
     Reason,
     Span,
+    SpansAtHand,
     TraceFacts,
     Verdict,
     check,
@@ -361,3 +362,27 @@ def test_a_measured_aggregate_shows_what_it_came_to_and_of_which_spans() -> None
         ("p1", {"amount": 2}),
         ("p2", {"amount": "4.5"}),
     ]
+
+
+# -- many rules ------------------------------------------------------------------------------------
+
+
+def test_rules_that_share_the_spans_at_hand_judge_as_each_would_alone() -> None:
+    texts = (
+        "when { q as a } always { login ancestor of a }",
+        "when { q as a } never { any descendant of a or count(any.where(n > 1)) > 1 }",
+        "when { any.where(n > 1) as a } always { trace.root.name == login and trace.spans > 4 }",
+        "when { any.where(name == q) as a } always { any.where(n > 1) child of a }",
+    )
+    spans = [
+        span("login", "r"),
+        span("q", "q1", parent="r", attributes={"n": 1}),
+        span("x", "x1", parent="q1", attributes={"n": 2}),
+        span("x", "x1", parent="q1", attributes={"n": 2}),
+        span("q", "q2", parent="lost", attributes={"n": 3}),
+    ]
+    rules = [rule_of(text) for text in texts]
+    at_hand = SpansAtHand(spans)
+    shared = [judge_spans(rule, at_hand) for rule in rules]
+    assert shared == [judge_spans(rule, spans) for rule in rules]
+    assert {judgement.verdict for judgement in shared} == {Verdict.VIOLATED, Verdict.INCONCLUSIVE}
