@@ -9,7 +9,7 @@ Rules as YAML objects are in `dsl.objects`, suites of tests in `dsl.suites`.
 from dsl.captures import Capture
 from dsl.compiler import LinkedRule
 from dsl.explain import Explanation, explain
-from dsl.judging import Moment, TraceFacts, facts_of, judge_spans
+from dsl.judging import Moment, SpansAtHand, TraceFacts, facts_of, judge_spans
 from dsl.lint import KnownNames
 from dsl.many.rule import CorrelateRule, ExpectRule
 from dsl.needs import Needs, PredicateNeed
@@ -59,6 +59,7 @@ __all__ = [
     "Span",
     "SpanPredicate",
     "SpanView",
+    "SpansAtHand",
     "TraceFacts",
     "TraceStructure",
     "TraceView",

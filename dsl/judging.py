@@ -8,8 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TypeAlias
 from zlib import crc32
 
+from dsl.ancestry import Ancestry
+from dsl.predicates import SpanPredicate
 from dsl.rule import CompiledRule
 from dsl.spans import SpanView, distinct_spans, root_of
 from dsl.structure import FOR_EVER, NO_STRUCTURE, KeptSpan, Links, Member, TraceStructure
@@ -53,70 +57,106 @@ class Moment:
 AFTER_ALL = Moment()
 """Judged when every window is over, by clocks that agree."""
 
+Answers: TypeAlias = list[tuple[int, bool]]
+"""The spans that fulfil a predicate, certainly or perhaps: (place in the trace, certain)."""
+
+
+class SpansAtHand:
+    """The spans of one trace, made ready once for however many rules.
+
+    What several rules ask for is found when first asked for, and kept.
+    """
+
+    def __init__(self, spans: Iterable[SpanView]) -> None:
+        self.distinct = distinct_spans(spans)
+        self.root = root_of(self.distinct)
+        self.extent_ns = _extent(self.distinct)
+        self._by_name: dict[str, list[int]] = {}
+        for at, span in enumerate(self.distinct):
+            self._by_name.setdefault(span.name, []).append(at)
+        self._answers: dict[str, Answers] = {}
+
+    def answers(self, predicate: SpanPredicate) -> Answers:
+        """Return which spans fulfil a predicate; only those of its name are asked."""
+        found = self._answers.get(predicate.canonical)
+        if found is None:
+            found = self._answers[predicate.canonical] = self._ask(predicate)
+        return found
+
+    def _ask(self, predicate: SpanPredicate) -> Answers:
+        spans, test, name = self.distinct, predicate.test, predicate.name
+        asked = range(len(spans)) if name is None else self._by_name.get(name, ())
+        return [(at, answer is True) for at in asked if (answer := test(spans[at])) is not False]
+
+    @cached_property
+    def links(self) -> Links:
+        """The parents of every span."""
+        return _links(self.distinct)
+
+    @cached_property
+    def _ancestry(self) -> Ancestry:
+        return Ancestry(self.links)
+
+    def ancestry(self) -> Ancestry:
+        """Return who is above whom."""
+        return self._ancestry
+
 
 def facts_of(
     rule: CompiledRule,
-    spans: Iterable[SpanView],
+    spans: Iterable[SpanView] | SpansAtHand,
     *,
     complete: bool = True,
     in_doubt: frozenset[Reason] = frozenset(),
     moment: Moment = AFTER_ALL,
 ) -> TraceFacts:
     """Return what a rule can know about the spans of one trace. Repeated spans count once."""
-    distinct = distinct_spans(spans)
+    at_hand = spans if isinstance(spans, SpansAtHand) else SpansAtHand(spans)
     true = maybe = 0
     counts: dict[int, tuple[int, int]] = {}
-    answered: dict[int, list[bool | None]] = {}
+    kept: dict[int, Answers] = {}
     for number, predicate in enumerate(rule.predicates):
-        answers = [predicate.test(span) for span in distinct]
-        certain, doubtful = answers.count(True), answers.count(None)
+        answers = at_hand.answers(predicate)
+        certain = sum(sure for _, sure in answers)
         true |= (certain > 0) << number
-        maybe |= (doubtful > 0) << number
-        counts[number] = (certain, certain + doubtful)
+        maybe |= (len(answers) > certain) << number
+        counts[number] = (certain, len(answers))
         if rule.needs.predicates[number].kept:
-            answered[number] = answers
-    root = root_of(distinct)
+            kept[number] = answers
+    root = at_hand.root
     return TraceFacts(
         true=true,
         maybe=maybe,
         complete=complete,
         in_doubt=in_doubt,
-        extent_ns=_extent(distinct),
+        extent_ns=at_hand.extent_ns,
         root_name=root.name if root is not None else None,
         root_service=root.service if root is not None else None,
-        structure=_structure(rule, distinct, answered, moment)
-        if rule.needs.structure
-        else NO_STRUCTURE,
+        structure=_structure(rule, at_hand, kept, moment) if rule.needs.structure else NO_STRUCTURE,
         counts=counts,
     )
 
 
 def _structure(
-    rule: CompiledRule,
-    spans: list[SpanView],
-    answered: Mapping[int, list[bool | None]],
-    moment: Moment,
+    rule: CompiledRule, at_hand: SpansAtHand, answered: Mapping[int, Answers], moment: Moment
 ) -> TraceStructure:
-    """Keep the spans of predicates that need it. answered: what every span answers to those."""
-    kept: dict[int, KeptSpan] = {}
+    """Keep the spans of predicates that need it. answered: by number of these predicates."""
     wanted: dict[int, set[int]] = {}
     for number, answers in answered.items():
-        for at, answer in enumerate(answers):
-            if answer is not False:
-                wanted.setdefault(at, set()).update(rule.needs.predicates[number].captures)
-    for at, captures in wanted.items():
-        kept[at] = kept_span(rule, spans[at], captures, moment)
+        for at, _ in answers:
+            wanted.setdefault(at, set()).update(rule.needs.predicates[number].captures)
+    kept = {
+        at: kept_span(rule, at_hand.distinct[at], captures, moment)
+        for at, captures in wanted.items()
+    }
     members = {
-        number: tuple(
-            Member(kept[at], answer is True)
-            for at, answer in enumerate(answers)
-            if answer is not False
-        )
+        number: tuple(Member(kept[at], certain) for at, certain in answers)
         for number, answers in answered.items()
     }
     return TraceStructure(
         members=members,
-        links=_links(spans) if rule.needs.links else {},
+        links=at_hand.links if rule.needs.links else {},
+        ancestry=at_hand.ancestry if rule.needs.links else None,
         now_ns=moment.now_ns,
         settle_ns=moment.settle_ns,
         clock_skew_ns=moment.clock_skew_ns,
@@ -150,13 +190,16 @@ def _links(spans: Iterable[SpanView]) -> Links:
 
 def judge_spans(
     rule: CompiledRule,
-    spans: Iterable[SpanView],
+    spans: Iterable[SpanView] | SpansAtHand,
     *,
     complete: bool = True,
     in_doubt: frozenset[Reason] = frozenset(),
     moment: Moment = AFTER_ALL,
 ) -> Judgement:
-    """Return the judgement of a rule on the spans of one trace."""
+    """Return the judgement of a rule on the spans of one trace.
+
+    Whoever judges one trace by many rules makes its spans ready once (`SpansAtHand`).
+    """
     facts = facts_of(rule, spans, complete=complete, in_doubt=in_doubt, moment=moment)
     return rule.link(range(len(rule.predicates))).judge(facts)
 

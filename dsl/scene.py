@@ -167,7 +167,8 @@ class Scene:
     def ancestry(self) -> Ancestry:
         """Who is above whom."""
         if self._ancestry is None:
-            self._ancestry = Ancestry(self.structure.links)
+            shared = self.structure.ancestry
+            self._ancestry = shared() if shared else Ancestry(self.structure.links)
             self.step(len(self.structure.links))
         return self._ancestry
 

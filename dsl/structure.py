@@ -6,9 +6,12 @@ ask for it, each with its times, its parent and the captured values, and the lin
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+if TYPE_CHECKING:
+    from dsl.ancestry import Ancestry
 
 FOR_EVER: Final = 2**63 - 1
 """A time at which every window is over."""
@@ -59,7 +62,8 @@ class TraceStructure:
 
     members: by predicate number, in any order, each span once. now_ns: the event time of the
     judgement. settle_ns: how long after its end a window is waited for. clock_skew_ns: smaller
-    differences between the clocks of two services say nothing.
+    differences between the clocks of two services say nothing. ancestry: who is above whom by the
+    links, where several judgements share the walk; None: each walks for itself.
     """
 
     members: Mapping[int, tuple[Member, ...]] = field(default_factory=dict)
@@ -67,6 +71,7 @@ class TraceStructure:
     now_ns: int = FOR_EVER
     settle_ns: int = 0
     clock_skew_ns: int = 0
+    ancestry: Callable[[], Ancestry] | None = field(default=None, compare=False, repr=False)
 
 
 NO_STRUCTURE: Final = TraceStructure()

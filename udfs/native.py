@@ -39,12 +39,18 @@ def reading_module() -> ModuleType:
 
 def life_module() -> ModuleType:
     """Return the module of lanes: `udfs.life`, compiled if possible."""
-    return _engine_module("life")
+    return engine_module("life")
 
 
 def ruleset_module() -> ModuleType:
     """Return the module of rule sets that goes with the one of lanes."""
-    return _engine_module("ruleset")
+    return engine_module("ruleset")
+
+
+def engine_module(name: str) -> ModuleType:
+    """Return one of the modules of ENGINE, compiled if possible. They go together."""
+    compiled = _is_made_from(COMPILED_ENGINE, ENGINE)
+    return import_module(f"{COMPILED_ENGINE if compiled else 'udfs'}.{name}")
 
 
 def source_hash(sources: tuple[bytes, ...]) -> str:
@@ -54,11 +60,6 @@ def source_hash(sources: tuple[bytes, ...]) -> str:
         digest.update(len(source).to_bytes(8, "big"))
         digest.update(source)
     return digest.hexdigest()
-
-
-def _engine_module(name: str) -> ModuleType:
-    compiled = _is_made_from(COMPILED_ENGINE, ENGINE)
-    return import_module(f"{COMPILED_ENGINE if compiled else 'udfs'}.{name}")
 
 
 def _is_made_from(compiled: str, names: tuple[str, ...]) -> bool:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from rich.console import Group
 from rich.table import Table
 
 from api.bench.door import DoorFigures
 from api.bench.engine import EngineRun
-from api.bench.evaluator import EvaluatorFigures
+from api.bench.evaluator import TRACE_SPANS, EvaluatorFigures
 from api.bench.run import Figures
 
 
@@ -61,21 +62,30 @@ def engine_table(run: EngineRun, *, hardware: str) -> Table:
     return _filled(table, rows)
 
 
-def evaluator_table(runs: Iterable[EvaluatorFigures], *, hardware: str) -> Table:
-    """Return the table of the evaluator alone."""
-    columns = ("rules", "spans a trace", "traces/s", "spans/s", "judgements/s")
-    table = Table(*columns, title="betrace bench evaluator, per CPU second")
-    table.caption = hardware
-    for run in runs:
-        cells = (
-            run.rules,
-            run.trace_spans,
-            run.traces_per_s,
-            run.spans_per_s,
-            run.judged_per_s,
+def evaluator_table(figures: EvaluatorFigures, *, hardware: str) -> Group:
+    """Return the tables of the evaluator alone."""
+    small = Table("rules", "apply to a trace", "traces/s", "match µs", "judge µs")
+    small.title = f"{TRACE_SPANS}-span traces"
+    for row in figures.by_rules:
+        small.add_row(
+            f"{row.rules:,}",
+            f"{row.applying:.1f}",
+            f"{row.traces_per_s:,.0f}",
+            f"{row.match_us:.1f}",
+            f"{row.judge_us:.1f}",
         )
-        table.add_row(*(f"{cell:,}" for cell in cells))
-    return table
+    table = _table("betrace bench evaluator, CPU time of one core", hardware)
+    loss = figures.loss(10, 1_000)
+    rows = [("engine", "compiled" if figures.compiled else "interpreted")]
+    if loss is not None:
+        rows.append(("traces/s lost from 10 to 1,000 rules", f"{loss:.1%}"))
+    rows += [
+        (f"one trace of {one.spans:,} spans, {one.rules:,} {one.judged_by}", f"{one.ms:,.0f} ms")
+        for one in figures.large
+    ]
+    text = f"{figures.text.ms:.0f} ms ({figures.text.shape})"
+    rows.append((f"parse and check {figures.text.text_bytes / 1024:.0f} KiB, slowest shape", text))
+    return Group(small, _filled(table, rows))
 
 
 def _table(title: str, hardware: str) -> Table:

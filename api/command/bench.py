@@ -13,7 +13,7 @@ from rich.console import Console
 from api.bench.door import ClientFailed, DoorFigures, measure_door
 from api.bench.door_client import PROTOCOLS, DoorClientSettings
 from api.bench.engine import EngineSettings, RuleRefused, run_engine
-from api.bench.evaluator import measure_evaluator
+from api.bench.evaluator import RULE_COUNTS, measure_evaluator
 from api.bench.generator import GeneratorFailed
 from api.bench.machine import hardware
 from api.bench.phases import NothingJudged
@@ -163,20 +163,17 @@ def engine(
 @app.command()
 def evaluator(
     *,
-    rules: Annotated[list[int] | None, typer.Option(help="Rule counts; 10, 100, 1000.")] = None,
-    spans: Annotated[list[int] | None, typer.Option(help="Trace sizes; 10, 100, 1000.")] = None,
-    seconds: Annotated[float, typer.Option(min=0.1, help="CPU seconds of each figure.")] = 1.0,
+    rules: Annotated[list[int] | None, typer.Option(help="Rule counts; 1 to 10000.")] = None,
+    traces: Annotated[int, typer.Option(min=1, help="Traces judged for each figure.")] = 3_000,
+    repeats: Annotated[int, typer.Option(min=1, help="Each figure is their median.")] = 3,
     as_json: _Json = False,
 ) -> None:
-    """Measure matching and judging single traces, in this process."""
-    runs = measure_evaluator(
-        rules=rules or (10, 100, 1_000), trace_spans=spans or (10, 100, 1_000), seconds=seconds
-    )
+    """Measure the evaluator alone, in this process: small traces, a large one, long rule texts."""
+    figures = measure_evaluator(rules=rules or RULE_COUNTS, traces=traces, repeats=repeats)
     if as_json:
-        rows = [run.to_dict() for run in runs]
-        typer.echo(json.dumps({"hardware": hardware(), "evaluator": rows}))
+        typer.echo(json.dumps({"hardware": hardware(), "evaluator": figures.to_dict()}))
     else:
-        Console().print(evaluator_table(runs, hardware=hardware()))
+        Console().print(evaluator_table(figures, hardware=hardware()))
 
 
 def _say(text: str) -> None:

@@ -11,6 +11,7 @@ from dsl import (
     Judgement,
     Reason,
     Span,
+    SpansAtHand,
     TraceFacts,
     Verdict,
     check,
@@ -380,3 +381,27 @@ def test_filters_of_a_bound_span_alone_are_explained_one_by_one() -> None:
     rule = rule_of("when { a as q } always { q.where(x == 1 and y == 2) }")
     condition = explain(rule, [span("a", "a1", attributes={"x": 1})]).to_dict()["clauses"][1]
     assert condition["conditions"][0]["nearest_miss"]["failed"] == ["y == 2 (y is missing)"]
+
+
+# -- many rules ------------------------------------------------------------------------------------
+
+
+def test_rules_that_share_the_spans_at_hand_judge_as_each_would_alone() -> None:
+    texts = (
+        "when { q as a } always { login ancestor of a }",
+        "when { q as a } never { any descendant of a or count(any.where(n > 1)) > 1 }",
+        "when { any.where(n > 1) as a } always { trace.root.name == login and trace.spans > 4 }",
+        "when { any.where(name == q) as a } always { any.where(n > 1) child of a }",
+    )
+    spans = [
+        span("login", "r"),
+        span("q", "q1", parent="r", attributes={"n": 1}),
+        span("x", "x1", parent="q1", attributes={"n": 2}),
+        span("x", "x1", parent="q1", attributes={"n": 2}),
+        span("q", "q2", parent="lost", attributes={"n": 3}),
+    ]
+    rules = [rule_of(text) for text in texts]
+    at_hand = SpansAtHand(spans)
+    shared = [judge_spans(rule, at_hand) for rule in rules]
+    assert shared == [judge_spans(rule, spans) for rule in rules]
+    assert {judgement.verdict for judgement in shared} == {Verdict.VIOLATED, Verdict.INCONCLUSIVE}
