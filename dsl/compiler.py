@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import inf
-from typing import Final, TypeAlias, TypeGuard
+from typing import Final, TypeAlias
 
 from dsl.plan import (
     Among,
@@ -33,23 +33,25 @@ from dsl.plan import (
     leaves_of,
 )
 from dsl.predicates import check_of
+from dsl.ranges import (
+    COMPARE,
+    NOTHING,
+    PRODUCTS,
+    SUMS,
+    Amount,
+    Answer,
+    Combine,
+    Nothing,
+    Range,
+    is_range,
+    same,
+)
 from dsl.values import BETWEEN, MISSING
 from dsl.verdict import Judgement, Reason, TraceView, Verdict
 
-Answer: TypeAlias = bool | None
 Decide: TypeAlias = Callable[[int, int, bool, TraceView], Answer]
-Amount: TypeAlias = int | float | Fraction
-Range: TypeAlias = tuple[Amount, Amount]
-"""The least and the greatest a number can be, both possible; `inf` where nothing bounds it."""
-
-
-class _NothingType:
-    """Nothing took part, or a division by zero: the comparison is false."""
-
-
-_NOTHING: Final = _NothingType()
-Measure: TypeAlias = Callable[[bool, TraceView], "Range | _NothingType | None"]
-"""(complete, view) -> a range, _NOTHING, or None if nothing can be said."""
+Measure: TypeAlias = Callable[[bool, TraceView], "Range | Nothing | None"]
+"""(complete, view) -> a range, NOTHING, or None if nothing can be said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +68,9 @@ class LinkedRule:
 
 def link(plan: Plan, numbers: Sequence[int]) -> LinkedRule:
     """Return the judging function of a plan whose test i has dictionary number numbers[i]."""
-    return LinkedRule(bits_only=_is_bits_only(plan), judge=_judge(plan, numbers))
-
-
-def _is_bits_only(plan: Plan) -> bool:
-    clauses = [clause for clause in (plan.when, plan.always, plan.never) if clause is not None]
-    return all(isinstance(leaf, Exists) for clause in clauses for leaf in leaves_of(clause))
+    leaves = [leaf for _, clause in plan.clauses for leaf in leaves_of(clause)]
+    bits_only = all(isinstance(leaf, Exists) for leaf in leaves)
+    return LinkedRule(bits_only=bits_only, judge=_judge(plan, numbers))
 
 
 NOT_APPLICABLE: Final = Judgement(Verdict.NOT_APPLICABLE)
@@ -142,6 +141,7 @@ class _Certain:
         self.extent_ns = view.extent_ns
         self.root_name = view.root_name
         self.root_service = view.root_service
+        self.structure = view.structure
         self._count = view.count
 
     def count(self, number: int, /) -> tuple[int, int]:
@@ -187,11 +187,6 @@ def _doubts(
     return doubts
 
 
-def is_range(measured: Range | _NothingType | None) -> TypeGuard[Range]:
-    """Tell whether a measure found bounds, and not nothing or a doubt."""
-    return isinstance(measured, tuple)
-
-
 # -- conditions ------------------------------------------------------------------------------------
 
 
@@ -212,6 +207,8 @@ def compile_condition(condition: Condition, numbers: Sequence[int]) -> Decide:
             return _among(compile_number(left, numbers), items)
         case RootAsk():
             return _root_ask(condition)
+        case _:
+            raise AssertionError("judged by dsl.promise")
 
 
 def _exists(mask: int) -> Decide:
@@ -311,11 +308,11 @@ def _compared(condition: Compared, numbers: Sequence[int]) -> Decide:
     if isinstance(left, Counted) and isinstance(right, Fixed) and right.unit == "number":
         return _count_against(op, numbers[left.predicate], right.value)
     one, other = compile_number(left, numbers), compile_number(right, numbers)
-    between = _RANGES[op]
+    between = COMPARE[op]
 
     def compared(_true: int, _maybe: int, complete: bool, view: TraceView) -> Answer:
         a, b = one(complete, view), other(complete, view)
-        if a is _NOTHING or b is _NOTHING:
+        if a is NOTHING or b is NOTHING:
             return False
         if a is None or b is None:
             return None
@@ -327,7 +324,7 @@ def _compared(condition: Compared, numbers: Sequence[int]) -> Decide:
 
 
 def _count_against(op: str, number: int, limit: Amount) -> Decide:
-    between = _RANGES[op]
+    between = COMPARE[op]
     bound = (limit, limit)
 
     def count_against(_true: int, _maybe: int, complete: bool, view: TraceView) -> Answer:
@@ -337,47 +334,14 @@ def _count_against(op: str, number: int, limit: Amount) -> Decide:
     return count_against
 
 
-def _less(a: Range, b: Range) -> Answer:
-    if a[1] < b[0]:
-        return True
-    return False if a[0] >= b[1] else None
-
-
-def _not_above(a: Range, b: Range) -> Answer:
-    if a[1] <= b[0]:
-        return True
-    return False if a[0] > b[1] else None
-
-
-def _same(a: Range, b: Range) -> Answer:
-    if a[1] < b[0] or b[1] < a[0]:
-        return False
-    return True if a[0] == a[1] == b[0] == b[1] else None
-
-
-def _other(a: Range, b: Range) -> Answer:
-    same = _same(a, b)
-    return None if same is None else not same
-
-
-_RANGES: Final[dict[str, Callable[[Range, Range], Answer]]] = {
-    "<": _less,
-    "<=": _not_above,
-    ">": lambda a, b: _less(b, a),
-    ">=": lambda a, b: _not_above(b, a),
-    "==": _same,
-    "!=": _other,
-}
-
-
 def _among(measure: Measure, items: tuple[int | Fraction, ...]) -> Decide:
     def among(_true: int, _maybe: int, complete: bool, view: TraceView) -> Answer:
         found = measure(complete, view)
-        if isinstance(found, _NothingType):
+        if isinstance(found, Nothing):
             return False
         if found is None:
             return None
-        answers = [_same(found, (item, item)) for item in items]
+        answers = [same(found, (item, item)) for item in items]
         return True if True in answers else None if None in answers else False
 
     return among
@@ -397,9 +361,11 @@ def compile_number(number: Number, numbers: Sequence[int]) -> Measure:
         case TraceDuration():
             return _trace_duration
         case Total(signs, items, _):
-            return _folded(signs, items, numbers, {"+": _plus, "-": _minus})
+            return _folded(signs, items, numbers, SUMS)
         case Scaled(signs, items, _):
-            return _folded(signs, items, numbers, {"*": _times, "/": _over})
+            return _folded(signs, items, numbers, PRODUCTS)
+        case _:
+            raise AssertionError("measured by dsl.measures")
 
 
 def _count(number: int) -> Measure:
@@ -410,15 +376,12 @@ def _count(number: int) -> Measure:
     return count
 
 
-def _trace_duration(complete: bool, view: TraceView) -> Range | _NothingType | None:
+def _trace_duration(complete: bool, view: TraceView) -> Range | Nothing | None:
     extent = view.extent_ns
     if extent is None:
-        return _NOTHING if complete else None
+        return NOTHING if complete else None
     length = extent[1] - extent[0]
     return length, length if complete else inf
-
-
-Combine: TypeAlias = Callable[[Range, Range], "Range | _NothingType | None"]
 
 
 def _folded(
@@ -435,20 +398,20 @@ def _folded(
         for sign, item in zip(signs[1:], items[1:], strict=True)
     ]
 
-    def folded(complete: bool, view: TraceView) -> Range | _NothingType | None:
+    def folded(complete: bool, view: TraceView) -> Range | Nothing | None:
         total = first(complete, view)
         unknown = total is None
-        if isinstance(total, _NothingType):
+        if isinstance(total, Nothing):
             return total
         for join, measure in rest:
             part = measure(complete, view)
-            if isinstance(part, _NothingType):
+            if isinstance(part, Nothing):
                 return part
             if total is None or part is None:
                 unknown = True
                 continue
             joined = join(total, part)
-            if isinstance(joined, _NothingType):
+            if isinstance(joined, Nothing):
                 return joined
             total = joined
             unknown = unknown or total is None
@@ -458,40 +421,10 @@ def _folded(
 
 
 def _negative(measure: Measure) -> Measure:
-    def negative(complete: bool, view: TraceView) -> Range | _NothingType | None:
+    def negative(complete: bool, view: TraceView) -> Range | Nothing | None:
         found = measure(complete, view)
-        if found is None or isinstance(found, _NothingType):
+        if found is None or isinstance(found, Nothing):
             return found
         return -found[1], -found[0]
 
     return negative
-
-
-def _plus(a: Range, b: Range) -> Range:
-    return a[0] + b[0], a[1] + b[1]
-
-
-def _minus(a: Range, b: Range) -> Range:
-    return a[0] - b[1], a[1] - b[0]
-
-
-def _times(a: Range, b: Range) -> Range:
-    corners = [_product(x, y) for x in a for y in b]
-    return min(corners), max(corners)
-
-
-def _product(x: Amount, y: Amount) -> Amount:
-    return 0 if x == 0 or y == 0 else x * y
-
-
-def _over(a: Range, b: Range) -> Range | _NothingType | None:
-    """Divide; by nothing but zero is a false comparison, by perhaps zero an unknown one."""
-    if b[0] == 0 == b[1]:
-        return _NOTHING
-    if b[0] <= 0 <= b[1]:
-        return None
-    return _times(a, (_inverse(b[1]), _inverse(b[0])))
-
-
-def _inverse(x: Amount) -> Amount:
-    return 0 if x in (inf, -inf) else 1 / Fraction(x)

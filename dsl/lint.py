@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from dsl.compiler import compile_condition
 from dsl.plan import (
-    AllFilters,
-    AnyFilter,
     Ask,
-    Condition,
+    Compared,
     Exists,
-    Filter,
-    NoFilter,
+    Held,
+    Leaf,
+    Measured,
     Plan,
-    SomeOf,
     SpanTest,
+    asks_of,
     leaves_of,
+    numbers_of,
+    terms_of,
 )
 from dsl.predicates import SpanPredicate
+from dsl.printer import condition_text
 from dsl.source import Source
+from dsl.structure import NO_STRUCTURE, TraceStructure
 from dsl.verdict import Reason
 from dsl.words import nearest
 
@@ -52,6 +55,7 @@ def lint(
     """Add the warnings about a checked rule to source."""
     _warn_about_firing(source, plan)
     _warn_about_cost(source, plan, predicates)
+    _warn_about_nothing(source, plan)
     if known is not None:
         _warn_about_unseen(source, plan, known)
 
@@ -61,8 +65,7 @@ def lint(
 
 def _warn_about_firing(source: Source, plan: Plan) -> None:
     """Try the rule on every trace that its span tests can tell apart."""
-    clauses = [clause for clause in (plan.when, plan.always, plan.never) if clause is not None]
-    leaves = [leaf for clause in clauses for leaf in leaves_of(clause)]
+    leaves = [leaf for _, clause in plan.clauses for leaf in leaves_of(clause)]
     if not all(isinstance(leaf, Exists) for leaf in leaves):
         return
     if len(plan.tests) > MAX_WORLDS_TESTS or len(leaves) << len(plan.tests) > MAX_LOOKS:
@@ -108,6 +111,7 @@ class _NoView:
     extent_ns: tuple[int, int] | None = None
     root_name: str | None = None
     root_service: str | None = None
+    structure: TraceStructure | None = NO_STRUCTURE
 
     def count(self, _number: int, /) -> tuple[int, int]:
         return 0, 0
@@ -120,35 +124,62 @@ _NO_VIEW: Final = _NoView()
 
 
 def _warn_about_cost(source: Source, plan: Plan, predicates: Sequence[SpanPredicate]) -> None:
-    for leaf in _exists_leaves(plan):
-        predicate = predicates[leaf.predicate]
-        if predicate.name is not None or predicate.unfiltered:
+    for leaf in _leaves(plan):
+        for number in _tests_of(leaf):
+            predicate = predicates[number]
+            if predicate.name is not None or (predicate.unfiltered and isinstance(leaf, Exists)):
+                continue
+            if not any(needed.equals is not None for needed in predicate.necessary):
+                source.warn("rule.costly", leaf.at, leaf.end)
+
+
+def _leaves(plan: Plan) -> list[Leaf]:
+    return [leaf for _, clause in plan.clauses for leaf in leaves_of(clause)]
+
+
+def _tests_of(leaf: Leaf) -> list[int]:
+    """Return the span tests of a leaf whose spans are looked at."""
+    if isinstance(leaf, Exists):
+        return [leaf.predicate]
+    return [term.predicate for term in terms_of(leaf)]
+
+
+# -- aggregates of nothing -------------------------------------------------------------------------
+
+_OPPOSITE: Final = {"<": ">=", "<=": ">", ">": "<=", ">=": "<", "==": "!=", "!=": "=="}
+
+
+def _warn_about_nothing(source: Source, plan: Plan) -> None:
+    """Where nothing takes part a comparison is false: in `always` that breaks the promise."""
+    for leaf in leaves_of(plan.always) if plan.always is not None else ():
+        functions = {part.function for part in numbers_of(leaf) if isinstance(part, Measured)}
+        if not functions - {"count", "sum", "distinct"}:
             continue
-        if not any(needed.equals is not None for needed in predicate.necessary):
-            source.warn("rule.costly", leaf.at, leaf.end)
-
-
-def _exists_leaves(plan: Plan) -> list[Exists]:
-    clauses: list[Condition | None] = [plan.when, plan.always, plan.never]
-    return [
-        leaf
-        for clause in clauses
-        if clause is not None
-        for leaf in leaves_of(clause)
-        if isinstance(leaf, Exists)
-    ]
+        following = "ask for the opposite in `never`"
+        if isinstance(leaf, Compared) and isinstance(plan.always, Compared):
+            turned = replace(leaf, op=_OPPOSITE[leaf.op])
+            following = f"write `never {{ {condition_text(turned, plan)} }}`"
+        source.warn("rule.nothing_to_measure", leaf.at, leaf.end, next=following)
 
 
 # -- names never seen ------------------------------------------------------------------------------
 
 
 def _warn_about_unseen(source: Source, plan: Plan, known: KnownNames) -> None:
-    places = {leaf.predicate: (leaf.at, leaf.end) for leaf in reversed(_exists_leaves(plan))}
+    leaves = _leaves(plan)
+    places = {
+        number: (leaf.at, leaf.end) for leaf in reversed(leaves) for number in _tests_of(leaf)
+    }
     for i, test in enumerate(plan.tests):
         at, end = places.get(i, (0, 0))
         _warn_about_name(source, test, known, at, end)
-        for ask in _asks_of(test.filter):
+        for ask in asks_of(test.filter):
             _warn_about_attribute(source, ask, known, at, end)
+    for leaf in leaves:
+        joined = [term.joined for term in terms_of(leaf)]
+        for condition in [*joined, leaf.filter] if isinstance(leaf, Held) else joined:
+            for ask in asks_of(condition):
+                _warn_about_attribute(source, ask, known, leaf.at, leaf.end)
 
 
 def _warn_about_name(source: Source, test: SpanTest, known: KnownNames, at: int, end: int) -> None:
@@ -173,15 +204,3 @@ def _warn_about_attribute(source: Source, ask: Ask, known: KnownNames, at: int, 
     meant = nearest(key, known.attributes)
     following = f"did you mean `{meant}`?" if meant else "check its spelling"
     source.warn("rule.unseen_attribute", ask.at or at, ask.end or end, word=key, next=following)
-
-
-def _asks_of(condition: Filter | None) -> list[Ask]:
-    match condition:
-        case Ask():
-            return [condition]
-        case AllFilters(items) | AnyFilter(items):
-            return [ask for item in items for ask in _asks_of(item)]
-        case NoFilter(item) | SomeOf(_, item):
-            return _asks_of(item)
-        case _:
-            return []

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from dsl.values import Duration
+from dsl.words import TRACE_WORDS
 
 
 @dataclass(slots=True)
@@ -18,6 +19,7 @@ class Key:
 
     scope: "", "span", "resource", "scope", "event" or "link".
     quoted: the whole key stood in quotes: it has no scope and is never an intrinsic.
+    quoted_tail: its last part, where that stood in quotes after others that did not.
     """
 
     scope: str
@@ -25,6 +27,7 @@ class Key:
     quoted: bool
     at: int
     end: int
+    quoted_tail: str = ""
 
 
 @dataclass(slots=True)
@@ -129,6 +132,14 @@ class SpanTerm:
     relations: list[Relation]
     at: int
     end: int
+
+
+def trace_word(term: SpanTerm) -> str | None:
+    """Return what follows `trace.` if a path is one of the four values of a trace."""
+    if term.quoted or term.filters or term.parts[0] != "trace":
+        return None
+    word = ".".join(term.parts[1:])
+    return word if word in TRACE_WORDS else None
 
 
 @dataclass(slots=True)

@@ -49,7 +49,8 @@ class RuleTest:
     """A trace and what a rule must say about it.
 
     rule: the text judged; rule_id: the rule it belongs to, or nothing. trace: entries of spans, or
-    the path of an OTLP/JSON file, or an OTLP/JSON document itself.
+    the path of an OTLP/JSON file, or an OTLP/JSON document itself. on_incomplete: what the rule
+    does about missing spans, if it says so.
     """
 
     name: str
@@ -58,6 +59,7 @@ class RuleTest:
     trace: Any
     expect: tuple[Expected, ...]
     settle_ns: int | None = None
+    on_incomplete: str | None = None
     place: Place = field(default=Place(), compare=False)
 
 
@@ -308,6 +310,7 @@ class _Reader:
                 trace=[] if trace is None else trace,
                 expect=expect,
                 settle_ns=duration_ns(settle, field="settle") if settle else None,
+                on_incomplete=owner.on_incomplete if owner is not None else None,
                 place=place,
             )
         )

@@ -56,6 +56,7 @@ MAX_LIST_ITEMS: Final = 1_000
 MAX_TERMS: Final = 1_000
 _LOOK_AHEAD: Final = 6
 _JOINERS: Final = frozenset({"and", "or"})
+_ORDER_WORDS: Final = frozenset({"before", "after", "during"})
 _FUNCTIONS: Final = AGGREGATES | {"count"}
 
 
@@ -555,9 +556,23 @@ class _Parser:
         return Aggregate(str(token.value), key, term, token.start, self.last_end())
 
     def counted_term(self) -> SpanTerm:
+        token = self.tokens[self.i]
+        if self.is_function(token):
+            raise self.wrong("rule.unexpected", hint="what is counted is the name of a span")
         term = self.span_test()
+        self.alias(term)
         self.relations(term)
+        self.alias(term)
+        if self.is_joiner():
+            hint = "one span test is counted: write `count(a) + count(b)`"
+            self.refuse_token("rule.unexpected", hint=hint)
+            while self.is_joiner():
+                self.i += 1
+                self.skip_operand()
         return term
+
+    def is_function(self, token: Token) -> bool:
+        return token.kind == "ident" and token.value in _FUNCTIONS and self.kind(1) == "("
 
     def attribute_of(self) -> AttributeOf:
         at = self.tokens[self.i].start
@@ -598,12 +613,21 @@ class _Parser:
         steps = [first]
         while self.is_word("then"):
             self.i += 1
-            if self.kind() not in ("ident", "string"):
+            token = self.tokens[self.i]
+            if token.kind not in ("ident", "string") or self.is_function(token):
                 raise self.wrong("rule.sequence_brackets")
             step = self.span_test()
             self.alias(step)
             steps.append(step)
+        if self.starts_relation():
+            raise self.wrong("rule.sequence_brackets")
         return Sequence(steps, self.within(), first.at, self.last_end())
+
+    def starts_relation(self) -> bool:
+        if self.kind() != "ident" or self.kind(1) != "ident":
+            return False
+        word = self.tokens[self.i].value
+        return (word in KINSHIP and self.is_word("of", 1)) or word in _ORDER_WORDS
 
     def span_test(self) -> SpanTerm:
         token = self.tokens[self.i]
@@ -730,16 +754,11 @@ class _Parser:
             term.end = self.last_end()
 
     def relations(self, term: SpanTerm) -> None:
-        while self.kind() == "ident" and self.kind(1) == "ident":
+        while self.starts_relation():
             word = str(self.tokens[self.i].value)
             at = self.tokens[self.i].start
-            if word in KINSHIP and self.is_word("of", 1):
-                self.i += 2
-            elif word in ("before", "after", "during"):
-                self.i += 1
-            else:
-                return
-            if self.kind() != "ident":
+            self.i += 2 if word in KINSHIP else 1
+            if self.kind() != "ident" or self.is_joiner():
                 raise self.wrong("rule.expected_name", hint="name the binding of `when { … as q }`")
             binding = str(self.tokens[self.i].value)
             self.i += 1
@@ -892,17 +911,19 @@ class _Parser:
         if token.kind != "ident" or (token.value in RESERVED and self.not_a_key(token)):
             raise self.wrong("rule.expected_key")
         parts = [str(token.value)]
+        tail = ""
         self.i += 1
         while self.kind() == ".":
             if self.kind(1) == "string":
-                parts.append(str(self.tokens[self.i + 1].value))
+                tail = str(self.tokens[self.i + 1].value)
+                parts.append(tail)
                 self.i += 2
                 break
             self.i += 1
             parts.append(self.segment())
         self.refuse_long_name(parts, token.start)
         scope = parts.pop(0) if len(parts) > 1 and parts[0] in SCOPES else ""
-        return Key(scope, ".".join(parts), False, token.start, self.last_end())
+        return Key(scope, ".".join(parts), False, token.start, self.last_end(), tail)
 
     def not_a_key(self, token: Token) -> bool:
         """Tell whether a word of the language stands where a key should, and is not one."""
@@ -936,6 +957,10 @@ class _Parser:
             return Literal(token.value == "true", False, token.start, token.end)
         if token.value == "attr" and self.kind(1) == "(":
             return self.attribute_of()
+        if self.is_function(token):
+            self.i += 1
+            hint = f"filters do not calculate: compare `{token.value}(…)` outside of `where(…)`"
+            raise self.wrong("rule.unexpected", hint=hint)
         return self.glued_word() or self.key()
 
     def glued_word(self) -> Literal | None:

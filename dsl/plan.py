@@ -23,11 +23,18 @@ class Reader:
     source: "any" (the span's attribute, then the resource's), "span", "resource" or "scope"
     attributes; "intrinsic" (a property of the span, key is its name); "event" or "link" (an
     attribute of the event or link looked at); "event intrinsic" (key "name") or "link intrinsic"
-    (key "trace_id" or "span_id"); "trace" (key "root.name" or "root.service").
+    (key "trace_id" or "span_id"); "trace" (key "root.name", "root.service", "spans" or
+    "duration"). of: the binding whose span is read; empty for the span that is looked at.
     """
 
     source: str
     key: str
+    of: str = ""
+
+    @property
+    def looks_elsewhere(self) -> bool:
+        """Whether the value is not one of the span that is looked at."""
+        return bool(self.of) or self.source == "trace"
 
 
 Operand: TypeAlias = Constant | Duration | tuple[Constant, ...] | Reader | None
@@ -86,6 +93,34 @@ class SpanTest:
     filter: Filter | None
 
 
+@dataclass(frozen=True, slots=True)
+class Related:
+    """What a span must be to the span of a binding. word: as written (`child`, `after`, …)."""
+
+    word: str
+    binding: str
+    within_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """A span test with what it says about other spans.
+
+    predicate: number of the span test in the rule. joined: the filters that read bound spans or
+    the trace. name: the binding made by `as`, or nothing.
+    """
+
+    predicate: int
+    joined: Filter | None = None
+    relations: tuple[Related, ...] = ()
+    name: str = ""
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether nothing but its predicate is asked of a span."""
+        return self.joined is None and not self.relations and not self.name
+
+
 # -- at trace level --------------------------------------------------------------------------------
 
 Unit: TypeAlias = Literal["number", "duration"]
@@ -105,6 +140,27 @@ class Counted:
 
     predicate: int
     unit: Unit = "number"
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What `function` makes of the spans of a term.
+
+    function: "count" or an aggregate. reader: the value that it reads off them; None for "count".
+    """
+
+    function: str
+    reader: Reader | None
+    term: Term
+    unit: Unit
+
+
+@dataclass(frozen=True, slots=True)
+class BoundNumber:
+    """A number of the span of a binding: `q.amount`, or `q.duration`."""
+
+    reader: Reader
+    unit: Unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +188,7 @@ class Scaled:
     unit: Unit
 
 
-Number: TypeAlias = Fixed | Counted | TraceDuration | Total | Scaled
+Number: TypeAlias = Fixed | Counted | Measured | BoundNumber | TraceDuration | Total | Scaled
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +196,36 @@ class Exists:
     """Some span fulfils predicate number `predicate` of the rule."""
 
     predicate: int
+    at: int = field(default=0, compare=False)
+    end: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Some span fulfils a term that says more than its predicate; with a name, it binds it."""
+
+    term: Term
+    at: int = field(default=0, compare=False)
+    end: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Ordered:
+    """`A then B then C within D`: different spans, each starting after the one before."""
+
+    steps: tuple[Term, ...]
+    within_ns: int | None
+    at: int = field(default=0, compare=False)
+    end: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The span of a binding fulfils a filter (None: whatever it holds) and relations."""
+
+    binding: str
+    filter: Filter | None
+    relations: tuple[Related, ...] = ()
     at: int = field(default=0, compare=False)
     end: int = field(default=0, compare=False)
 
@@ -195,7 +281,7 @@ class Opposite:
     item: Condition
 
 
-Leaf: TypeAlias = Exists | Compared | Among | RootAsk
+Leaf: TypeAlias = Exists | Found | Ordered | Held | Compared | Among | RootAsk
 Condition: TypeAlias = Leaf | Every | Either | Opposite
 
 
@@ -204,7 +290,8 @@ class Plan:
     """A whole promise.
 
     tests: the span tests in order of first appearance; conditions name them by index.
-    counted: indexes of tests whose spans are counted by span id.
+    counted: indexes of tests whose spans are counted by span id. bindings: the names made by `as`
+    in `when`, in the order written.
     """
 
     when: Condition
@@ -214,6 +301,13 @@ class Plan:
     counted: frozenset[int]
     needs_extent: bool
     needs_root: bool
+    bindings: tuple[str, ...] = ()
+
+    @property
+    def clauses(self) -> tuple[tuple[str, Condition], ...]:
+        """The clauses that are there, each with its word; `when` first."""
+        pairs = (("when", self.when), ("always", self.always), ("never", self.never))
+        return tuple((word, clause) for word, clause in pairs if clause is not None)
 
 
 def leaves_of(condition: Condition) -> list[Leaf]:
@@ -227,16 +321,114 @@ def leaves_of(condition: Condition) -> list[Leaf]:
             return [condition]
 
 
+def numbers_of(leaf: Leaf) -> list[Number]:
+    """Return the numbers and aggregates that a comparison is made of, calculations taken apart."""
+    match leaf:
+        case Compared(left=left, right=right):
+            return [*parts_of(left), *parts_of(right)]
+        case Among(left=left):
+            return parts_of(left)
+        case _:
+            return []
+
+
+def parts_of(number: Number) -> list[Number]:
+    """Return what a calculation is made of, in the order written."""
+    match number:
+        case Total(items=items) | Scaled(items=items):
+            return [part for item in items for part in parts_of(item)]
+        case _:
+            return [number]
+
+
+def terms_of(leaf: Leaf) -> list[Term]:
+    """Return the terms whose spans a leaf looks at one by one."""
+    match leaf:
+        case Found(term=term):
+            return [term]
+        case Ordered(steps=steps):
+            return list(steps)
+        case _:
+            return [part.term for part in numbers_of(leaf) if isinstance(part, Measured)]
+
+
+def is_plain(leaf: Leaf) -> bool:
+    """Tell whether predicates and counts of the trace decide a leaf: no span is looked at alone."""
+    if isinstance(leaf, Found | Ordered | Held):
+        return False
+    return not any(isinstance(part, Measured | BoundNumber) for part in numbers_of(leaf))
+
+
+def asks_of(condition: Filter | None) -> list[Ask]:
+    """Return the comparisons of a filter in the order written."""
+    match condition:
+        case Ask():
+            return [condition]
+        case AllFilters(items) | AnyFilter(items):
+            return [ask for item in items for ask in asks_of(item)]
+        case NoFilter(item) | SomeOf(item=item):
+            return asks_of(item)
+        case _:
+            return []
+
+
+def readers_of(condition: Filter | None) -> list[Reader]:
+    """Return everything that the comparisons of a filter read, with repetitions."""
+    found: list[Reader] = []
+    for ask in asks_of(condition):
+        found.append(ask.reader)
+        if isinstance(ask.operand, Reader):
+            found.append(ask.operand)
+    return found
+
+
+def looks_elsewhere(condition: Filter | None) -> bool:
+    """Tell whether a filter reads bound spans or the trace, and not its own span alone."""
+    return any(reader.looks_elsewhere for reader in readers_of(condition))
+
+
+def bindings_of(leaf: Leaf) -> frozenset[str]:
+    """Return the bindings that a leaf reads; not those that it makes."""
+    match leaf:
+        case Held(binding=binding, filter=condition, relations=relations):
+            named = {binding, *(one.binding for one in relations)}
+            return frozenset(named) | _read_in(condition)
+        case _:
+            found: set[str] = set()
+            for term in terms_of(leaf):
+                found |= {one.binding for one in term.relations} | _read_in(term.joined)
+            for part in numbers_of(leaf):
+                if isinstance(part, BoundNumber):
+                    found.add(part.reader.of)
+            return frozenset(found) - frozenset(names_in(leaf))
+
+
+def _read_in(condition: Filter | None) -> frozenset[str]:
+    return frozenset(reader.of for reader in readers_of(condition) if reader.of)
+
+
+def names_in(leaf: Leaf) -> list[str]:
+    """Return the bindings that a leaf makes, in the order written."""
+    match leaf:
+        case Found(term=term):
+            return [term.name] if term.name else []
+        case Ordered(steps=steps):
+            return [step.name for step in steps if step.name]
+        case _:
+            return []
+
+
 def counted_in(number: Number) -> frozenset[int] | None:
     """Return the predicates a number counts; None if it depends on anything else of the trace."""
-    match number:
-        case Fixed():
-            return frozenset()
-        case Counted(predicate):
-            return frozenset({predicate})
-        case Total(_, items, _) | Scaled(_, items, _):
-            parts = [counted_in(item) for item in items]
-            known = [part for part in parts if part is not None]
-            return frozenset().union(*known) if len(known) == len(parts) else None
-        case _:
-            return None
+    found: set[int] = set()
+    for part in parts_of(number):
+        match part:
+            case Fixed():
+                pass
+            case Counted(predicate):
+                found.add(predicate)
+            case Measured(term=term):
+                found.add(term.predicate)
+            case _:
+                return None
+    return frozenset(found)

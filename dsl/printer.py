@@ -16,6 +16,7 @@ from dsl.plan import (
     Among,
     AnyFilter,
     Ask,
+    BoundNumber,
     Compared,
     Condition,
     Counted,
@@ -24,21 +25,29 @@ from dsl.plan import (
     Exists,
     Filter,
     Fixed,
+    Found,
+    Held,
+    Measured,
     NoFilter,
     Number,
     Operand,
     Opposite,
+    Ordered,
     Plan,
     Reader,
+    Related,
     RootAsk,
     Scaled,
     SomeOf,
     SpanTest,
+    Term,
     Total,
     TraceDuration,
+    leaves_of,
+    names_in,
 )
 from dsl.values import Constant, Duration
-from dsl.words import RESERVED, SCOPES, TRACE_WORDS
+from dsl.words import KINSHIP, RESERVED, SCOPES, TRACE_WORDS
 
 INTRINSICS: Final = frozenset(
     {"name", "service", "duration", "start", "status", "status_message", "kind", "is_root"}
@@ -48,64 +57,125 @@ _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
 
 def plan_text(plan: Plan) -> str:
     """Return the canonical text of a whole rule."""
-    lines = [f"when {{ {condition_text(plan.when, plan)} }}"]
-    if plan.always is not None:
-        lines.append(f"always {{ {condition_text(plan.always, plan)} }}")
-    if plan.never is not None:
-        lines.append(f"never {{ {condition_text(plan.never, plan)} }}")
-    return "\n".join(lines)
+    printer = _Printer(plan)
+    return "\n".join(f"{word} {{ {printer.condition(one)} }}" for word, one in plan.clauses)
 
 
 def condition_text(condition: Condition, plan: Plan) -> str:
     """Return the text of a condition of a plan."""
-    match condition:
-        case Exists(predicate):
-            return span_test_text(plan.tests[predicate])
-        case Compared(op, left, right):
-            return f"{number_text(left, plan)} {op} {number_text(right, plan)}"
-        case Among(left, items):
-            listed = ", ".join(_fixed_text(Fixed(item, left.unit)) for item in items)
-            return f"{number_text(left, plan)} in [{listed}]"
-        case RootAsk(ask):
-            return _ask_text(ask)
-        case Every(items):
-            return " and ".join(_bracketed(item, plan, Either) for item in items)
-        case Either(items):
-            return " or ".join(condition_text(item, plan) for item in items)
-        case Opposite(item):
-            return f"not {_bracketed(item, plan, Either, Every)}"
-
-
-def _bracketed(condition: Condition, plan: Plan, *weaker: type) -> str:
-    text = condition_text(condition, plan)
-    return f"({text})" if isinstance(condition, weaker) else text
+    return _Printer(plan).condition(condition)
 
 
 def number_text(number: Number, plan: Plan) -> str:
     """Return the text of a number of a plan."""
-    match number:
-        case Fixed():
-            return _fixed_text(number)
-        case Counted(predicate):
-            return f"count({span_test_text(plan.tests[predicate])})"
-        case TraceDuration():
-            return "trace.duration"
-        case Total(signs, items, _):
-            return _joined(signs, items, plan, Total)
-        case Scaled(signs, items, _):
-            return _joined(signs, items, plan, Total, Scaled)
+    return _Printer(plan).number(number)
 
 
-def _joined(signs: tuple[str, ...], items: tuple[Number, ...], plan: Plan, *weaker: type) -> str:
-    texts = [number_text(item, plan) for item in items]
-    shown = [
-        f"({text})" if isinstance(item, weaker) or (i and text.startswith("-")) else text
-        for i, (item, text) in enumerate(zip(items, texts, strict=True))
-    ]
-    if signs[0] == "-":
-        shown[0] = f"-{shown[0]}" if not shown[0].startswith("-") else f"-({shown[0]})"
-    pairs = zip(signs[1:], shown[1:], strict=True)
-    return shown[0] + "".join(f" {sign} {text}" for sign, text in pairs)
+def bound_names(plan: Plan) -> frozenset[str]:
+    """Return every name that a rule binds: no other name may begin so without quotes."""
+    leaves = [leaf for _, clause in plan.clauses for leaf in leaves_of(clause)]
+    return frozenset(name for leaf in leaves for name in names_in(leaf))
+
+
+class _Printer:
+    """Prints the conditions of one rule."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.taken = bound_names(plan)
+
+    def condition(self, condition: Condition) -> str:
+        match condition:
+            case Exists(predicate):
+                return span_test_text(self.plan.tests[predicate], taken=self.taken)
+            case Found(term):
+                return self.term(term)
+            case Ordered(steps, within_ns):
+                text = " then ".join(map(self.term, steps))
+                return text + _within_text(within_ns)
+            case Held():
+                return self.held(condition)
+            case Compared(op, left, right):
+                return f"{self.number(left)} {op} {self.number(right)}"
+            case Among(left, items):
+                listed = ", ".join(_fixed_text(Fixed(item, left.unit)) for item in items)
+                return f"{self.number(left)} in [{listed}]"
+            case RootAsk(ask):
+                return _ask_text(ask, frozenset())
+            case Every(items):
+                return " and ".join(self.bracketed(item, Either) for item in items)
+            case Either(items):
+                return " or ".join(map(self.condition, items))
+            case Opposite(item):
+                return f"not {self.bracketed(item, Either, Every)}"
+
+    def bracketed(self, condition: Condition, *weaker: type) -> str:
+        text = self.condition(condition)
+        return f"({text})" if isinstance(condition, weaker) else text
+
+    def term(self, term: Term) -> str:
+        test = self.plan.tests[term.predicate]
+        filters = [one for one in (test.filter, term.joined) if one is not None]
+        whole = SpanTest(test.name, filters[0] if filters else None)
+        if len(filters) > 1:
+            parts = [part for one in filters for part in _conjuncts(one)]
+            whole = SpanTest(test.name, AllFilters(tuple(parts)))
+        name = f" as {term.name}" if term.name else ""
+        return span_test_text(whole, taken=self.taken) + name + _relations_text(term.relations)
+
+    def held(self, held: Held) -> str:
+        where = ""
+        if held.filter is not None:
+            where = f".where({filter_text(held.filter, taken=self.taken)})"
+        return held.binding + where + _relations_text(held.relations)
+
+    def number(self, number: Number) -> str:
+        match number:
+            case Fixed():
+                return _fixed_text(number)
+            case Counted(predicate):
+                return f"count({span_test_text(self.plan.tests[predicate], taken=self.taken)})"
+            case Measured(function, reader, term, _):
+                key = "" if reader is None else f"{reader_text(reader, taken=self.taken)} of "
+                return f"{function}({key}{self.term(term)})"
+            case BoundNumber(reader, _):
+                scope = f"{reader.source}." if reader.source in SCOPES else ""
+                return f"{reader.of}.{scope}{reader.key}"
+            case TraceDuration():
+                return "trace.duration"
+            case Total(signs, items, _):
+                return self.joined(signs, items, Total)
+            case Scaled(signs, items, _):
+                return self.joined(signs, items, Total, Scaled)
+
+    def joined(self, signs: tuple[str, ...], items: tuple[Number, ...], *weaker: type) -> str:
+        texts = [self.number(item) for item in items]
+        shown = [
+            f"({text})" if isinstance(item, weaker) or (i and text.startswith("-")) else text
+            for i, (item, text) in enumerate(zip(items, texts, strict=True))
+        ]
+        if signs[0] == "-":
+            shown[0] = f"-{shown[0]}" if not shown[0].startswith("-") else f"-({shown[0]})"
+        pairs = zip(signs[1:], shown[1:], strict=True)
+        return shown[0] + "".join(f" {sign} {text}" for sign, text in pairs)
+
+
+def _conjuncts(condition: Filter) -> tuple[Filter, ...]:
+    return condition.items if isinstance(condition, AllFilters) else (condition,)
+
+
+def _relations_text(relations: tuple[Related, ...]) -> str:
+    return "".join(f" {relation_text(relation)}" for relation in relations)
+
+
+def relation_text(relation: Related) -> str:
+    """Return the text of a relation."""
+    of = "of " if relation.word in KINSHIP else ""
+    return f"{relation.word} {of}{relation.binding}{_within_text(relation.within_ns)}"
+
+
+def _within_text(within_ns: int | None) -> str:
+    return "" if within_ns is None else f" within {duration_text(within_ns)}"
 
 
 def _fixed_text(fixed: Fixed) -> str:
@@ -144,65 +214,77 @@ def duration_text(ns: int) -> str:
     return f"{ns}ns"
 
 
-def span_test_text(test: SpanTest) -> str:
-    """Return the canonical text of a span test."""
-    name = "any" if test.name is None else name_text(test.name)
-    return name if test.filter is None else f"{name}.where({filter_text(test.filter)})"
+_NO_NAMES: Final[frozenset[str]] = frozenset()
 
 
-def name_text(name: str) -> str:
+def span_test_text(test: SpanTest, *, taken: frozenset[str] = _NO_NAMES) -> str:
+    """Return the canonical text of a span test. taken: names that mean bound spans."""
+    name = "any" if test.name is None else name_text(test.name, taken=taken)
+    if test.filter is None:
+        return name
+    return f"{name}.where({filter_text(test.filter, taken=taken)})"
+
+
+def name_text(name: str, *, taken: frozenset[str] = _NO_NAMES) -> str:
     """Return a span name, quoted if it could not stand without quotes."""
     if not _PLAIN.fullmatch(name):
         return quoted(name)
     first, _, rest = name.partition(".")
-    if first in RESERVED or name == "any" or "where" in rest.split("."):
+    if first in RESERVED or first in taken or name == "any" or "where" in rest.split("."):
         return quoted(name)
     if first == "trace" and rest in TRACE_WORDS:
         return quoted(name)
     return name
 
 
-def filter_text(condition: Filter) -> str:
-    """Return the text of a filter."""
+def filter_text(condition: Filter, *, taken: frozenset[str] = _NO_NAMES) -> str:
+    """Return the text of a filter. taken: names that mean bound spans."""
     match condition:
         case Ask():
-            return _ask_text(condition)
+            return _ask_text(condition, taken)
         case SomeOf(scope, item):
-            return f"{scope}.where({filter_text(item)})"
+            return f"{scope}.where({filter_text(item, taken=taken)})"
         case AllFilters(items):
-            return " and ".join(_bracketed_filter(item, AnyFilter) for item in items)
+            return " and ".join(_bracketed_filter(item, taken, AnyFilter) for item in items)
         case AnyFilter(items):
-            return " or ".join(filter_text(item) for item in items)
+            return " or ".join(filter_text(item, taken=taken) for item in items)
         case NoFilter(item):
-            return f"not {_bracketed_filter(item, AnyFilter, AllFilters)}"
+            return f"not {_bracketed_filter(item, taken, AnyFilter, AllFilters)}"
 
 
-def _bracketed_filter(condition: Filter, *weaker: type) -> str:
-    text = filter_text(condition)
+def _bracketed_filter(condition: Filter, taken: frozenset[str], *weaker: type) -> str:
+    text = filter_text(condition, taken=taken)
     return f"({text})" if isinstance(condition, weaker) else text
 
 
-def _ask_text(ask: Ask) -> str:
-    left = reader_text(ask.reader)
+def _ask_text(ask: Ask, taken: frozenset[str]) -> str:
+    left = reader_text(ask.reader, taken=taken)
     if ask.op == "exists":
         return f"{left} exists"
-    return f"{left} {ask.op} {_operand_text(ask.operand)}"
+    return f"{left} {ask.op} {_operand_text(ask.operand, taken)}"
 
 
-def reader_text(reader: Reader) -> str:
+def reader_text(reader: Reader, *, taken: frozenset[str] = _NO_NAMES) -> str:
     """Return the text that reads this value on the left of an operator."""
+    if reader.of:
+        return f"{reader.of}.{_own_text(reader, _NO_NAMES)}"
+    return _own_text(reader, taken)
+
+
+def _own_text(reader: Reader, taken: frozenset[str]) -> str:
     key = reader.key
+    first, _, rest = key.partition(".")
     match reader.source:
         case "any":
-            first, _, rest = key.partition(".")
-            plain = _PLAIN.fullmatch(key) and key not in INTRINSICS and first not in RESERVED
+            plain = _PLAIN.fullmatch(key) and key not in INTRINSICS
             scoped = (first in SCOPES or first == "trace") and rest
-            return key if plain and not scoped else quoted(key)
+            free = first not in RESERVED and first not in taken
+            return key if plain and free and not scoped else quoted(key)
         case "event" | "link":
             own = {"event": ("name",), "link": ("trace_id", "span_id")}[reader.source]
-            first = key.partition(".")[0]
-            plain = _PLAIN.fullmatch(key) and key not in own and first not in RESERVED | SCOPES
-            return key if plain else quoted(key)
+            plain = _PLAIN.fullmatch(key) and key not in own
+            free = first not in RESERVED | SCOPES and first not in taken
+            return key if plain and free else quoted(key)
         case "span" | "resource" | "scope":
             tail = key if _PLAIN.fullmatch(key) else quoted(key)
             return f"{reader.source}.{tail}"
@@ -212,10 +294,11 @@ def reader_text(reader: Reader) -> str:
             return key
 
 
-def _operand_text(operand: Operand) -> str:
+def _operand_text(operand: Operand, taken: frozenset[str]) -> str:
     if isinstance(operand, Reader):
-        text = reader_text(operand)
-        return text if operand.source in ("trace", "intrinsic") else f"attr({text})"
+        text = reader_text(operand, taken=taken)
+        plain = operand.of or operand.source in ("trace", "intrinsic")
+        return text if plain else f"attr({text})"
     if isinstance(operand, tuple):
         return f"[{', '.join(map(constant_text, operand))}]"
     if isinstance(operand, Duration):

@@ -220,6 +220,37 @@ CATALOGUE: Final[Mapping[str, Row]] = {
         "a step of a sequence is a span test with filters, nothing else",
         "a sequence is written `a then b.where(…) then c`",
     ),
+    # -- bindings, relations, aggregates -------------------------------------------------------
+    "rule.binding_name": Row("a binding cannot be named `{word}`", "{next}"),
+    "rule.binding_twice": Row("`{word}` is bound twice", "give one of the two another name"),
+    "rule.too_many_bindings": Row(
+        "a rule may bind at most {limit} spans", "split it into several rules"
+    ),
+    "rule.binding_place": Row(
+        "`as {word}` cannot stand here",
+        "bindings are made in the outermost `and` of a clause, not under `or`, `not` or `count`",
+    ),
+    "rule.binding_not_here": Row(
+        "`{text}` begins with the binding `{word}`, which does not hold here",
+        "a binding holds from its `as` on, one of `always` or `never` in that clause only; "
+        "rename it if something else is meant",
+    ),
+    "rule.bare_binding": Row("`{text}` asks nothing of the span bound to `{word}`", "{next}"),
+    "rule.bound_item": Row(
+        "`{scope}.` of the binding `{word}` cannot be read here",
+        "ask it by itself: `{word}.where({scope}.where(…))`",
+    ),
+    "rule.unknown_binding": Row("no span is bound to `{word}`", ""),
+    "rule.own_relation": Row(
+        "a span is not related to itself", "name another binding than `{word}`"
+    ),
+    "rule.window_too_long": Row(
+        "a trace stays open for {limit} at most, and this window is longer",
+        "shorten it, or use `expect` or `correlate` for what takes so long",
+    ),
+    "rule.aggregate_key": Row(
+        "`{function}` cannot read `{key}`", "it reads an attribute of every span that it looks at"
+    ),
     # -- old dialects --------------------------------------------------------------------------
     "rule.old_has": Row("`trace.has(…)` is from an old dialect", "write `{instead}`"),
     "rule.old_count": Row("`trace.count(…)` is from an old dialect", "write `count({name})`"),
@@ -235,6 +266,9 @@ CATALOGUE: Final[Mapping[str, Row]] = {
     "rule.costly": Row(
         "this test looks at every span of every trace",
         "name the span, or ask for an attribute with `==`",
+    ),
+    "rule.nothing_to_measure": Row(
+        "where no such span has a number, this is false and the promise is broken", "{next}"
     ),
     "rule.float_equality": Row(
         "few measured numbers are exactly {number}", "use `<` and `>` for a small range"

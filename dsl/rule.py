@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from dsl.captures import Capture, Capturing, capturing_of
+from dsl.checker import MAX_LIFE_NS, check_promise
 from dsl.checker import check_filter as check_filter_node
-from dsl.checker import check_promise
-from dsl.compiler import LinkedRule, link
+from dsl.compiler import LinkedRule
 from dsl.lexer import refuse_surrogates, tokenize
+from dsl.linking import link
 from dsl.lint import KnownNames, lint
+from dsl.needs import Needs, needs_of
 from dsl.parser import MAX_NESTING, parse, parse_filter
 from dsl.plan import Filter, Plan
 from dsl.predicates import SpanPredicate, build_predicate
@@ -30,7 +33,8 @@ class CompiledRule:
     counted: indexes of predicates whose spans are counted by span id. needs_extent: it uses
     trace.duration. needs_root: it uses trace.root. triggers: a sound set of candidates: if none of
     these predicates is true or doubtful, `when` is false on a closed trace; None: always a
-    candidate. plan: what it means, for explanations.
+    candidate. needs: all that it must know of a trace. captures: what it reads off the spans that
+    are kept one by one. plan: what it means, for explanations.
     """
 
     text: str
@@ -40,14 +44,25 @@ class CompiledRule:
     needs_extent: bool
     needs_root: bool
     triggers: frozenset[int] | None
+    needs: Needs
+    captures: tuple[Capture, ...]
     plan: Plan = field(repr=False)
+    capturing: Capturing = field(repr=False)
     language: int = LANGUAGE
 
-    def link(self, numbers: Sequence[int]) -> LinkedRule:
-        """Return the judging function, with numbers[i] as the dictionary number of predicate i."""
+    def link(
+        self, numbers: Sequence[int], capture_numbers: Sequence[int] | None = None
+    ) -> LinkedRule:
+        """Return the judging function.
+
+        numbers[i] is the dictionary number of predicate i; captured values are found under
+        capture_numbers[i] for capture i (None: under i).
+        """
         if len(numbers) != len(self.predicates):
             raise ValueError(f"{len(self.predicates)} predicates, {len(numbers)} numbers")
-        return link(self.plan, numbers)
+        if capture_numbers is None:
+            capture_numbers = range(len(self.captures))
+        return link(self.plan, self.capturing, numbers, capture_numbers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +83,15 @@ class CheckedFilter:
     warnings: tuple[Problem, ...]
 
 
-def check(text: str, *, known: KnownNames | None = None) -> Checked:
+def check(text: str, *, known: KnownNames | None = None, max_life_ns: int = MAX_LIFE_NS) -> Checked:
     """Return the rule that a text holds, or what is wrong with it. Never raises on any text.
 
-    known: names seen in the tenant's traffic, for warnings about names never seen.
+    known: names seen in the tenant's traffic, for warnings about names never seen. max_life_ns:
+    how long a trace of the tenant stays open at most: no window is longer.
     """
     source = Source(text)
     try:
-        rule = _compile(source, known)
+        rule = _compile(source, known, max_life_ns)
     except RecursionError:
         # Within MAX_NESTING this needs a caller that is itself near the interpreter's limit.
         source.refuse("rule.too_deep", 0, 0, limit=MAX_NESTING)
@@ -112,14 +128,17 @@ def check_filter(text: str) -> CheckedFilter:
     return CheckedFilter(found, tuple(source.problems), tuple(source.warnings))
 
 
-def _compile(source: Source, known: KnownNames | None) -> CompiledRule | None:
+def _compile(source: Source, known: KnownNames | None, max_life_ns: int) -> CompiledRule | None:
     if _refuse_unreadable(source):
         return None
     tokens = tokenize(source)
     promise = parse(source, tokens) if tokens is not None else None
-    plan = check_promise(source, promise) if promise is not None else None
+    if promise is None:
+        return None
+    plan = check_promise(source, promise, max_life_ns=max_life_ns)
     if plan is None:
         return None
+    capturing = capturing_of(plan)
     rule = CompiledRule(
         text=source.text,
         canonical=plan_text(plan),
@@ -127,8 +146,11 @@ def _compile(source: Source, known: KnownNames | None) -> CompiledRule | None:
         counted=plan.counted,
         needs_extent=plan.needs_extent,
         needs_root=plan.needs_root,
-        triggers=triggers_of(plan),
+        triggers=triggers_of(plan, capturing),
+        needs=needs_of(plan, capturing),
+        captures=capturing.captures,
         plan=plan,
+        capturing=capturing,
     )
     lint(source, plan, rule.predicates, known)
     return rule

@@ -7,19 +7,13 @@ time, the life of the trace is followed: open, closed after `settle`, judged aga
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
 
-from dsl.explain import explain
-from dsl.judging import judge_spans
+from dsl.life import Arrival, LifeSettings, judge_whole, state_at
 from dsl.objects import Expected, RuleDocument, RuleTest
-from dsl.rule import Checked, CompiledRule, check
-from dsl.spans import Span, root_of
+from dsl.rule import Checked, check
 from dsl.traces import TraceError, duration_ns, span_from_fields, spans_from_otlp_json
-from dsl.verdict import Reason
-
-DEFAULT_SETTLE_NS: Final = 10_000_000_000
-PATIENCE_NS: Final = 60_000_000_000
 
 Load: TypeAlias = Callable[[str], Any]
 """Reads an OTLP/JSON file named in a test; raises TraceError if it cannot."""
@@ -86,12 +80,6 @@ def run(document: RuleDocument, *, load: Load | None = None) -> SuiteResult:
     return SuiteResult(tuple(results))
 
 
-@dataclass(frozen=True, slots=True)
-class _Arrival:
-    at_ns: int
-    span: Span
-
-
 def _run_one(test: RuleTest, checked: Checked, load: Load | None) -> TestResult:
     if checked.rule is None:
         problems = [problem.to_dict() for problem in checked.problems]
@@ -102,14 +90,16 @@ def _run_one(test: RuleTest, checked: Checked, load: Load | None) -> TestResult:
     except TraceError as error:
         return _result(test, ["error"] * len(test.expect), {"error": str(error)})
     rule = checked.rule
+    settings = LifeSettings(on_incomplete=test.on_incomplete)
+    if test.settle_ns is not None:
+        settings = replace(settings, settle_ns=test.settle_ns)
     if not timed and all(expected.at_ns is None for expected in test.expect):
-        explanation = explain(rule, [arrival.span for arrival in arrivals])
-        verdict = explanation.judgement.verdict.value
-        return _result(test, [verdict] * len(test.expect), explanation.to_dict())
-    settle_ns = DEFAULT_SETTLE_NS if test.settle_ns is None else test.settle_ns
-    moments = [_state_at(rule, arrivals, settle_ns, expected) for expected in test.expect]
-    told = {} if not moments else moments[-1].explain(rule)
-    return _result(test, [moment.verdict for moment in moments], told)
+        standing = judge_whole(rule, [arrival.span for arrival in arrivals], settings)
+        verdicts = [standing.verdict.value] * len(test.expect)
+        return _result(test, verdicts, standing.explain(rule))
+    moments = [state_at(rule, arrivals, settings, at_ns=expected.at_ns) for expected in test.expect]
+    told = moments[-1].explain(rule) if moments else {}
+    return _result(test, [moment.verdict.value for moment in moments], told)
 
 
 def _result(test: RuleTest, verdicts: list[str], told: Mapping[str, Any]) -> TestResult:
@@ -141,14 +131,14 @@ def _expectation(expected: Expected) -> Any:
 # -- traces ----------------------------------------------------------------------------------------
 
 
-def _arrivals(trace: Any, load: Load | None) -> tuple[list[_Arrival], bool]:
+def _arrivals(trace: Any, load: Load | None) -> tuple[list[Arrival], bool]:
     """Return the spans of a test with their times of arrival, and whether any had one."""
     if isinstance(trace, str):
         if load is None:
             raise TraceError(f"the trace file {trace} cannot be read here")
         trace = load(trace)
     if isinstance(trace, Mapping):
-        return [_Arrival(0, span) for span in spans_from_otlp_json(trace)], False
+        return [Arrival(0, span) for span in spans_from_otlp_json(trace)], False
     if not isinstance(trace, list):
         raise TraceError("`trace` must be a list of spans, an OTLP/JSON document or a file's path")
     arrivals = []
@@ -162,52 +152,5 @@ def _arrivals(trace: Any, load: Load | None) -> tuple[list[_Arrival], bool]:
         except TraceError as error:
             raise TraceError(f"span {position + 1}: {error}") from error
         timed = timed or "arrives" in entry
-        arrivals.append(_Arrival(at_ns, span))
+        arrivals.append(Arrival(at_ns, span))
     return sorted(arrivals, key=lambda arrival: arrival.at_ns), timed
-
-
-# -- life ------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Moment:
-    """The last judgement at a moment: on which spans, and how complete they were."""
-
-    verdict: str
-    spans: tuple[Span, ...]
-    complete: bool
-    in_doubt: frozenset[Reason]
-
-    def explain(self, rule: CompiledRule) -> dict[str, Any]:
-        told = explain(rule, self.spans, complete=self.complete, in_doubt=self.in_doubt)
-        return told.to_dict()
-
-
-def _judged(rule: CompiledRule, spans: list[Span], *, complete: bool, doubt: Reason) -> _Moment:
-    in_doubt = frozenset() if complete else frozenset({doubt})
-    judgement = judge_spans(rule, spans, complete=complete, in_doubt=in_doubt)
-    return _Moment(judgement.verdict.value, tuple(spans), complete, in_doubt)
-
-
-def _state_at(
-    rule: CompiledRule, arrivals: list[_Arrival], settle_ns: int, expected: Expected
-) -> _Moment:
-    """Return the standing judgement at a moment (None: after everything)."""
-    seen: list[Span] = []
-    closed = False
-    moment = _judged(rule, seen, complete=False, doubt=Reason.STILL_OPEN)
-    times = sorted({arrival.at_ns for arrival in arrivals})
-    for number, time_ns in enumerate(times):
-        if expected.at_ns is not None and time_ns > expected.at_ns:
-            break
-        seen.extend(arrival.span for arrival in arrivals if arrival.at_ns == time_ns)
-        if not closed:
-            moment = _judged(rule, seen, complete=False, doubt=Reason.STILL_OPEN)
-        rooted = root_of(seen) is not None
-        quiet_ns = time_ns + (settle_ns if rooted or closed else PATIENCE_NS)
-        next_ns = times[number + 1] if number + 1 < len(times) else None
-        in_time = expected.at_ns is None or quiet_ns <= expected.at_ns
-        if in_time and (next_ns is None or quiet_ns <= next_ns):
-            closed = True
-            moment = _judged(rule, seen, complete=rooted, doubt=Reason.NO_ROOT)
-    return moment

@@ -6,9 +6,12 @@ doubtful. Traces outside it need no judgement: they are not_applicable.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypeAlias
 
-from dsl.compiler import compile_condition
+from dsl.captures import Capturing
+from dsl.clauses import compile_ask
+from dsl.linking import wiring_of
 from dsl.plan import (
     Among,
     Compared,
@@ -16,64 +19,77 @@ from dsl.plan import (
     Either,
     Every,
     Exists,
+    Found,
     Opposite,
+    Ordered,
     Plan,
     counted_in,
+    numbers_of,
 )
+from dsl.scene import Scene
+from dsl.structure import NO_STRUCTURE, TraceStructure
+from dsl.truth import NO, YES
 from dsl.verdict import Reason
 
 Tests: TypeAlias = frozenset[int] | None
 """A set of tests without which a condition is decided; None: nothing decides it."""
 
 
-def triggers_of(plan: Plan) -> Tests:
+def triggers_of(plan: Plan, capturing: Capturing) -> Tests:
     """Return a small sound set of triggers of a plan, or None if every trace is a candidate."""
-    return _without(plan.when, answer=False, plan=plan)
+    return _Search(plan, capturing).without(plan.when, answer=False)
 
 
-def _without(condition: Condition, *, answer: bool, plan: Plan) -> Tests:
-    """Return tests such that, while none of them is true or doubtful, condition is `answer`."""
-    match condition:
-        case Exists(predicate):
-            return None if answer else frozenset({predicate})
-        case Opposite(item):
-            return _without(item, answer=not answer, plan=plan)
-        case Every(items) | Either(items):
-            parts = [_without(item, answer=answer, plan=plan) for item in items]
-            all_needed = isinstance(condition, Every) is answer
-            return _union(parts) if all_needed else _smallest(parts, plan)
-        case Compared() | Among():
-            return _without_counted(condition, answer=answer, plan=plan)
-        case _:
+class _Search:
+    def __init__(self, plan: Plan, capturing: Capturing) -> None:
+        self.plan = plan
+        self.capturing = capturing
+
+    def without(self, condition: Condition, *, answer: bool) -> Tests:
+        """Return tests such that, while none of them is true or doubtful, it is `answer`."""
+        match condition:
+            case Exists(predicate):
+                return None if answer else frozenset({predicate})
+            case Found(term):
+                return None if answer else frozenset({term.predicate})
+            case Ordered(steps):
+                alone = [frozenset({step.predicate}) for step in steps]
+                return None if answer else self.smallest(alone)
+            case Opposite(item):
+                return self.without(item, answer=not answer)
+            case Every(items) | Either(items):
+                parts = [self.without(item, answer=answer) for item in items]
+                all_needed = isinstance(condition, Every) is answer
+                return _union(parts) if all_needed else self.smallest(parts)
+            case Compared() | Among():
+                return self.without_counted(condition, answer=answer)
+            case _:
+                return None
+
+    def smallest(self, parts: Sequence[Tests]) -> Tests:
+        known = [part for part in parts if part is not None]
+        return min(known, key=self.breadth) if known else None
+
+    def breadth(self, tests: frozenset[int]) -> tuple[int, int, int]:
+        """Order sets by how many traces they let in: tests of any span first, then bare names."""
+        nameless = sum(self.plan.tests[i].name is None for i in tests)
+        bare = sum(self.plan.tests[i].filter is None for i in tests)
+        return nameless, bare, len(tests)
+
+    def without_counted(self, condition: Compared | Among, *, answer: bool) -> Tests:
+        counted = _union([counted_in(part) for part in numbers_of(condition)])
+        if counted is None:
             return None
+        tests, captures = range(len(self.plan.tests)), range(len(self.capturing.keys))
+        wiring = wiring_of(self.plan, self.capturing, tests, captures)
+        scene = Scene(_EmptyTrace(), len(wiring.slots), complete=True)
+        decided = compile_ask(condition, wiring)(scene) == (YES if answer else NO)
+        return counted if decided else None
 
 
-def _union(parts: list[Tests]) -> Tests:
+def _union(parts: Sequence[Tests]) -> Tests:
     known = [part for part in parts if part is not None]
     return frozenset().union(*known) if len(known) == len(parts) else None
-
-
-def _smallest(parts: list[Tests], plan: Plan) -> Tests:
-    known = [part for part in parts if part is not None]
-    return min(known, key=lambda part: _breadth(part, plan)) if known else None
-
-
-def _breadth(tests: frozenset[int], plan: Plan) -> tuple[int, int, int]:
-    """Order sets by how many traces they let in: tests of any span first, then bare names."""
-    nameless = sum(plan.tests[i].name is None for i in tests)
-    bare = sum(plan.tests[i].filter is None for i in tests)
-    return nameless, bare, len(tests)
-
-
-def _without_counted(condition: Compared | Among, *, answer: bool, plan: Plan) -> Tests:
-    numbers = (
-        [condition.left] if isinstance(condition, Among) else [condition.left, condition.right]
-    )
-    counted = _union([counted_in(number) for number in numbers])
-    if counted is None:
-        return None
-    decide = compile_condition(condition, range(len(plan.tests)))
-    return counted if decide(0, 0, True, _EmptyTrace()) is answer else None
 
 
 class _EmptyTrace:
@@ -86,6 +102,7 @@ class _EmptyTrace:
     extent_ns: tuple[int, int] | None = None
     root_name: str | None = None
     root_service: str | None = None
+    structure: TraceStructure | None = NO_STRUCTURE
 
     def count(self, _number: int, /) -> tuple[int, int]:
         return 0, 0

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal, Protocol, TypeAlias
 
+from dsl.structure import TraceStructure
+
 
 class Verdict(StrEnum):
     """How a promise stands for one trace."""
@@ -56,17 +58,34 @@ BrokenClause: TypeAlias = Literal["", "always", "never"]
 
 
 @dataclass(frozen=True, slots=True)
+class BoundSpan:
+    """The span that a binding means in one combination."""
+
+    name: str
+    span_id: bytes
+
+
+Combination: TypeAlias = tuple[BoundSpan, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Judgement:
     """The verdict of one rule on one trace.
 
-    reasons: sorted; only for inconclusive. broken: the clause that a violated promise broke.
-    rests_on_absence: it is violated only because some span counts as absent.
+    reasons: sorted; only for inconclusive. broken: the clause that a violated promise broke (of
+    the first violated combination). rests_on_absence: it is violated only because some span counts
+    as absent. bindings: the first violated combinations, in order of start and span id;
+    bindings_total: how many there are. due_ns: the event time at which a window that is still
+    open is over, and the trace must be judged again; None: no window is.
     """
 
     verdict: Verdict
     reasons: tuple[Reason, ...] = ()
     broken: BrokenClause = ""
     rests_on_absence: bool = False
+    bindings: tuple[Combination, ...] = ()
+    bindings_total: int = 0
+    due_ns: int | None = None
 
 
 class TraceView(Protocol):
@@ -74,7 +93,8 @@ class TraceView(Protocol):
 
     true, maybe: bit n is set if some span fulfils predicate n, or might. complete: spans not seen
     count as absent. in_doubt: why it is not complete. extent_ns: earliest start and latest end of
-    the spans seen. root_name, root_service: None if no root was seen.
+    the spans seen. root_name, root_service: None if no root was seen. structure: the spans kept
+    one by one, None where no rule of the tenant needs them.
     """
 
     @property
@@ -91,6 +111,8 @@ class TraceView(Protocol):
     def root_name(self) -> str | None: ...
     @property
     def root_service(self) -> str | None: ...
+    @property
+    def structure(self) -> TraceStructure | None: ...
     def count(self, number: int, /) -> tuple[int, int]:
         """Return how many distinct spans seen certainly fulfil predicate n, and possibly."""
         ...

@@ -22,6 +22,7 @@ from typing import TypeVar
 from google.protobuf.message import DecodeError
 
 import dsl
+from dsl.streaming import check_streamed
 from udfs.wire import betrace_pb2 as wire
 
 ACTIVATION_MS = 5_000
@@ -260,7 +261,7 @@ def link_rule(record: wire.RuleVersion) -> Rule | str:
     """Compile a version and link it to the numbers in its record, or say why it cannot be."""
     if record.language > LANGUAGE:
         return f"written for language {record.language}; this build reads up to {LANGUAGE}"
-    compiled = dsl.check(record.text).rule
+    compiled = check_streamed(record.text).rule
     if compiled is None:
         return "its text does not check with this build"
     hashes = tuple(entry.hash for entry in record.predicates)

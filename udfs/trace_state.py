@@ -18,6 +18,7 @@ from struct import Struct
 from typing import NamedTuple
 
 from dsl import Reason, Verdict
+from dsl.structure import TraceStructure
 from udfs.facts import Counted, pack_mask
 
 FORMAT = 1
@@ -126,6 +127,11 @@ class TraceState:
             return 0, 0
         certain = sum(spans.values())
         return certain, len(spans)
+
+    @property
+    def structure(self) -> TraceStructure | None:
+        """The spans kept one by one: none are kept yet (see dsl.streaming)."""
+        return None
 
     @property
     def root_name(self) -> str | None:

@@ -15,6 +15,7 @@ import dsl
 from api.problems import ApiError
 from api.rules.model import RuleState
 from dsl.objects import RuleObject, parse_rules
+from dsl.streaming import check_streamed
 from dsl.traces import duration_ns
 
 SETTLE_MAX_MS: Final = 24 * 60 * 60 * 1000
@@ -88,7 +89,7 @@ def read_definitions(text: str, *, filename: str) -> list[Definition]:
     problems = _dicts(document.problems)
     definitions = []
     for rule in document.rules:
-        checked = dsl.check(rule.rule)
+        checked = check_streamed(rule.rule)
         problems += [{"rule": rule.id, **rule.in_file(p).to_dict()} for p in checked.problems]
         if checked.rule is not None:
             definitions.append(_definition(rule, checked))
@@ -99,7 +100,7 @@ def read_definitions(text: str, *, filename: str) -> list[Definition]:
 
 def define(rule: RuleObject) -> Definition:
     """Check the text of a rule object. Raises ApiError 422 with every problem, as in the text."""
-    checked = dsl.check(rule.rule)
+    checked = check_streamed(rule.rule)
     if checked.rule is None:
         raise _refusal(_dicts(checked.problems))
     return _definition(rule, checked)
@@ -107,7 +108,7 @@ def define(rule: RuleObject) -> Definition:
 
 def validate_text(text: str) -> Validation:
     """Check the text of a rule alone."""
-    checked = dsl.check(text)
+    checked = check_streamed(text)
     return Validation(tuple(_dicts(checked.problems)), tuple(_dicts(checked.warnings)))
 
 

@@ -11,7 +11,6 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Depends, Form, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
-import dsl
 from api.auth.access import require
 from api.auth.principal import Permission, Principal
 from api.problems import ApiError
@@ -31,6 +30,7 @@ from api.web.render import render
 from api.web.views.links import rule_href
 from api.web.views.rules import RuleDraft, draft_of, rule_form, rule_list, rule_page
 from api.web.views.words import SEVERITIES, STATES, Message, bad, good
+from dsl.streaming import check_streamed
 
 router = APIRouter(include_in_schema=False)
 
@@ -93,7 +93,7 @@ async def check_rule(
     version: Annotated[int | None, Form()] = None,
 ) -> Response:
     """Show what is wrong with a text, without saving it."""
-    checked = await asyncio.to_thread(dsl.check, draft.text)
+    checked = await asyncio.to_thread(check_streamed, draft.text)
     page = rule_form(
         draft,
         version=version,
@@ -181,7 +181,7 @@ async def _refused(
     """Show the form again: problems of the text in their place, those of other fields on top."""
     if error.status >= 500:
         raise error
-    checked = await asyncio.to_thread(dsl.check, draft.text)
+    checked = await asyncio.to_thread(check_streamed, draft.text)
     page = rule_form(
         draft,
         version=version,

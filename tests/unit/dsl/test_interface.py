@@ -197,6 +197,9 @@ def test_an_explanation_names_spans_values_and_the_nearest_miss() -> None:
                 ],
             },
         ],
+        "bindings": [],
+        "violated": [],
+        "violated_total": 0,
     }
 
 

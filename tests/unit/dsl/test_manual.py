@@ -38,15 +38,3 @@ def test_the_starter_rules_pass_their_tests() -> None:
     document = parse_rules(file.read_text(), filename=str(file))
     assert document.problems == ()
     assert [test.name for test in run(document).tests if not test.passed] == []
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "when { a as q } always { b after q within 5s }",
-        "when { a then b } always { c }",
-        "when { sum(amount of a) > 3 } always { c }",
-    ],
-)
-def test_what_is_not_available_yet_is_refused_by_name(text: str) -> None:
-    assert "rule.not_yet" in {problem.code for problem in dsl.check(text).problems}

@@ -1,0 +1,48 @@
+"""A plan bound to the numbers of a tenant: which way of judging a rule takes.
+
+Rules that predicates and counts of the trace decide are judged by dsl.compiler, all others by
+dsl.promise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dsl import compiler
+from dsl.captures import Capturing
+from dsl.compiler import LinkedRule
+from dsl.joins import Wiring
+from dsl.plan import Plan, SpanTest, is_plain, leaves_of, names_in
+from dsl.promise import compile_promise
+
+
+def link(
+    plan: Plan, capturing: Capturing, numbers: Sequence[int], captures: Sequence[int]
+) -> LinkedRule:
+    """Return the judging function of a plan.
+
+    numbers[i]: dictionary number of test i. captures[i]: number of capture i.
+    """
+    if all(is_plain(leaf) for _, clause in plan.clauses for leaf in leaves_of(clause)):
+        return compiler.link(plan, numbers)
+    wiring = wiring_of(plan, capturing, numbers, captures)
+    return LinkedRule(bits_only=False, judge=compile_promise(plan, wiring).judge)
+
+
+def wiring_of(
+    plan: Plan, capturing: Capturing, numbers: Sequence[int], captures: Sequence[int]
+) -> Wiring:
+    """Return where the closures of a linked rule find predicates, captures and bindings.
+
+    The bindings of `when` have the first slots.
+    """
+    names = dict.fromkeys(plan.bindings)
+    for _, clause in plan.clauses:
+        names.update(dict.fromkeys(name for leaf in leaves_of(clause) for name in names_in(leaf)))
+    every_span = SpanTest(None, None)
+    return Wiring(
+        numbers=numbers,
+        captures={key: captures[at] for at, key in enumerate(capturing.keys)},
+        slots={name: at for at, name in enumerate(names)},
+        trace_spans=numbers[plan.tests.index(every_span)] if every_span in plan.tests else None,
+    )

@@ -1,0 +1,131 @@
+"""What a rule needs to know of a trace: what a stream must keep to judge it without the spans."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from dsl.captures import Capturing
+from dsl.plan import (
+    Condition,
+    Either,
+    Every,
+    Exists,
+    Found,
+    Held,
+    Leaf,
+    Opposite,
+    Ordered,
+    Plan,
+    Related,
+    RootAsk,
+    leaves_of,
+    terms_of,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PredicateNeed:
+    """How much of the spans of one predicate a rule needs.
+
+    counted: how many distinct ones there are. kept: each for itself, with its times, its parent
+    and the captures of these numbers. Neither: whether there is one.
+    """
+
+    counted: bool = False
+    kept: bool = False
+    captures: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a rule needs.
+
+    predicates: by predicate of the rule. extent: the earliest start and the latest end. root: its
+    name and service. climbs: links of every span, for ancestors and descendants. orders: links of
+    every span, to tell which of two equal starts is first. window_ns: the longest time after a
+    span that is waited for, 0 for none. early: it may be violated before the trace is closed.
+    """
+
+    predicates: tuple[PredicateNeed, ...]
+    extent: bool
+    root: bool
+    climbs: bool
+    orders: bool
+    window_ns: int
+    early: bool
+
+    @property
+    def links(self) -> bool:
+        """Whether the links of every span are needed."""
+        return self.climbs or self.orders
+
+    @property
+    def structure(self) -> bool:
+        """Whether spans must be kept one by one."""
+        return any(predicate.kept for predicate in self.predicates)
+
+
+_CLIMBING = frozenset({"ancestor", "descendant"})
+_ORDERING = frozenset({"before", "after"})
+
+
+def needs_of(plan: Plan, capturing: Capturing) -> Needs:
+    """Return what a rule needs."""
+    leaves = [leaf for _, clause in plan.clauses for leaf in leaves_of(clause)]
+    relations = [relation for leaf in leaves for relation in _relations_of(leaf)]
+    words = {relation.word for relation in relations}
+    kept = {term.predicate for leaf in leaves for term in terms_of(leaf)}
+    return Needs(
+        predicates=tuple(
+            PredicateNeed(number in plan.counted, number in kept, capturing.wanted.get(number, ()))
+            for number in range(len(plan.tests))
+        ),
+        extent=plan.needs_extent,
+        root=plan.needs_root,
+        climbs=bool(words & _CLIMBING),
+        orders=bool(words & _ORDERING) or any(isinstance(leaf, Ordered) for leaf in leaves),
+        window_ns=max((_window_ns(leaf) for leaf in leaves), default=0),
+        early=_is_early(plan),
+    )
+
+
+def _relations_of(leaf: Leaf) -> list[Related]:
+    found = [relation for term in terms_of(leaf) for relation in term.relations]
+    return [*found, *leaf.relations] if isinstance(leaf, Held) else found
+
+
+def _window_ns(leaf: Leaf) -> int:
+    windows = [
+        relation.within_ns or 0 for relation in _relations_of(leaf) if relation.word == "after"
+    ]
+    if isinstance(leaf, Ordered):
+        windows.append(leaf.within_ns or 0)
+    return max(windows, default=0)
+
+
+# -- can it be decided early? ----------------------------------------------------------------------
+
+
+def _is_early(plan: Plan) -> bool:
+    """Tell whether `when` can be true, and the promise broken, whatever else may come."""
+    if not _can_be(plan.when, True):
+        return False
+    broken = plan.always is not None and _can_be(plan.always, False)
+    return broken or (plan.never is not None and _can_be(plan.never, True))
+
+
+def _can_be(condition: Condition, answer: bool) -> bool:
+    """Tell whether a condition can have this answer in an open trace."""
+    match condition:
+        case Every(items) | Either(items):
+            combine: Callable[..., bool] = all if isinstance(condition, Every) is answer else any
+            return combine(_can_be(item, answer) for item in items)
+        case Opposite(item):
+            return _can_be(item, not answer)
+        case Exists() | Found() | Ordered():
+            return answer
+        case RootAsk():
+            return False
+        case _:
+            return True

@@ -1,0 +1,228 @@
+"""One rule in front of one trace: what a judgement finds, looks up and counts while it lasts.
+
+Everything that would make a join of two predicates quadratic is found by an index, made when it is
+first asked for.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Final, NamedTuple
+
+from dsl.structure import FOR_EVER, KeptSpan, Member, TraceStructure
+from dsl.truth import OPEN, WINDOW, YES, Truth
+from dsl.values import GONE, MISSING, index_key
+from dsl.verdict import TraceView
+
+MAX_STEPS: Final = 200_000
+"""Spans, combinations and hops that one judgement may look at: a fraction of a second."""
+MAX_COMBINATIONS: Final = 10_000
+"""Combinations of bound spans that one judgement may judge."""
+_HOPS_OF_A_STEP: Final = 8
+
+
+class OutOfSteps(Exception):
+    """Leaves a judgement whose steps are used up."""
+
+
+class OutOfCombinations(Exception):
+    """Leaves a judgement with too many combinations of bound spans."""
+
+
+class Chain(NamedTuple):
+    """What a climb from a span meets. broken: it ends at a parent that did not come."""
+
+    ids: frozenset[bytes]
+    broken: bool
+
+
+class Table:
+    """The spans of one predicate, in the order in which they are tried."""
+
+    def __init__(self, members: Iterable[Member]) -> None:
+        self.members = sorted(members, key=lambda member: member.span.place)
+        self._starts: list[int] | None = None
+        self._by_id: dict[bytes, list[Member]] | None = None
+        self._by_parent: dict[bytes, list[Member]] | None = None
+        self._by_value: dict[int, dict[object, list[Member]]] = {}
+        self._below: dict[bytes, list[Member]] | None = None
+        self._loose: list[Member] = []
+
+    def with_id(self, span_id: bytes) -> Sequence[Member]:
+        """Return the spans of an id."""
+        if self._by_id is None:
+            self._by_id = _grouped(self.members, lambda span: span.span_id)
+        return self._by_id.get(span_id, ())
+
+    def with_parent(self, parent_id: bytes) -> Sequence[Member]:
+        """Return the spans whose parent has an id."""
+        if self._by_parent is None:
+            self._by_parent = _grouped(self.members, lambda span: span.parent_id)
+        return self._by_parent.get(parent_id, ())
+
+    def with_value(self, capture: int, value: object) -> Sequence[Member]:
+        """Return the spans whose captured value may equal a value: those that lost it too."""
+        if value is MISSING:
+            return ()
+        if value is GONE:
+            return self.members
+        groups = self._by_value.get(capture)
+        if groups is None:
+            groups = self._by_value[capture] = _by_value(self.members, capture)
+        found, lost = groups.get(index_key(value), ()), groups.get(GONE, ())
+        return sorted([*found, *lost], key=_place) if lost else found
+
+    def with_ids(self, ids: Iterable[bytes]) -> Sequence[Member]:
+        """Return the spans of several ids, in order."""
+        return sorted((member for one in ids for member in self.with_id(one)), key=_place)
+
+    def between(self, first_ns: int, last_ns: int) -> Iterator[Member]:
+        """Return the spans that start in a stretch of time, borders included."""
+        if self._starts is None:
+            self._starts = [member.span.start_ns for member in self.members]
+        low = bisect_left(self._starts, first_ns)
+        high = bisect_right(self._starts, last_ns, low)
+        members = self.members
+        return (members[at] for at in range(low, high))
+
+    def below(self, span_id: bytes, scene: Scene) -> Sequence[Member]:
+        """Return the spans that a climb may lead from to an id: those of broken chains too."""
+        if self._below is None:
+            self._below = {}
+            for member in self.members:
+                chain = scene.chain(member.span.parent_id)
+                if chain.broken:
+                    self._loose.append(member)
+                for one in () if chain.broken else chain.ids:
+                    self._below.setdefault(one, []).append(member)
+        found = self._below.get(span_id, ())
+        return sorted([*found, *self._loose], key=_place) if self._loose else found
+
+
+class Scene:
+    """A judgement under way.
+
+    bound: the span of every binding by slot; None: one that was not seen. doubts: whether it
+    fulfils its own term, for the steps of sequences. absent: what an unseen span answers to every
+    question about it. due_ns: when the next window that was found open is
+    over.
+    """
+
+    __slots__ = (
+        "_chains",
+        "_links",
+        "_tables",
+        "absent",
+        "bound",
+        "clock_skew_ns",
+        "combinations",
+        "complete",
+        "doubts",
+        "due_ns",
+        "maybe",
+        "memo",
+        "steps",
+        "structure",
+        "true",
+        "view",
+    )
+
+    def __init__(self, view: TraceView, slots: int, *, complete: bool) -> None:
+        structure = view.structure
+        if structure is None:
+            raise ValueError("the rule looks at spans one by one, and none were kept")
+        self.view = view
+        self.structure: TraceStructure = structure
+        self.true = view.true
+        self.maybe = view.maybe
+        self.complete = complete
+        self.absent: Truth = WINDOW if complete else OPEN
+        self.bound: list[KeptSpan | None] = [None] * slots
+        self.doubts: list[Truth] = [YES] * slots
+        self.clock_skew_ns = structure.clock_skew_ns
+        self.steps = MAX_STEPS
+        self.combinations = MAX_COMBINATIONS
+        self.due_ns = FOR_EVER
+        self.memo: dict[object, Truth] = {}
+        self._tables: dict[int, Table] = {}
+        self._links: Mapping[bytes, tuple[bytes, ...]] = structure.links
+        self._chains: dict[bytes, Chain] = {}
+
+    def step(self, count: int = 1) -> None:
+        """Count steps. Raises OutOfSteps."""
+        self.steps -= count
+        if self.steps < 0:
+            raise OutOfSteps
+
+    def combine(self) -> None:
+        """Count a combination. Raises OutOfCombinations."""
+        self.combinations -= 1
+        if self.combinations < 0:
+            raise OutOfCombinations
+
+    def table(self, number: int) -> Table:
+        """Return the spans of a predicate."""
+        found = self._tables.get(number)
+        if found is None:
+            found = self._tables[number] = Table(self.structure.members.get(number, ()))
+            self.step(len(found.members))
+        return found
+
+    def chain(self, parent_id: bytes) -> Chain:
+        """Climb from a span whose parent has this id."""
+        found = self._chains.get(parent_id)
+        if found is None:
+            found = self._chains[parent_id] = self._climb(parent_id)
+            self.step(1 + len(found.ids) // _HOPS_OF_A_STEP)
+        return found
+
+    def _climb(self, parent_id: bytes) -> Chain:
+        met: set[bytes] = set()
+        broken = False
+        todo = [parent_id]
+        while todo:
+            span_id = todo.pop()
+            if not any(span_id) or span_id in met:
+                continue
+            parents = self._links.get(span_id)
+            if parents is None:
+                broken = True
+                continue
+            met.add(span_id)
+            todo.extend(parents)
+        return Chain(frozenset(met), broken)
+
+    def open_window(self, span: KeptSpan, within_ns: int) -> Truth:
+        """Return WINDOW while what must follow a span within a time can still come, else 0."""
+        structure = self.structure
+        over_ns = max(span.end_ns, span.arrived_ns) + within_ns + structure.settle_ns
+        if structure.now_ns >= over_ns:
+            return 0
+        self.due_ns = min(self.due_ns, over_ns)
+        return WINDOW
+
+
+def _place(member: Member) -> tuple[int, bytes, int]:
+    return member.span.place
+
+
+def _grouped(
+    members: Iterable[Member], key: Callable[[KeptSpan], bytes]
+) -> dict[bytes, list[Member]]:
+    groups: dict[bytes, list[Member]] = {}
+    for member in members:
+        groups.setdefault(key(member.span), []).append(member)
+    return groups
+
+
+def _by_value(members: Iterable[Member], capture: int) -> dict[object, list[Member]]:
+    groups: dict[object, list[Member]] = {}
+    for member in members:
+        value = member.span.values[capture]
+        if value is MISSING:
+            continue
+        key = GONE if value is GONE else index_key(value)
+        if key is not None:
+            groups.setdefault(key, []).append(member)
+    return groups
