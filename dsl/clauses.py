@@ -297,7 +297,14 @@ def _level_of(term: Term, wiring: Wiring) -> _Level:
 
 def _level(term: Term, test: TermTest, wiring: Wiring) -> _Level:
     slot = wiring.slots[term.name]
-    return _Level(slot, test.candidates, test.answer, test.unseen)
+    candidates = test.candidates
+    if any(relation.word == "ancestor" for relation in term.relations):
+        candidates = lambda scene: sorted(test.candidates(scene), key=_place)  # noqa: E731
+    return _Level(slot, candidates, test.answer, test.unseen)
+
+
+def _place(member: Member) -> tuple[int, bytes, int]:
+    return member.span.place
 
 
 def _levels_of(ordered: Ordered, wiring: Wiring) -> list[_Level]:

@@ -65,10 +65,10 @@ def _is_sibling(_scene: Scene, span: KeptSpan, other: KeptSpan) -> Truth:
 
 def climbs_to(scene: Scene, lower: KeptSpan, upper: KeptSpan) -> Truth:
     """Tell whether a climb from a span by its parents meets another."""
-    chain = scene.chain(lower.parent_id)
-    if upper.span_id in chain.ids:
+    ancestry = scene.ancestry
+    if ancestry.meets(lower.parent_id, upper.span_id):
         return YES
-    if chain.broken:
+    if ancestry.is_broken(lower.parent_id):
         return MISSING_PARENT
     return NO if scene.complete else scene.absent
 
@@ -143,7 +143,7 @@ _HOLDS: Final[Mapping[str, Callable[[Scene, KeptSpan, KeptSpan], Truth]]] = {
 
 
 def compile_candidates(relation: Related, slots: Mapping[str, int]) -> Candidates:
-    """Return where spans that fulfil a relation are found.
+    """Return where spans that fulfil a relation are found; ancestors are the nearest first.
 
     No other seen span fulfils it, or might while the trace is closed.
     """
@@ -157,14 +157,31 @@ def compile_candidates(relation: Related, slots: Mapping[str, int]) -> Candidate
     return candidates
 
 
+_HOPS_OF_A_STEP: Final = 8
 Look: TypeAlias = Callable[[Scene, Table, KeptSpan, "int | None"], "Iterable[Member] | None"]
 
 
 def _among_ancestors(
     scene: Scene, table: Table, other: KeptSpan, _within: int | None
 ) -> Iterable[Member] | None:
-    chain = scene.chain(other.parent_id)
-    return None if chain.broken else table.with_ids(chain.ids)
+    if scene.ancestry.is_broken(other.parent_id):
+        return None
+    return _above(scene, table, other.parent_id)
+
+
+def _above(scene: Scene, table: Table, parent_id: bytes) -> Iterable[Member]:
+    """Yield the spans of a table that the climb meets, the nearest first."""
+    for hop, span_id in enumerate(scene.ancestry.climb(parent_id)):
+        if hop % _HOPS_OF_A_STEP == 0:
+            scene.step()
+        yield from table.with_id(span_id)
+
+
+def _among_descendants(
+    scene: Scene, table: Table, other: KeptSpan, _within: int | None
+) -> Iterable[Member] | None:
+    ancestry = scene.ancestry
+    return table.below(other.span_id, ancestry) if ancestry.is_forest else None
 
 
 def _among_later(
@@ -192,7 +209,7 @@ _LOOK: Final[Mapping[str, Look]] = {
     "parent": lambda _scene, table, other, _within: table.with_id(other.parent_id),
     "sibling": lambda _scene, table, other, _within: table.with_parent(other.parent_id),
     "ancestor": _among_ancestors,
-    "descendant": lambda scene, table, other, _within: table.below(other.span_id, scene),
+    "descendant": _among_descendants,
     "before": _among_earlier,
     "after": _among_later,
     "during": _among_inner,

@@ -7,9 +7,10 @@ first asked for.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Final, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Final
 
+from dsl.ancestry import Ancestry
 from dsl.structure import FOR_EVER, KeptSpan, Member, TraceStructure
 from dsl.truth import OPEN, WINDOW, YES, Truth
 from dsl.values import GONE, MISSING, index_key
@@ -19,7 +20,6 @@ MAX_STEPS: Final = 200_000
 """Spans, combinations and hops that one judgement may look at: a fraction of a second."""
 MAX_COMBINATIONS: Final = 10_000
 """Combinations of bound spans that one judgement may judge."""
-_HOPS_OF_A_STEP: Final = 8
 
 
 class OutOfSteps(Exception):
@@ -28,13 +28,6 @@ class OutOfSteps(Exception):
 
 class OutOfCombinations(Exception):
     """Leaves a judgement with too many combinations of bound spans."""
-
-
-class Chain(NamedTuple):
-    """What a climb from a span meets. broken: it ends at a parent that did not come."""
-
-    ids: frozenset[bytes]
-    broken: bool
 
 
 class Table:
@@ -46,7 +39,7 @@ class Table:
         self._by_id: dict[bytes, list[Member]] | None = None
         self._by_parent: dict[bytes, list[Member]] | None = None
         self._by_value: dict[int, dict[object, list[Member]]] = {}
-        self._below: dict[bytes, list[Member]] | None = None
+        self._by_number: list[tuple[int, Member]] | None = None
         self._loose: list[Member] = []
 
     def with_id(self, span_id: bytes) -> Sequence[Member]:
@@ -73,10 +66,6 @@ class Table:
         found, lost = groups.get(index_key(value), ()), groups.get(GONE, ())
         return sorted([*found, *lost], key=_place) if lost else found
 
-    def with_ids(self, ids: Iterable[bytes]) -> Sequence[Member]:
-        """Return the spans of several ids, in order."""
-        return sorted((member for one in ids for member in self.with_id(one)), key=_place)
-
     def between(self, first_ns: int, last_ns: int) -> Iterator[Member]:
         """Return the spans that start in a stretch of time, borders included."""
         if self._starts is None:
@@ -86,18 +75,25 @@ class Table:
         members = self.members
         return (members[at] for at in range(low, high))
 
-    def below(self, span_id: bytes, scene: Scene) -> Sequence[Member]:
-        """Return the spans that a climb may lead from to an id: those of broken chains too."""
-        if self._below is None:
-            self._below = {}
+    def below(self, span_id: bytes, ancestry: Ancestry) -> Sequence[Member]:
+        """Return the spans that a climb may lead from to an id, in a forest.
+
+        Those of broken climbs are among them.
+        """
+        if self._by_number is None:
+            self._by_number = []
             for member in self.members:
-                chain = scene.chain(member.span.parent_id)
-                if chain.broken:
+                number = ancestry.number(member.span.parent_id)
+                if ancestry.is_broken(member.span.parent_id):
                     self._loose.append(member)
-                for one in () if chain.broken else chain.ids:
-                    self._below.setdefault(one, []).append(member)
-        found = self._below.get(span_id, ())
-        return sorted([*found, *self._loose], key=_place) if self._loose else found
+                elif number is not None:
+                    self._by_number.append((number, member))
+            self._by_number.sort(key=lambda pair: pair[0])
+        stretch = ancestry.stretch(span_id)
+        low = bisect_left(self._by_number, stretch.start, key=lambda pair: pair[0])
+        high = bisect_left(self._by_number, stretch.stop, low, key=lambda pair: pair[0])
+        found = [member for _, member in self._by_number[low:high]]
+        return sorted([*found, *self._loose], key=_place)
 
 
 class Scene:
@@ -110,8 +106,7 @@ class Scene:
     """
 
     __slots__ = (
-        "_chains",
-        "_links",
+        "_ancestry",
         "_tables",
         "absent",
         "bound",
@@ -146,8 +141,7 @@ class Scene:
         self.due_ns = FOR_EVER
         self.memo: dict[object, Truth] = {}
         self._tables: dict[int, Table] = {}
-        self._links: Mapping[bytes, tuple[bytes, ...]] = structure.links
-        self._chains: dict[bytes, Chain] = {}
+        self._ancestry: Ancestry | None = None
 
     def step(self, count: int = 1) -> None:
         """Count steps. Raises OutOfSteps."""
@@ -169,29 +163,13 @@ class Scene:
             self.step(len(found.members))
         return found
 
-    def chain(self, parent_id: bytes) -> Chain:
-        """Climb from a span whose parent has this id."""
-        found = self._chains.get(parent_id)
-        if found is None:
-            found = self._chains[parent_id] = self._climb(parent_id)
-            self.step(1 + len(found.ids) // _HOPS_OF_A_STEP)
-        return found
-
-    def _climb(self, parent_id: bytes) -> Chain:
-        met: set[bytes] = set()
-        broken = False
-        todo = [parent_id]
-        while todo:
-            span_id = todo.pop()
-            if not any(span_id) or span_id in met:
-                continue
-            parents = self._links.get(span_id)
-            if parents is None:
-                broken = True
-                continue
-            met.add(span_id)
-            todo.extend(parents)
-        return Chain(frozenset(met), broken)
+    @property
+    def ancestry(self) -> Ancestry:
+        """Who is above whom."""
+        if self._ancestry is None:
+            self._ancestry = Ancestry(self.structure.links)
+            self.step(len(self.structure.links))
+        return self._ancestry
 
     def open_window(self, span: KeptSpan, within_ns: int) -> Truth:
         """Return WINDOW while what must follow a span within a time can still come, else 0."""

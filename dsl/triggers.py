@@ -43,7 +43,8 @@ def triggers_of(plan: Plan, capturing: Capturing) -> Tests:
 class _Search:
     def __init__(self, plan: Plan, capturing: Capturing) -> None:
         self.plan = plan
-        self.capturing = capturing
+        tests, captures = range(len(plan.tests)), range(len(capturing.keys))
+        self.wiring = wiring_of(plan, capturing, tests, captures)
 
     def without(self, condition: Condition, *, answer: bool) -> Tests:
         """Return tests such that, while none of them is true or doubtful, it is `answer`."""
@@ -80,10 +81,8 @@ class _Search:
         counted = _union([counted_in(part) for part in numbers_of(condition)])
         if counted is None:
             return None
-        tests, captures = range(len(self.plan.tests)), range(len(self.capturing.keys))
-        wiring = wiring_of(self.plan, self.capturing, tests, captures)
-        scene = Scene(_EmptyTrace(), len(wiring.slots), complete=True)
-        decided = compile_ask(condition, wiring)(scene) == (YES if answer else NO)
+        scene = Scene(_EmptyTrace(), len(self.wiring.slots), complete=True)
+        decided = compile_ask(condition, self.wiring)(scene) == (YES if answer else NO)
         return counted if decided else None
 
 

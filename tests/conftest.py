@@ -2,17 +2,25 @@
 
 kafka   a broker alone
 stack   everything: servers, ingest, worker, API and job
+
+HYPOTHESIS_PROFILE=nightly tries ten times as many examples of every law as `make test` does.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator, Iterator
 
 import pytest
+from hypothesis import settings
 
 from deploy.embedded.settings import APPS, SERVERS
 from deploy.embedded.stack import Stack
 from tests.support.stack import last_words, running_stack
+
+settings.register_profile("standard", max_examples=100, deadline=None)
+settings.register_profile("nightly", max_examples=1_000, deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "standard"))
 
 _STACK = pytest.StashKey[dict[str, Stack]]()
 
