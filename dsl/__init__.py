@@ -10,9 +10,19 @@ from dsl.compiler import LinkedRule
 from dsl.explain import Explanation, explain
 from dsl.judging import TraceFacts, facts_of, judge_spans
 from dsl.lint import KnownNames
+from dsl.many.rule import CorrelateRule, ExpectRule
 from dsl.predicates import AttributeTest, SpanPredicate
-from dsl.problems import Problem, render
-from dsl.rule import LANGUAGE, Checked, CheckedFilter, CompiledRule, check, check_filter
+from dsl.problems import Problem
+from dsl.rendering import render
+from dsl.rule import (
+    LANGUAGE,
+    AnyRule,
+    Checked,
+    CheckedFilter,
+    CompiledRule,
+    check,
+    check_filter,
+)
 from dsl.spans import Event, Link, Span, SpanView, spans_from_otlp_json
 from dsl.values import GONE, MISSING, Value
 from dsl.verdict import Judgement, Reason, TraceView, Verdict
@@ -21,11 +31,14 @@ __all__ = [
     "GONE",
     "LANGUAGE",
     "MISSING",
+    "AnyRule",
     "AttributeTest",
     "Checked",
     "CheckedFilter",
     "CompiledRule",
+    "CorrelateRule",
     "Event",
+    "ExpectRule",
     "Explanation",
     "Judgement",
     "KnownNames",

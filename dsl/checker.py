@@ -211,7 +211,7 @@ class _Checker:
         bindable = node.alias is None or self.bind(node, binds=binds)
         if len(known) < len(filters) or len(relations) < len(related) or not bindable:
             return None
-        return self.term_of(_name_of(node), known, relations, node.alias or "")
+        return self.term_of(name_of(node), known, relations, node.alias or "")
 
     def term_of(
         self, name: str | None, filters: list[Filter], relations: tuple[Related, ...], alias: str
@@ -468,7 +468,7 @@ class _Checker:
         return Literal(plain, False, node.at, node.end)
 
 
-def _name_of(node: SpanTerm) -> str | None:
+def name_of(node: SpanTerm) -> str | None:
     """Return the name that a span test asks for; None: any."""
     if not node.quoted and node.parts == ["any"]:
         return None

@@ -146,7 +146,7 @@ def _read_yaml(text: str, document: Document) -> None:
         _Builder(document).run(text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        line, column = _within(text, mark.line + 1, mark.column + 1) if mark else (1, 1)
         reason = error.problem or error.context or "not readable"
         document.problems.append(
             problem_at("object.syntax", line, column, format="YAML", reason=reason)
@@ -160,6 +160,12 @@ def _read_yaml(text: str, document: Document) -> None:
         document.values.clear()
 
 
+def _within(text: str, line: int, column: int) -> tuple[int, int]:
+    """Return a place, or the end of a text that ends before it (the parser adds a line end)."""
+    lines = text.split("\n")
+    return (line, column) if line <= len(lines) else (len(lines), len(lines[-1]) + 1)
+
+
 class _Refused(Exception):
     """Leaves a document whose problem is already recorded."""
 
@@ -171,13 +177,15 @@ class _Builder:
         self.document = document
         self.stack: list[tuple[dict[str, Any] | list[Any], tuple[str | int, ...]]] = []
         self.keys: list[str | None] = []
+        self.lines: list[str] = []
 
     def run(self, text: str) -> None:
+        self.lines = text.split("\n")
         for event in yaml.parse(text, Loader=_Loader):
             if isinstance(event, yaml.AliasEvent):
                 self.refuse("object.aliases", event)
             elif isinstance(event, yaml.ScalarEvent):
-                self.scalar(event, text)
+                self.scalar(event)
             elif isinstance(event, yaml.MappingStartEvent | yaml.SequenceStartEvent):
                 self.open(event)
             elif isinstance(event, yaml.MappingEndEvent | yaml.SequenceEndEvent):
@@ -197,14 +205,14 @@ class _Builder:
         if self.wants_key():
             self.refuse("object.shape", event, where="a key", expected="a text", found="a value")
         value: dict[str, Any] | list[Any] = {} if isinstance(event, yaml.MappingStartEvent) else []
-        path = self.add(value, event, None)
+        path = self.add(value, event)
         self.stack.append((value, path))
         self.keys.append(None)
 
     def wants_key(self) -> bool:
         return bool(self.stack) and isinstance(self.stack[-1][0], dict) and self.keys[-1] is None
 
-    def scalar(self, event: Any, text: str) -> None:
+    def scalar(self, event: Any) -> None:
         if self.wants_key():
             owner = self.stack[-1][0]
             assert isinstance(owner, dict)
@@ -212,9 +220,9 @@ class _Builder:
                 self.refuse("object.duplicate_key", event, field=event.value)
             self.keys[-1] = event.value
             return
-        self.add(_scalar(event), event, text)
+        self.add(_scalar(event), event)
 
-    def add(self, value: Any, event: Any, text: str | None) -> tuple[str | int, ...]:
+    def add(self, value: Any, event: Any) -> tuple[str | int, ...]:
         if not self.stack:
             path: tuple[str | int, ...] = (len(self.document.values),)
             self.document.values.append(value)
@@ -230,23 +238,24 @@ class _Builder:
                 path = (*at, len(owner))
                 owner.append(value)
         mark = event.start_mark
-        block = text is not None and event.style in ("|", ">")
-        indent = _indent(text, mark.line + 1) if block and text is not None else 0
+        block = isinstance(event, yaml.ScalarEvent) and event.style in ("|", ">")
+        indent = _indent(self.lines, mark.line + 1, event.value) if block else 0
         self.document.places[path] = Place(mark.line + 1, mark.column + 1, block, indent)
         return path
 
 
-def _indent(text: str, line: int) -> int:
-    """Return the indent of the first line with something on it from a line (from 0) on."""
-    position = 0
-    for _ in range(line):
-        position = text.find("\n", position) + 1
-        if position == 0:
-            return 0
-    for content in text[position : position + 10_000].split("\n"):
-        if content.strip():
-            return len(content) - len(content.lstrip(" "))
-    return 0
+def _indent(lines: list[str], number: int, value: str) -> int:
+    """Return by how much a block's text is indented; its first line has a number (from 0).
+
+    A block with an indentation of its own (`|2`) may hold a text that itself begins with blanks.
+    """
+    while number < len(lines) and not lines[number].strip():
+        number += 1
+    if number == len(lines):
+        return 0
+    content, within = lines[number], value.lstrip("\n")
+    own = len(within) - len(within.lstrip(" "))
+    return max(0, len(content) - len(content.lstrip(" ")) - own)
 
 
 def _scalar(event: Any) -> Any:

@@ -19,6 +19,7 @@ from dsl.plan import (
     SomeOf,
     SpanTest,
     Term,
+    looks_elsewhere,
 )
 from dsl.predicates import compile_filter, compile_reader, conjuncts_of
 from dsl.printer import duration_text, filter_text, reader_text, relation_text
@@ -121,8 +122,10 @@ class Evidence:
         self, span: SpanView, condition: Filter | None, relations: Sequence[Related]
     ) -> NearestMiss:
         """Return what the span of a binding does not fulfil."""
-        texts = [*conjuncts_of(condition), *relations]
-        asks = self.questions([], conjuncts_of(condition), relations)
+        own = [one for one in conjuncts_of(condition) if not looks_elsewhere(one)]
+        other = [one for one in conjuncts_of(condition) if looks_elsewhere(one)]
+        texts = [*own, *other, *relations]
+        asks = self.questions(own, other, relations)
         answers = [ask(span) for ask in asks]
         failed = tuple(
             self.failure(text, span)

@@ -150,7 +150,7 @@ class Explanation:
         for clause in self.clauses:
             rows.append(f"{clause.clause} is {clause.state}")
             for condition in clause.conditions:
-                rows.extend(_condition_rows(condition))
+                rows.extend(condition_rows(condition))
         return "\n".join(rows)
 
 
@@ -180,7 +180,8 @@ def shown_value(value: Any) -> str:
     return text if len(text) <= 80 else text[:79] + "…"
 
 
-def _condition_rows(condition: ExplainedCondition) -> list[str]:
+def condition_rows(condition: ExplainedCondition) -> list[str]:
+    """Return the lines of one condition for a terminal."""
     place = f"{condition.line}:{condition.column}"
     text = " ".join(condition.text.split())
     rows = [f"  {condition.state:7} {place:>5}  {text}"]

@@ -32,14 +32,19 @@ from dsl.values import (
     compile_pattern,
     unicode_classes_in,
 )
-from dsl.words import ORDER_OPERATORS, SYMBOL_OPERATORS, TRACE_WORDS, nearest
+from dsl.words import (
+    KIND_WORDS,
+    ORDER_OPERATORS,
+    STATUS_WORDS,
+    SYMBOL_OPERATORS,
+    TRACE_WORDS,
+    nearest,
+)
 
 MAX_PATTERNS: Final = 200
 MAX_UNICODE_CLASSES: Final = 50
 """`\\pL` and its like cost RE2 about 0.1 ms each to compile."""
 
-KIND_WORDS: Final = frozenset({"server", "client", "internal", "producer", "consumer"})
-STATUS_WORDS: Final = frozenset({"ok", "error", "unset"})
 TEXT_INTRINSICS: Final = frozenset({"name", "service", "status_message"})
 TIME_INTRINSICS: Final = frozenset({"duration", "start"})
 _WORDS_OF: Final[Mapping[str, frozenset[str]]] = {"kind": KIND_WORDS, "status": STATUS_WORDS}

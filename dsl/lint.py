@@ -15,6 +15,7 @@ from dsl.plan import (
     Leaf,
     Measured,
     Plan,
+    Reader,
     SpanTest,
     asks_of,
     leaves_of,
@@ -40,10 +41,16 @@ class KnownNames:
 
     attributes: key -> names of the types seen ("text", "number", "boolean", "array", "map",
     "bytes"). An empty set of names means that nothing is known, and nothing is warned about.
+    The others help an editor, as far as they are known: span_counts: name -> how many were seen.
+    attributes_of: span name -> keys seen on it. values: key -> frequent values as texts, the most
+    frequent first ("name" and "service" too).
     """
 
     span_names: frozenset[str] = frozenset()
     attributes: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    span_counts: Mapping[str, int] = field(default_factory=dict)
+    attributes_of: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    values: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def lint(
@@ -58,6 +65,29 @@ def lint(
     _warn_about_nothing(source, plan)
     if known is not None:
         _warn_about_unseen(source, plan, known)
+
+
+def lint_span_test(
+    source: Source,
+    test: SpanTest,
+    predicate: SpanPredicate,
+    known: KnownNames | None,
+    *,
+    at: int,
+    end: int,
+) -> None:
+    """Add the warnings about a span test that stands alone, outside of any condition."""
+    if predicate.name is None and _is_broad(predicate):
+        source.warn("rule.costly", at, end)
+    if known is not None:
+        _warn_about_name(source, test, known, at, end)
+        for ask in asks_of(test.filter):
+            _warn_about_attribute(source, ask, known, at, end)
+
+
+def lint_key(source: Source, reader: Reader, known: KnownNames, *, at: int, end: int) -> None:
+    """Warn about a key that is read off spans by itself, and that no span was seen to have."""
+    _warn_about_attribute(source, Ask(reader, "exists", None, at, end), known, at, end)
 
 
 # -- never fires, always fires ---------------------------------------------------------------------
@@ -129,8 +159,13 @@ def _warn_about_cost(source: Source, plan: Plan, predicates: Sequence[SpanPredic
             predicate = predicates[number]
             if predicate.name is not None or (predicate.unfiltered and isinstance(leaf, Exists)):
                 continue
-            if not any(needed.equals is not None for needed in predicate.necessary):
+            if _is_broad(predicate):
                 source.warn("rule.costly", leaf.at, leaf.end)
+
+
+def _is_broad(predicate: SpanPredicate) -> bool:
+    """Tell whether no value of an attribute leads to the spans that a test is about."""
+    return not any(needed.equals is not None for needed in predicate.necessary)
 
 
 def _leaves(plan: Plan) -> list[Leaf]:

@@ -6,8 +6,9 @@ attribute of one is for the checker to decide. `at` and `end` are character offs
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TypeAlias
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any, TypeAlias
 
 from dsl.values import Duration
 from dsl.words import TRACE_WORDS
@@ -257,3 +258,16 @@ class Promise:
     """A rule about one trace: its clauses in the order written, each word at most once."""
 
     clauses: dict[str, Clause]
+
+
+def parts_of(node: Any) -> Iterator[Any]:
+    """Yield a node and every node inside it, in the order of the text."""
+    todo: list[Any] = [node]
+    while todo:
+        part = todo.pop()
+        yield part
+        inner: list[Any] = []
+        for field in fields(part):
+            value = getattr(part, field.name)
+            inner.extend(value if isinstance(value, list) else [value])
+        todo.extend(reversed([one for one in inner if is_dataclass(one) and hasattr(one, "at")]))

@@ -30,7 +30,8 @@ _RULE_FIELDS: Final = (
     *("id", "name", "description", "severity", "state", "controls", "tags", "owner", "runbook"),
     *("rule", "settle", "on_incomplete", "group_by", "exceptions", "tests"),
 )
-_TEST_FIELDS: Final = ("name", "rule", "trace", "traces", "expect", "at")
+_TEST_FIELDS: Final = ("name", "rule", "trace", "traces", "expect")
+_TRACES_FIELDS: Final = ("at", "trace")
 _EXCEPTION_FIELDS: Final = ("where", "reason", "owner", "until")
 
 Path = tuple[str | int, ...]
@@ -46,11 +47,12 @@ class Expected:
 
 @dataclass(frozen=True, slots=True)
 class RuleTest:
-    """A trace and what a rule must say about it.
+    """A trace, or several, and what a rule must say about it.
 
     rule: the text judged; rule_id: the rule it belongs to, or nothing. trace: entries of spans, or
-    the path of an OTLP/JSON file, or an OTLP/JSON document itself. on_incomplete: what the rule
-    does about missing spans, if it says so.
+    the path of an OTLP/JSON file, or an OTLP/JSON document itself. traces: maps of such a `trace`
+    and `at`, when it comes; None where there is one trace. on_incomplete: what the rule does about
+    missing spans, if it says so.
     """
 
     name: str
@@ -61,6 +63,7 @@ class RuleTest:
     settle_ns: int | None = None
     on_incomplete: str | None = None
     place: Place = field(default=Place(), compare=False)
+    traces: tuple[Mapping[str, Any], ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,14 +278,6 @@ class _Reader:
             self.shape(path, "a test", "a map of fields", value)
             return
         self.only(value, _TEST_FIELDS, path, "a test")
-        if "traces" in value or "at" in value:
-            self.document.refuse(
-                "rule.not_yet",
-                path,
-                construct="a test over several traces",
-                next="write one `trace:` per test",
-            )
-            return
         own: str | None = self.text(value, "rule", path) if "rule" in value else None
         named = {rule.id: rule for rule in self.rules}
         if own is not None and own in named:
@@ -293,7 +288,8 @@ class _Reader:
         expect = self.expected(value, path)
         rejected = any("rejected" in one.verdicts for one in expect)
         trace = value.get("trace")
-        if trace is None and not rejected:
+        traces = self.traces(value, path)
+        if trace is None and traces is None and not rejected:
             self.document.refuse("object.missing_field", path, where="a test", field="trace")
             return
         settle = owner.settle if owner is not None else None
@@ -312,8 +308,39 @@ class _Reader:
                 settle_ns=duration_ns(settle, field="settle") if settle else None,
                 on_incomplete=owner.on_incomplete if owner is not None else None,
                 place=place,
+                traces=traces,
             )
         )
+
+    def traces(self, value: dict[str, Any], path: Path) -> tuple[Mapping[str, Any], ...] | None:
+        """Return the entries of `traces:`, None if there is none. Their times are read here."""
+        if "traces" not in value:
+            return None
+        if "trace" in value:
+            self.document.refuse("object.trace_and_traces", (*path, "traces"))
+        found: list[Mapping[str, Any]] = []
+        for number, entry in enumerate(self.entries(value, "traces", path)):
+            at = (*path, "traces", number)
+            if not isinstance(entry, dict):
+                self.shape(at, "every entry of `traces`", "a map with `at` and `trace`", entry)
+                continue
+            self.only(entry, _TRACES_FIELDS, at, "an entry of `traces`")
+            if "trace" not in entry:
+                self.document.refuse(
+                    "object.missing_field", at, where="an entry of `traces`", field="trace"
+                )
+            try:
+                duration_ns(entry.get("at", 0), field="at")
+            except TraceError as error:
+                self.document.refuse(
+                    "object.value",
+                    (*at, "at"),
+                    field="at",
+                    found=repr(entry.get("at")),
+                    next=str(error),
+                )
+            found.append(entry)
+        return tuple(found)
 
     def expected(self, value: dict[str, Any], path: Path) -> tuple[Expected, ...]:
         if "expect" not in value:

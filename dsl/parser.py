@@ -8,7 +8,7 @@ and goes on, so that one look shows all mistakes. Types are not looked at here.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, TypeVar
 
 from dsl.lexer import MAX_NAME_CHARACTERS, Token
 from dsl.nodes import (
@@ -58,6 +58,7 @@ _LOOK_AHEAD: Final = 6
 _JOINERS: Final = frozenset({"and", "or"})
 _ORDER_WORDS: Final = frozenset({"before", "after", "during"})
 _FUNCTIONS: Final = AGGREGATES | {"count"}
+T = TypeVar("T")
 
 
 class _Wrong(Exception):
@@ -70,23 +71,23 @@ class _TooDeep(Exception):
 
 def parse(source: Source, tokens: list[Token]) -> Promise | None:
     """Return the tree of a rule text, or None if it is none. Problems go to source."""
-    parser = _Parser(source, tokens)
-    try:
-        return parser.rule()
-    except _TooDeep:
-        return None
+    return whole(Parser(source, tokens).rule)
 
 
 def parse_filter(source: Source, tokens: list[Token]) -> Node | None:
     """Return the tree of a filter alone (what stands inside `where(…)`), or None."""
-    parser = _Parser(source, tokens)
+    return whole(Parser(source, tokens).filter_alone)
+
+
+def whole(parse_text: Callable[[], T]) -> T | None:
+    """Return what a parser makes of a whole text, or None if its nesting is over the limit."""
     try:
-        return parser.filter_alone()
+        return parse_text()
     except _TooDeep:
         return None
 
 
-class _Parser:
+class Parser:
     def __init__(self, source: Source, tokens: list[Token]) -> None:
         self.source = source
         # Four more ends, so that looking ahead needs no check.
@@ -121,6 +122,20 @@ class _Parser:
         self.refuse_token(code, hint=hint, **words)
         return _Wrong()
 
+    def wrong_at(
+        self, code: str, at: int, end: int, *, hint: str | None = None, **words: object
+    ) -> _Wrong:
+        """Record a problem between two offsets; return what leaves the operand."""
+        self.source.refuse(code, at, end, hint=hint, **words)
+        return _Wrong()
+
+    def tried(self, parse_part: Callable[[], T]) -> T | None:
+        """Return what parses, or None where it does not; its problem is then recorded."""
+        try:
+            return parse_part()
+        except _Wrong:
+            return None
+
     def deeper(self) -> None:
         self.depth += 1
         if self.depth > MAX_NESTING:
@@ -146,7 +161,7 @@ class _Parser:
                 self.clause(word, clauses)
                 seen_any = True
             elif token.kind == "ident" and word in ("correlate", "expect") and self.kind(1) == "{":
-                self.refuse_token("rule.not_yet", **_other_rule(word))
+                self.refuse_token("rule.own_text", word=word)
                 return None
             elif token.kind == "ident" and self.kind(1) == "{":
                 self.unknown_clause(word)
@@ -1053,11 +1068,3 @@ def _key_text(scope: str, name: str) -> str:
     plain = all(part.isidentifier() and part.isascii() for part in name.split("."))
     text = name if plain else f'"{name}"'
     return f"{scope}.{text}" if scope else text
-
-
-def _other_rule(word: str) -> dict[str, str]:
-    what = {"correlate": "over many traces", "expect": "on what happens regularly"}[word]
-    return {
-        "construct": f"`{word} {{ … }}` (a rule {what})",
-        "next": "write a promise: `when { … } always { … }`",
-    }

@@ -98,7 +98,7 @@ class _Printer:
             case Compared(op, left, right):
                 return f"{self.number(left)} {op} {self.number(right)}"
             case Among(left, items):
-                listed = ", ".join(_fixed_text(Fixed(item, left.unit)) for item in items)
+                listed = ", ".join(fixed_text(Fixed(item, left.unit)) for item in items)
                 return f"{self.number(left)} in [{listed}]"
             case RootAsk(ask):
                 return _ask_text(ask, frozenset())
@@ -132,7 +132,7 @@ class _Printer:
     def number(self, number: Number) -> str:
         match number:
             case Fixed():
-                return _fixed_text(number)
+                return fixed_text(number)
             case Counted(predicate):
                 return f"count({span_test_text(self.plan.tests[predicate], taken=self.taken)})"
             case Measured(function, reader, term, _):
@@ -178,7 +178,8 @@ def _within_text(within_ns: int | None) -> str:
     return "" if within_ns is None else f" within {duration_text(within_ns)}"
 
 
-def _fixed_text(fixed: Fixed) -> str:
+def fixed_text(fixed: Fixed) -> str:
+    """Return the text of a constant: a number, or a duration in its largest whole unit."""
     value = fixed.value
     if fixed.unit == "duration":
         return duration_text(int(value))

@@ -1,4 +1,4 @@
-"""Every problem and warning the language knows: one row each, and how they are shown.
+"""Every problem and warning the language knows: one row each. `dsl.rendering` shows them.
 
 A code is stable and dotted; messages may be reworded. A row holds the message (what is wrong) and
 the hint (the next step); `{words}` are filled in by the pass that found it, never longer than 50
@@ -7,7 +7,7 @@ characters each.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final, NamedTuple
 
@@ -220,6 +220,66 @@ CATALOGUE: Final[Mapping[str, Row]] = {
         "a step of a sequence is a span test with filters, nothing else",
         "a sequence is written `a then b.where(…) then c`",
     ),
+    # -- rules over many traces ------------------------------------------------------------------
+    "rule.own_text": Row("`{word} { … }` is a rule of its own", "write it as another rule"),
+    "rule.part_missing": Row("`{kind}` has no `{word}`", "{next}"),
+    "rule.part_twice": Row("a second `{word}`", "keep one"),
+    "rule.part_order": Row("`{word}` stands in the wrong place", "{next}"),
+    "rule.part_unexpected": Row("{found} is no part of this rule", "{next}"),
+    "rule.unknown_part": Row("`{word}` is not a part of `{kind}`", ""),
+    "rule.source_joined": Row(
+        "{found} does not join sources", "write `or`: a member may come from any of them"
+    ),
+    "rule.source_plain": Row(
+        "{found} cannot stand here: a source is a span test with filters, or `violated(…)`",
+        'say the rest in a promise, and look at its signals: `violated("its-id")`',
+    ),
+    "rule.violated_argument": Row(
+        "`violated(…)` takes the id of a rule in quotes", 'write `violated("pii-needs-audit")`'
+    ),
+    "rule.expect_plain": Row(
+        "{found} cannot stand here: what is expected is a span test with filters",
+        "write it so: `nightly.backup.where(status == ok)`",
+    ),
+    "rule.expect_one": Row(
+        "`expect` holds one span test, and nothing else",
+        "write a rule for each, or one test with filters: `any.where(name in [a, b])`",
+    ),
+    "rule.expected_duration": Row(
+        "a length of time was expected after `{word}`, and {found} stands here",
+        "write it with a unit: `{word} 10m`",
+    ),
+    "rule.expected_number": Row(
+        "a number was expected after `{op}`, and {found} stands here",
+        "write a number: `count >= 5`",
+    ),
+    "rule.length_range": Row(
+        "`{word}` must be more than nothing and at most {limit}", "write a length such as `10m`"
+    ),
+    "rule.one_key": Row("`expect` takes one key", "write a rule for each key"),
+    "rule.key_scope": Row(
+        "a key cannot be read off an {scope}", "write an attribute of the span or its resource"
+    ),
+    "rule.key_twice": Row("`{key}` is named twice", "keep one"),
+    "rule.key_limit": Row("a rule has at most {limit} keys", "leave some out"),
+    "rule.signal_key": Row("signals of `{rule}` have no `{key}`", "{next}"),
+    "rule.having_test": Row(
+        "{found} cannot stand here: `having` compares `count` or a function of a key with a number",
+        "write `count >= 5` or `distinct(user.id) > 3`",
+    ),
+    "rule.having_count": Row("`count` stands alone here: it counts members", "write `count >= 5`"),
+    "rule.having_key": Row("`{function}(…)` takes one key", "write `{function}(amount) > 100`"),
+    "rule.having_of": Row(
+        "`{function}(…)` is about the members here, not about spans of a name",
+        "leave `of …` out",
+    ),
+    "rule.having_trace": Row(
+        "`{function}(trace)` has no meaning", "`distinct(trace)` counts the traces"
+    ),
+    "rule.cycle": Row("`{rule}` would wait for its own signals: {path}", "take one of them out"),
+    "rule.levels": Row(
+        "rules stand at most {limit} deep on each other's signals: {path}", "take one of them out"
+    ),
     # -- bindings, relations, aggregates -------------------------------------------------------
     "rule.binding_name": Row("a binding cannot be named `{word}`", "{next}"),
     "rule.binding_twice": Row("`{word}` is bound twice", "give one of the two another name"),
@@ -282,9 +342,35 @@ CATALOGUE: Final[Mapping[str, Row]] = {
     ),
     "rule.unseen_name": Row("no span named `{word}` was seen so far", "{next}"),
     "rule.unseen_attribute": Row("no attribute `{word}` was seen so far", "{next}"),
+    "rule.having_never": Row("no window fulfils `having`", "`count` is 1 for a single member"),
+    "rule.having_always": Row(
+        "a single member fulfils `having` already", "raise the number, or alert on the members"
+    ),
+    "rule.unseen_rule": Row("there is no rule `{rule}` here", "{next}"),
     "rule.boolean_attribute": Row(
         "`{word}` looks for a span of that name, and `{key}` is a boolean attribute",
         "write `{name}.where({key})`",
+    ),
+    # -- places that the first BeTrace understood otherwise ------------------------------------
+    "first.missing": Row(
+        "a missing attribute met this, and does not any more",
+        "add `or {absent}` if it should",
+    ),
+    "first.order": Row(
+        "a text that is no number was ordered against this one, and is not any more",
+        "ask with `matches` about texts",
+    ),
+    "first.word": Row(
+        "`{word}` was a text to the right of `<` and `>`, and is an attribute now",
+        'write `"{word}"` for the text',
+    ),
+    "first.escape": Row(
+        'a backslash before `"` or `\\` stood for itself, and is an escape now',
+        "write `\\\\` for each backslash",
+    ),
+    "first.own": Row(
+        "`{word}` was an attribute, and is the span's own {word} now",
+        "write `attr({word})` for the attribute",
     ),
     # -- rules as objects, suites --------------------------------------------------------------
     "object.syntax": Row("not valid {format}: {reason}", ""),
@@ -295,6 +381,9 @@ CATALOGUE: Final[Mapping[str, Row]] = {
     "object.value": Row("`{field}` is {found}", "{next}"),
     "object.duplicate_id": Row("the id `{id}` is used twice", "ids are unique in a tenant"),
     "object.duplicate_key": Row("`{field}` is given twice", "keep one"),
+    "object.trace_and_traces": Row(
+        "a test has `trace` or `traces`, not both", "put the trace into `traces`"
+    ),
     "object.too_deep": Row("nested more than {limit} deep", ""),
     "object.aliases": Row("YAML aliases are not read here", "write the value out"),
 }
@@ -322,32 +411,3 @@ def _fill(sentence: str, words: Mapping[str, str]) -> str:
 def _echo(word: str) -> str:
     plain = " ".join(word.split()) if "\n" in word else word
     return plain if len(plain) <= MAX_ECHO_CHARACTERS else plain[: MAX_ECHO_CHARACTERS - 1] + "…"
-
-
-def render(text: str, problems: Iterable[Problem], *, name: str = "rule") -> str:
-    """Return problems as text for a terminal: message, place, source line, caret, hint."""
-    lines = text.split("\n")
-    return "\n\n".join(_render_one(lines, problem, name) for problem in problems)
-
-
-_WINDOW_CHARACTERS = 100
-
-
-def _render_one(lines: list[str], problem: Problem, name: str) -> str:
-    line = lines[problem.line - 1].rstrip("\r") if problem.line <= len(lines) else ""
-    first = problem.column - 1
-    last = problem.end_column - 1 if problem.end_line == problem.line else len(line)
-    cut = max(0, first - _WINDOW_CHARACTERS // 2)
-    shown = line[cut : cut + _WINDOW_CHARACTERS]
-    # Tabs are repeated under tabs, so that the caret stands under its character in any terminal.
-    indent = "".join("\t" if char == "\t" else " " for char in line[cut:first])
-    carets = "^" * max(1, min(last, cut + _WINDOW_CHARACTERS) - first)
-    gutter = str(problem.line)
-    rows = [
-        f"{name}:{problem.line}:{problem.column}: {problem.message} [{problem.code}]",
-        f"  {gutter} | {shown}",
-        f"  {' ' * len(gutter)} | {indent}{carets}",
-    ]
-    if problem.hint:
-        rows.append(f"  {' ' * len(gutter)} = {problem.hint}")
-    return "\n".join(rows)

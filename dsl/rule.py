@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar, Literal, TypeAlias
 
 from dsl.captures import Capture, Capturing, capturing_of
 from dsl.checker import MAX_LIFE_NS, check_promise
@@ -12,6 +13,9 @@ from dsl.compiler import LinkedRule
 from dsl.lexer import refuse_surrogates, tokenize
 from dsl.linking import link
 from dsl.lint import KnownNames, lint
+from dsl.many.check import FieldsOf
+from dsl.many.parse import opens_many
+from dsl.many.rule import CorrelateRule, ExpectRule, compile_many
 from dsl.needs import Needs, needs_of
 from dsl.parser import MAX_NESTING, parse, parse_filter
 from dsl.plan import Filter, Plan
@@ -27,7 +31,7 @@ LANGUAGE = 1
 
 @dataclass(frozen=True, slots=True)
 class CompiledRule:
-    """A checked rule.
+    """A checked promise.
 
     predicates: every span test the rule can ever look at, distinct, in order of first appearance.
     counted: indexes of predicates whose spans are counted by span id. needs_extent: it uses
@@ -36,6 +40,8 @@ class CompiledRule:
     candidate. needs: all that it must know of a trace. captures: what it reads off the spans that
     are kept one by one. plan: what it means, for explanations.
     """
+
+    kind: ClassVar[Literal["promise"]] = "promise"
 
     text: str
     canonical: str
@@ -65,13 +71,22 @@ class CompiledRule:
         return link(self.plan, self.capturing, numbers, capture_numbers)
 
 
+AnyRule: TypeAlias = CompiledRule | CorrelateRule | ExpectRule
+"""What every text becomes. All have text, canonical, predicates and kind."""
+
+
 @dataclass(frozen=True, slots=True)
 class Checked:
     """The answer to a text: a rule, or problems; warnings in either case."""
 
-    rule: CompiledRule | None
+    rule: AnyRule | None
     problems: tuple[Problem, ...]
     warnings: tuple[Problem, ...]
+
+    @property
+    def promise(self) -> CompiledRule | None:
+        """The rule, for those who judge single traces; None for a rule over many, too."""
+        return self.rule if isinstance(self.rule, CompiledRule) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +98,22 @@ class CheckedFilter:
     warnings: tuple[Problem, ...]
 
 
-def check(text: str, *, known: KnownNames | None = None, max_life_ns: int = MAX_LIFE_NS) -> Checked:
+def check(
+    text: str,
+    *,
+    known: KnownNames | None = None,
+    max_life_ns: int = MAX_LIFE_NS,
+    fields_of: FieldsOf | None = None,
+) -> Checked:
     """Return the rule that a text holds, or what is wrong with it. Never raises on any text.
 
     known: names seen in the tenant's traffic, for warnings about names never seen. max_life_ns:
-    how long a trace of the tenant stays open at most: no window is longer.
+    how long a trace of the tenant stays open at most: no window is longer. fields_of: rule id ->
+    the fields of its signals, to check the keys of a `correlate` against.
     """
     source = Source(text)
     try:
-        rule = _compile(source, known, max_life_ns)
+        rule = _compile(source, known, max_life_ns, fields_of)
     except RecursionError:
         # Within MAX_NESTING this needs a caller that is itself near the interpreter's limit.
         source.refuse("rule.too_deep", 0, 0, limit=MAX_NESTING)
@@ -104,7 +126,13 @@ def check(text: str, *, known: KnownNames | None = None, max_life_ns: int = MAX_
 
 
 _ECHOES = frozenset(
-    {"rule.no_promise", "rule.no_when", "rule.bare_condition", "rule.text_after"}
+    {
+        "rule.part_missing",
+        "rule.no_promise",
+        "rule.no_when",
+        "rule.bare_condition",
+        "rule.text_after",
+    }
     | {"rule.unclosed_brace", "rule.unclosed_parenthesis", "rule.unclosed_list"}
 )
 """What a text that is never closed makes of the rest of the rule."""
@@ -128,10 +156,14 @@ def check_filter(text: str) -> CheckedFilter:
     return CheckedFilter(found, tuple(source.problems), tuple(source.warnings))
 
 
-def _compile(source: Source, known: KnownNames | None, max_life_ns: int) -> CompiledRule | None:
+def _compile(
+    source: Source, known: KnownNames | None, max_life_ns: int, fields_of: FieldsOf | None
+) -> AnyRule | None:
     if _refuse_unreadable(source):
         return None
     tokens = tokenize(source)
+    if tokens is not None and opens_many(tokens):
+        return compile_many(source, tokens, known=known, fields_of=fields_of)
     promise = parse(source, tokens) if tokens is not None else None
     if promise is None:
         return None

@@ -11,8 +11,12 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from dsl.life import Arrival, LifeSettings, judge_whole, state_at
+from dsl.many.rule import CorrelateRule, ExpectRule
+from dsl.many.rule_set import fields_among
+from dsl.many.trials import Trial, TriedRule, TriedSpan, TriedTrace
 from dsl.objects import Expected, RuleDocument, RuleTest
-from dsl.rule import Checked, check
+from dsl.rule import Checked, CompiledRule, check
+from dsl.spans import id_of
 from dsl.traces import TraceError, duration_ns, span_from_fields, spans_from_otlp_json
 
 Load: TypeAlias = Callable[[str], Any]
@@ -71,28 +75,38 @@ class SuiteResult:
 
 def run(document: RuleDocument, *, load: Load | None = None) -> SuiteResult:
     """Run the tests of a document. load: reads the trace files that tests name."""
+    fields_of = fields_among({rule.id: (rule.rule, rule.group_by) for rule in document.rules})
     checked: dict[str, Checked] = {}
+
+    def checked_text(text: str) -> Checked:
+        if text not in checked:
+            checked[text] = check(text, fields_of=fields_of)
+        return checked[text]
+
     results = []
     for test in document.tests:
-        if test.rule not in checked:
-            checked[test.rule] = check(test.rule)
-        results.append(_run_one(test, checked[test.rule], load))
+        of_test = checked_text(test.rule)
+        if isinstance(of_test.rule, CompiledRule) or of_test.rule is None:
+            results.append(_run_one(test, of_test, load))
+        else:
+            rules = _tried_rules(document, checked_text)
+            results.append(_run_many(test, of_test.rule, rules, load))
     return SuiteResult(tuple(results))
 
 
 def _run_one(test: RuleTest, checked: Checked, load: Load | None) -> TestResult:
-    if checked.rule is None:
+    rule = checked.promise
+    if rule is None:
         problems = [problem.to_dict() for problem in checked.problems]
         verdicts = ["rejected"] * len(test.expect)
         return _result(test, verdicts, {"problems": problems})
     try:
+        if test.traces is not None:
+            raise TraceError("a promise is judged on one `trace:`; `traces:` are for other rules")
         arrivals, timed = _arrivals(test.trace, load)
     except TraceError as error:
         return _result(test, ["error"] * len(test.expect), {"error": str(error)})
-    rule = checked.rule
-    settings = LifeSettings(on_incomplete=test.on_incomplete)
-    if test.settle_ns is not None:
-        settings = replace(settings, settle_ns=test.settle_ns)
+    settings = _life_settings(test.settle_ns, test.on_incomplete)
     if not timed and all(expected.at_ns is None for expected in test.expect):
         standing = judge_whole(rule, [arrival.span for arrival in arrivals], settings)
         verdicts = [standing.verdict.value] * len(test.expect)
@@ -100,6 +114,11 @@ def _run_one(test: RuleTest, checked: Checked, load: Load | None) -> TestResult:
     moments = [state_at(rule, arrivals, settings, at_ns=expected.at_ns) for expected in test.expect]
     told = moments[-1].explain(rule) if moments else {}
     return _result(test, [moment.verdict.value for moment in moments], told)
+
+
+def _life_settings(settle_ns: int | None, on_incomplete: str | None) -> LifeSettings:
+    settings = LifeSettings(on_incomplete=on_incomplete)
+    return settings if settle_ns is None else replace(settings, settle_ns=settle_ns)
 
 
 def _result(test: RuleTest, verdicts: list[str], told: Mapping[str, Any]) -> TestResult:
@@ -154,3 +173,70 @@ def _arrivals(trace: Any, load: Load | None) -> tuple[list[Arrival], bool]:
         timed = timed or "arrives" in entry
         arrivals.append(Arrival(at_ns, span))
     return sorted(arrivals, key=lambda arrival: arrival.at_ns), timed
+
+
+# -- rules over many traces ------------------------------------------------------------------------
+
+
+def _tried_rules(
+    document: RuleDocument, checked_text: Callable[[str], Checked]
+) -> dict[str, TriedRule]:
+    """Return the rules of a file that check: those that `violated("…")` can name."""
+    found = {}
+    for rule in document.rules:
+        checked = checked_text(rule.rule)
+        if checked.rule is not None:
+            settle_ns = duration_ns(rule.settle, field="settle") if rule.settle else None
+            life = _life_settings(settle_ns, rule.on_incomplete)
+            found[rule.id] = TriedRule(rule.id, checked.rule, rule.group_by, life)
+    return found
+
+
+def _run_many(
+    test: RuleTest,
+    rule: CorrelateRule | ExpectRule,
+    rules: Mapping[str, TriedRule],
+    load: Load | None,
+) -> TestResult:
+    entries = ({"trace": test.trace},) if test.traces is None else test.traces
+    try:
+        traces = [
+            trace for i, entry in enumerate(entries) for trace in _tried_traces(entry, i, load)
+        ]
+        trial = Trial(rules, traces, _verdict_at)
+        told = [trial.judge(rule, expected.at_ns) for expected in test.expect]
+    except TraceError as error:
+        return _result(test, ["error"] * len(test.expect), {"error": str(error)})
+    shown = told[-1].to_dict() if told else {}
+    return _result(test, [one.verdict.value for one in told], shown)
+
+
+def _tried_traces(entry: Mapping[str, Any], position: int, load: Load | None) -> list[TriedTrace]:
+    """Return the traces of one entry of `traces:`, moved to when it comes."""
+    at_ns = duration_ns(entry.get("at", 0), field="at")
+    trace = entry.get("trace")
+    arrivals, _ = _arrivals(trace, load)
+    # Times in a list count from the trace's beginning; those of OTLP/JSON from 1970.
+    first_ns = min((one.span.start_ns for one in arrivals), default=0)
+    moved_ns = at_ns if isinstance(trace, list) else at_ns - first_ns
+    own_id = id_of(f"trace {position + 1}", size=16).hex()
+    spans: dict[str, list[TriedSpan]] = {}
+    for one in arrivals:
+        moved = replace(
+            one.span,
+            start_ns=one.span.start_ns + moved_ns,
+            end_ns=one.span.end_ns + moved_ns,
+        )
+        trace_id = one.span.trace_id.hex() or own_id
+        spans.setdefault(trace_id, []).append(TriedSpan(at_ns + one.at_ns, moved))
+    return [TriedTrace(trace_id, at_ns, tuple(found)) for trace_id, found in spans.items()]
+
+
+def _verdict_at(tried: TriedRule, trace: TriedTrace, moment_ns: int | None) -> str:
+    """Return the verdict of a promise on one of several traces, by its life if it has one."""
+    rule = tried.rule
+    assert isinstance(rule, CompiledRule)
+    if all(one.arrives_ns == trace.at_ns for one in trace.spans):
+        return judge_whole(rule, trace.arrived_by(None), tried.life).verdict.value
+    arrivals = [Arrival(one.arrives_ns, one.span) for one in trace.spans]
+    return state_at(rule, arrivals, tried.life, at_ns=moment_ns).verdict.value

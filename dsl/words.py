@@ -22,6 +22,10 @@ SCOPES: Final = frozenset({"span", "resource", "scope", "event", "link"})
 TRACE_WORDS: Final = frozenset({"spans", "duration", "root.name", "root.service"})
 """What can follow `trace.`"""
 
+KIND_WORDS: Final = frozenset({"server", "client", "internal", "producer", "consumer"})
+STATUS_WORDS: Final = frozenset({"ok", "error", "unset"})
+"""The words that the span's own `kind` and `status` are compared with."""
+
 FLIPPED: Final = {"==": "==", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
 
 _OTHER_LANGUAGES: Final = {

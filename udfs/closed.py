@@ -21,6 +21,7 @@ _MASK_64 = 2**64 - 1
 _HEAD = Struct("<BqII")
 _FORMAT = 2
 _MERGED = 10
+_LEAST_CAPACITY = 64
 _STORED_BITS = 17
 _STORED_MASK = (1 << _STORED_BITS) - 1
 NOT_STORED = 0
@@ -61,10 +62,37 @@ def trace_hash(trace_id: bytes) -> int:
     return int.from_bytes(trace_id, "little") * _MULTIPLIER >> 64 & _MASK_64
 
 
+class _Filter:
+    """Tells most hashes that were never added: one bit of sixteen is set for each that was.
+
+    Hashes are not taken out; the filter is made anew when most of its own are gone.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity = max(capacity, _LEAST_CAPACITY)
+        self.count = 0
+        self._mask = (1 << (16 * self.capacity - 1).bit_length()) - 1
+        self._bits = bytearray((self._mask >> 3) + 1)
+
+    def add(self, hashes: array[int]) -> None:
+        """Add hashes."""
+        self.count += len(hashes)
+        bits, mask = self._bits, self._mask
+        for one in hashes:
+            at = one & mask
+            bits[at >> 3] |= 1 << (at & 7)
+
+    def may_hold(self, one: int) -> bool:
+        """Tell whether a hash may have been added."""
+        at = one & self._mask
+        return bool(self._bits[at >> 3] >> (at & 7) & 1)
+
+
 class ClosedTraces:
     """The closed traces of one tenant in one lane, by minute of closing."""
 
     def __init__(self) -> None:
+        self._filter = _Filter(0)
         self.current_minute = -1
         self.current: dict[bytes, int] = {}
         """Closed in the current minute: trace id → time it began, and `stored` in the low bits."""
@@ -97,9 +125,9 @@ class ClosedTraces:
         if noted is not None:
             minute = self.current_minute
             return _known(minute, begin_ms=noted >> _STORED_BITS, stored=noted & _STORED_MASK)
-        if not (self.sealed or self._older):
-            return None
         wanted = trace_hash(trace_id)
+        if not self._filter.may_hold(wanted):
+            return None
         for minute, hashes, ages_ms, stored in reversed(self.sealed):
             at = bisect_left(hashes, wanted)
             if at < len(hashes) and hashes[at] == wanted:
@@ -132,6 +160,17 @@ class ClosedTraces:
     def restore(self, sealed: Sealed) -> None:
         """Know a sealed minute again. Minutes come in ascending order."""
         self.sealed.append(sealed)
+        if self._filter.count + len(sealed.hashes) > self._filter.capacity:
+            self._make_filter()
+        else:
+            self._filter.add(sealed.hashes)
+
+    def _make_filter(self) -> None:
+        """Make the filter of all that is known, with room for as much again."""
+        known = [entry.hashes for entry in self.sealed] + [hashes for _, _, hashes in self._older]
+        self._filter = _Filter(2 * sum(map(len, known)))
+        for hashes in known:
+            self._filter.add(hashes)
 
     def _seal(self) -> Sealed:
         end_ms = (self.current_minute + 1) * MINUTE_MS

@@ -33,7 +33,7 @@ from udfs.closed import TOO_LATE, ClosedTraces, Known, pack_sealed, unpack_seale
 from udfs.facts import DEAD_LETTER, NOTHING_KEPT, Facts, unpack_facts
 from udfs.lanes import LANES
 from udfs.rulebook import LifeSettings, RuleBook
-from udfs.ruleset import Judged, RuleSet, judge_by
+from udfs.ruleset import Judged, RuleSet, RuleSets, judge_by
 from udfs.signals import SCHEMA, bindings_digest, next_revision, pack_signal, signal_id
 from udfs.trace_state import (
     FORGOTTEN_ROOT,
@@ -46,7 +46,7 @@ from udfs.trace_state import (
 SNAPSHOT_EVERY_MS = 15_000
 _NEVER = 2**62
 _MAX_WATERMARK = 2**62
-_RECENT = 20_000
+_RECENT = 5_000
 _ENTRY = b"E"
 _SNAPSHOT_LANE = b"L"
 _SNAPSHOT_TENANT = b"T"
@@ -113,16 +113,17 @@ class _Tenant:
         self.expires: list[int] = []
         """Minutes whose stored traces have still to be removed, ascending."""
         self.accounts = Accounts(lane=lane, tenant=tenant)
-        self.rule_sets: dict[int, RuleSet] = {}
         self.epoch = _Epoch(0, 0, -1, RuleSet(()))
 
 
 class Lane:
     """One lane of traces: a state machine over the log of spans and the log of rules."""
 
-    def __init__(self, lane: int, book: RuleBook) -> None:
+    def __init__(self, lane: int, book: RuleBook, *, rule_sets: RuleSets | None = None) -> None:
+        """rule_sets: those of all lanes that share the book."""
         self.lane = lane
         self._book = book
+        self._rule_sets = rule_sets or RuleSets(book)
         self._inbox: list[_Entry] = []
         self._first_ms = _NEVER
         self._tenants: dict[str, _Tenant] = {}
@@ -579,13 +580,8 @@ class Lane:
         epoch = tenant.epoch
         if epoch.since_ms <= begin_ms < epoch.until_ms and epoch.book_version == self._book.version:
             return epoch.rules
-        if epoch.book_version != self._book.version:
-            tenant.rule_sets.clear()
         since_ms, until_ms = self._book.epoch(tenant.name, begin_ms)
-        rules = tenant.rule_sets.get(since_ms)
-        if rules is None:
-            rules = RuleSet(self._book.in_force(tenant.name, begin_ms))
-            tenant.rule_sets[since_ms] = rules
+        rules = self._rule_sets.of(tenant.name, since_ms=since_ms)
         tenant.epoch = _Epoch(since_ms, until_ms, self._book.version, rules)
         return rules
 
@@ -684,10 +680,16 @@ class Lane:
 
     @classmethod
     def restore(
-        cls, lane: int, book: RuleBook, records: Iterable[bytes], closed: ClosedStore
+        cls,
+        lane: int,
+        book: RuleBook,
+        records: Iterable[bytes],
+        closed: ClosedStore,
+        *,
+        rule_sets: RuleSets | None = None,
     ) -> Lane:
         """Build a lane again from its list. Raises ValueError for what this build cannot read."""
-        restored = cls(lane, book)
+        restored = cls(lane, book, rule_sets=rule_sets)
         for record in records:
             kind, version = record[:1], record[1]
             if version != _FORMAT:

@@ -147,5 +147,11 @@ def _group(
         reading.Keyed(key, on_resource=on_resource, index=KeyIndex(entries))
         for (key, on_resource), entries in filed.items()
     ]
-    group: _reading.Group = reading.Group(mask=mask, each=each, keyed=keyed, tested=tested)
+    most = reading.MAX_KEYED
+    rest = None
+    for at in range(most, len(keyed), most):
+        rest = reading.Group(mask=0, each=(), keyed=keyed[at : at + most], tested=(), rest=rest)
+    group: _reading.Group = reading.Group(
+        mask=mask, each=each, keyed=keyed[:most], tested=tested, rest=rest
+    )
     return group

@@ -51,12 +51,17 @@ from udfs.predicate_index import COUNT, KEEP, Asked, Found, KeyIndex
 MAX_TIME_NS = 2**63 - 1
 KEPT_VALUES = 10_000
 """Values of one attribute whose predicates are remembered."""
+MAX_KEYED = 60
+"""Keys of a group: which of them a span has is noted in the bits of one number."""
 KEPT_ORIGINS = 1_000
 """Resources and scopes that are kept decoded."""
 MAX_MEMBERS = 2_000
 """Spans of one trace in one record that are kept one by one; over it the trace is truncated."""
 MAX_MEMBERS_BYTES = 262_144
 """The same, in bytes."""
+
+
+_PERHAPS = object()
 
 
 class Malformed(ValueError):
@@ -96,12 +101,32 @@ class Keyed:
 
 
 @cython.cclass
+class _Answer:
+    """What an attribute says to a group, whatever span has it.
+
+    seen: bits of the filed keys that it answers; closely: of those that it may answer from within
+    a map. mask: predicates that hold. ask: predicates that must be asked.
+    """
+
+    seen: cython.ulonglong
+    closely: cython.ulonglong
+    mask: Any
+    ask: tuple
+
+    def __init__(self, seen: int, closely: int, mask: int, ask: tuple[Asked, ...]) -> None:
+        self.seen = seen
+        self.closely = closely
+        self.mask = mask
+        self.ask = ask
+
+
+@cython.cclass
 class Group:
     """What is asked of the spans of one name, or of any name.
 
     mask: predicates that hold for every such span. each: those of them of which every span is
-    counted or kept, with which of it (udfs.predicate_index). tested: predicates with no attribute
-    that they could be filed under.
+    counted or kept, with which of it (udfs.predicate_index). keyed: at most MAX_KEYED; rest: a
+    group with more of them. tested: predicates with no attribute that they could be filed under.
     """
 
     mask: Any
@@ -111,9 +136,11 @@ class Group:
     heads: dict
     maps: dict
     known: dict
-    all_seen: Any
+    looks: bytes
+    all_seen: cython.ulonglong
     resource_keyed: tuple
     asks: cython.bint
+    rest: Group
 
     def __init__(
         self,
@@ -122,11 +149,13 @@ class Group:
         each: Sequence[tuple[int, int]],
         keyed: Sequence[Keyed],
         tested: Sequence[Asked],
+        rest: Group | None = None,
     ) -> None:
         self.mask = mask
         self.each = tuple(each)
         self.keyed = tuple(keyed)
         self.tested = tuple(tested)
+        self.rest = rest  # type: ignore[assignment]
         # A key may be filed twice: with the resource behind it, and without.
         self.heads = {}
         self.maps = {}
@@ -149,24 +178,16 @@ class Group:
                     head = attribute_head(prefix)
                     self.maps[head] = (*self.maps.get(head, ()), number)
         self.resource_keyed = tuple(asking_resource)
+        self.looks = looks_of((*self.heads, *self.maps))
 
-    def all_heads(self) -> tuple[bytes, ...]:
-        """Return how attributes start that are worth a look."""
-        return (*self.heads, *self.maps)
-
-    def says(self, raw: bytes) -> tuple[int, int, int, tuple[Asked, ...]] | None:
-        """Return what a KeyValue message in its usual form says; None if it concerns nobody.
-
-        That is: the filed keys that it answers, those that it may answer from within a map, the
-        predicates that hold, and those that must be asked.
-        """
+    def says(self, raw: bytes) -> _Answer | None:
+        """Return what a KeyValue message in its usual form says; None if it concerns nobody."""
         head = raw[: 2 + raw[1]]
         filed: tuple = self.heads.get(head, ())
         within: tuple = self.maps.get(head, ())
         if not filed and not within:
             return None
         seen: Any = 0
-        closely: Any = 0
         mask: Any = 0
         ask: list = []
         one: Keyed
@@ -176,9 +197,10 @@ class Group:
             seen |= 1 << number
             mask |= found.mask
             ask += found.ask
+        closely: Any = 0
         for number in within:
             closely |= 1 << number
-        answer = (seen, closely, mask, tuple(ask))
+        answer = _Answer(seen, closely, mask, tuple(ask))
         if len(self.known) >= KEPT_VALUES:
             self.known.clear()
         self.known[raw] = answer
@@ -215,13 +237,13 @@ class Index:
         self.needs_extent = needs_extent
         self.needs_links = needs_links
         self.captures = captures
-        # Most attributes are told apart by the length and last letter of their keys alone.
-        looks = bytearray((MAX_PLAIN_KEY_BYTES + 1) << 8)
+        heads: list = []
         group: Group
         for group in (*by_name.values(), any_name):
-            for head in group.all_heads():
-                looks[head[1] << 8 | head[len(head) - 1]] = 1
-        self.looks = bytes(looks)
+            while group is not None:
+                heads += (*group.heads, *group.maps)
+                group = group.rest
+        self.looks = looks_of(heads)
         self.origins = {}
         self.on_resource = {}
 
@@ -249,6 +271,14 @@ class Index:
                     answers.append((number, found))
             known = self.on_resource[key] = tuple(answers)
         return known
+
+
+def looks_of(heads: Sequence[bytes]) -> bytes:
+    """Return a table of keys that are worth a look, by length and last letter (see _look)."""
+    looks = bytearray((MAX_PLAIN_KEY_BYTES + 1) << 5)
+    for head in heads:
+        looks[head[1] << 5 | head[len(head) - 1] & 31] = 1
+    return bytes(looks)
 
 
 @cython.cclass
@@ -523,7 +553,7 @@ def _read_span(
                 if key_bytes > 0x7F or key_bytes == 0 or payload[at] != 0x0A:
                     # The value before the key, a very long key, or no key at all.
                     span.odd = True
-                elif looks[key_bytes << 8 | payload[at + 1 + key_bytes]]:
+                elif looks[key_bytes << 5 | payload[at + 1 + key_bytes] & 31]:
                     attributes.append(at)
                     attributes.append(size)
             elif tag == 0x0A:
@@ -700,17 +730,19 @@ def _ask_group(
     origin: Any,
     group: Group,
 ) -> None:
-    view: Any = None
     if group.mask:
         fragment.true |= group.mask
         for number, each in group.each:
             _note(reading, payload, span, fragment, number, each, True)
-    if group.keyed:
-        view = _look_up(reading, payload, span, fragment, origin, group)
-    if group.tested:
-        if view is None:
-            view = _view(payload, span, origin)
-        _ask(reading, payload, span, fragment, view, group.tested)
+    view: Any = None
+    while group is not None:
+        if group.keyed:
+            view = _look_up(reading, payload, span, fragment, origin, group, view)
+        if group.tested:
+            if view is None:
+                view = _view(payload, span, origin)
+            _ask(reading, payload, span, fragment, view, group.tested)
+        group = group.rest
 
 
 @cython.cfunc
@@ -721,51 +753,57 @@ def _look_up(
     fragment: _Fragment,
     origin: Any,
     group: Group,
+    view: Any,
 ) -> Any:
     """Ask the predicates filed under attributes, by the values that the span has.
 
-    Returns the span's view if one was made.
+    view: the span's, if there is one. Returns it, made if it was needed.
     """
-    view: Any = None
     attributes: list = span.attributes
     known: dict = group.known
-    seen: Any = 0
-    closely: Any = 0
+    looks: bytes = group.looks
+    seen: cython.ulonglong = 0
+    closely: cython.ulonglong = 0
     at: cython.Py_ssize_t
+    key_bytes: cython.Py_ssize_t
     number: cython.Py_ssize_t
-    one: Keyed
+    answer: _Answer
     for number in range(0, len(attributes), 2):
         at = attributes[number]
+        key_bytes = payload[at + 1]
+        if not looks[key_bytes << 5 | payload[at + 1 + key_bytes] & 31]:
+            continue
         raw: bytes = _cut(payload, at, at + attributes[number + 1])
-        answer: Any = known.get(raw)
-        if answer is None:
-            answer = group.says(raw)
-            if answer is None:
-                continue
-        if answer[0] & seen:
+        remembered = known.get(raw)
+        answer = group.says(raw) if remembered is None else remembered  # type: ignore[assignment]
+        if answer is None or answer.seen & seen:
             # The first of equal keys counts; those filed under one key are seen together.
             continue
-        seen |= answer[0]
-        closely |= answer[1]
-        fragment.true |= answer[2]
-        if answer[3]:
+        seen |= answer.seen
+        closely |= answer.closely
+        if answer.mask:
+            fragment.true |= answer.mask
+        if answer.ask:
             if view is None:
                 view = _view(payload, span, origin)
-            _ask(reading, payload, span, fragment, view, answer[3])
+            _ask(reading, payload, span, fragment, view, answer.ask)
     if seen == group.all_seen:
         return view
     if span.odd or span.dropped:
         closely = group.all_seen
+    closely &= ~seen
+    one: Keyed
     if closely:
         if view is None:
             view = _view(payload, span, origin)
-        for which, one in enumerate(group.keyed):
-            if closely >> which & 1 and not seen >> which & 1:
-                seen |= 1 << which
+        for number in range(len(group.keyed)):
+            if closely >> number & 1:
+                one = group.keyed[number]
                 _ask_found(reading, payload, span, fragment, view, one.found_in(one.read(view)))
+        seen |= closely
     if group.resource_keyed:
-        for which, found in reading.index.of_resource(group, origin):
-            if not seen >> which & 1:
+        for number, found in reading.index.of_resource(group, origin):
+            if not seen >> number & 1:
                 if view is None:
                     view = _view(payload, span, origin)
                 _ask_found(reading, payload, span, fragment, view, found)
@@ -813,7 +851,97 @@ def _ask(
 
 @cython.cfunc
 def _view(payload: bytes, span: _Span, origin: Any) -> Any:
-    return lazy_span(_cut(payload, span.at, span.end), origin)
+    view = _View()
+    view.payload = payload
+    view.at = span.at
+    view.end = span.end
+    view.named = _cut(payload, span.name_at, span.name_at + span.name_bytes)
+    view.plain = not (span.odd or span.dropped)
+    view.origin = origin
+    view.parsed = None
+    return view
+
+
+@cython.cclass
+class _View:
+    """A span as predicates see it (dsl.SpanView): what they mostly ask is read off the bytes.
+
+    Everything else is left to the span's message, parsed when it is first needed. plain: every
+    attribute has its usual form, and none was dropped.
+    """
+
+    payload: bytes
+    at: cython.Py_ssize_t
+    end: cython.Py_ssize_t
+    named: bytes
+    plain: cython.bint
+    origin: Any
+    parsed: Any
+
+    @property
+    def name(self) -> str:
+        """The span's name."""
+        return self.named.decode(errors="replace")
+
+    @property
+    def service(self) -> str:
+        """The resource's service.name, or nothing."""
+        return self.origin.service
+
+    def span_attribute(self, key: str) -> Read:
+        """Return an attribute of the span itself."""
+        if self.plain:
+            value = _read_attribute(self.payload, self.at, self.end, key.encode())
+            if value is not _PERHAPS:
+                return value
+        return self._whole().span_attribute(key)
+
+    def resource_attribute(self, key: str) -> Read:
+        """Return an attribute of the resource."""
+        return self.origin.resource.get(key)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._whole(), name)
+
+    def _whole(self) -> LazySpan:
+        if self.parsed is None:
+            self.parsed = lazy_span(_cut(self.payload, self.at, self.end), self.origin)
+        return self.parsed
+
+
+@cython.cfunc
+def _read_attribute(
+    payload: bytes, at: cython.Py_ssize_t, end: cython.Py_ssize_t, key: bytes
+) -> Any:
+    """Return the first attribute of a span with a key, MISSING, or _PERHAPS.
+
+    Perhaps: the key is long, or may lead into a map under its beginning.
+    """
+    wanted: cython.Py_ssize_t = len(key)
+    size: cython.Py_ssize_t
+    key_bytes: cython.Py_ssize_t
+    same: cython.Py_ssize_t
+    tag: cython.longlong
+    perhaps: cython.bint = wanted > MAX_PLAIN_KEY_BYTES
+    while at < end:
+        tag = _varint(payload, at)
+        at += _varint_bytes(payload, at)
+        if tag != 0x4A:
+            at = _skip(payload, at, end, tag)
+            continue
+        size = _size(payload, at, end)
+        at += _varint_bytes(payload, at)
+        key_bytes = payload[at + 1]
+        if key_bytes <= wanted and key_bytes + 2 <= size:
+            same = 0
+            while same < key_bytes and payload[at + 2 + same] == key[same]:
+                same += 1
+            if same == wanted:
+                return read_value(_cut(payload, at, at + size), wanted)
+            if same == key_bytes and key[same] == 0x2E:
+                perhaps = True
+        at += size
+    return _PERHAPS if perhaps else MISSING
 
 
 @cython.cfunc
@@ -844,7 +972,8 @@ def _keep(
     """Keep a span for those predicates that want it."""
     answers = dict(span.kept)
     span.kept.clear()
-    packed: Any = pack_member(_view(payload, span, origin), answers, reading.index.captures)
+    view = lazy_span(_cut(payload, span.at, span.end), origin)
+    packed: Any = pack_member(view, answers, reading.index.captures)
     fragment.members += 1
     fragment.members_bytes += len(packed.content)
     if not packed.whole:

@@ -291,7 +291,7 @@ def link_rule(record: wire.RuleVersion) -> Rule | str:
     """Compile a version and link it to the numbers in its record, or say why it cannot be."""
     if record.language > LANGUAGE:
         return f"written for language {record.language}; this build reads up to {LANGUAGE}"
-    compiled = check_streamed(record.text).rule
+    compiled = check_streamed(record.text).promise
     if compiled is None:
         return "its text does not check with this build"
     hashes = tuple(entry.hash for entry in record.predicates)

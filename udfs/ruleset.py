@@ -12,10 +12,11 @@ from typing import NamedTuple
 
 from dsl import Judgement, Reason, Verdict
 from udfs.facts import numbers_of
-from udfs.rulebook import Rule
+from udfs.rulebook import Rule, RuleBook
 from udfs.trace_state import TraceState
 
 _REMEMBERED = 50_000
+_KEPT_SETS = 1_000
 
 
 class Judged(NamedTuple):
@@ -107,6 +108,30 @@ class RuleSet:
             for rule in self._by_number.get(number, ()):
                 found[rule.id] = rule
         return [found[rule_id] for rule_id in sorted(found)]
+
+
+class RuleSets:
+    """The rule sets of all tenants and epochs, one of each for all lanes of a subtask.
+
+    Lanes see the same combinations of predicates, and so share what is remembered of them.
+    """
+
+    def __init__(self, book: RuleBook) -> None:
+        self._book = book
+        self._book_version = -1
+        self._known: dict[tuple[str, int], RuleSet] = {}
+
+    def of(self, tenant: str, *, since_ms: int) -> RuleSet:
+        """Return the rules in force for a tenant in the epoch that begins at since_ms."""
+        if self._book_version != self._book.version:
+            self._book_version = self._book.version
+            self._known.clear()
+        found = self._known.get((tenant, since_ms))
+        if found is None:
+            if len(self._known) >= _KEPT_SETS:
+                del self._known[next(iter(self._known))]
+            found = self._known[tenant, since_ms] = RuleSet(self._book.in_force(tenant, since_ms))
+        return found
 
 
 def judge_by(rule: Rule, view: TraceState) -> Judgement:

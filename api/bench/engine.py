@@ -23,6 +23,7 @@ from udfs.lanes import LANES
 from udfs.life import Lane, Output
 from udfs.match import Matcher
 from udfs.rulebook import ACTIVATION_MS, RuleBook
+from udfs.ruleset import RuleSets
 from udfs.wire import betrace_pb2 as wire
 
 STEP_MS = 100
@@ -200,7 +201,7 @@ def rule_records(tenant: str, rules: tuple[BenchRule, ...]) -> Iterator[bytes]:
     """
     numbers: dict[int, int] = {}
     for rule in rules:
-        compiled = dsl.check(rule.text).rule
+        compiled = dsl.check(rule.text).promise
         if compiled is None:
             raise RuleRefused(f"{rule.rule_id}: {dsl.check(rule.text).problems}")
         entries = [
@@ -239,9 +240,10 @@ def _machine(settings: EngineSettings) -> _Machine:
         tenant=tenant, settle_ms=settings.settle_ms, patience_ms=settings.patience_ms
     )
     book = rule_book(tenant, settings.load.mix, append_ms=settings.begin_ms, settings=lifetimes)
+    rule_sets = RuleSets(book)
     return _Machine(
         matcher=Matcher(book),
-        lanes=[Lane(lane, book) for lane in range(LANES)],
+        lanes=[Lane(lane, book, rule_sets=rule_sets) for lane in range(LANES)],
         stores=[MemoryStore() for _ in range(LANES)],
         tenant=tenant,
     )

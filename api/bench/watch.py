@@ -12,9 +12,9 @@ import psycopg
 
 from api.bench.score import Pair
 
-_PAUSE_S = 0.05
+_PAUSE_S = 0.1
 _CONNECT_S = 30.0
-_OVERLAP_ROWS = 2_000
+_OVERLAP_ROWS = 500
 """Transactions commit out of the order of their numbers: this far back is read again."""
 
 _CHANGES = """

@@ -21,6 +21,7 @@ GROUPS: Final = {
     "db": "api.command.db",
     "ingest": "api.command.ingest",
     "key": "api.command.key",
+    "lsp": "api.command.lsp",
     "rules": "api.command.rules",
     "tenant": "api.command.tenant",
     "topics": "api.command.topics",

@@ -126,8 +126,8 @@ def validate_object(text: str, *, form: Form) -> Validation:
 
 
 def _definition(rule: RuleObject, checked: dsl.Checked) -> Definition:
-    assert checked.rule is not None
-    definition = Definition(rule.to_dict(), checked.rule, checked.warnings)
+    assert checked.promise is not None
+    definition = Definition(rule.to_dict(), checked.promise, checked.warnings)
     if definition.settle_ms > SETTLE_MAX_MS:
         raise ApiError(400, "rule.settle", f"A rule may settle for {SETTLE_MAX_MS} ms at most.")
     return definition

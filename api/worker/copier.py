@@ -34,8 +34,7 @@ from api.worker.trace_copy import (
     distinct,
     explained,
     lacks_parent,
-    root_of,
-    services_of,
+    names_of,
     span_rows,
     spans_of,
     to_json,
@@ -302,15 +301,12 @@ class Copier:
         connection.execute(statement("lock_trace"), key)
         if not job.found:
             return
-        root = root_of(job.found)
         offsets = [each.offset for each in job.found]
         stored = connection.execute(
             statement("store_copy"),
             {
                 **key,
-                "root_name": root.name.replace("\0", "\ufffd") if root else "",
-                "root_service": root.service.replace("\0", "\ufffd") if root else "",
-                "services": services_of(job.found),
+                **names_of(job.found),
                 "span_count": len(job.found),
                 "whole": not job.lost and not job.truncated,
                 "first_span_at": job.first_span_at,
@@ -338,7 +334,7 @@ class Copier:
                 "tenant_id": job.tenant,
                 "signal_id": signal.id,
                 "revision": signal.revision,
-                "services": services_of(job.found),
+                **names_of(job.found),
                 **outcome,
             },
         )
@@ -413,7 +409,7 @@ class Copier:
         with connection.transaction():
             connection.execute(
                 statement("finish_signal"),
-                {**key, "revision": signal.revision, "services": services_of(job.found), **outcome},
+                {**key, "revision": signal.revision, **names_of(job.found), **outcome},
             )
             self._drop_task(connection, job, signal)
 
@@ -451,10 +447,10 @@ class Copier:
 def compiled(text: str) -> dsl.CompiledRule:
     """Compile a stored rule. Raises ValueError if this build no longer takes it."""
     checked = dsl.check(text)
-    if checked.rule is None:
-        problems = "; ".join(problem.message for problem in checked.problems)
+    if checked.promise is None:
+        problems = "; ".join(problem.message for problem in checked.problems) or "no promise"
         raise ValueError(f"a stored rule does not check: {problems}")
-    return checked.rule
+    return checked.promise
 
 
 def _signal(row: dict[str, Any], task: dict[str, Any]) -> WantedSignal:

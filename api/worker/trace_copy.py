@@ -77,6 +77,16 @@ def services_of(found: Sequence[FoundSpan]) -> list[str]:
     return sorted({storable(each.span.service) for each in found if each.span.service})
 
 
+def names_of(found: Sequence[FoundSpan]) -> dict[str, object]:
+    """Return what a trace is called by: root_name, root_service (empty without one), services."""
+    root = root_of(found)
+    return {
+        "root_name": storable(root.name) if root else "",
+        "root_service": storable(root.service) if root else "",
+        "services": services_of(found),
+    }
+
+
 def span_rows(found: Sequence[FoundSpan]) -> list[tuple[object, ...]]:
     """Return rows for trace_spans, from ordinal on, by start and then span id."""
     ordered = sorted((each.span for each in found), key=lambda s: (s.start_ns, s.span_id, s.name))

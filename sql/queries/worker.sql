@@ -426,7 +426,7 @@ select tenant_id, trace_id, ordinal, span_id, parent_span_id, name, service, kin
   dropped_attributes_count
 from incoming_spans;
 
--- name: worker-finish-signal(trace_state, trace_problem, explanation, revision, explain_mismatch, services, group_values, group_fingerprint, tenant_id, signal_id)!
+-- name: worker-finish-signal(trace_state, trace_problem, explanation, revision, explain_mismatch, services, root_name, root_service, group_values, group_fingerprint, tenant_id, signal_id)!
 -- Only if the signal is still at the revision that was explained; a newer one has its own task.
 update signals set
   trace_state = :trace_state,
@@ -436,6 +436,9 @@ update signals set
   explanation = coalesce(:explanation::jsonb, explanation),
   explain_mismatch = :explain_mismatch,
   services = case when :services::text[] = '{}' then services else :services end,
+  -- A signal raised at once may be older than the root; the copy knows it.
+  root_name = coalesce(nullif(root_name, ''), :root_name),
+  root_service = coalesce(nullif(root_service, ''), :root_service),
   group_values = :group_values::jsonb,
   group_fingerprint = :group_fingerprint
 where tenant_id = :tenant_id and id = :signal_id and revision = :revision;

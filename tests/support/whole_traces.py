@@ -53,7 +53,7 @@ def _message(span: dsl.Span) -> trace_pb2.Span:
 
 def judged_whole(text: str, records: Sequence[Record]) -> dsl.Judgement:
     """Return what the language says of all spans of these records, every window being over."""
-    rule = dsl.check(text).rule
+    rule = dsl.check(text).promise
     assert rule is not None
     spans = [span for record in records for span in decode_spans(record.payload)]
     rooted = root_of(distinct_spans(spans)) is not None

@@ -13,6 +13,7 @@ per lane, at the next inbox entry or deadline, lets the machine advance to the w
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -25,10 +26,12 @@ from udfs.flink.lane_keys import lane_of_key
 from udfs.flink.rules_log import FollowedRules, RulesLog, RulesLogAddress
 from udfs.life import Lane
 from udfs.rulebook import RuleBook
+from udfs.ruleset import RuleSets
 
 if TYPE_CHECKING:
     from pyflink.datastream.state import MapState
 
+GC_THRESHOLDS = (100_000, 50, 100)
 MAX_WATERMARK = 2**63 - 1
 """Sent when the input ends. It says that nothing more comes, not that time has passed."""
 
@@ -84,7 +87,10 @@ class CorrelateFacts(KeyedProcessFunction):  # type: ignore[misc]
         self._book = RuleBook()
         self._rules = FollowedRules(self._book, RulesLog(self._address))
         self._rules.read()
+        self._rule_sets = RuleSets(self._book)
         self._working: dict[int, _Working] = {}
+        # What the engine makes holds no cycles: looking for some among all open traces is in vain.
+        gc.set_threshold(*GC_THRESHOLDS)
 
     def process_element(self, value: Row, ctx: KeyedProcessFunction.Context) -> Iterator[Row]:
         """Put one element into its lane's inbox."""
@@ -126,7 +132,11 @@ class CorrelateFacts(KeyedProcessFunction):  # type: ignore[misc]
         working = self._working.get(key)
         if working is None:
             lane = Lane.restore(
-                lane_of_key(key), self._book, self._records.get() or (), self._closed
+                lane_of_key(key),
+                self._book,
+                self._records.get() or (),
+                self._closed,
+                rule_sets=self._rule_sets,
             )
             working = self._working[key] = _Working(lane)
         return working

@@ -325,9 +325,12 @@ def test_a_trace_still_open_is_copied_at_once_and_again(
     assert task == {"refreshed": 1, "later": True}
     log.append(a_request(a_span(1, "receipt.sent", LATE, CHARGE, after_ms=50)))
     with psycopg.connect(seeded.admin) as connection:
+        connection.execute("update signals set root_name = '', root_service = ''")
         connection.execute("update trace_tasks set due_at = now()")
     copier.round()
     assert names(spans_of(seeded, 1)) == ["payment.charge", "receipt.sent"]
+    [signal] = rows(seeded.admin, "select root_name, root_service from signals")
+    assert signal == {"root_name": "payment.charge", "root_service": "shop"}
 
 
 def test_late_evidence_brings_the_late_span_into_copy_and_explanation(

@@ -10,7 +10,7 @@ SOURCES = Path(__file__).parents[3] / "dsl"
 
 
 def test_every_code_of_the_catalogue_is_used() -> None:
-    text = "".join(file.read_text() for file in SOURCES.glob("*.py") if file.name != "problems.py")
+    text = "".join(file.read_text() for file in SOURCES.rglob("*.py") if file.name != "problems.py")
     assert [code for code in CATALOGUE if f'"{code}"' not in text] == []
 
 

@@ -228,8 +228,8 @@ def test_problems_are_rendered_with_a_caret_under_tabs_too() -> None:
     text = "when { a }\nalways {\tx.where(b = 1) }"
     assert render(text, check(text).problems[:1], name="rules/x") == (
         "rules/x:2:20: `=` does not compare [rule.single_equals]\n"
-        "  2 | always {\tx.where(b = 1) }\n"
-        "    |         \t          ^\n"
+        "  2 | always {    x.where(b = 1) }\n"
+        "    |                       ^\n"
         "    = write `==`"
     )
 

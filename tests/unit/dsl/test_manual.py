@@ -6,8 +6,11 @@ import re
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 import dsl
+from api.command.rules import app
+from dsl.formatter import format_rule
 from dsl.objects import parse_rules
 from dsl.suites import run
 
@@ -15,13 +18,33 @@ ROOT = Path(__file__).parents[3]
 MANUAL = (ROOT / "dsl" / "README.md").read_text()
 
 
-def _blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", MANUAL, re.M | re.S)
+def _blocks(language: str, text: str = MANUAL) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.M | re.S)
+
+
+def _section(title: str) -> str:
+    return MANUAL.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
 
 
 @pytest.mark.parametrize("text", _blocks("betrace"))
 def test_an_example_of_the_manual_checks(text: str) -> None:
     assert dsl.check(text).problems == ()
+
+
+@pytest.mark.parametrize("text", _blocks("betrace", _section("Commands")))
+def test_a_layout_of_the_manual_is_the_one_that_fmt_writes(text: str) -> None:
+    assert format_rule(text) == text
+
+
+def test_the_problems_of_the_manual_are_what_check_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [wrong] = _blocks("betrace wrong", _section("Commands"))
+    [said] = _blocks("console", _section("Commands"))
+    monkeypatch.chdir(tmp_path)
+    Path("fraud.rule").write_text(wrong)
+    result = CliRunner().invoke(app, ["check", "fraud.rule"])
+    assert f"$ betrace rules check fraud.rule\n{result.stdout}" == said
 
 
 @pytest.mark.parametrize("text", _blocks("yaml"))

@@ -35,11 +35,11 @@ def a_log(text: str, **fields: Any) -> RulesLog:
     return log
 
 
-def span(name: str, at_ms: int, *, id: str = "", parent: str = "root", **fields: Any) -> SpanDraft:
+def span(name: str, at_ms: int, *, own: str = "", parent: str = "root", **fields: Any) -> SpanDraft:
     attributes = {key: fields.pop(key) for key in ("pii", "user", "amount") if key in fields}
     return SpanDraft(
         trace="t",
-        id=id or name,
+        id=own or name,
         parent=parent,
         name=name,
         start_ms=at_ms,
@@ -48,7 +48,7 @@ def span(name: str, at_ms: int, *, id: str = "", parent: str = "root", **fields:
     )
 
 
-ROOT = span("GET /", 0, id="root", parent="")
+ROOT = span("GET /", 0, own="root", parent="")
 QUERY = span("db.query", 0, pii=True, user="ada")
 
 
@@ -109,7 +109,7 @@ class TestWindows:
     def test_a_violation_stands_while_another_window_is_open(self) -> None:
         engine, log = Engine(a_log(AUDITED)), SpansLog()
         log.send(0, ROOT, QUERY)
-        log.send(28_000, span("db.query", 28_000, id="second", pii=True, user="bob"))
+        log.send(28_000, span("db.query", 28_000, own="second", pii=True, user="bob"))
         first, second = engine.run(log.records, until_ms=300_000)
         assert (first.judged_ms, first.bindings_total) == (30_001 + SETTLE_MS, 1)
         assert (second.judged_ms, second.bindings_total) == (58_001 + SETTLE_MS, 2)
@@ -127,8 +127,8 @@ class TestLateSpans:
 
     def test_a_late_span_adds_a_combination_in_the_next_revision(self) -> None:
         engine, log = Engine(a_log(BLESSED)), SpansLog()
-        log.send(0, ROOT, span("transfer", 0, id="one"))
-        log.send(30_000, span("transfer", 1, id="two"))
+        log.send(0, ROOT, span("transfer", 0, own="one"))
+        log.send(30_000, span("transfer", 1, own="two"))
         found = engine.run(log.records, until_ms=200_000)
         assert verdicts(found) == ["violated", "violated"]
         assert [signal.bindings_total for signal in found] == [1, 2]
@@ -158,7 +158,7 @@ class TestMissingSpans:
         engine, log = Engine(a_log(BLESSED)), SpansLog()
         log.send(0, ROOT, span("login", 0), span("transfer", 0, parent="lost"))
         assert engine.run(log.records, until_ms=50_000) == []
-        log.send(60_000, span("service", 0, id="lost"))
+        log.send(60_000, span("service", 0, own="lost"))
         assert verdicts(engine.run(log.records[1:], until_ms=400_000)) == ["violated"]
 
     @pytest.mark.parametrize(("choice", "count"), [("", 1), ("hold", 0), ("signal", 1)])
@@ -177,9 +177,9 @@ class TestMissingSpans:
 class TestLimits:
     def test_a_trace_with_too_many_members_is_truncated_and_it_alone(self) -> None:
         engine, log = Engine(a_log(BLESSED)), SpansLog()
-        many = [span("transfer", n, id=f"transfer {n}") for n in range(MAX_MEMBERS // 2 + 1)]
+        many = [span("transfer", n, own=f"transfer {n}") for n in range(MAX_MEMBERS // 2 + 1)]
         log.send(0, ROOT, *many)
-        log.send(1, *(span("transfer", n, id=f"more {n}") for n in range(MAX_MEMBERS // 2)))
+        log.send(1, *(span("transfer", n, own=f"more {n}") for n in range(MAX_MEMBERS // 2)))
         log.send(2, SpanDraft(trace="u", id="u", name="transfer"))
         found = engine.run(log.records, until_ms=200_000)
         assert [(s.root_name, s.bindings_total) for s in found] == [("transfer", 1)]

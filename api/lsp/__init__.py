@@ -1,0 +1,1 @@
+"""The language server: `dsl.editor` in the words of the Language Server Protocol."""
