@@ -6,11 +6,13 @@
 Rules as YAML objects are in `dsl.objects`, suites of tests in `dsl.suites`.
 """
 
+from dsl.captures import Capture
 from dsl.compiler import LinkedRule
 from dsl.explain import Explanation, explain
-from dsl.judging import TraceFacts, facts_of, judge_spans
+from dsl.judging import Moment, TraceFacts, facts_of, judge_spans
 from dsl.lint import KnownNames
 from dsl.many.rule import CorrelateRule, ExpectRule
+from dsl.needs import Needs, PredicateNeed
 from dsl.predicates import AttributeTest, SpanPredicate
 from dsl.problems import Problem
 from dsl.rendering import render
@@ -24,8 +26,9 @@ from dsl.rule import (
     check_filter,
 )
 from dsl.spans import Event, Link, Span, SpanView, spans_from_otlp_json
+from dsl.structure import KeptSpan, Member, TraceStructure
 from dsl.values import GONE, MISSING, Value
-from dsl.verdict import Judgement, Reason, TraceView, Verdict
+from dsl.verdict import BoundSpan, Judgement, Reason, TraceView, Verdict
 
 __all__ = [
     "GONE",
@@ -33,6 +36,8 @@ __all__ = [
     "MISSING",
     "AnyRule",
     "AttributeTest",
+    "BoundSpan",
+    "Capture",
     "Checked",
     "CheckedFilter",
     "CompiledRule",
@@ -41,15 +46,21 @@ __all__ = [
     "ExpectRule",
     "Explanation",
     "Judgement",
+    "KeptSpan",
     "KnownNames",
     "Link",
     "LinkedRule",
+    "Member",
+    "Moment",
+    "Needs",
+    "PredicateNeed",
     "Problem",
     "Reason",
     "Span",
     "SpanPredicate",
     "SpanView",
     "TraceFacts",
+    "TraceStructure",
     "TraceView",
     "Value",
     "Verdict",

@@ -10,7 +10,10 @@ from dsl.compiler import compile_condition
 from dsl.plan import (
     Ask,
     Compared,
+    Condition,
+    Every,
     Exists,
+    Found,
     Held,
     Leaf,
     Measured,
@@ -95,15 +98,16 @@ def lint_key(source: Source, reader: Reader, known: KnownNames, *, at: int, end:
 
 def _warn_about_firing(source: Source, plan: Plan) -> None:
     """Try the rule on every trace that its span tests can tell apart."""
-    leaves = [leaf for _, clause in plan.clauses for leaf in leaves_of(clause)]
+    clauses = {word: _unbound(clause) for word, clause in plan.clauses}
+    leaves = [leaf for clause in clauses.values() for leaf in leaves_of(clause)]
     if not all(isinstance(leaf, Exists) for leaf in leaves):
         return
     if len(plan.tests) > MAX_WORLDS_TESTS or len(leaves) << len(plan.tests) > MAX_LOOKS:
         return
-    numbers = range(len(plan.tests))
-    when = compile_condition(plan.when, numbers)
-    always = compile_condition(plan.always, numbers) if plan.always is not None else None
-    never = compile_condition(plan.never, numbers) if plan.never is not None else None
+    decides = {
+        word: compile_condition(clause, range(len(plan.tests))) for word, clause in clauses.items()
+    }
+    when, always, never = decides["when"], decides.get("always"), decides.get("never")
     applies = broken = 0
     for world in range(1 << len(plan.tests)):
         if not _possible(world, plan.tests) or not when(world, 0, True, _NO_VIEW):
@@ -119,6 +123,17 @@ def _warn_about_firing(source: Source, plan: Plan) -> None:
         source.warn("rule.never_fires", 0, 4, next="`when` already says all that is promised")
     elif broken == applies:
         source.warn("rule.always_fires", 0, 4, next="the promise contradicts `when`")
+
+
+def _unbound(condition: Condition) -> Condition:
+    """Return a condition in which a span that is only given a name is asked for without it."""
+    match condition:
+        case Every(items):
+            return Every(tuple(map(_unbound, items)))
+        case Found(term, at, end) if term.joined is None and not term.relations:
+            return Exists(term.predicate, at, end)
+        case _:
+            return condition
 
 
 def _possible(world: int, tests: Sequence[SpanTest]) -> bool:

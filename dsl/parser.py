@@ -1,8 +1,7 @@
 """Tokens to a tree, by recursive descent.
 
-The grammar is the one of the manual, whole: constructs that later passes do not serve yet are
-parsed with their places too. A mistake is recorded, the parser steps over the operand it stands in
-and goes on, so that one look shows all mistakes. Types are not looked at here.
+A mistake is recorded, the parser steps over the operand it stands in and goes on, so that one look
+shows all mistakes. Types, and where bindings hold, are not looked at here.
 """
 
 from __future__ import annotations

@@ -245,9 +245,13 @@ def distinct_spans(spans: Iterable[SpanView]) -> list[SpanView]:
 
 
 def root_of(spans: Iterable[SpanView]) -> SpanView | None:
-    """Return the root: of the spans without a parent the one that starts first."""
+    """Return the root: of the spans without a parent the one that starts first.
+
+    Two halves of a shared id may start together: then name and service decide, so that the order
+    of arrival does not.
+    """
     roots = [span for span in spans if is_root(span)]
-    return min(roots, key=lambda span: (span.start_ns, span.span_id)) if roots else None
+    return min(roots, key=lambda s: (s.start_ns, s.span_id, s.name, s.service), default=None)
 
 
 def spans_from_otlp_json(document: Mapping[str, Any]) -> list[Span]:

@@ -18,7 +18,7 @@ def job_configuration(settings: JobSettings) -> dict[str, str]:
         "pipeline.max-parallelism": str(MAX_PARALLELISM),
         "pipeline.object-reuse": "true",
         # Every watermark ends a bundle in every Python operator, at 3 ms of CPU time each.
-        "pipeline.auto-watermark-interval": "200 ms",
+        "pipeline.auto-watermark-interval": "250 ms",
         # A stalled partition must stall judging. Idleness is decided by a wall clock and can
         # pass over records that were not read yet (FLINK-40234).
         "table.exec.source.idle-timeout": "0 ms",

@@ -46,7 +46,7 @@ class JobSettings:
     checkpoint_interval_ms: int = 10_000
     checkpoint_dir: str = ""
     bundle_size: int = 1_000
-    bundle_time_ms: int = 200
+    bundle_time_ms: int = 250
 
     @property
     def spans_topic(self) -> str:
@@ -110,7 +110,7 @@ def _parser(environment: Mapping[str, str]) -> ArgumentParser:
     add("--checkpoint-interval-ms", type=_positive, default=10_000)
     add("--checkpoint-dir", default="", help="URI, if not the cluster's")
     add("--bundle-size", type=_positive, default=1_000)
-    add("--bundle-time-ms", type=_positive, default=200)
+    add("--bundle-time-ms", type=_positive, default=250)
     return parser
 
 

@@ -1,7 +1,9 @@
-"""Chooses how `udfs.reading` runs: compiled, if that was made from this very source, or as it is.
+"""Chooses how the hot parts of the engine run: compiled, or as they are.
 
-The compiled module `betrace_native` belongs to the Python environment (`make env` builds it where
-there is a C compiler), the sources travel with the job; the hash keeps the two from parting.
+Two things can be compiled (`deploy.native`, at `make env`, where there is a C compiler): the pass
+over records (`udfs.reading`, by Cython) and the life of traces (the modules of ENGINE, by mypyc).
+What is compiled belongs to the Python environment, the sources travel with the job: the compiled
+ones are taken only if they were made from these very sources.
 """
 
 from __future__ import annotations
@@ -11,33 +13,65 @@ from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
 
-from udfs import reading as interpreted
-
-COMPILED = "betrace_native"
+READING = "reading"
+ENGINE = (
+    "accounts",
+    "closed",
+    "facts",
+    "lanes",
+    "life",
+    "ruleset",
+    "signals",
+    "trace_state",
+)
+COMPILED_READING = "betrace_native"
+COMPILED_ENGINE = "betrace_engine"
 HASH_NAME = "SOURCE_HASH"
-"""What the compiled module calls the hash of the source that it was made from."""
-
-
-def source_hash(source: bytes) -> str:
-    """Return what names a source."""
-    return sha256(source).hexdigest()
+"""What a compiled module calls the hash of the sources that it was made from."""
 
 
 def reading_module() -> ModuleType:
-    """Return the module to read records with."""
-    if find_spec(COMPILED) is None:
-        return interpreted
-    compiled = import_module(COMPILED)
-    return compiled if getattr(compiled, HASH_NAME, "") == _own_hash() else interpreted
+    """Return the module to read records with: `udfs.reading`, compiled if possible."""
+    if _is_made_from(COMPILED_READING, (READING,)):
+        return import_module(COMPILED_READING)
+    return import_module(f"udfs.{READING}")
 
 
-def is_compiled() -> bool:
-    """Tell whether records are read by the compiled module."""
-    return reading_module() is not interpreted
+def life_module() -> ModuleType:
+    """Return the module of lanes: `udfs.life`, compiled if possible."""
+    return _engine_module("life")
 
 
-def _own_hash() -> str:
-    loader = interpreted.__spec__.loader if interpreted.__spec__ else None
-    if loader is None or not hasattr(loader, "get_data") or interpreted.__file__ is None:
-        return ""
-    return source_hash(loader.get_data(interpreted.__file__))
+def ruleset_module() -> ModuleType:
+    """Return the module of rule sets that goes with the one of lanes."""
+    return _engine_module("ruleset")
+
+
+def source_hash(sources: tuple[bytes, ...]) -> str:
+    """Return what names some sources."""
+    digest = sha256()
+    for source in sources:
+        digest.update(len(source).to_bytes(8, "big"))
+        digest.update(source)
+    return digest.hexdigest()
+
+
+def _engine_module(name: str) -> ModuleType:
+    compiled = _is_made_from(COMPILED_ENGINE, ENGINE)
+    return import_module(f"{COMPILED_ENGINE if compiled else 'udfs'}.{name}")
+
+
+def _is_made_from(compiled: str, names: tuple[str, ...]) -> bool:
+    if find_spec(compiled) is None:
+        return False
+    own = source_hash(tuple(map(_source_of, names)))
+    return getattr(import_module(compiled), HASH_NAME, "") == own
+
+
+def _source_of(name: str) -> bytes:
+    """Return the source of a module of this package, also from within a zip file."""
+    spec = find_spec(f"udfs.{name}")
+    loader = spec.loader if spec else None
+    if spec is None or spec.origin is None or not hasattr(loader, "get_data"):
+        return b""
+    return loader.get_data(spec.origin)  # type: ignore[no-any-return, union-attr]

@@ -184,8 +184,8 @@ class TraceState:
         return self.root.service if self.root else None
 
     def add_root(self, root: TraceRoot) -> None:
-        """Take in a span without a parent."""
-        if self.root is None or root[:2] < self.root[:2]:
+        """Take in a span without a parent. Of equal starts and ids name and service decide."""
+        if self.root is None or root < self.root:
             self.root = root
 
     def add_counted(self, fact: Counted) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from cProfile import Profile
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dsl
 from api.bench.plan import Load, LoadSettings, plan
@@ -20,11 +20,18 @@ from api.bench.rules import BenchRule
 from api.bench.schedule import Emission, Schedule
 from api.bench.score import Pair, Score, score
 from udfs.lanes import LANES
-from udfs.life import Lane, Output
+from udfs.life import Output
 from udfs.match import Matcher
+from udfs.native import life_module, ruleset_module
 from udfs.rulebook import ACTIVATION_MS, RuleBook
-from udfs.ruleset import RuleSets
 from udfs.wire import betrace_pb2 as wire
+
+if TYPE_CHECKING:
+    from udfs.life import Lane
+    from udfs.ruleset import RuleSets
+else:
+    Lane = life_module().Lane
+    RuleSets = ruleset_module().RuleSets
 
 STEP_MS = 100
 """How often watermarks come: as in the job."""

@@ -24,12 +24,17 @@ from pyflink.datastream.state import ListStateDescriptor, MapStateDescriptor
 
 from udfs.flink.lane_keys import lane_of_key
 from udfs.flink.rules_log import FollowedRules, RulesLog, RulesLogAddress
-from udfs.life import Lane
+from udfs.native import life_module, ruleset_module
 from udfs.rulebook import RuleBook
-from udfs.ruleset import RuleSets
 
 if TYPE_CHECKING:
     from pyflink.datastream.state import MapState
+
+    from udfs.life import Lane
+    from udfs.ruleset import RuleSets
+else:
+    Lane = life_module().Lane
+    RuleSets = ruleset_module().RuleSets
 
 GC_THRESHOLDS = (100_000, 50, 100)
 MAX_WATERMARK = 2**63 - 1

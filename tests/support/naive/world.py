@@ -46,7 +46,7 @@ class World:
     def root(self) -> Span | None:
         """Of the spans without a parent the first to start; ties by what tells spans apart."""
         roots = [span for span in self.spans if not any(span.parent_span_id)]
-        return min(roots, key=lambda s: (s.start_ns, s.span_id, s.kind, s.name), default=None)
+        return min(roots, key=lambda s: (s.start_ns, s.span_id, s.name, s.service), default=None)
 
 
 def distinct(spans: Sequence[Span]) -> tuple[Span, ...]:
