@@ -136,9 +136,13 @@ class RuleSets:
 
 def judge_by(rule: Rule, view: TraceState) -> Judgement:
     """Judge a trace by one rule, which waits for windows as long as it settles."""
-    if rule.keeps and rule.settle_ms > view.settle_ms:
-        view = view.settling(rule.settle_ms)
-    return rule.linked.judge(view)
+    settle_ms = view.settle_ms
+    if not rule.keeps or rule.settle_ms <= settle_ms:
+        return rule.linked.judge(view)
+    view.settle_ms = rule.settle_ms
+    judgement = rule.linked.judge(view)
+    view.settle_ms = settle_ms
+    return judgement
 
 
 def _rule_id(judged: Judged) -> str:

@@ -17,7 +17,6 @@ u16 length, mask of predicates that hold; u16 length, mask of those that might h
 from __future__ import annotations
 
 from collections.abc import Iterator
-from copy import copy
 from functools import lru_cache
 from struct import Struct
 from typing import NamedTuple
@@ -166,12 +165,6 @@ class TraceState:
     def is_large(self) -> bool:
         """Whether so much is kept that it is judged only when it is closed."""
         return self.kept is not None and self.kept.is_large
-
-    def settling(self, settle_ms: int) -> TraceState:
-        """Return the trace as a rule sees it that waits longer than others."""
-        view = copy(self)
-        view.settle_ms = settle_ms
-        return view
 
     @property
     def root_name(self) -> str | None:
