@@ -396,12 +396,10 @@ class Lane:
         """Signal at once what no further span can mend; what was signalled waits for the end."""
         trace.complete = False
         trace.in_doubt = _OPEN
-        said = trace.emitted or {}
         for item in self._rule_set(tenant, trace.begin_ms).violations(trace):
-            known = said.get(item.rule.id)
-            if known is not None and known.verdict is Verdict.VIOLATED:
-                continue
-            self._say(tenant, trace_id, trace, item, now_ms=now_ms, closed_ms=0, out=out)
+            said = trace.emitted.get(item.rule.id) if trace.emitted else None
+            if said is None or said.verdict is not Verdict.VIOLATED:
+                self._say(tenant, trace_id, trace, item, now_ms=now_ms, closed_ms=0, out=out)
 
     def _close(
         self,

@@ -307,7 +307,7 @@ class _Fragment:
         self.end_ns = 0
         self.members = self.members_bytes = 0
         self.truncated = False
-        self.links = []
+        self.links = None  # type: ignore[assignment]
 
 
 @cython.cclass
@@ -715,6 +715,8 @@ def _take(reading: Reading, payload: bytes, span: _Span, origin: Any) -> None:
     if index.any_name.asks:
         _ask_group(reading, payload, span, fragment, origin, index.any_name)
     if index.needs_links:
+        if fragment.links is None:
+            fragment.links = []
         fragment.links.append(_id(payload, span.id_at, span.id_bytes))
         fragment.links.append(_id(payload, span.parent_at, span.parent_bytes))
     if span.kept:

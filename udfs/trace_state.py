@@ -234,9 +234,11 @@ class TraceState:
 
     @property
     def _format(self) -> int:
-        said = self.emitted.values() if self.emitted else ()
-        plain = self.kept is None and not self.waiting and not any(one.bindings for one in said)
-        return PLAIN_FORMAT if plain else FORMAT
+        if self.kept is not None or self.waiting:
+            return FORMAT
+        if self.emitted and any(said.bindings for said in self.emitted.values()):
+            return FORMAT
+        return PLAIN_FORMAT
 
     def pack(self) -> bytes:
         """Return the trace as bytes; see the head of this file."""
