@@ -1,4 +1,4 @@
-"""Makes a fresh checkout ready to run: Python environment, compiled reader, jars, web bundle.
+"""Makes a fresh checkout ready to run: Python environment, compiled engine, jars, web bundle.
 
 `python3 deploy/prepare.py [--browser] [STEP…]`, called by the Makefile. Standard library only,
 since it runs before anything is installed. A step that was done for the same inputs is skipped.
@@ -112,15 +112,15 @@ def steps() -> dict[str, Step]:
         ),
         "native": Step(
             name="native",
-            title="compiled reader of spans",
+            title="compiled engine",
             inputs=(
                 ROOT / "deploy" / "native.py",
                 ROOT / "deploy" / "requirements.lock",
-                ROOT / "udfs" / "reading.py",
+                *sorted((ROOT / "udfs").glob("*.py")),
             ),
             product=VENV / "bin" / "betrace",
             commands=native_commands,
-            expected_s=15,
+            expected_s=40,
         ),
         "jars": Step(
             name="jars",
@@ -159,7 +159,7 @@ class Tool:
     without: str = ""
 
 
-_SLOWER = "records of spans are read by the interpreter, four times as slowly"
+_SLOWER = "the engine is run by the interpreter, four times as slowly"
 
 
 def tools(*, browser: bool) -> list[Tool]:

@@ -122,8 +122,9 @@ class Evidence:
         self, span: SpanView, condition: Filter | None, relations: Sequence[Related]
     ) -> NearestMiss:
         """Return what the span of a binding does not fulfil."""
-        own = [one for one in conjuncts_of(condition) if not looks_elsewhere(one)]
-        other = [one for one in conjuncts_of(condition) if looks_elsewhere(one)]
+        conjuncts = conjuncts_of(condition)
+        own = [one for one in conjuncts if not looks_elsewhere(one)]
+        other = [one for one in conjuncts if looks_elsewhere(one)]
         texts = [*own, *other, *relations]
         asks = self.questions(own, other, relations)
         answers = [ask(span) for ask in asks]

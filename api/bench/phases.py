@@ -30,9 +30,9 @@ LAG_DRIFT_MS = 1_000
 """Lag may differ by so much between the ends of a sustained phase: a checkpoint's worth."""
 STEP_UP = 1.4
 """From a rate that was held to the next one tried."""
-NARROW = 1.08
+NARROW = 1.06
 """The search ends when the rate that was not held is so close to the one that was."""
-LESS = 0.95
+LESS = 0.97
 """What is tried of a rate that was held for some seconds, or was not held for all of them."""
 MAX_TRIALS = 4
 _LEAST_SHARE = 0.75

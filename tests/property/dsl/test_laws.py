@@ -119,7 +119,11 @@ def test_a_violation_rests_on_absence_exactly_if_an_open_trace_would_not_show_it
     judgement = judge_spans(rule, trace)
     if judgement.verdict is Verdict.VIOLATED:
         opened = judge_spans(rule, trace, complete=False).verdict
-        assert judgement.rests_on_absence is (opened is not Verdict.VIOLATED)
+        if rule.needs.root:
+            # An open trace may show less for another reason: an earlier root may still come.
+            assert opened is not Verdict.VIOLATED or not judgement.rests_on_absence
+        else:
+            assert judgement.rests_on_absence is (opened is not Verdict.VIOLATED)
 
 
 @settings(max_examples=300, deadline=None)

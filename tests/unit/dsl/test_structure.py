@@ -361,3 +361,22 @@ def test_a_measured_aggregate_shows_what_it_came_to_and_of_which_spans() -> None
         ("p1", {"amount": 2}),
         ("p2", {"amount": "4.5"}),
     ]
+
+
+def test_a_bound_span_that_does_not_fulfil_its_filters_is_the_nearest_miss() -> None:
+    rule = rule_of("when { a as q and b as p } always { q.where(x == 1 and y == 2 and z == p.z) }")
+    spans = [span("a", "a1", attributes={"x": 1, "y": 3, "z": 4}), span("b", "b1")]
+    condition = explain(rule, spans).to_dict()["clauses"][1]["conditions"][0]
+    assert condition["nearest_miss"] == {
+        "span_id": id_of("a1").hex(),
+        "name": "a",
+        "met": 1,
+        "failed": ["y == 2 (y is 3)", "z == p.z (z is 4, p.z is missing)"],
+        "label": "a1",
+    }
+
+
+def test_filters_of_a_bound_span_alone_are_explained_one_by_one() -> None:
+    rule = rule_of("when { a as q } always { q.where(x == 1 and y == 2) }")
+    condition = explain(rule, [span("a", "a1", attributes={"x": 1})]).to_dict()["clauses"][1]
+    assert condition["conditions"][0]["nearest_miss"]["failed"] == ["y == 2 (y is missing)"]
