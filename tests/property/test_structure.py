@@ -106,7 +106,7 @@ def last_words(outputs: Sequence[Output]) -> dict[str, tuple[Any, ...]]:
 
 @settings(
     deadline=None,
-    max_examples=300,
+    max_examples=3 * settings.default.max_examples,
     suppress_health_check=BIG,
 )
 @given(st.lists(texts(), min_size=1, max_size=3), arrivals(), st.integers(0, 2**32))
