@@ -8,6 +8,7 @@ import pytest
 
 from dsl.values import GONE, MISSING
 from tests.support.engine import (
+    TENANT,
     Engine,
     RulesLog,
     SpanDraft,
@@ -18,6 +19,7 @@ from tests.support.engine import (
 )
 from udfs.kept_trace import MAX_MEMBERS, unpack_kept
 from udfs.kept_values import MAX_VALUE_BYTES, pack_value, unpack_value
+from udfs.rulebook import ACTIVATION_MS, LifeSettings
 from udfs.trace_state import TraceState, unpack_trace
 from udfs.wire import betrace_pb2 as wire
 
@@ -188,6 +190,27 @@ class TestLimits:
         assert unpack_value(pack_value("x" * (MAX_VALUE_BYTES + 1)), 0)[0] is GONE
         rows = tuple(("y" * 100,) for _ in range(100))
         assert unpack_value(pack_value((rows, False)), 0)[0] == ((), True)
+
+    def test_a_span_with_too_much_to_keep_truncates_its_trace(self) -> None:
+        keys = [f"k{n}" for n in range(6)]
+        compared = " and ".join(f"{key} == c.{key}" for key in keys)
+        engine = Engine(a_log(f"when {{ charge as c }} always {{ refund.where({compared}) }}"))
+        log, large = SpansLog(), dict.fromkeys(keys, "x" * (MAX_VALUE_BYTES - 9))
+        log.send(0, ROOT, SpanDraft(trace="t", id="c", name="charge", attributes=large))
+        assert engine.run(log.records, until_ms=200_000) == []
+        log.send(0, SpanDraft(trace="u", id="c", name="charge", attributes={"k0": "x"}))
+        assert len(engine.run(log.records[1:], until_ms=400_000)) == 1
+
+
+@pytest.mark.parametrize(("text", "is_matched"), [(AUDITED, True), (TWICE, False)])
+def test_a_replaced_rule_with_a_window_is_matched_for_a_life_longer(
+    text: str, is_matched: bool
+) -> None:
+    rules = a_log(text)
+    rules.rule("rule", text, version=2, state="OFF", at_ms=0)
+    drained_ms = ACTIVATION_MS + LifeSettings(SETTLE_MS, 0, 60_000, 120_000).drain_ms
+    assert rules.book().matched(TENANT, drained_ms - 1).kept
+    assert bool(rules.book().matched(TENANT, drained_ms + 1).kept) is is_matched
 
 
 VALUES = [
