@@ -3,7 +3,7 @@
 One record of `betrace.spans` becomes one element, whatever the number of its spans. Everything
 is little-endian.
 
-    u8  version (1)
+    u8  version (1, or 2 with the blocks at the end)
     u8  length of the tenant, the tenant (UTF-8)
     u32 spans taken in, u32 spans rejected
     u16 names, each: u16 length, UTF-8        names and services of root spans
@@ -13,6 +13,14 @@ is little-endian.
     u32 roots, each: u32 fragment, 8s span id, i64 start ns, u16 name, u16 service
     u32 counted, each: u32 fragment, 8s span id, u32 identity, u32 number, u8 certain
     u32 extents, each: u32 fragment, i64 earliest start ns, i64 latest end ns
+
+Where rules look at spans one by one, version 2 goes on:
+
+    u32 members, each: u32 fragment, u32 length, member (udfs.members)
+    u32 chains, each: u32 fragment, u32 links, each: 8s span id, 8s parent id
+    u32 truncated fragments, each: u32 fragment
+
+Links are those of every span of the fragment. A fragment is truncated if not all was kept of it.
 
 A *fragment* is what one record holds of one trace. Masks are little-endian integers whose bit n
 stands for number n of the tenant's dictionary. `identity` tells spans that share an id apart: a
@@ -27,7 +35,8 @@ from struct import Struct
 from typing import NamedTuple
 from zlib import crc32
 
-VERSION = 1
+PLAIN_VERSION = 1
+VERSION = 2
 DEAD_LETTER = 0xFF
 """First byte of an element that is a DeadLetter message instead of facts."""
 
@@ -39,11 +48,13 @@ FRAGMENT = Struct("<16sHBxH")
 _ROOT = Struct("<I8sqHH")
 _COUNTED = Struct("<I8sIIB")
 _EXTENT = Struct("<Iqq")
+_MEMBER = Struct("<II")
 _U16 = Struct("<H")
 _U32 = Struct("<I")
 _TOTALS = Struct("<II")
 MAX_SPANS_OF_FRAGMENT = 0xFFFF
 MAX_NAME_BYTES = 1024
+LINK_BYTES = 16
 
 
 class Root(NamedTuple):
@@ -74,12 +85,28 @@ class Extent(NamedTuple):
     end_ns: int
 
 
+class KeptFacts(NamedTuple):
+    """What is kept of spans one by one.
+
+    members: (fragment, packed member). chains: (fragment, its links, one after the other).
+    truncated: fragments of which not all was kept.
+    """
+
+    members: Sequence[tuple[int, bytes]]
+    chains: Sequence[tuple[int, bytes]]
+    truncated: Sequence[int]
+
+
+NOTHING_KEPT = KeptFacts((), (), ())
+
+
 @dataclass(frozen=True, slots=True)
 class Facts:
     """One element, unpacked.
 
     fragments: (trace id, spans, flags, index into sets) in order of first appearance.
-    sets: (true mask, maybe mask); index 0 is the empty set.
+    sets: (true mask, maybe mask); index 0 is the empty set. kept: NOTHING_KEPT where no rule looks
+    at spans one by one.
     """
 
     tenant: str
@@ -90,6 +117,7 @@ class Facts:
     roots: Sequence[Root]
     counted: Sequence[Counted]
     extents: Sequence[Extent]
+    kept: KeptFacts = NOTHING_KEPT
 
 
 def span_identity(*, name: bytes, kind: int, start_ns: int) -> int:
@@ -100,7 +128,8 @@ def span_identity(*, name: bytes, kind: int, start_ns: int) -> int:
 def pack_facts(facts: Facts) -> bytes:
     """Pack facts into one element. Names over MAX_NAME_BYTES are cut."""
     tenant = facts.tenant.encode()
-    parts = [bytes((VERSION, len(tenant))), tenant, _TOTALS.pack(facts.spans, facts.rejected)]
+    version = VERSION if any(facts.kept) else PLAIN_VERSION
+    parts = [bytes((version, len(tenant))), tenant, _TOTALS.pack(facts.spans, facts.rejected)]
     names: dict[str, int] = {}
     for root in facts.roots:
         names.setdefault(root.name, len(names))
@@ -123,13 +152,28 @@ def pack_facts(facts: Facts) -> bytes:
     parts += [_COUNTED.pack(*c) for c in facts.counted]
     parts.append(_U32.pack(len(facts.extents)))
     parts += [_EXTENT.pack(*e) for e in facts.extents]
+    if version == VERSION:
+        parts += _pack_kept(facts.kept)
     return b"".join(parts)
+
+
+def _pack_kept(kept: KeptFacts) -> Iterator[bytes]:
+    yield _U32.pack(len(kept.members))
+    for fragment, member in kept.members:
+        yield _MEMBER.pack(fragment, len(member))
+        yield member
+    yield _U32.pack(len(kept.chains))
+    for fragment, links in kept.chains:
+        yield _MEMBER.pack(fragment, len(links) // LINK_BYTES)
+        yield links
+    yield _U32.pack(len(kept.truncated))
+    yield from map(_U32.pack, kept.truncated)
 
 
 def unpack_facts(element: bytes) -> Facts:
     """Unpack one element. Raises ValueError for another version or a cut element."""
-    if not element or element[0] != VERSION:
-        raise ValueError(f"facts of version {element[:1].hex() or 'none'}; this build reads 1")
+    if not element or element[0] not in (PLAIN_VERSION, VERSION):
+        raise ValueError(f"facts of version {element[:1].hex() or 'none'}; this build reads 1, 2")
     at = 2 + element[1]
     tenant = element[2:at].decode()
     spans, rejected = _TOTALS.unpack_from(element, at)
@@ -159,7 +203,30 @@ def unpack_facts(element: bytes) -> Facts:
     ]
     block, at = _block(element, at, _EXTENT.size)
     extents = [Extent(*e) for e in _EXTENT.iter_unpack(block)]
-    return Facts(tenant, spans, rejected, sets, fragments, roots, counted, extents)
+    kept = _unpack_kept(element, at) if element[0] == VERSION else NOTHING_KEPT
+    return Facts(tenant, spans, rejected, sets, fragments, roots, counted, extents, kept)
+
+
+def _unpack_kept(element: bytes, at: int) -> KeptFacts:
+    members, at = _pieces(element, at, 1)
+    chains, at = _pieces(element, at, LINK_BYTES)
+    block, _ = _block(element, at, _U32.size)
+    return KeptFacts(members, chains, [fragment for (fragment,) in _U32.iter_unpack(block)])
+
+
+def _pieces(element: bytes, at: int, item_bytes: int) -> tuple[list[tuple[int, bytes]], int]:
+    """Return pieces of fragments, each of so many items, and where they end."""
+    (count,) = _U32.unpack_from(element, at)
+    at += _U32.size
+    pieces = []
+    for _ in range(count):
+        fragment, size = _MEMBER.unpack_from(element, at)
+        begin = at + _MEMBER.size
+        at = begin + size * item_bytes
+        if at > len(element):
+            raise ValueError(f"facts are cut: {len(element)} bytes, {at} expected")
+        pieces.append((fragment, element[begin:at]))
+    return pieces, at
 
 
 def pack_mask(mask: int) -> bytes:

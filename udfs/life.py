@@ -11,6 +11,9 @@ how records were bundled, of when timers fired, or of how often a lane was resto
                        └────────fragment within lateness────────── closed
                                 fragment later: too late, counted, never a new trace
 
+A closed trace is kept open for those rules alone that settle longer or in which a window is still
+open; they judge it when that is over.
+
 At one instant: a tick of the accounts, then records, then deadlines.
 
 What lies in Flink state for a lane: a list of byte records (`receive` returns one to append,
@@ -19,19 +22,19 @@ What lies in Flink state for a lane: a list of byte records (`receive` returns o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from heapq import heappop, heappush
 from struct import Struct
 from typing import NamedTuple, Protocol
 
-from dsl import Reason, Verdict
+from dsl import Judgement, Reason, Verdict
 from udfs.accounts import MINUTE_MS, TICK_MS, Accounts
 from udfs.closed import TOO_LATE, ClosedTraces, Known, pack_sealed, unpack_sealed
-from udfs.facts import DEAD_LETTER, Facts, unpack_facts
+from udfs.facts import DEAD_LETTER, NOTHING_KEPT, Facts, unpack_facts
 from udfs.lanes import LANES
 from udfs.rulebook import LifeSettings, RuleBook
-from udfs.ruleset import Judged, RuleSet, RuleSets
-from udfs.signals import SCHEMA, next_revision, pack_signal, signal_id
+from udfs.ruleset import Judged, RuleSet, RuleSets, judge_by
+from udfs.signals import SCHEMA, bindings_digest, next_revision, pack_signal, signal_id
 from udfs.trace_state import (
     FORGOTTEN_ROOT,
     Emitted,
@@ -59,6 +62,9 @@ _BLOCK_FORMAT = b"\x01"
 _OPEN = frozenset({Reason.STILL_OPEN})
 _END_NOT_KNOWN = frozenset({Reason.NO_ROOT, Reason.STILL_OPEN})
 _CERTAIN: frozenset[Reason] = frozenset()
+_HELD = Judgement(Verdict.INCONCLUSIVE, (Reason.MISSING_SPANS,))
+_NS_PER_MS = 1_000_000
+_NO_WAITS: Mapping[str, int] = {}
 
 
 class ClosedStore(Protocol):
@@ -309,7 +315,32 @@ class Lane:
             trace = at_fragment[extent.fragment]
             if trace is not None:
                 trace.add_extent(extent.start_ns, extent.end_ns)
+        if facts.kept is not NOTHING_KEPT:
+            self._keep(facts, at_fragment, now_ms, touched)
         return touched
+
+    def _keep(
+        self,
+        facts: Facts,
+        at_fragment: Sequence[TraceState | None],
+        now_ms: int,
+        touched: dict[bytes, TraceState],
+    ) -> None:
+        """Keep spans one by one, for rules that ask for that."""
+        kept = facts.kept
+        for fragment, member in kept.members:
+            trace = at_fragment[fragment]
+            if trace is not None and trace.add_member(member, arrived_ms=now_ms):
+                touched[facts.fragments[fragment][0]] = trace
+        for fragment, chain in kept.chains:
+            trace = at_fragment[fragment]
+            if trace is not None:
+                trace.add_links(chain)
+                touched[facts.fragments[fragment][0]] = trace
+        for fragment in kept.truncated:
+            trace = at_fragment[fragment]
+            if trace is not None:
+                trace.truncated = True
 
     def _begin(
         self,
@@ -362,11 +393,13 @@ class Lane:
     def _judge_early(
         self, tenant: _Tenant, trace_id: bytes, trace: TraceState, now_ms: int, out: list[Output]
     ) -> None:
-        """Signal at once what no further span can mend."""
+        """Signal at once what no further span can mend; what was signalled waits for the end."""
         trace.complete = False
         trace.in_doubt = _OPEN
         for item in self._rule_set(tenant, trace.begin_ms).violations(trace):
-            self._say(tenant, trace_id, trace, item, now_ms=now_ms, closed_ms=0, out=out)
+            said = trace.emitted.get(item.rule.id) if trace.emitted else None
+            if said is None or said.verdict is not Verdict.VIOLATED:
+                self._say(tenant, trace_id, trace, item, now_ms=now_ms, closed_ms=0, out=out)
 
     def _close(
         self,
@@ -377,21 +410,21 @@ class Lane:
         closed: ClosedStore,
         out: list[Output],
     ) -> None:
-        """Judge a trace whose time has come, and put it away."""
+        """Judge a trace whose time has come, and put it away unless some rule waits."""
         settings = self._book.settings(tenant.name, now_ms)
         judged = self._judge_closed(tenant, trace, settings, now_ms)
         quiet_ms = now_ms - trace.last_ms
-        waiting: Sequence[Judged] = ()
-        if self._rule_set(tenant, trace.begin_ms).longest_settle_ms > quiet_ms:
-            waiting = [item for item in judged if item.rule.settle_ms > quiet_ms]
-        if waiting and trace.root is not None:
-            judged = [item for item in judged if item.rule.settle_ms <= quiet_ms]
-            trace.due_ms = trace.last_ms + min(item.rule.settle_ms for item in waiting)
+        longest_ms = self._rule_set(tenant, trace.begin_ms).longest_settle_ms
+        waits: Mapping[str, int] = _NO_WAITS
+        if longest_ms > quiet_ms or trace.kept is not None:
+            waits = _waits(trace, judged, settings, now_ms)
+        if waits:
+            judged = [item for item in judged if not _is_silent(item, waits, quiet_ms)]
+        self._report(tenant, trace_id, trace, judged, waits, now_ms, out)
+        if waits:
+            trace.due_ms = min(waits.values())
             self._arm(trace.due_ms, tenant.name, trace_id)
         else:
-            waiting = ()
-        self._report(tenant, trace_id, trace, judged, waiting, now_ms, out)
-        if not waiting:
             self._put_away(tenant, trace_id, trace, now_ms, settings, closed)
 
     def _judge_closed(
@@ -404,7 +437,11 @@ class Lane:
         rules = self._rule_set(tenant, trace.begin_ms)
         trace.in_doubt = self._doubts(trace, tenant, settings, now_ms)
         trace.complete = not trace.in_doubt
+        trace.now_ms = now_ms
+        trace.settle_ms = settings.settle_ms
         judged = rules.judge(trace)
+        if rules.holds_incomplete and _has_orphans(rules, trace):
+            judged = [_held(item) for item in judged]
         if trace.complete or not trace.in_doubt <= _END_NOT_KNOWN or not rules.signals_incomplete:
             return judged
         trace.in_doubt, doubts = _CERTAIN, trace.in_doubt
@@ -439,7 +476,7 @@ class Lane:
         trace_id: bytes,
         trace: TraceState,
         judged: Sequence[Judged],
-        waiting: Sequence[Judged],
+        waits: Mapping[str, int],
         now_ms: int,
         out: list[Output],
     ) -> None:
@@ -448,16 +485,22 @@ class Lane:
         first_time = not trace.closed_before
         for item in judged:
             rule, judgement = item
-            if first_time and rule.settle_ms > trace.judged_quiet_ms:
+            if first_time or rule.id in trace.waiting:
                 accounts.count_verdict(rule.id, rule.version, judgement.verdict)
             if judgement.verdict is Verdict.VIOLATED or trace.emitted:
                 self._say(tenant, trace_id, trace, item, now_ms=now_ms, closed_ms=now_ms, out=out)
         if trace.emitted:
-            spoken = {item.rule.id for item in judged} | {item.rule.id for item in waiting}
+            spoken = {item.rule.id for item in judged} | waits.keys()
             self._withdraw(tenant, trace_id, trace, spoken, now_ms=now_ms, out=out)
+        if first_time:
+            accounts.count("judged_traces")
+        elif trace.judged_quiet_ms < 0:
+            accounts.count("rejudged_traces")
         trace.judged_quiet_ms = now_ms - trace.last_ms
-        if not waiting:
-            accounts.count("judged_traces" if first_time else "rejudged_traces")
+        trace.closed_before = True
+        if waits or trace.waiting:
+            silent = waits.keys() - {item.rule.id for item in judged}
+            trace.waiting = frozenset(silent if first_time else silent & trace.waiting)
 
     def _say(
         self,
@@ -473,19 +516,22 @@ class Lane:
         """Emit a violation, or a change of one; nothing if nothing changed."""
         rule, judgement = item
         said = trace.emitted.get(rule.id) if trace.emitted else None
-        verdict = judgement.verdict
-        if said is None and verdict is not Verdict.VIOLATED:
-            return
-        incomplete = (
-            verdict is Verdict.VIOLATED and judgement.rests_on_absence and not trace.complete
-        )
-        reasons = judgement.reasons
-        if said is not None and said.content == (verdict, judgement.broken, incomplete, reasons):
+        if said is None and judgement.verdict is not Verdict.VIOLATED:
             return
         revision = next_revision(judged_ms=now_ms, previous=said.revision if said else 0)
+        now = Emitted(
+            revision,
+            judgement.verdict,
+            judgement.broken,
+            judgement.rests_on_absence and self._is_incomplete(tenant, trace),
+            judgement.reasons,
+            bindings_digest(judgement),
+        )
+        if said is not None and said.content == now.content:
+            return
         if trace.emitted is None:
             trace.emitted = {}
-        trace.emitted[rule.id] = Emitted(revision, verdict, judgement.broken, incomplete, reasons)
+        trace.emitted[rule.id] = now
         identity = signal_id(
             tenant=tenant.name, rule_id=rule.id, version=rule.version, trace_id=trace_id
         )
@@ -495,13 +541,19 @@ class Lane:
             rule=rule,
             trace_id=trace_id,
             trace=trace,
-            now=trace.emitted[rule.id],
+            judgement=judgement,
+            now=now,
             was=said,
             judged_ms=now_ms,
             closed_ms=closed_ms,
         )
         out.append(Output("signals", identity, value, _headers(tenant)))
         tenant.accounts.count("signals" if said is None else "corrections")
+
+    def _is_incomplete(self, tenant: _Tenant, trace: TraceState) -> bool:
+        """Tell whether spans of a trace that was judged as closed are known to be missing."""
+        rules = self._rule_set(tenant, trace.begin_ms)
+        return not trace.complete or _has_orphans(rules, trace)
 
     def _withdraw(
         self,
@@ -518,7 +570,7 @@ class Lane:
         for rule_id in sorted(set(trace.emitted or ()) - spoken):
             rule = rules.get(rule_id)
             if rule is not None:
-                item = Judged(rule, rule.linked.judge(trace))
+                item = Judged(rule, judge_by(rule, trace))
                 self._say(tenant, trace_id, trace, item, now_ms=now_ms, closed_ms=now_ms, out=out)
 
     def _rule_set(self, tenant: _Tenant, begin_ms: int) -> RuleSet:
@@ -677,6 +729,48 @@ def _capped_due(trace: TraceState, settings: LifeSettings, due_ms: int) -> int:
     if trace.closed_before:
         return due_ms
     return min(due_ms, trace.begin_ms + settings.max_life_ms)
+
+
+def _waits(
+    trace: TraceState, judged: Sequence[Judged], settings: LifeSettings, now_ms: int
+) -> Mapping[str, int]:
+    """Return the rules that have to judge a closed trace again, and when.
+
+    A rule that settles longer waits if the root came; one with an open window until it is over.
+    By clocks of spans that are far ahead it never is: then the last arrival decides.
+    """
+    waits: dict[str, int] = {}
+    for rule, judgement in judged:
+        if trace.last_ms + rule.settle_ms > now_ms and trace.root is not None:
+            waits[rule.id] = trace.last_ms + rule.settle_ms
+        elif judgement.due_ns is not None:
+            settle_ms = max(settings.settle_ms, rule.settle_ms)
+            latest_ms = trace.last_ms + rule.window_ms + settle_ms + settings.max_life_ms
+            due_ms = min(-(-judgement.due_ns // _NS_PER_MS), latest_ms)
+            if due_ms > now_ms:
+                waits[rule.id] = due_ms
+    return waits
+
+
+def _is_silent(item: Judged, waits: Mapping[str, int], quiet_ms: int) -> bool:
+    """Tell whether nothing is said of a rule that waits: a violation in view of a window stands."""
+    rule, judgement = item
+    if rule.id not in waits:
+        return False
+    return rule.settle_ms > quiet_ms or judgement.verdict is not Verdict.VIOLATED
+
+
+def _has_orphans(rules: RuleSet, trace: TraceState) -> bool:
+    """Tell whether the parent of some span did not come; False where links are not kept."""
+    return rules.keeps_links and trace.kept is not None and trace.kept.has_orphans()
+
+
+def _held(item: Judged) -> Judged:
+    """Return what a rule that holds says of a trace with orphans."""
+    rule, judgement = item
+    if rule.holds_incomplete and judgement.rests_on_absence:
+        return Judged(rule, _HELD)
+    return item
 
 
 def _headers(tenant: _Tenant) -> dict[str, bytes]:

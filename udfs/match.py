@@ -14,7 +14,7 @@ import dsl
 from udfs.facts import DEAD_LETTER, pack_facts
 from udfs.lanes import tenant_prefix_crc
 from udfs.native import reading_module
-from udfs.predicate_index import Asked, KeyIndex, condition_to_file_under
+from udfs.predicate_index import COUNT, KEEP, Asked, KeyIndex, condition_to_file_under
 from udfs.rulebook import Matched, RuleBook
 from udfs.wire import betrace_pb2 as wire
 
@@ -106,36 +106,39 @@ def build_index(matched: Matched, *, reading: ModuleType = _reading) -> _reading
     by_name: dict[str | None, list[tuple[int, dsl.SpanPredicate]]] = {}
     for number, predicate in matched.predicates:
         by_name.setdefault(predicate.name, []).append((number, predicate))
-    any_name = _group(by_name.pop(None, []), matched.counted, reading)
+    any_name = _group(by_name.pop(None, []), matched, reading)
     index: _reading.Index = reading.Index(
         by_name={
-            name.encode(): _group(predicates, matched.counted, reading)
+            name.encode(): _group(predicates, matched, reading)
             for name, predicates in by_name.items()
             if name is not None
         },
         any_name=any_name,
         needs_extent=matched.needs_extent,
+        needs_links=matched.needs_links,
+        captures=matched.kept,
     )
     return index
 
 
 def _group(
-    predicates: Sequence[tuple[int, dsl.SpanPredicate]], counted: int, reading: ModuleType
+    predicates: Sequence[tuple[int, dsl.SpanPredicate]], matched: Matched, reading: ModuleType
 ) -> _reading.Group:
     mask = 0
-    counts = []
+    each = []
     tested = []
     filed: dict[tuple[str, bool], list[tuple[dsl.AttributeTest, Asked]]] = {}
     for number, predicate in predicates:
-        is_counted = bool(counted >> number & 1)
+        wanted = COUNT if matched.counted >> number & 1 else 0
+        wanted |= KEEP if number in matched.kept else 0
         if predicate.unfiltered:
             mask |= 1 << number
-            if is_counted:
-                counts.append(number)
+            if wanted:
+                each.append((number, wanted))
             continue
         condition = condition_to_file_under(predicate)
         decided = predicate.exact and len(predicate.necessary) == 1
-        asked = Asked(1 << number, number, is_counted, predicate.test, decided)
+        asked = Asked(1 << number, number, wanted, predicate.test, decided)
         if condition is None:
             tested.append(asked)
         else:
@@ -147,8 +150,8 @@ def _group(
     most = reading.MAX_KEYED
     rest = None
     for at in range(most, len(keyed), most):
-        rest = reading.Group(mask=0, counted=(), keyed=keyed[at : at + most], tested=(), rest=rest)
+        rest = reading.Group(mask=0, each=(), keyed=keyed[at : at + most], tested=(), rest=rest)
     group: _reading.Group = reading.Group(
-        mask=mask, counted=counts, keyed=keyed[:most], tested=tested, rest=rest
+        mask=mask, each=each, keyed=keyed[:most], tested=tested, rest=rest
     )
     return group

@@ -19,19 +19,29 @@ from dsl.values import index_key, number_of, text_of
 Test = Callable[[dsl.SpanView], bool | None]
 
 
+COUNT = 1
+"""Spans of the predicate are counted."""
+KEEP = 2
+"""Spans of the predicate are kept one by one."""
+
+
 class Asked(NamedTuple):
-    """A predicate as the index knows it. decided: its condition is all there is to it."""
+    """A predicate as the index knows it.
+
+    each: COUNT, KEEP, both or 0: what is done with every span that fulfils it, or might.
+    decided: its condition is all there is to it.
+    """
 
     bit: int
     number: int
-    counted: bool
+    each: int
     test: Test
     decided: bool
 
     @property
     def settles(self) -> bool:
         """Whether a fulfilled condition needs nothing but its bit."""
-        return self.decided and not self.counted
+        return self.decided and not self.each
 
 
 class Found(NamedTuple):

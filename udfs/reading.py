@@ -13,26 +13,30 @@ repeated scalar field the last one counts, repeated messages are merged.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from zlib import crc32
 
 import cython
 from google.protobuf.message import DecodeError
 
+from dsl.captures import Capture
 from dsl.values import GONE, MISSING, Read
 from udfs.facts import (
     COUNTED,
     EXTENT,
     MAX_SPANS_OF_FRAGMENT,
+    NOTHING_KEPT,
     ROOT,
     Counted,
     Extent,
     Facts,
+    KeptFacts,
     Root,
     span_identity,
 )
 from udfs.lanes import LANES
+from udfs.members import pack_member
 from udfs.otlp import (
     MAX_PLAIN_KEY_BYTES,
     LazySpan,
@@ -42,7 +46,7 @@ from udfs.otlp import (
     read_origin,
     read_value,
 )
-from udfs.predicate_index import Asked, Found, KeyIndex
+from udfs.predicate_index import COUNT, KEEP, Asked, Found, KeyIndex
 
 MAX_TIME_NS = 2**63 - 1
 KEPT_VALUES = 10_000
@@ -51,6 +55,10 @@ MAX_KEYED = 60
 """Keys of a group: which of them a span has is noted in the bits of one number."""
 KEPT_ORIGINS = 1_000
 """Resources and scopes that are kept decoded."""
+MAX_MEMBERS = 2_000
+"""Spans of one trace in one record that are kept one by one; over it the trace is truncated."""
+MAX_MEMBERS_BYTES = 262_144
+"""The same, in bytes."""
 
 
 _PERHAPS = object()
@@ -116,13 +124,13 @@ class _Answer:
 class Group:
     """What is asked of the spans of one name, or of any name.
 
-    mask: predicates that hold for every such span. counted: those of them that are counted.
-    keyed: at most MAX_KEYED; rest: a group with more of them. tested: predicates with no
-    attribute that they could be filed under.
+    mask: predicates that hold for every such span. each: those of them of which every span is
+    counted or kept, with which of it (udfs.predicate_index). keyed: at most MAX_KEYED; rest: a
+    group with more of them. tested: predicates with no attribute that they could be filed under.
     """
 
     mask: Any
-    counted: tuple
+    each: tuple
     keyed: tuple
     tested: tuple
     heads: dict
@@ -138,13 +146,13 @@ class Group:
         self,
         *,
         mask: int,
-        counted: Sequence[int],
+        each: Sequence[tuple[int, int]],
         keyed: Sequence[Keyed],
         tested: Sequence[Asked],
         rest: Group | None = None,
     ) -> None:
         self.mask = mask
-        self.counted = tuple(counted)
+        self.each = tuple(each)
         self.keyed = tuple(keyed)
         self.tested = tuple(tested)
         self.rest = rest  # type: ignore[assignment]
@@ -201,19 +209,34 @@ class Group:
 
 @cython.cclass
 class Index:
-    """The predicates of a tenant's epoch, arranged for one pass over the spans."""
+    """The predicates of a tenant's epoch, arranged for one pass over the spans.
+
+    captures: by predicate whose spans are kept, what is read off them.
+    """
 
     by_name: dict
     any_name: Group
     needs_extent: cython.bint
+    needs_links: cython.bint
+    captures: Any
     looks: bytes
     origins: dict
     on_resource: dict
 
-    def __init__(self, *, by_name: dict[bytes, Group], any_name: Group, needs_extent: bool) -> None:
+    def __init__(
+        self,
+        *,
+        by_name: dict[bytes, Group],
+        any_name: Group,
+        needs_extent: bool,
+        needs_links: bool,
+        captures: Mapping[int, Sequence[Capture]],
+    ) -> None:
         self.by_name = by_name
         self.any_name = any_name
         self.needs_extent = needs_extent
+        self.needs_links = needs_links
+        self.captures = captures
         heads: list = []
         group: Group
         for group in (*by_name.values(), any_name):
@@ -269,6 +292,10 @@ class _Fragment:
     maybe: Any
     start_ns: Any
     end_ns: Any
+    members: cython.Py_ssize_t
+    members_bytes: cython.Py_ssize_t
+    truncated: cython.bint
+    links: list
 
     def __init__(self, at: int) -> None:
         self.at = at
@@ -278,6 +305,9 @@ class _Fragment:
         self.maybe = 0
         self.start_ns = MAX_TIME_NS
         self.end_ns = 0
+        self.members = self.members_bytes = 0
+        self.truncated = False
+        self.links = None  # type: ignore[assignment]
 
 
 @cython.cclass
@@ -292,6 +322,8 @@ class _Span:
     id_bytes: cython.Py_ssize_t
     name_at: cython.Py_ssize_t
     name_bytes: cython.Py_ssize_t
+    parent_at: cython.Py_ssize_t
+    parent_bytes: cython.Py_ssize_t
     has_parent: cython.bint
     kind: cython.longlong
     times_at: cython.Py_ssize_t
@@ -300,9 +332,12 @@ class _Span:
     odd: cython.bint
     attributes: list
     """Places and sizes of attributes that may be of interest, in turn."""
+    kept: list
+    """Predicates that keep the span: (number, whether it certainly fulfils it)."""
 
     def __init__(self) -> None:
         self.attributes = []
+        self.kept = []
 
 
 @cython.cclass
@@ -316,6 +351,7 @@ class Reading:
     fragments: dict
     roots: list
     counted: list
+    members: list
     rejected: cython.Py_ssize_t
 
     def __init__(self, index: Index, *, tenant: str, lane: int, prefix_crc: int) -> None:
@@ -326,6 +362,7 @@ class Reading:
         self.fragments = {}
         self.roots = []
         self.counted = []
+        self.members = []
         self.rejected = 0
 
     def read(self, payload: bytes) -> Facts:
@@ -361,7 +398,21 @@ class Reading:
             roots=self.roots,
             counted=self.counted,
             extents=extents,
+            kept=self._kept(),
         )
+
+    def _kept(self) -> KeptFacts:
+        if not self.members and not self.index.needs_links:
+            return NOTHING_KEPT
+        chains: list = []
+        truncated: list = []
+        fragment: _Fragment
+        for fragment in self.fragments.values():
+            if fragment.links:
+                chains.append((fragment.at, b"".join(fragment.links)))
+            if fragment.truncated:
+                truncated.append(fragment.at)
+        return KeptFacts(self.members, chains, truncated)
 
 
 # -- walking the messages --------------------------------------------------------------------------
@@ -473,8 +524,8 @@ def _read_span(
     key_bytes: cython.Py_ssize_t
     span.at = at
     span.end = end
-    span.trace_at = span.id_at = span.name_at = 0
-    span.trace_bytes = span.id_bytes = span.name_bytes = 0
+    span.trace_at = span.id_at = span.name_at = span.parent_at = 0
+    span.trace_bytes = span.id_bytes = span.name_bytes = span.parent_bytes = 0
     span.has_parent = span.dropped = span.odd = False
     span.kind = 0
     span.times_at = span.ends_at = -1
@@ -512,6 +563,8 @@ def _read_span(
                 span.id_at = at
                 span.id_bytes = size
             elif tag == 0x22:
+                span.parent_at = at
+                span.parent_bytes = size
                 span.has_parent = size > 0 and _cut(payload, at, at + size).strip(b"\0") != b""
             elif tag == 0x2A:
                 span.name_at = at
@@ -661,6 +714,13 @@ def _take(reading: Reading, payload: bytes, span: _Span, origin: Any) -> None:
             _ask_group(reading, payload, span, fragment, origin, named)
     if index.any_name.asks:
         _ask_group(reading, payload, span, fragment, origin, index.any_name)
+    if index.needs_links:
+        if fragment.links is None:
+            fragment.links = []
+        fragment.links.append(_id(payload, span.id_at, span.id_bytes))
+        fragment.links.append(_id(payload, span.parent_at, span.parent_bytes))
+    if span.kept:
+        _keep(reading, payload, span, fragment, origin)
 
 
 @cython.cfunc
@@ -674,8 +734,8 @@ def _ask_group(
 ) -> None:
     if group.mask:
         fragment.true |= group.mask
-        for number in group.counted:
-            _count(reading, payload, span, fragment, number, True)
+        for number, each in group.each:
+            _note(reading, payload, span, fragment, number, each, True)
     view: Any = None
     while group is not None:
         if group.keyed:
@@ -777,8 +837,8 @@ def _ask(
     view: Any,
     predicates: Any,
 ) -> None:
-    for bit, number, counted, test, _ in predicates:
-        if fragment.true & bit and not counted:
+    for bit, number, each, test, _ in predicates:
+        if fragment.true & bit and not each:
             continue
         holds = test(view)
         if holds:
@@ -787,8 +847,8 @@ def _ask(
             fragment.maybe |= bit
         else:
             continue
-        if counted:
-            _count(reading, payload, span, fragment, number, bool(holds))
+        if each:
+            _note(reading, payload, span, fragment, number, each, bool(holds))
 
 
 @cython.cfunc
@@ -884,6 +944,54 @@ def _read_attribute(
                 perhaps = True
         at += size
     return _PERHAPS if perhaps else MISSING
+
+
+@cython.cfunc
+def _note(
+    reading: Reading,
+    payload: bytes,
+    span: _Span,
+    fragment: _Fragment,
+    number: Any,
+    each: cython.int,
+    certain: Any,
+) -> None:
+    """Note a span that fulfils a predicate, or might, where every one of them matters."""
+    if each & COUNT:
+        _count(reading, payload, span, fragment, number, certain)
+    if each & KEEP:
+        span.kept.append((number, certain))
+
+
+@cython.cfunc
+def _keep(
+    reading: Reading,
+    payload: bytes,
+    span: _Span,
+    fragment: _Fragment,
+    origin: Any,
+) -> None:
+    """Keep a span for those predicates that want it."""
+    answers = dict(span.kept)
+    span.kept.clear()
+    view = lazy_span(_cut(payload, span.at, span.end), origin)
+    packed: Any = pack_member(view, answers, reading.index.captures)
+    fragment.members += 1
+    fragment.members_bytes += len(packed.content)
+    if not packed.whole:
+        fragment.truncated = True
+    if fragment.members > MAX_MEMBERS or fragment.members_bytes > MAX_MEMBERS_BYTES:
+        fragment.truncated = True
+    else:
+        reading.members.append((fragment.at, packed.content))
+
+
+@cython.cfunc
+def _id(payload: bytes, at: cython.Py_ssize_t, size: cython.Py_ssize_t) -> Any:
+    """Return the span id at a place as 8 bytes; zeros if there is none."""
+    if size == 8:
+        return _cut(payload, at, at + 8)
+    return _cut(payload, at, at + size)[:8].ljust(8, b"\0")
 
 
 @cython.cfunc

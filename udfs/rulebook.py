@@ -15,13 +15,14 @@ subtask, every replica and every replay sees the same rules at the same t:
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from google.protobuf.message import DecodeError
 
 import dsl
+from dsl.captures import Capture
 from dsl.streaming import check_streamed
 from udfs.wire import betrace_pb2 as wire
 
@@ -32,6 +33,7 @@ GAP_SHADOW_MS = 15_000
 LANGUAGE = 1
 _FOR_EVER = 2**62
 _KEPT_EPOCHS = 8
+_NS_PER_MS = 1_000_000
 _T = TypeVar("_T")
 
 
@@ -70,6 +72,21 @@ class Rule:
     """The rule's own; 0: the tenant's."""
     signals_incomplete: bool
     """Whether it signals although the end of a trace is not known."""
+    holds_incomplete: bool
+    """Whether it does not signal an absence where parents are missing."""
+    kept: tuple[tuple[int, tuple[Capture, ...]], ...]
+    """Numbers of the predicates whose spans it needs one by one, with what is read off them."""
+    needs_links: bool
+    """Whether it needs the parent of every span."""
+    window_ms: int
+    """The longest time after a span that it waits for another, 0 for none."""
+    early: bool
+    """Whether it may be violated before a trace is closed."""
+
+    @property
+    def keeps(self) -> bool:
+        """Whether it looks at spans one by one."""
+        return bool(self.kept)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +96,9 @@ class Matched:
     predicates: tuple[tuple[int, dsl.SpanPredicate], ...]
     counted: int
     needs_extent: bool
+    needs_links: bool = False
+    kept: Mapping[int, Sequence[Capture]] = field(default_factory=dict)
+    """By number of the predicates whose spans are kept: what is read off them."""
 
 
 @dataclass(slots=True)
@@ -211,7 +231,8 @@ class RuleBook:
             if record.version < last.record.version:
                 return
             last.until_ms = effective_ms
-            drained_ms = effective_ms + self.settings(record.tenant, effective_ms).drain_ms
+            settings = self.settings(record.tenant, effective_ms)
+            drained_ms = effective_ms + _drain_ms(last.record, settings)
             _insert(known.match_changes_ms, drained_ms)
         versions.append(_Version(effective_ms, _FOR_EVER, record))
         known.linked.pop((record.rule_id, record.version), None)
@@ -257,6 +278,15 @@ class RuleBook:
         return linked
 
 
+def _drain_ms(record: wire.RuleVersion, settings: LifeSettings) -> int:
+    """Return how long a replaced version may still be asked.
+
+    A window keeps a trace open for at most its longest life more. Rules are compiled when they are
+    first asked for, so that the word decides.
+    """
+    return settings.drain_ms + (settings.max_life_ms if "within" in record.text else 0)
+
+
 def link_rule(record: wire.RuleVersion) -> Rule | str:
     """Compile a version and link it to the numbers in its record, or say why it cannot be."""
     if record.language > LANGUAGE:
@@ -268,11 +298,12 @@ def link_rule(record: wire.RuleVersion) -> Rule | str:
     if hashes != tuple(predicate.hash for predicate in compiled.predicates):
         return "its predicates differ from those that it was saved with"
     numbers = tuple(entry.number for entry in record.predicates)
-    triggers = compiled.triggers
+    triggers, needs = compiled.triggers, compiled.needs
+    captures = compiled.captures
     return Rule(
         id=record.rule_id,
         version=record.version,
-        linked=compiled.link(numbers),
+        linked=compiled.link(numbers, [capture.hash for capture in captures]),
         predicates=tuple(zip(numbers, compiled.predicates, strict=True)),
         record=record,
         candidates=None if triggers is None else _mask(numbers[i] for i in triggers),
@@ -280,19 +311,33 @@ def link_rule(record: wire.RuleVersion) -> Rule | str:
         needs_extent=compiled.needs_extent,
         settle_ms=record.settle_ms,
         signals_incomplete=record.on_incomplete == "signal",
+        holds_incomplete=record.on_incomplete == "hold",
+        kept=tuple(
+            (number, tuple(captures[i] for i in need.captures))
+            for number, need in zip(numbers, needs.predicates, strict=True)
+            if need.kept
+        ),
+        needs_links=needs.links or record.on_incomplete == "hold",
+        window_ms=-(-needs.window_ns // _NS_PER_MS),
+        early=needs.early,
     )
 
 
 def _matched(rules: Sequence[Rule]) -> Matched:
     predicates: dict[int, dsl.SpanPredicate] = {}
     counted = 0
+    kept: dict[int, dict[int, Capture]] = {}
     for rule in rules:
         predicates.update(rule.predicates)
         counted |= rule.counted
+        for number, captures in rule.kept:
+            kept.setdefault(number, {}).update({capture.hash: capture for capture in captures})
     return Matched(
         predicates=tuple(sorted(predicates.items())),
         counted=counted,
         needs_extent=any(rule.needs_extent for rule in rules),
+        needs_links=any(rule.needs_links for rule in rules),
+        kept={number: tuple(captures.values()) for number, captures in kept.items()},
     )
 
 
@@ -305,11 +350,13 @@ def _in_force_at(known: _Tenant, time_ms: int) -> Iterable[wire.RuleVersion]:
 
 
 def _matched_at(known: _Tenant, time_ms: int) -> Iterable[wire.RuleVersion]:
-    drain_ms = max((s.drain_ms for _, s in known.settings), default=LifeSettings().drain_ms)
+    settings = [settings for _, settings in known.settings] or [LifeSettings()]
     for _, versions in sorted(known.versions.items()):
         for version in versions:
-            judges = version.record.state in (wire.RULE_STATE_ACTIVE, wire.RULE_STATE_SHADOW)
-            if judges and version.effective_ms <= time_ms < version.until_ms + drain_ms:
+            if version.record.state not in (wire.RULE_STATE_ACTIVE, wire.RULE_STATE_SHADOW):
+                continue
+            drain_ms = max(_drain_ms(version.record, one) for one in settings)
+            if version.effective_ms <= time_ms < version.until_ms + drain_ms:
                 yield version.record
 
 

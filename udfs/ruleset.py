@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from dsl import Judgement, Reason, TraceView, Verdict
+from dsl import Judgement, Reason, Verdict
 from udfs.facts import numbers_of
 from udfs.rulebook import Rule, RuleBook
+from udfs.trace_state import TraceState
 
 _REMEMBERED = 50_000
 _KEPT_SETS = 1_000
@@ -45,35 +46,39 @@ class RuleSet:
                 self._by_number.setdefault(number, []).append(rule)
         self._remembered: dict[tuple[int, int, bool, frozenset[Reason]], _Remembered] = {}
         self.signals_incomplete = any(rule.signals_incomplete for rule in rules)
+        self.holds_incomplete = any(rule.holds_incomplete for rule in rules)
+        self.keeps_links = any(rule.needs_links for rule in rules)
         self.longest_settle_ms = max((rule.settle_ms for rule in rules), default=0)
 
-    def judge(self, view: TraceView) -> Sequence[Judged]:
+    def judge(self, view: TraceState) -> Sequence[Judged]:
         """Judge a trace by all rules that may apply; those that do not apply are left out."""
         remembered = self._recall(view)
         if not remembered.others:
             return remembered.judged
         judged = list(remembered.judged)
         for rule in remembered.others:
-            judgement = rule.linked.judge(view)
+            judgement = judge_by(rule, view)
             if judgement.verdict is not Verdict.NOT_APPLICABLE:
                 judged.append(Judged(rule, judgement))
         judged.sort(key=_rule_id)
         return judged
 
-    def violations(self, view: TraceView) -> Sequence[Judged]:
-        """Judge a trace as `judge` does, and return only the violations."""
+    def violations(self, view: TraceState) -> Sequence[Judged]:
+        """Judge an open trace as `judge` does, and return only the violations."""
         remembered = self._recall(view)
         if not remembered.others:
             return remembered.violated
         judged = list(remembered.violated)
         for rule in remembered.others:
+            if not rule.early or (rule.keeps and view.is_large):
+                continue
             judgement = rule.linked.judge(view)
             if judgement.verdict is Verdict.VIOLATED:
                 judged.append(Judged(rule, judgement))
         judged.sort(key=_rule_id)
         return judged
 
-    def _recall(self, view: TraceView) -> _Remembered:
+    def _recall(self, view: TraceState) -> _Remembered:
         key = (view.true, view.maybe, view.complete, view.in_doubt)
         remembered = self._remembered.get(key)
         if remembered is None:
@@ -82,7 +87,7 @@ class RuleSet:
             remembered = self._remembered[key] = self._judge_by_bits(view)
         return remembered
 
-    def _judge_by_bits(self, view: TraceView) -> _Remembered:
+    def _judge_by_bits(self, view: TraceState) -> _Remembered:
         """Judge what depends on the masks alone, and name the rules that need more."""
         by_bits = []
         others = []
@@ -127,6 +132,17 @@ class RuleSets:
                 del self._known[next(iter(self._known))]
             found = self._known[tenant, since_ms] = RuleSet(self._book.in_force(tenant, since_ms))
         return found
+
+
+def judge_by(rule: Rule, view: TraceState) -> Judgement:
+    """Judge a trace by one rule, which waits for windows as long as it settles."""
+    settle_ms = view.settle_ms
+    if not rule.keeps or rule.settle_ms <= settle_ms:
+        return rule.linked.judge(view)
+    view.settle_ms = rule.settle_ms
+    judgement = rule.linked.judge(view)
+    view.settle_ms = settle_ms
+    return judgement
 
 
 def _rule_id(judged: Judged) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
-from dsl import Verdict
+from dsl import Judgement, Verdict
 from udfs.wire import betrace_pb2 as wire
 
 if TYPE_CHECKING:
@@ -45,6 +45,18 @@ def next_revision(*, judged_ms: int, previous: int) -> int:
     return max(judged_ms * REVISIONS_PER_MS, previous + 1)
 
 
+def bindings_digest(judgement: Judgement) -> int:
+    """Return 64 bits that change with the violated combinations of a judgement; 0 for none."""
+    if not judgement.bindings_total:
+        return 0
+    digest = blake2b(judgement.bindings_total.to_bytes(8, "big"), digest_size=8)
+    for combination in judgement.bindings:
+        digest.update(len(combination).to_bytes(4, "big"))
+        for bound in combination:
+            digest.update(b"%s=%s;" % (bound.name.encode(), bound.span_id))
+    return int.from_bytes(digest.digest(), "big") or 1
+
+
 def pack_signal(
     *,
     identity: bytes,
@@ -52,6 +64,7 @@ def pack_signal(
     rule: Rule,
     trace_id: bytes,
     trace: TraceState,
+    judgement: Judgement,
     now: Emitted,
     was: Emitted | None,
     judged_ms: int,
@@ -82,8 +95,10 @@ def pack_signal(
         trace_id=trace_id,
         root_name=root.name if root else "",
         root_service=root.service if root else "",
-        witness_span_ids=_witnesses(rule, trace),
+        witness_span_ids=_witnesses(rule, trace, judgement),
         span_count=trace.spans,
+        bindings=_combinations(judgement),
+        bindings_total=judgement.bindings_total,
         first_span_ms=trace.begin_ms,
         last_span_ms=trace.last_ms,
         closed_ms=closed_ms,
@@ -99,14 +114,20 @@ def pack_signal(
     return signal.SerializeToString(deterministic=True)
 
 
-def _witnesses(rule: Rule, trace: TraceState) -> list[bytes]:
-    if not (rule.counted and trace.counted):
+def _combinations(judgement: Judgement) -> list[wire.Combination]:
+    return [
+        wire.Combination(
+            spans=[wire.BoundSpan(name=one.name, span_id=one.span_id) for one in combination]
+        )
+        for combination in judgement.bindings
+    ]
+
+
+def _witnesses(rule: Rule, trace: TraceState, judgement: Judgement) -> list[bytes]:
+    if not judgement.bindings and not (rule.counted and trace.counted):
         return []
-    spans = {
-        span_id
-        for number, counted in trace.counted.items()
-        if rule.counted >> number & 1
-        for (span_id, _), certain in counted.items()
-        if certain
-    }
+    spans = {bound.span_id for combination in judgement.bindings for bound in combination}
+    for number, counted in (trace.counted or {}).items():
+        if rule.counted >> number & 1:
+            spans.update(span_id for (span_id, _), certain in counted.items() if certain)
     return sorted(spans)[:MAX_WITNESSES]

@@ -1,6 +1,6 @@
 """What is known of one trace, and its bytes in Flink state.
 
-u8  format (1), u8 flags (see below)
+u8  format (1; 2 where something is said or kept of single spans), u8 flags (see below)
 i64 begin, i64 last, i64 due (ms of event time), i32 longest quiet already judged
 u32 spans received, u16 partition, i64 first offset, i64 last offset
 u16 length, mask of predicates that hold; u16 length, mask of those that might hold
@@ -9,19 +9,25 @@ u16 length, mask of predicates that hold; u16 length, mask of those that might h
 [COUNTED] u32 count, each: u32 number, 8s span id, u32 identity, u8 certain
 [EMITTED] u16 count, each: u16 length, rule id, u64 revision, u8 verdict, u8 broken clause,
           u8 incomplete, u16 length, reasons with commas
+          in format 2 after `incomplete`: u64 digest of the bindings that were said, 0 for none
+[KEPT]    what is kept of single spans (udfs.kept_trace); format 2
+[WAITING] u16 count, each: u16 length, rule id: rules that have not judged yet; format 2
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 from struct import Struct
 from typing import NamedTuple
 
 from dsl import Reason, Verdict
-from dsl.structure import TraceStructure
+from dsl.structure import NO_STRUCTURE, TraceStructure
 from udfs.facts import Counted, pack_mask
+from udfs.kept_trace import KeptTrace, unpack_kept
 
-FORMAT = 1
+PLAIN_FORMAT = 1
+FORMAT = 2
 MAX_COUNTED = 10_000
 """Counted spans kept per trace; over it the trace is truncated."""
 
@@ -31,12 +37,14 @@ _COUNTED = 4
 _EMITTED = 8
 _CLOSED = 16
 _TRUNCATED = 32
+_KEPT = 64
+_WAITING = 128
 
 _HEAD = Struct("<BBqqqiIHqq")
 _ROOT_HEAD = Struct("<q8s")
 _TWO_TIMES = Struct("<qq")
 _COUNTED_ITEM = Struct("<I8sIB")
-_EMITTED_ITEM = Struct("<QBBB")
+_EMITTED_ITEM = {PLAIN_FORMAT: Struct("<QBBB"), FORMAT: Struct("<QBBBQ")}
 _U16 = Struct("<H")
 _U32 = Struct("<I")
 _VERDICTS = (
@@ -46,6 +54,7 @@ _VERDICTS = (
     Verdict.INCONCLUSIVE,
 )
 _BROKEN = ("", "always", "never")
+NOBODY: frozenset[str] = frozenset()
 
 
 class TraceRoot(NamedTuple):
@@ -62,22 +71,31 @@ FORGOTTEN_ROOT = TraceRoot(2**63 - 1, bytes(8), "", "")
 
 
 class Emitted(NamedTuple):
-    """What was last said of a rule and a trace on the signals topic."""
+    """What was last said of a rule and a trace on the signals topic.
+
+    bindings: digest of the combinations of bound spans, 0 for none.
+    """
 
     revision: int
     verdict: Verdict
     broken: str
     incomplete: bool
     reasons: tuple[Reason, ...]
+    bindings: int = 0
 
     @property
-    def content(self) -> tuple[Verdict, str, bool, tuple[Reason, ...]]:
+    def content(self) -> tuple[Verdict, str, bool, tuple[Reason, ...], int]:
         """What must differ for a new revision to be worth its while."""
         return self[1:]
 
 
 class TraceState:
-    """One trace of one tenant; fulfils what judging asks of a trace (dsl.TraceView)."""
+    """One trace of one tenant; fulfils what judging asks of a trace (dsl.TraceView).
+
+    kept: its spans one by one, where rules ask for that. waiting: ids of the rules whose first
+    verdict is still to come although the trace was closed. complete, in_doubt, now_ms and
+    settle_ms belong to the judgement at hand and are not stored.
+    """
 
     __slots__ = (
         "begin_ms",
@@ -90,14 +108,18 @@ class TraceState:
         "first_offset",
         "in_doubt",
         "judged_quiet_ms",
+        "kept",
         "last_ms",
         "last_offset",
         "maybe",
+        "now_ms",
         "partition",
         "root",
+        "settle_ms",
         "spans",
         "true",
         "truncated",
+        "waiting",
     )
 
     def __init__(self, *, begin_ms: int, partition: int, offset: int) -> None:
@@ -114,11 +136,15 @@ class TraceState:
         self.root: TraceRoot | None = None
         self.extent_ns: tuple[int, int] | None = None
         self.counted: dict[int, dict[tuple[bytes, int], bool]] | None = None
+        self.kept: KeptTrace | None = None
         self.emitted: dict[str, Emitted] | None = None
+        self.waiting: frozenset[str] = NOBODY
         self.closed_before = False
         self.truncated = False
         self.complete = False
         self.in_doubt: frozenset[Reason] = frozenset()
+        self.now_ms = begin_ms
+        self.settle_ms = 0
 
     def count(self, number: int) -> tuple[int, int]:
         """Return how many distinct spans certainly, and how many possibly, fulfil a predicate."""
@@ -130,8 +156,15 @@ class TraceState:
 
     @property
     def structure(self) -> TraceStructure | None:
-        """The spans kept one by one: none are kept yet (see dsl.streaming)."""
-        return None
+        """The spans kept one by one, as of the judgement at hand."""
+        if self.kept is None:
+            return NO_STRUCTURE
+        return self.kept.structure(now_ms=self.now_ms, settle_ms=self.settle_ms)
+
+    @property
+    def is_large(self) -> bool:
+        """Whether so much is kept that it is judged only when it is closed."""
+        return self.kept is not None and self.kept.is_large
 
     @property
     def root_name(self) -> str | None:
@@ -168,6 +201,23 @@ class TraceState:
         else:
             self.extent_ns = (min(self.extent_ns[0], start_ns), max(self.extent_ns[1], end_ns))
 
+    def add_member(self, member: bytes, *, arrived_ms: int) -> bool:
+        """Keep a span. Returns whether anything is new: the first taken in holds."""
+        if self.kept is None:
+            self.kept = KeptTrace()
+        if self.kept.knows(member):
+            return False
+        if not self.kept.add_member(member, arrived_ms=arrived_ms):
+            self.truncated = True
+        return True
+
+    def add_links(self, chain: bytes) -> None:
+        """Keep the links of spans."""
+        if self.kept is None:
+            self.kept = KeptTrace()
+        if not self.kept.add_links(chain):
+            self.truncated = True
+
     @property
     def is_plain(self) -> bool:
         """Whether nothing but its beginning matters once it is closed."""
@@ -178,12 +228,22 @@ class TraceState:
             or self.emitted
             or self.counted
             or self.extent_ns
+            or self.kept
             or self.truncated
         )
+
+    @property
+    def _format(self) -> int:
+        if self.kept is not None or self.waiting:
+            return FORMAT
+        if self.emitted and any(said.bindings for said in self.emitted.values()):
+            return FORMAT
+        return PLAIN_FORMAT
 
     def pack(self) -> bytes:
         """Return the trace as bytes; see the head of this file."""
         root, extent, counted, emitted = self.root, self.extent_ns, self.counted, self.emitted
+        version = self._format
         flags = (
             (_ROOT if root else 0)
             | (_EXTENT if extent else 0)
@@ -191,10 +251,12 @@ class TraceState:
             | (_EMITTED if emitted else 0)
             | (_CLOSED if self.closed_before else 0)
             | (_TRUNCATED if self.truncated else 0)
+            | (_KEPT if self.kept else 0)
+            | (_WAITING if self.waiting else 0)
         )
         parts = [
             _HEAD.pack(
-                FORMAT,
+                version,
                 flags,
                 self.begin_ms,
                 self.last_ms,
@@ -221,27 +283,34 @@ class TraceState:
             ]
             parts += [_U32.pack(len(items)), *items]
         if emitted:
-            parts.append(_U16.pack(len(emitted)))
-            for rule_id, said in emitted.items():
-                parts.append(_sized(rule_id.encode()))
-                parts.append(
-                    _EMITTED_ITEM.pack(
-                        said.revision,
-                        _VERDICTS.index(said.verdict),
-                        _BROKEN.index(said.broken),
-                        said.incomplete,
-                    )
-                )
-                parts.append(_sized(",".join(said.reasons).encode()))
+            parts += _pack_emitted(emitted, version)
+        if self.kept:
+            parts.append(self.kept.pack())
+        if self.waiting:
+            parts.append(_U16.pack(len(self.waiting)))
+            parts += (_sized(rule_id.encode()) for rule_id in sorted(self.waiting))
         return b"".join(parts)
+
+
+def _pack_emitted(emitted: dict[str, Emitted], version: int) -> Iterator[bytes]:
+    yield _U16.pack(len(emitted))
+    item = _EMITTED_ITEM[version]
+    digests = version != PLAIN_FORMAT
+    for rule_id, said in emitted.items():
+        yield _sized(rule_id.encode())
+        verdict, broken = _VERDICTS.index(said.verdict), _BROKEN.index(said.broken)
+        bindings = (said.bindings,) if digests else ()
+        yield item.pack(said.revision, verdict, broken, said.incomplete, *bindings)
+        yield _sized(",".join(said.reasons).encode())
 
 
 def unpack_trace(packed: bytes) -> TraceState:
     """Return the trace in these bytes. Raises ValueError for another format."""
-    if packed[:1] != bytes((FORMAT,)):
-        raise ValueError(f"trace state of format {packed[:1].hex() or 'none'}; this build reads 1")
+    if packed[:1] not in (b"\x01", b"\x02"):
+        found = packed[:1].hex() or "none"
+        raise ValueError(f"trace state of format {found}; this build reads 1 and 2")
     (
-        _,
+        version,
         flags,
         begin_ms,
         last_ms,
@@ -280,26 +349,42 @@ def unpack_trace(packed: bytes) -> TraceState:
             trace.counted.setdefault(number, {})[span, identity] = bool(certain)
         at = end
     if flags & _EMITTED:
-        trace.emitted = _unpack_emitted(packed, at)
+        trace.emitted, at = _unpack_emitted(packed, at, version)
+    if flags & _KEPT:
+        trace.kept, at = unpack_kept(packed, at)
+    if flags & _WAITING:
+        trace.waiting = _unpack_waiting(packed, at)
     return trace
 
 
-def _unpack_emitted(packed: bytes, at: int) -> dict[str, Emitted]:
-    emitted = {}
+def _unpack_waiting(packed: bytes, at: int) -> frozenset[str]:
+    waiting = []
     count = _U16.unpack_from(packed, at)[0]
     at += 2
     for _ in range(count):
         rule_id, at = _take(packed, at)
-        revision, verdict, broken, incomplete = _EMITTED_ITEM.unpack_from(packed, at)
-        reasons, at = _take(packed, at + _EMITTED_ITEM.size)
+        waiting.append(rule_id.decode())
+    return frozenset(waiting)
+
+
+def _unpack_emitted(packed: bytes, at: int, version: int) -> tuple[dict[str, Emitted], int]:
+    emitted = {}
+    count = _U16.unpack_from(packed, at)[0]
+    at += 2
+    item = _EMITTED_ITEM[version]
+    for _ in range(count):
+        rule_id, at = _take(packed, at)
+        revision, verdict, broken, incomplete, *bindings = item.unpack_from(packed, at)
+        reasons, at = _take(packed, at + item.size)
         emitted[rule_id.decode()] = Emitted(
             revision,
             _VERDICTS[verdict],
             _BROKEN[broken],
             bool(incomplete),
             tuple(Reason(word) for word in reasons.decode().split(",") if word),
+            *bindings,
         )
-    return emitted
+    return emitted, at
 
 
 # The same few masks, names and services come again and again.

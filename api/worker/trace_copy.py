@@ -151,7 +151,7 @@ def fingerprint(rule_id: str, values: dict[str, Any]) -> bytes:
 def _group_values(
     told: dict[str, Any], spans: Sequence[LazySpan], group_by: Sequence[str]
 ) -> dict[str, Any]:
-    """Read the fields a rule groups by off the first witness of `when`."""
+    """Read the fields a rule groups by off the first violated binding or witness of `when`."""
     if not group_by:
         return {}
     wanted = _first_witness(told)
@@ -162,7 +162,13 @@ def _group_values(
 
 
 def _first_witness(told: dict[str, Any]) -> str | None:
-    """Return the span id (hex) of the first span that made `when` true."""
+    """Return the span id (hex) of the first violated binding, or else span that made `when` true.
+
+    A rule without bindings has none that are violated.
+    """
+    for combination in told["violated"]:
+        for bound in combination:
+            return str(bound["span_id"])
     for clause in told["clauses"]:
         if clause["clause"] == "when":
             for condition in clause["conditions"]:

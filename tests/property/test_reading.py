@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
@@ -14,10 +15,13 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue, KeyValu
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 import dsl
+from dsl.judging import Moment, kept_span
+from dsl.structure import KeptSpan
 from udfs import reading as interpreted
 from udfs.facts import Facts
 from udfs.lanes import lane_of, tenant_prefix_crc
 from udfs.match import build_index
+from udfs.members import unpack_member
 from udfs.native import reading_module
 from udfs.otlp import decode_spans
 from udfs.rulebook import Matched
@@ -44,6 +48,9 @@ FILTERS = (
     'any.where(map.inner == "x")',
 )
 COUNTED = (0, 3, 12)
+KEPT = (0, 3, 11)
+COMPARING = """when { pay as q and pay as p }
+always { any.where(amount == q.map and event.where(k == p.currency) and duration > 1s) after q }"""
 LANE = 5
 TRACES = [t for n in range(400) if lane_of(TENANT, t := n.to_bytes(16, "big")) == LANE][:3]
 
@@ -54,8 +61,14 @@ def matched() -> Matched:
         rule = dsl.check(f"when {{ {text} }} always {{ other.thing }}").rule
         assert rule is not None, text
         predicates.append((number, rule.predicates[0]))
+    comparing = dsl.check(COMPARING).promise
+    assert comparing is not None
     return Matched(
-        predicates=tuple(predicates), counted=sum(1 << n for n in COUNTED), needs_extent=True
+        predicates=tuple(predicates),
+        counted=sum(1 << n for n in COUNTED),
+        needs_extent=True,
+        needs_links=True,
+        kept=dict.fromkeys(KEPT, comparing.captures),
     )
 
 
@@ -201,13 +214,40 @@ def test_a_record_read_by_hand_says_what_its_spans_say(payload: bytes) -> None:
     roots = sorted((s.span_id, s.name) for s in decoded if not any(s.parent_span_id))
     assert sorted((root.span_id, root.name) for root in facts.roots) == roots
     counted = sorted(
-        (s.span_id, number, holds)
+        (s.span_id, number, holds is True)
         for s in decoded
         for number in COUNTED
         if (holds := MATCHED.predicates[number][1].test(s)) is not False
     )
-    seen = sorted((c.span_id, c.number, True if c.certain else None) for c in facts.counted)
-    assert seen == counted
+    assert sorted((c.span_id, c.number, c.certain) for c in facts.counted) == counted
+
+
+def kept_of(span: dsl.SpanView) -> tuple[KeptSpan, dict[int, bool]] | None:
+    """What is to be kept of a span, and the predicates that ask for it."""
+    holds = {number: MATCHED.predicates[number][1].test(span) for number in KEPT}
+    answers = {number: answer is True for number, answer in holds.items() if answer is not False}
+    if not answers:
+        return None
+    comparing = dsl.check(COMPARING).promise
+    assert comparing is not None
+    captures = range(len(comparing.captures))
+    kept = kept_span(comparing, span, captures, Moment(arrived_ns={span.span_id: 7}))
+    values = {comparing.captures[number].hash: kept.values[number] for number in captures}
+    return replace(kept, parent_id=kept.parent_id.ljust(8, b"\0"), values=values), answers
+
+
+@given(requests())
+def test_what_is_kept_of_spans_is_what_the_language_keeps(payload: bytes) -> None:
+    facts = read_by(interpreted, payload)
+    assert facts is not None
+    decoded = [span for span in decode_spans(payload) if span.trace_id in TRACES]
+    expected = [kept for span in decoded if (kept := kept_of(span)) is not None]
+    members = [unpack_member(member, arrived_ns=7) for _, member in facts.kept.members]
+    assert [(member.span, dict(member.answers)) for member in members] == expected
+    links = sorted(s.span_id + s.parent_span_id.ljust(8, b"\0") for s in decoded)
+    chains = b"".join(chain for _, chain in facts.kept.chains)
+    assert sorted(chains[at : at + 16] for at in range(0, len(chains), 16)) == links
+    assert not facts.kept.truncated
 
 
 @given(requests(), st.randoms(use_true_random=False))

@@ -9,6 +9,7 @@ from threading import Event, Thread
 
 from api.bench.engine import rule_records
 from api.bench.plan import LoadSettings, plan
+from api.bench.rules import BenchRule
 from api.bench.schedule import Emission, Schedule
 from api.bench.score import Pair
 from api.bench.traffic import TrafficSettings
@@ -33,6 +34,8 @@ class Flow:
     tenant: str
     rate: float
     rules: int = 40
+    more: tuple[BenchRule, ...] = ()
+    """Rules for which nothing is planted."""
 
     @property
     def settings(self) -> LoadSettings:
@@ -51,7 +54,7 @@ class Flow:
             tenant=self.tenant, settle_ms=SETTLE_MS, patience_ms=PATIENCE_MS
         )
         settings = wire.RuleLogRecord(tenant=lifetimes).SerializeToString()
-        return [settings, *rule_records(self.tenant, self.settings.mix)]
+        return [settings, *rule_records(self.tenant, (*self.settings.mix, *self.more))]
 
 
 class Flowing:

@@ -1,15 +1,18 @@
 """Bytes in Kafka and in Flink's state can be read for ever: these are the golden ones.
 
-A change of format gets a new version and a golden file of its own, and the old one stays. The
-file is written by `python -m tests.unit.udfs.test_formats_never_change`.
+A change of format gets a new version and a golden file of its own, and the old one stays. A
+file that is not there yet is written by `python -m tests.unit.udfs.test_formats_never_change`.
 """
 
 from __future__ import annotations
 
 import json
 from array import array
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
+
+import pytest
 
 from tests.support.engine import Engine, MemoryStore, RulesLog, SpanDraft, SpansLog
 from udfs.closed import Sealed, pack_sealed, unpack_sealed
@@ -17,7 +20,7 @@ from udfs.facts import pack_facts, unpack_facts
 from udfs.life import Lane
 from udfs.trace_state import unpack_trace
 
-GOLDEN = Path(__file__).parents[2] / "golden" / "udfs" / "formats.json"
+GOLDEN = Path(__file__).parents[2] / "golden" / "udfs"
 CUT_MS = 16_000
 END_MS = 90_000
 
@@ -56,9 +59,51 @@ def scenario() -> tuple[RulesLog, SpansLog]:
     return rules, log
 
 
-def run() -> dict[str, Any]:
-    """Return every kind of bytes that the scenario leaves behind, as hex."""
-    rules, log = scenario()
+def scenario_of_single_spans() -> tuple[RulesLog, SpansLog]:
+    """Rules that keep spans, captured values and links; a trace that waits for a window."""
+    rules, log = RulesLog(), SpansLog()
+    rules.settings(settle_ms=2_000, patience_ms=20_000, lateness_ms=60_000, max_life_ms=60_000)
+    rules.rule("plain", "when { charge } always { fraud.check }")
+    rules.rule("above", "when { charge as c } always { login ancestor of c }")
+    rules.rule(
+        "audited",
+        """when { charge.where(amount > 10) as c and c.currency exists }
+        always { audit.where(amount == c.amount and event.where(by == c.user)) after c within 20s }
+        never { sum(amount of refund) > c.amount }""",
+    )
+    charge = {"amount": 20, "currency": "EUR", "user": "ada", "weight": 1.5}
+
+    def span(trace: str, name: str, at_ms: int, parent: str, **attributes: Any) -> SpanDraft:
+        return SpanDraft(
+            trace=trace,
+            id=f"{trace}/{name}",
+            parent=parent and f"{trace}/{parent}",
+            name=name,
+            start_ms=at_ms,
+            attributes=attributes,
+        )
+
+    log.send(0, span("broken", "charge", 0, "", **charge), span("broken", "refund", 1, "charge"))
+    log.send(500, span("kept", "login", 0, ""), span("kept", "charge", 1, "login", **charge))
+    log.send(600, span("past", "login", 0, ""))
+    log.send(700, span("kept", "audit", 2, "charge", amount=20), span("kept", "refund", 9, "lost"))
+    log.send(9_000, span("large", "charge", 9_000, "", amount=20, currency="x" * 5_000, user=True))
+    log.send(15_000, span("open", "charge", 15_000, "", amount=[1, {"a": b"b"}], user=2.5))
+    log.send(40_000, span("open", "refund", 15_001, "charge", amount=30))
+    return rules, log
+
+
+Scenario: TypeAlias = Callable[[], tuple[RulesLog, SpansLog]]
+SCENARIOS: dict[str, Scenario] = {
+    "formats": scenario,
+    "formats-of-single-spans": scenario_of_single_spans,
+}
+every_scenario = pytest.mark.parametrize("name", SCENARIOS)
+
+
+def run(name: str) -> dict[str, Any]:
+    """Return every kind of bytes that a scenario leaves behind, as hex."""
+    rules, log = SCENARIOS[name]()
     engine = Engine(rules)
     elements = {}
     for record in log.records:
@@ -88,37 +133,42 @@ def run() -> dict[str, Any]:
     return json.loads(json.dumps(found))  # type: ignore[no-any-return]
 
 
-def golden() -> dict[str, Any]:
-    return json.loads(GOLDEN.read_text())  # type: ignore[no-any-return]
+def golden(name: str) -> dict[str, Any]:
+    return json.loads((GOLDEN / f"{name}.json").read_text())  # type: ignore[no-any-return]
 
 
-def test_the_same_logs_leave_the_same_bytes() -> None:
-    assert run() == golden()
+@every_scenario
+def test_the_same_logs_leave_the_same_bytes(name: str) -> None:
+    assert run(name) == golden(name)
 
 
-def test_old_elements_are_read_and_written_alike() -> None:
+@every_scenario
+def test_old_elements_are_read_and_written_alike(name: str) -> None:
     heads = 1 + 1 + 8 + 2 + 8  # 'E', format, time, partition, offset
-    elements = [bytes.fromhex(element)[heads:] for element in golden()["elements"].values()]
+    elements = [bytes.fromhex(element)[heads:] for element in golden(name)["elements"].values()]
     assert [pack_facts(unpack_facts(element)) for element in elements] == elements
+    assert {element[0] for element in elements} == ({1} if name == "formats" else {2})
 
 
-def test_old_snapshots_are_restored_and_written_alike() -> None:
-    rules, _ = scenario()
+@every_scenario
+def test_old_snapshots_are_restored_and_written_alike(name: str) -> None:
+    rules, _ = SCENARIOS[name]()
     engine = Engine(rules)
-    for number, pieces in golden()["snapshots"].items():
+    for number, pieces in golden(name)["snapshots"].items():
         lane = int(number)
         engine.state[lane] = [bytes.fromhex(piece) for piece in pieces]
-        store = {bytes.fromhex(k): bytes.fromhex(v) for k, v in golden()["stores"][number].items()}
+        stored = golden(name)["stores"][number].items()
         closed = MemoryStore()
-        closed.entries.update(store)
+        closed.entries.update({bytes.fromhex(k): bytes.fromhex(v) for k, v in stored})
         restored = Lane.restore(lane, engine.book, engine.state[lane], closed)
         assert restored.snapshot(closed) == engine.state[lane]
 
 
-def test_old_closed_traces_are_read_and_written_alike() -> None:
+@every_scenario
+def test_old_closed_traces_are_read_and_written_alike(name: str) -> None:
     kept = [
         (bytes.fromhex(key), bytes.fromhex(value))
-        for store in golden()["stores"].values()
+        for store in golden(name)["stores"].values()
         for key, value in store.items()
     ]
     blocks = [value for key, value in kept if key[:1] == b"b"]
@@ -142,4 +192,6 @@ def test_a_minute_of_closed_traces_is_written_as_ever() -> None:
 
 
 if __name__ == "__main__":
-    GOLDEN.write_text(json.dumps(run(), indent=1) + "\n")
+    for each in SCENARIOS:
+        if not (GOLDEN / f"{each}.json").exists():
+            (GOLDEN / f"{each}.json").write_text(json.dumps(run(each), indent=1) + "\n")

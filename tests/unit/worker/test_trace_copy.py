@@ -11,9 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+import dsl
 from api.worker.trace_copy import (
     FoundSpan,
     distinct,
+    explained,
     fingerprint,
     lacks_parent,
     root_of,
@@ -120,3 +122,18 @@ def test_json_is_read_back_as_it_was_but_for_nul_and_infinities(value: Any) -> N
     assert "\0" not in text
     if "\\u0000" not in json.dumps(value) and "Infinity" not in json.dumps(value):
         assert json.loads(text) == value
+
+
+def test_a_rule_about_single_spans_is_explained_on_the_copied_spans() -> None:
+    text = "when { login and transfer as t } always { check after t within 30m }"
+    rule = dsl.check(text).promise
+    assert rule is not None
+    spans = found(("login", "l", "", 5), service="door")
+    spans += found(("check", "c", "l", 6), ("transfer", "t", "l", 9), offset=1, service="bank")
+    told = explained(
+        rule, spans, rule_id="r", verdict="violated", closed=True, group_by=["service", "name"]
+    )
+    assert told.agrees
+    assert told.group_values == {"service": "bank", "name": "transfer"}
+    violated = json.loads(told.json)["violated"]
+    assert violated == [[{"binding": "t", "span_id": b"t".ljust(8).hex()}]]

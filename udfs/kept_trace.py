@@ -1,0 +1,146 @@
+"""What is kept of a trace's spans one by one, and its bytes in Flink state.
+
+    u32 members, each: i64 ms at which it was taken in, u32 length, member (udfs.members)
+    u32 links, each: 8s span id, 8s parent id
+
+Members stay the bytes that `match` made; they are taken apart when a judgement first asks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from struct import Struct
+from typing import Final
+
+from dsl.structure import Links, Member, TraceStructure
+from udfs.facts import LINK_BYTES
+from udfs.members import key_of, unpack_member
+
+MAX_MEMBERS: Final = 2_000
+MAX_MEMBERS_BYTES: Final = 1_048_576
+MAX_LINKS: Final = 200_000
+"""Over any of these a trace is truncated."""
+LARGE_MEMBERS: Final = 256
+LARGE_LINKS: Final = 5_000
+"""A trace over these is judged when it is closed only: with every span that comes, the comparison
+of all with all would cost more and more."""
+
+_MEMBER = Struct("<qI")
+_U32 = Struct("<I")
+_ID_BYTES: Final = LINK_BYTES // 2
+_NS_PER_MS: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class _TakenApart:
+    """What was made of so many members and links."""
+
+    size: tuple[int, int]
+    members: dict[int, tuple[Member, ...]]
+    links: Links
+
+
+class KeptTrace:
+    """The members and links of one trace. Both are kept in the order in which they came."""
+
+    __slots__ = ("_bytes", "_links", "_members", "_taken_apart")
+
+    def __init__(self) -> None:
+        self._members: dict[bytes, tuple[int, bytes]] = {}
+        self._links: dict[bytes, None] = {}
+        self._bytes = 0
+        self._taken_apart: _TakenApart | None = None
+
+    @property
+    def is_large(self) -> bool:
+        """Whether it would cost too much to judge it again and again."""
+        return len(self._members) > LARGE_MEMBERS or len(self._links) > LARGE_LINKS
+
+    def knows(self, member: bytes) -> bool:
+        """Tell whether the span was kept before: the first taken in holds."""
+        return key_of(member) in self._members
+
+    def add_member(self, member: bytes, *, arrived_ms: int) -> bool:
+        """Keep a span that is not known yet. False: there is no room for it."""
+        self._bytes += len(member)
+        if len(self._members) >= MAX_MEMBERS or self._bytes > MAX_MEMBERS_BYTES:
+            self._bytes -= len(member)
+            return False
+        self._members[key_of(member)] = (arrived_ms, member)
+        return True
+
+    def add_links(self, chain: bytes) -> bool:
+        """Keep links, one after the other. False: there is no room for all of them."""
+        links = self._links
+        for at in range(0, len(chain), LINK_BYTES):
+            link = chain[at : at + LINK_BYTES]
+            if link not in links:
+                if len(links) >= MAX_LINKS:
+                    return False
+                links[link] = None
+        return True
+
+    def has_orphans(self) -> bool:
+        """Tell whether the parent of some span did not come. Asks the links."""
+        came = {link[:_ID_BYTES] for link in self._links}
+        parents = {link[_ID_BYTES:] for link in self._links}
+        parents.discard(bytes(_ID_BYTES))
+        return not parents <= came
+
+    def structure(self, *, now_ms: int, settle_ms: int) -> TraceStructure:
+        """Return what judging asks of the spans at a time."""
+        kept = self._take_apart()
+        return TraceStructure(
+            members=kept.members,
+            links=kept.links,
+            now_ns=now_ms * _NS_PER_MS,
+            settle_ns=settle_ms * _NS_PER_MS,
+        )
+
+    def _take_apart(self) -> _TakenApart:
+        kept = self._taken_apart
+        size = len(self._members), len(self._links)
+        if kept is None or kept.size != size:
+            kept = _TakenApart(size, self._by_predicate(), self._by_span())
+            self._taken_apart = kept
+        return kept
+
+    def _by_predicate(self) -> dict[int, tuple[Member, ...]]:
+        found: dict[int, list[Member]] = {}
+        for arrived_ms, packed in self._members.values():
+            fact = unpack_member(packed, arrived_ns=arrived_ms * _NS_PER_MS)
+            for number, certain in fact.answers:
+                found.setdefault(number, []).append(Member(fact.span, certain))
+        return {number: tuple(members) for number, members in found.items()}
+
+    def _by_span(self) -> Links:
+        found: dict[bytes, tuple[bytes, ...]] = {}
+        for link in self._links:
+            span_id = link[:_ID_BYTES]
+            found[span_id] = (*found.get(span_id, ()), link[_ID_BYTES:])
+        return found
+
+    def pack(self) -> bytes:
+        """Return what is kept as bytes; see the head of this file."""
+        parts = [_U32.pack(len(self._members))]
+        for arrived_ms, member in self._members.values():
+            parts += (_MEMBER.pack(arrived_ms, len(member)), member)
+        parts.append(_U32.pack(len(self._links)))
+        parts += self._links
+        return b"".join(parts)
+
+
+def unpack_kept(packed: bytes, at: int) -> tuple[KeptTrace, int]:
+    """Return what is kept in the bytes from a place on, and where it ends."""
+    kept = KeptTrace()
+    (count,) = _U32.unpack_from(packed, at)
+    at += _U32.size
+    for _ in range(count):
+        arrived_ms, size = _MEMBER.unpack_from(packed, at)
+        begin = at + _MEMBER.size
+        at = begin + size
+        kept.add_member(packed[begin:at], arrived_ms=arrived_ms)
+    (count,) = _U32.unpack_from(packed, at)
+    end = at + _U32.size + count * LINK_BYTES
+    kept.add_links(packed[at + _U32.size : end])
+    return kept, end
