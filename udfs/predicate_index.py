@@ -2,7 +2,8 @@
 
 Each predicate is filed under one attribute condition that it needs. For a value read from a span
 the index gives at once the predicates whose condition it fulfils: by equality through a
-dictionary, by order through a bisection over the thresholds. A predicate that is nothing but that
+dictionary, by order through a bisection over the thresholds, by prefix through a dictionary for
+each length of a prefix. A predicate that is nothing but that
 condition is then decided; any other is asked itself.
 """
 
@@ -13,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import dsl
-from dsl.values import index_key, number_of
+from dsl.values import index_key, number_of, text_of
 
 Test = Callable[[dsl.SpanView], bool | None]
 
@@ -52,6 +53,7 @@ class KeyIndex:
         equals: dict[Any, list[Asked]] = {}
         above: list[tuple[tuple[Any, int], Asked]] = []
         below: list[tuple[tuple[Any, int], Asked]] = []
+        prefixes: dict[int, dict[str, list[Asked]]] = {}
         self._others: list[tuple[Callable[[Any], bool], Asked]] = []
         for condition, asked in filed:
             constant = condition.operand
@@ -59,6 +61,12 @@ class KeyIndex:
                 # Texts with one key need not be equal: such a condition is tested on its own.
                 exact = asked if _is_exact(constant) else asked._replace(decided=False)
                 equals.setdefault(index_key(constant), []).append(exact)
+            elif condition.op == "in" and isinstance(constant, tuple):
+                exact = asked if all(map(_is_exact, constant)) else asked._replace(decided=False)
+                for key in {index_key(item) for item in constant}:
+                    equals.setdefault(key, []).append(exact)
+            elif condition.op == "starts_with" and isinstance(constant, str):
+                prefixes.setdefault(len(constant), {}).setdefault(constant, []).append(asked)
             elif condition.op in (">", ">=") and _is_number(constant):
                 above.append(((constant, condition.op == ">"), asked))
             elif condition.op in ("<", "<=") and _is_number(constant):
@@ -66,6 +74,10 @@ class KeyIndex:
             else:
                 self._others.append((condition.test, asked))
         self._equals = {key: _found(found) for key, found in equals.items()}
+        self._prefixes = [
+            (length, {prefix: _found(found) for prefix, found in by_prefix.items()})
+            for length, by_prefix in prefixes.items()
+        ]
         above.sort(key=lambda item: item[0])
         below.sort(key=lambda item: item[0])
         self._above = [threshold for threshold, _ in above]
@@ -91,6 +103,13 @@ class KeyIndex:
                 found = self._below_found[len(self._below) - exceeded]
                 mask |= found.mask
                 ask += found.ask
+        if self._prefixes:
+            text = text_of(value)
+            if text is not None:
+                for length, by_prefix in self._prefixes:
+                    found = by_prefix.get(text[:length], NOTHING)
+                    mask |= found.mask
+                    ask += found.ask
         for test, asked in self._others:
             if test(value):
                 if asked.settles:
