@@ -120,14 +120,17 @@ def measure_evaluator(
 
     traces: how many small traces are judged in one repeat.
     """
+    # Texts first: the garbage collector would go through the thousands of rules made later.
+    text = check_slowest(repeats=repeats)
+    large = (
+        judge_structured(LARGE_TRACE_RULES, spans=LARGE_TRACE_SPANS, repeats=repeats),
+        _large_trace(LARGE_TRACE_RULES, spans=LARGE_TRACE_SPANS, repeats=repeats),
+    )
     return EvaluatorFigures(
         compiled=is_compiled(),
         by_rules=tuple(_small_traces(n, traces=traces, repeats=repeats) for n in rules),
-        large=(
-            _large_trace(LARGE_TRACE_RULES, spans=LARGE_TRACE_SPANS, repeats=repeats),
-            judge_structured(LARGE_TRACE_RULES, spans=LARGE_TRACE_SPANS, repeats=repeats),
-        ),
-        text=check_slowest(repeats=repeats),
+        large=large,
+        text=text,
     )
 
 
