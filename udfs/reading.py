@@ -295,7 +295,7 @@ class _Fragment:
     members: cython.Py_ssize_t
     members_bytes: cython.Py_ssize_t
     truncated: cython.bint
-    links: list
+    links: Any
 
     def __init__(self, at: int) -> None:
         self.at = at
@@ -307,7 +307,7 @@ class _Fragment:
         self.end_ns = 0
         self.members = self.members_bytes = 0
         self.truncated = False
-        self.links = None  # type: ignore[assignment]
+        self.links = None
 
 
 @cython.cclass

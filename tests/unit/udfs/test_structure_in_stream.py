@@ -142,6 +142,14 @@ class TestLateSpans:
         log.send(30_000, span("transfer", 0))
         assert len(engine.run(log.records, until_ms=200_000)) == 1
 
+    def test_of_a_span_that_comes_again_with_other_content_the_first_counts(self) -> None:
+        text = "when { charge as c } always { audit.where(amount == c.amount) }"
+        engine, log = Engine(a_log(text)), SpansLog()
+        log.send(0, ROOT, span("charge", 0, amount=5), span("audit", 1, amount=5))
+        log.send(1, span("charge", 0, amount=50))
+        log.send(30_000, span("charge", 0, amount=70))
+        assert engine.run(log.records, until_ms=200_000) == []
+
 
 class TestEarly:
     def test_what_no_span_can_mend_signals_at_once(self) -> None:
