@@ -173,13 +173,13 @@ def _read_whole(text: str, filename: str) -> None:
 TREES = [read_document(text, filename="rules.yaml").values[0] for text in (PROMISES, MANY)]
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None)
 @given(st.sampled_from(TREES).flatmap(mutated))
 def test_a_file_with_strange_pieces(tree: Any) -> None:
     _read_whole(json.dumps(tree), "rules.json")
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None)
 @given(st.sampled_from(TREES).flatmap(mutated))
 def test_a_file_with_strange_pieces_in_yaml(tree: Any) -> None:
     _read_whole(yaml.safe_dump(tree, allow_unicode=True), "rules.yaml")
@@ -203,7 +203,7 @@ PIECES = (
 )
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None)
 @given(st.sampled_from([PROMISES, MANY, json.dumps(TREES[0])]), st.data())
 def test_a_file_with_pieces_cut_or_put_in(text: str, data: st.DataObject) -> None:
     for _ in range(data.draw(st.integers(1, 3))):
@@ -214,7 +214,7 @@ def test_a_file_with_pieces_cut_or_put_in(text: str, data: st.DataObject) -> Non
     _read_whole(text, "rules.json")
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None)
 @given(
     st.one_of(st.text(max_size=100), st.binary(max_size=100).map(lambda raw: raw.decode("latin-1")))
 )
@@ -229,7 +229,7 @@ WITNESS = check(
 ).promise
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None)
 @given(mutated(OTLP))
 def test_an_otlp_trace_with_strange_pieces(tree: Any) -> None:
     try:
@@ -240,7 +240,7 @@ def test_an_otlp_trace_with_strange_pieces(tree: Any) -> None:
     assert judge_spans(WITNESS, spans).verdict
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None)
 @given(st.sampled_from(TREES[0][0]["tests"][0]["trace"]).flatmap(mutated))
 def test_a_span_of_a_suite_with_strange_pieces(fields: Any) -> None:
     if not isinstance(fields, dict):

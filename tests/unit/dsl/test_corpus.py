@@ -16,6 +16,13 @@ from dsl.traces import span_from_fields
 from tests.support import naive
 
 HERE = Path(__file__).parents[2] / "golden" / "dsl"
+
+
+def _id(text: object) -> str:
+    """Return a text as the id of a test that a command line can name: plain characters."""
+    return str(text).encode("ascii", "replace").decode().replace("\\", "/")
+
+
 ANSWERS = {"true": True, "false": False, "unknown": None}
 
 
@@ -31,7 +38,7 @@ def _filter_cases() -> list[Any]:
             group["span"],
             text,
             ANSWERS[word],
-            id=f"{group['about']}: {text}",
+            id=_id(f"{group['about']}: {text}"),
             marks=pytest.mark.golden("filters.yaml"),
         )
         for group in _read("filters.yaml")
@@ -62,7 +69,7 @@ VERDICTS = [
     pytest.param(
         document,
         test,
-        id=f"{test.name}: {test.rule_id or test.rule}",
+        id=_id(f"{test.name}: {test.rule_id or test.rule}"),
         marks=pytest.mark.golden(name),
     )
     for name, document in SUITES.items()
@@ -92,7 +99,7 @@ def _told_by_trying(test: RuleTest) -> bool:
 @pytest.mark.parametrize(
     "test",
     [test for document in SUITES.values() for test in document.tests if _told_by_trying(test)],
-    ids=lambda test: f"{test.name}: {test.rule}",
+    ids=lambda test: _id(f"{test.name}: {test.rule}"),
 )
 def test_the_naive_evaluator_judges_it_so_too(test: RuleTest) -> None:
     spans = [span_from_fields(span, position=place) for place, span in enumerate(test.trace)]
@@ -102,7 +109,7 @@ def test_the_naive_evaluator_judges_it_so_too(test: RuleTest) -> None:
 PROBLEMS = [
     pytest.param(
         case,
-        id=str(case.get("text", case.get("about")))[:60],
+        id=_id(case.get("text", case.get("about")))[:60],
         marks=pytest.mark.golden(file.name),
     )
     for file in sorted(HERE.glob("problems*.yaml"))
@@ -111,7 +118,7 @@ PROBLEMS = [
 
 
 @pytest.mark.golden("reasons.yaml")
-@pytest.mark.parametrize("case", _read("reasons.yaml"), ids=lambda case: str(case["name"]))
+@pytest.mark.parametrize("case", _read("reasons.yaml"), ids=lambda case: _id(case["name"]))
 def test_an_inconclusive_verdict_names_every_reason(case: dict[str, Any]) -> None:
     spans = [span_from_fields(span, position=place) for place, span in enumerate(case["trace"])]
     complete = not case.get("open", False)
@@ -133,7 +140,7 @@ def _first_nearest(told: Any) -> dict[str, Any] | None:
 
 
 @pytest.mark.golden("nearest.yaml")
-@pytest.mark.parametrize("case", _read("nearest.yaml"), ids=lambda case: str(case["name"]))
+@pytest.mark.parametrize("case", _read("nearest.yaml"), ids=lambda case: _id(case["name"]))
 def test_a_broken_always_names_its_nearest_miss(case: dict[str, Any]) -> None:
     spans = [span_from_fields(span, position=place) for place, span in enumerate(case["trace"])]
     rule = check(case["rule"]).rule
@@ -167,7 +174,7 @@ def test_a_text_has_exactly_these_problems(case: dict[str, Any]) -> None:
 
 
 @pytest.mark.golden("warnings.yaml")
-@pytest.mark.parametrize("case", _read("warnings.yaml"), ids=lambda case: str(case["text"])[:60])
+@pytest.mark.parametrize("case", _read("warnings.yaml"), ids=lambda case: _id(case["text"])[:60])
 def test_a_text_has_exactly_these_warnings(case: dict[str, Any]) -> None:
     checked = check(case["text"])
     assert checked.problems == ()
@@ -176,7 +183,7 @@ def test_a_text_has_exactly_these_warnings(case: dict[str, Any]) -> None:
 
 
 @pytest.mark.golden("canonical.yaml")
-@pytest.mark.parametrize("case", _read("canonical.yaml"), ids=lambda case: str(case["text"])[:60])
+@pytest.mark.parametrize("case", _read("canonical.yaml"), ids=lambda case: _id(case["text"])[:60])
 def test_a_text_has_this_canonical_text(case: dict[str, Any]) -> None:
     checked = check(case["text"])
     assert checked.problems == ()
