@@ -89,25 +89,33 @@ class RuleSet:
 
     def _judge_by_bits(self, view: TraceState) -> _Remembered:
         """Judge what depends on the masks alone, and name the rules that need more."""
-        by_bits = []
-        others = []
+        judged: list[Judged] = []
+        violated: list[Judged] = []
+        others: list[Rule] = []
         for rule in self._candidates(view.true | view.maybe):
             if not rule.linked.bits_only:
                 others.append(rule)
                 continue
             judgement = rule.linked.judge(view)
-            if judgement.verdict is not Verdict.NOT_APPLICABLE:
-                by_bits.append(Judged(rule, judgement))
-        by_bits.sort(key=_rule_id)
-        violated = (item for item in by_bits if item.judgement.verdict is Verdict.VIOLATED)
-        return _Remembered(tuple(by_bits), tuple(violated), tuple(others))
+            if judgement.verdict is Verdict.NOT_APPLICABLE:
+                continue
+            item = Judged(rule, judgement)
+            judged.append(item)
+            if judgement.verdict is Verdict.VIOLATED:
+                violated.append(item)
+        return _Remembered(tuple(judged), tuple(violated), tuple(others))
 
     def _candidates(self, mask: int) -> Sequence[Rule]:
-        found = {rule.id: rule for rule in self._always}
-        for number in numbers_of(mask):
-            for rule in self._by_number.get(number, ()):
-                found[rule.id] = rule
-        return [found[rule_id] for rule_id in sorted(found)]
+        """Return the rules that may apply, each once, by their ids."""
+        found: list[Rule] = list(self._always)
+        while mask:
+            low = mask & -mask
+            found += self._by_number.get(low.bit_length() - 1, ())
+            mask ^= low
+        if len(found) < 2:
+            return found
+        by_id = {rule.id: rule for rule in found}
+        return [by_id[rule_id] for rule_id in sorted(by_id)]
 
 
 class RuleSets:
