@@ -22,6 +22,7 @@ from api.bench.machine import Usage
 from api.bench.watch import Seen, SignalWatch
 
 FIRST_RATE = 40_000.0
+FIRST_TRIAL = 110_000.0
 SETTLED_LAG_MS = 2_500
 """Up to here nothing queues: bundles, watermarks, the worker's batches."""
 HIGH_LAG_MS = 6_000
@@ -128,7 +129,7 @@ class Phases:
 
         Raises NothingJudged if not even the first one is.
         """
-        held, lost, rate = 0.0, inf, FIRST_RATE
+        held, lost, rate = 0.0, inf, FIRST_TRIAL
         while lost / max(held, 1.0) > NARROW:
             self.drain()
             trial = self._hold(rate, seconds=seconds, label="finding the limit")
@@ -173,9 +174,11 @@ class Phases:
         )
 
     def warm_up(self, *, seconds: float) -> None:
-        """Send gently until signals come and compilers are warm; raises NothingJudged if none."""
-        self._generator.set_rate(FIRST_RATE)
-        self._rest(seconds, label="warming up", rate=FIRST_RATE)
+        """Send until signals come and compilers are warm; raises NothingJudged if none come."""
+        # The JVMs compile for minutes, and the more they are given to do the sooner they are done.
+        for rate in (FIRST_RATE, 2 * FIRST_RATE):
+            self._generator.set_rate(rate)
+            self._rest(seconds / 2, label="warming up", rate=rate)
         if not self._newest_ms:
             raise NothingJudged(f"no signal came within {seconds:.0f} s")
 

@@ -41,8 +41,8 @@ class RunSettings:
     giant_spans: int = 100_000
     rate: float = 0.0
     seed: int = 1
-    warm_up_s: float = 40.0
-    trial_s: float = 15.0
+    warm_up_s: float = 90.0
+    trial_s: float = 12.0
 
 
 @dataclass(frozen=True, slots=True)
