@@ -35,8 +35,7 @@ NARROW = 1.06
 """The search ends when the rate that was not held is so close to the one that was."""
 LESS = 0.97
 """What is tried of a rate that was held for some seconds, or was not held for all of them."""
-MAX_TRIALS = 4
-_LEAST_SHARE = 0.75
+MAX_TRIALS = 8
 _STEP_S = 1.0
 _EDGE_S = 10.0
 _DRAIN_S = 240.0
@@ -149,8 +148,8 @@ class Phases:
             if found.flat:
                 return replace(found, trials=trials)
             self._say(f"{rate:,.0f} spans/s were not sustained: {found.processed_per_s:,.0f}")
-            # What was processed before a trial was given up says little.
-            rate = max(min(found.processed_per_s, rate), _LEAST_SHARE * rate) * LESS
+            # What was processed while the lag grew says little of what can be held.
+            rate *= LESS
         return replace(found, trials=trials)
 
     def latency(self, *, share: float, rate: float, seconds: float) -> Latency:
