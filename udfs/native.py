@@ -40,16 +40,6 @@ def reading_module() -> ModuleType:
     return import_module(f"udfs.{READING}")
 
 
-def life_module() -> ModuleType:
-    """Return the module of lanes: `udfs.life`, compiled if possible."""
-    return engine_module("life")
-
-
-def ruleset_module() -> ModuleType:
-    """Return the module of rule sets that goes with the one of lanes."""
-    return engine_module("ruleset")
-
-
 def engine_module(name: str) -> ModuleType:
     """Return one of the modules of ENGINE, compiled if possible. They go together."""
     compiled = _is_made_from(COMPILED_ENGINE, ENGINE)

@@ -22,7 +22,7 @@ from api.bench.score import Pair, Score, score
 from udfs.lanes import LANES
 from udfs.life import Output
 from udfs.match import Matcher
-from udfs.native import life_module, ruleset_module
+from udfs.native import engine_module
 from udfs.rulebook import ACTIVATION_MS, RuleBook
 from udfs.wire import betrace_pb2 as wire
 
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from udfs.life import Lane
     from udfs.ruleset import RuleSets
 else:
-    Lane = life_module().Lane
-    RuleSets = ruleset_module().RuleSets
+    Lane = engine_module("life").Lane
+    RuleSets = engine_module("ruleset").RuleSets
 
 STEP_MS = 100
 """How often watermarks come: as in the job."""

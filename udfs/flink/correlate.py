@@ -24,7 +24,7 @@ from pyflink.datastream.state import ListStateDescriptor, MapStateDescriptor
 
 from udfs.flink.lane_keys import lane_of_key
 from udfs.flink.rules_log import FollowedRules, RulesLog, RulesLogAddress
-from udfs.native import life_module, ruleset_module
+from udfs.native import engine_module
 from udfs.rulebook import RuleBook
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from udfs.life import Lane
     from udfs.ruleset import RuleSets
 else:
-    Lane = life_module().Lane
-    RuleSets = ruleset_module().RuleSets
+    Lane = engine_module("life").Lane
+    RuleSets = engine_module("ruleset").RuleSets
 
 GC_THRESHOLDS = (100_000, 50, 100)
 MAX_WATERMARK = 2**63 - 1
