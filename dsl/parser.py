@@ -269,6 +269,9 @@ class Parser:
         return did_you_mean(word, _GOES_ON) or None
 
     def unknown_operator(self, word: str) -> None:
+        if word in OPERATOR_WORDS:
+            self.refuse_token("rule.chained_comparison")
+            return
         meant = nearest_operator(word)
         hint = _MISPLACED.get(word) or (f"did you mean `{meant}`?" if meant else None)
         self.refuse_token("rule.unknown_operator", hint=hint, word=word)

@@ -82,7 +82,7 @@ def _did_you_mean(problem: Problem, text: str, start: int, end: int) -> Fix | No
 
 def _apart(word: str, text: str, start: int, end: int) -> str:
     """Return a word with blanks where it would run into its neighbours (`a&&b`)."""
-    if not word.isalpha():
+    if not word.replace("_", "").isalpha():
         return word
     before = " " if text[start - 1 : start].isalnum() else ""
     behind = " " if text[end : end + 1].isalnum() else ""
