@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from dsl import Judgement, Reason, Verdict
 from udfs.facts import numbers_of
+from udfs.many_rules import ManySet
 from udfs.rulebook import Rule, RuleBook
 from udfs.trace_state import TraceState
 
@@ -37,8 +38,10 @@ class _Remembered(NamedTuple):
 class RuleSet:
     """The rules of one tenant in one epoch. All other rules than those returned do not apply."""
 
-    def __init__(self, rules: Sequence[Rule]) -> None:
+    def __init__(self, rules: Sequence[Rule], many: ManySet | None = None) -> None:
+        """many: the rules over many traces of the same epoch."""
         self.rules = rules
+        self.many = many
         self._always = tuple(rule for rule in rules if rule.candidates is None)
         self._by_number: dict[int, list[Rule]] = {}
         for rule in rules:
@@ -138,7 +141,10 @@ class RuleSets:
         if found is None:
             if len(self._known) >= _KEPT_SETS:
                 del self._known[next(iter(self._known))]
-            found = self._known[tenant, since_ms] = RuleSet(self._book.in_force(tenant, since_ms))
+            found = RuleSet(
+                self._book.in_force(tenant, since_ms), self._book.many_in_force(tenant, since_ms)
+            )
+            self._known[tenant, since_ms] = found
         return found
 
 

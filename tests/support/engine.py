@@ -11,6 +11,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
 import dsl
+from tests.support.many import ManyStages
 from udfs.lanes import lane_of
 from udfs.life import Lane, Output
 from udfs.match import Matcher
@@ -209,6 +210,7 @@ class Engine:
         self.state: dict[int, list[bytes]] = {}
         self.stores: dict[int, MemoryStore] = {}
         self.outputs: list[Output] = []
+        self.many = ManyStages(rules.book())
         self.restart()
 
     def restart(self) -> None:
@@ -216,6 +218,7 @@ class Engine:
         self.book = self.rules.book()
         self.matcher = Matcher(self.book)
         self.lanes: dict[int, Lane] = {}
+        self.many.restart(self.book)
 
     def receive(self, record: Record) -> None:
         """Take one record of the spans log."""
@@ -241,6 +244,7 @@ class Engine:
             emitted += lane.advance(watermark_ms, self.stores[number])
             if lane.wants_snapshot():
                 self.state[number] = lane.snapshot(self.stores[number])
+        emitted = self.many.advance(emitted, watermark_ms)
         self.outputs += emitted
         return emitted
 

@@ -1,5 +1,7 @@
 """The operator `correlate`: facts in, signals, statistics and dead letters out.
 
+What traces hand on to rules over many traces leaves by side outputs: most jobs have none.
+
 Keyed by lane. It keeps each lane's machine (`udfs.life.Lane`) in the function instance and what
 is needed to rebuild it in Flink's state:
 
@@ -22,7 +24,9 @@ from pyflink.common import Row, Types
 from pyflink.datastream import KeyedProcessFunction, RuntimeContext
 from pyflink.datastream.state import ListStateDescriptor, MapStateDescriptor
 
+from udfs.contributions import MANY_SPANS, wake
 from udfs.flink.lane_keys import lane_of_key
+from udfs.flink.many import Outlets
 from udfs.flink.rules_log import FollowedRules, RulesLog, RulesLogAddress
 from udfs.native import engine_module
 from udfs.rulebook import RuleBook
@@ -70,8 +74,9 @@ class FlinkClosedStore:
 
 
 class CorrelateFacts(KeyedProcessFunction):  # type: ignore[misc]
-    """Row(lane, facts, partition, offset) → Row(topic, key, value, headers).
+    """Row(lane, facts, partition, offset) → Row(topic, key, value, headers), and side outputs.
 
+    Empty facts wake the lane of rules over many traces: its partition's first record came.
     topics: the engine's names ("signals", "stats" …) to names of Kafka topics. Raises
     RulesLogUnavailable, so that Flink restarts the job.
     """
@@ -93,14 +98,17 @@ class CorrelateFacts(KeyedProcessFunction):  # type: ignore[misc]
         self._rules = FollowedRules(self._book, RulesLog(self._address))
         self._rules.read()
         self._rule_sets = RuleSets(self._book)
+        self._outlets = Outlets(self._topics)
         self._working: dict[int, _Working] = {}
         # What the engine makes holds no cycles: looking for some among all open traces is in vain.
         gc.set_threshold(*GC_THRESHOLDS)
 
     def process_element(self, value: Row, ctx: KeyedProcessFunction.Context) -> Iterator[Row]:
         """Put one element into its lane's inbox."""
-        _, element, partition, offset = value
+        lane, element, partition, offset = value
         time_ms = ctx.timestamp()
+        if not element:
+            return iter((self._outlets.said(MANY_SPANS, lane, wake(time_ms=time_ms)),))
         working = self._of_key(ctx.get_current_key())
         self._records.add(
             working.lane.receive(
@@ -123,7 +131,7 @@ class CorrelateFacts(KeyedProcessFunction):  # type: ignore[misc]
         assert self._rules is not None
         self._rules.be_ready_for(lane.latest_time_ms())
         for output in lane.advance(watermark_ms, self._closed):
-            yield Row(self._topics[output.topic], output.key, output.value, output.headers)
+            yield self._outlets.row(output)
         if lane.wants_snapshot():
             self._records.update(lane.snapshot(self._closed))
         self._arm(working, ctx)

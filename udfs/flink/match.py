@@ -14,11 +14,14 @@ from pyflink.datastream import ProcessFunction, RuntimeContext
 
 from udfs.addressing import Address, fallback_lane, read_address, refused
 from udfs.flink.rules_log import FollowedRules, RulesLog, RulesLogAddress
+from udfs.lanes import LANES
 from udfs.match import Matcher
 from udfs.rulebook import RuleBook
 
 HEARTBEAT = b""
 """Value of the records that only carry time."""
+WAKE = b""
+"""Stands for facts where a partition's first record came, whatever it holds."""
 
 _LOG = logging.getLogger(__name__)
 
@@ -31,8 +34,10 @@ class MatchSpans(ProcessFunction):  # type: ignore[misc]
     record: that becomes a dead letter in its element.
     """
 
-    def __init__(self, rules: RulesLogAddress) -> None:
+    def __init__(self, rules: RulesLogAddress, *, partitions: int) -> None:
+        """partitions: of the spans topic."""
         self._address = rules
+        self._partitions = partitions
         self._rules: FollowedRules | None = None
 
     def open(self, runtime_context: RuntimeContext) -> None:
@@ -41,10 +46,15 @@ class MatchSpans(ProcessFunction):  # type: ignore[misc]
         self._rules = FollowedRules(book, RulesLog(self._address))
         self._rules.read()
         self._matcher = Matcher(book)
+        self._heard: set[int] = set()
 
     def process_element(self, value: Row, ctx: ProcessFunction.Context) -> Iterator[Row]:
         """Turn one record into one element; heartbeats have done their work as watermarks."""
         payload, tenant, lane, partition, offset, _ = value
+        if partition not in self._heard:
+            self._heard.add(partition)
+            for woken in range(partition, LANES, self._partitions):
+                yield Row(woken, WAKE, partition, offset)
         if payload is None or payload == HEARTBEAT:
             return
         address = read_address(tenant=tenant, lane=lane)
