@@ -107,7 +107,7 @@ class ManyLane:
         self._tick_ms = _NEVER
         self._begin_ms: int | None = None
         """When event time came to the lane: nothing is expected of the time before."""
-        self._noticed_ms = -1
+        self._noticed_ms = -_NEVER
         self._book_version = -1
         self._now_ms = -1
         self._latest_ms = 0

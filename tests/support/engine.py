@@ -121,6 +121,7 @@ class RulesLog:
         version: int = 1,
         tenant: str = TENANT,
         state: str = "ACTIVE",
+        group_by: Sequence[str] = (),
         **fields: Any,
     ) -> None:
         """Append a version of a rule."""
@@ -135,6 +136,7 @@ class RulesLog:
         record.rule.state = wire.RuleState.Value(f"RULE_STATE_{state}")
         record.rule.severity = "high"
         record.rule.language = 1
+        record.rule.group_by.extend(group_by)
         for name, value in fields.items():
             setattr(record.rule, name, value)
         for predicate in checked.rule.predicates:

@@ -47,6 +47,8 @@ REASONS: Final[Mapping[str, str]] = MappingProxyType(
         "matched under the version before.",
         "gap": "Records are missing from the log of spans.",
         "late_evidence": "Spans that came late changed the verdict.",
+        "seen_again": "What was expected was seen again.",
+        "forgotten": "It was not seen for so long that it is not expected any more.",
     }
 )
 """What each reason of an uncertain verdict means, and what to do about it."""
