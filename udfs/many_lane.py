@@ -49,11 +49,13 @@ from udfs.contributions import (
     unpack_contribution,
     unpack_items,
 )
+from udfs.correlate_state import CorrelateState
+from udfs.expect_state import ExpectState, expects_anything
 from udfs.handing import NO_KEY
 from udfs.lanes import LANES
 from udfs.life import Output
 from udfs.many_rules import ManyRule
-from udfs.many_state import NS_PER_MS, CorrelateState, ExpectState, Spoken, State, expects_anything
+from udfs.many_said import NS_PER_MS, Spoken
 from udfs.rulebook import RuleBook
 from udfs.signals import SCHEMA
 
@@ -70,6 +72,7 @@ _FORMAT_BYTE: Final = bytes((FORMAT,))
 _ITEM = Struct("<qBI")
 _NEVER: Final = 2**62
 _MAX_WATERMARK: Final = 2**62
+State: TypeAlias = CorrelateState | ExpectState
 Ref: TypeAlias = tuple[str, str, int]
 """Tenant, rule id, version."""
 
