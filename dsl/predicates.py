@@ -67,7 +67,7 @@ class SpanPredicate:
     canonical: its text; equal texts are equal tests. hash: 64 bits of blake2b of it, unsigned.
     name: the exact span name it needs, None for any. necessary: conditions on single attributes
     that must all hold for it to be true or unknown. unfiltered: true for every span of that name.
-    test: SpanView -> True, False or None (unknown).
+    test: SpanView -> True, False or None (unknown). named: the same of a span of that name.
     """
 
     canonical: str
@@ -78,6 +78,7 @@ class SpanPredicate:
     exact: bool
     """Whether the necessary conditions, taken together with the name, are all there is to it."""
     test: Callable[[SpanView], bool | None] = field(compare=False)
+    named: Callable[[SpanView], bool | None] = field(compare=False)
 
 
 def build_predicate(test: SpanTest) -> SpanPredicate:
@@ -89,6 +90,7 @@ def build_predicate(test: SpanTest) -> SpanPredicate:
         name = _required_name(conjuncts)
     considered = conjuncts[:MAX_NECESSARY]
     found = [needed for needed in map(_necessary, considered) if needed is not None]
+    filtered = _always if test.filter is None else compile_filter(test.filter)
     return SpanPredicate(
         canonical=canonical,
         hash=hash_of(canonical),
@@ -96,7 +98,8 @@ def build_predicate(test: SpanTest) -> SpanPredicate:
         necessary=tuple(found),
         unfiltered=test.filter is None,
         exact=name == test.name and considered == conjuncts and all(map(_is_plain, conjuncts)),
-        test=_named(test.name, test.filter),
+        test=filtered if test.name is None else _of_name(test.name, filtered),
+        named=filtered,
     )
 
 
@@ -105,15 +108,13 @@ def hash_of(canonical: str) -> int:
     return int.from_bytes(blake2b(canonical.encode(), digest_size=8).digest(), "big")
 
 
-def _named(name: str | None, condition: Filter | None) -> Test:
-    if condition is None:
-        return (lambda _span: True) if name is None else (lambda span: span.name == name)
-    inner = compile_filter(condition)
-    if name is None:
-        return inner
+def _always(_span: SpanView) -> Answer:
+    return True
 
+
+def _of_name(name: str, filtered: Test) -> Test:
     def test(span: SpanView) -> Answer:
-        return inner(span) if span.name == name else False
+        return filtered(span) if span.name == name else False
 
     return test
 
