@@ -58,6 +58,8 @@ class AttributeTest:
     op: str = "exists"
     operand: Constant | tuple[Constant, ...] | None = None
     """The comparison in parts, for an index; the operand is None where it is no constant."""
+    conjunct: int = 0
+    """Which conjunct of the predicate it was taken from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,14 @@ class SpanPredicate:
     """Whether the necessary conditions, taken together with the name, are all there is to it."""
     test: Callable[[SpanView], bool | None] = field(compare=False)
     named: Callable[[SpanView], bool | None] = field(compare=False)
+    conjuncts: tuple[Filter, ...] = field(compare=False, repr=False)
+
+    def without(self, met: AttributeTest) -> Callable[[SpanView], bool | None]:
+        """Return the test of a span of that name which is known to meet one of the conditions."""
+        if not _is_told_whole(self.conjuncts[met.conjunct]):
+            return self.named
+        rest = (part for at, part in enumerate(self.conjuncts) if at != met.conjunct)
+        return all_of(tuple(map(compile_filter, rest)))
 
 
 def build_predicate(test: SpanTest) -> SpanPredicate:
@@ -89,17 +99,18 @@ def build_predicate(test: SpanTest) -> SpanPredicate:
     if name is None:
         name = _required_name(conjuncts)
     considered = conjuncts[:MAX_NECESSARY]
-    found = [needed for needed in map(_necessary, considered) if needed is not None]
+    found = [_necessary(part, at) for at, part in enumerate(considered)]
     filtered = _always if test.filter is None else compile_filter(test.filter)
     return SpanPredicate(
         canonical=canonical,
         hash=hash_of(canonical),
         name=name,
-        necessary=tuple(found),
+        necessary=tuple(needed for needed in found if needed is not None),
         unfiltered=test.filter is None,
         exact=name == test.name and considered == conjuncts and all(map(_is_plain, conjuncts)),
         test=filtered if test.name is None else _of_name(test.name, filtered),
         named=filtered,
+        conjuncts=tuple(conjuncts),
     )
 
 
@@ -139,6 +150,8 @@ def compile_filter(condition: Filter) -> Test:
 
 def all_of(tests: tuple[Test, ...]) -> Test:
     """Return the three-valued `and` of tests."""
+    if len(tests) == 1:
+        return tests[0]
     if len(tests) == 2:
         first, second = tests
 
@@ -361,7 +374,7 @@ def _is_plain(part: Filter) -> bool:
     )
 
 
-def _necessary(part: Filter) -> AttributeTest | None:
+def _necessary(part: Filter, at: int) -> AttributeTest | None:
     if not isinstance(part, Ask):
         return None
     reader = part.reader
@@ -380,7 +393,13 @@ def _necessary(part: Filter) -> AttributeTest | None:
         equals=_equals(part.op, part.operand),
         op=part.op,
         operand=None if isinstance(part.operand, Reader | Duration) else part.operand,
+        conjunct=at,
     )
+
+
+def _is_told_whole(part: Filter) -> bool:
+    """Tell whether the condition taken from a conjunct says all that it says."""
+    return isinstance(part, Ask) and not isinstance(part.operand, Reader)
 
 
 def _or_gone(check: Check) -> Callable[[object], bool]:

@@ -14,7 +14,7 @@ import dsl
 from udfs.facts import DEAD_LETTER
 from udfs.lanes import tenant_prefix_crc
 from udfs.native import engine_module, reading_module
-from udfs.predicate_index import COUNT, KEEP, Asked, KeyIndex, condition_to_file_under
+from udfs.predicate_index import COUNT, KEEP, Asked, Filed, KeyIndex, condition_to_file_under
 from udfs.rulebook import Matched, RuleBook
 from udfs.wire import betrace_pb2 as wire
 
@@ -129,7 +129,7 @@ def _group(
     mask = 0
     each = []
     tested = []
-    filed: dict[tuple[str, bool], list[tuple[dsl.AttributeTest, Asked]]] = {}
+    filed: dict[tuple[str, bool], list[Filed]] = {}
     for number, predicate in predicates:
         wanted = COUNT if matched.counted >> number & 1 else 0
         wanted |= KEEP if number in matched.kept else 0
@@ -144,7 +144,8 @@ def _group(
         if condition is None:
             tested.append(asked)
         else:
-            filed.setdefault((condition.key, condition.scope == ""), []).append((condition, asked))
+            entry = Filed(condition, asked, predicate.without(condition))
+            filed.setdefault((condition.key, condition.scope == ""), []).append(entry)
     keyed = [
         reading.Keyed(key, on_resource=on_resource, index=KeyIndex(entries))
         for (key, on_resource), entries in filed.items()
