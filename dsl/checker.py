@@ -204,6 +204,8 @@ class _Checker:
             self.refuse_bound(node, "a binding is one span: name the spans, with a relation to it")
         if bound is not False:
             return None
+        if node.alias is None and not node.filters and not node.relations:
+            return Term(self.number_of(SpanTest(name_of(node), None)))
         self.bindings.expect(node.alias)
         filters = [self.filters.filter(one, scope="") for one in node.filters]
         known = [one for one in filters if one is not None]

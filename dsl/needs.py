@@ -72,7 +72,12 @@ _ORDERING = frozenset({"before", "after"})
 
 def needs_of(plan: Plan, capturing: Capturing) -> Needs:
     """Return what a rule needs."""
-    leaves = [leaf for _, clause in plan.clauses for leaf in leaves_of(clause)]
+    leaves = [
+        leaf
+        for _, clause in plan.clauses
+        for leaf in leaves_of(clause)
+        if not isinstance(leaf, Exists)  # most are, and need nothing more
+    ]
     relations = [relation for leaf in leaves for relation in _relations_of(leaf)]
     words = {relation.word for relation in relations}
     kept = {term.predicate for leaf in leaves for term in terms_of(leaf)}

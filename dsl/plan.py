@@ -312,13 +312,18 @@ class Plan:
 
 def leaves_of(condition: Condition) -> list[Leaf]:
     """Return the comparisons and span tests of a condition in the order written."""
-    match condition:
-        case Every(items) | Either(items):
-            return [leaf for item in items for leaf in leaves_of(item)]
-        case Opposite(item):
-            return leaves_of(item)
-        case _:
-            return [condition]
+    leaves: list[Leaf] = []
+    waiting = [condition]
+    while waiting:
+        one = waiting.pop()
+        match one:
+            case Every(items) | Either(items):
+                waiting += reversed(items)
+            case Opposite(item):
+                waiting.append(item)
+            case _:
+                leaves.append(one)
+    return leaves
 
 
 def numbers_of(leaf: Leaf) -> list[Number]:

@@ -58,6 +58,8 @@ class AttributeTest:
     op: str = "exists"
     operand: Constant | tuple[Constant, ...] | None = None
     """The comparison in parts, for an index; the operand is None where it is no constant."""
+    conjunct: int = 0
+    """Which conjunct of the predicate it was taken from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ class SpanPredicate:
     canonical: its text; equal texts are equal tests. hash: 64 bits of blake2b of it, unsigned.
     name: the exact span name it needs, None for any. necessary: conditions on single attributes
     that must all hold for it to be true or unknown. unfiltered: true for every span of that name.
-    test: SpanView -> True, False or None (unknown).
+    test: SpanView -> True, False or None (unknown). named: the same of a span of that name.
     """
 
     canonical: str
@@ -78,6 +80,15 @@ class SpanPredicate:
     exact: bool
     """Whether the necessary conditions, taken together with the name, are all there is to it."""
     test: Callable[[SpanView], bool | None] = field(compare=False)
+    named: Callable[[SpanView], bool | None] = field(compare=False)
+    conjuncts: tuple[Filter, ...] = field(compare=False, repr=False)
+
+    def without(self, met: AttributeTest) -> Callable[[SpanView], bool | None]:
+        """Return the test of a span of that name which is known to meet one of the conditions."""
+        if not _is_told_whole(self.conjuncts[met.conjunct]):
+            return self.named
+        rest = (part for at, part in enumerate(self.conjuncts) if at != met.conjunct)
+        return all_of(tuple(map(compile_filter, rest)))
 
 
 def build_predicate(test: SpanTest) -> SpanPredicate:
@@ -88,15 +99,18 @@ def build_predicate(test: SpanTest) -> SpanPredicate:
     if name is None:
         name = _required_name(conjuncts)
     considered = conjuncts[:MAX_NECESSARY]
-    found = [needed for needed in map(_necessary, considered) if needed is not None]
+    found = [_necessary(part, at) for at, part in enumerate(considered)]
+    filtered = _always if test.filter is None else compile_filter(test.filter)
     return SpanPredicate(
         canonical=canonical,
         hash=hash_of(canonical),
         name=name,
-        necessary=tuple(found),
+        necessary=tuple(needed for needed in found if needed is not None),
         unfiltered=test.filter is None,
         exact=name == test.name and considered == conjuncts and all(map(_is_plain, conjuncts)),
-        test=_named(test.name, test.filter),
+        test=filtered if test.name is None else _of_name(test.name, filtered),
+        named=filtered,
+        conjuncts=tuple(conjuncts),
     )
 
 
@@ -105,15 +119,13 @@ def hash_of(canonical: str) -> int:
     return int.from_bytes(blake2b(canonical.encode(), digest_size=8).digest(), "big")
 
 
-def _named(name: str | None, condition: Filter | None) -> Test:
-    if condition is None:
-        return (lambda _span: True) if name is None else (lambda span: span.name == name)
-    inner = compile_filter(condition)
-    if name is None:
-        return inner
+def _always(_span: SpanView) -> Answer:
+    return True
 
+
+def _of_name(name: str, filtered: Test) -> Test:
     def test(span: SpanView) -> Answer:
-        return inner(span) if span.name == name else False
+        return filtered(span) if span.name == name else False
 
     return test
 
@@ -138,6 +150,8 @@ def compile_filter(condition: Filter) -> Test:
 
 def all_of(tests: tuple[Test, ...]) -> Test:
     """Return the three-valued `and` of tests."""
+    if len(tests) == 1:
+        return tests[0]
     if len(tests) == 2:
         first, second = tests
 
@@ -360,7 +374,7 @@ def _is_plain(part: Filter) -> bool:
     )
 
 
-def _necessary(part: Filter) -> AttributeTest | None:
+def _necessary(part: Filter, at: int) -> AttributeTest | None:
     if not isinstance(part, Ask):
         return None
     reader = part.reader
@@ -379,7 +393,13 @@ def _necessary(part: Filter) -> AttributeTest | None:
         equals=_equals(part.op, part.operand),
         op=part.op,
         operand=None if isinstance(part.operand, Reader | Duration) else part.operand,
+        conjunct=at,
     )
+
+
+def _is_told_whole(part: Filter) -> bool:
+    """Tell whether the condition taken from a conjunct says all that it says."""
+    return isinstance(part, Ask) and not isinstance(part.operand, Reader)
 
 
 def _or_gone(check: Check) -> Callable[[object], bool]:

@@ -55,8 +55,9 @@ def pytest_runtest_makereport(
     report = yield
     golden.note(item, report)
     if report.failed:
+        used = getattr(item, "fixturenames", ())
         for name, stack in item.config.stash[_STACK].items():
-            if name in getattr(item, "fixturenames", ()):
+            if name in used or (name == "stack" and "customer" in used):
                 report.sections.append((f"logs of {name}", last_words(stack)))
     return report
 

@@ -48,7 +48,8 @@ from udfs.trace_state import (
 SNAPSHOT_EVERY_MS = 15_000
 _NEVER = 2**62
 _MAX_WATERMARK = 2**62
-_RECENT = 5_000
+_RECENT = 2_500
+"""Traces after which the recently stored ones become the formerly stored ones."""
 _ENTRY = b"E"
 _SNAPSHOT_LANE = b"L"
 _SNAPSHOT_TENANT = b"T"
@@ -136,7 +137,10 @@ class Lane:
         self._tick_ms = _NEVER
         self._snapshot_turn = -1
         self._latest_ms = 0
+        # Late spans mostly come soon. Two dictionaries in turn: taking the oldest entry out of one
+        # costs the more the longer it has been done.
         self._recent: dict[bytes, bytes] = {}
+        self._former: dict[bytes, bytes] = {}
         self._removals: list[bytes] = []
         self._handing = Handing(lane)
         # Minutes and snapshots turn at another moment in every lane, which spreads the work.
@@ -400,7 +404,8 @@ class Lane:
         packed = None
         if known.stored_ms is not None:
             key = _block_key(tenant, known.stored_ms)
-            packed = self._recent.get(key + trace_id)
+            name = key + trace_id
+            packed = self._recent.get(name) or self._former.get(name)
             if packed is None:
                 packed = _find_in_block(closed.get(key), trace_id)
         tenant.closed.forget(trace_id)
@@ -660,12 +665,12 @@ class Lane:
         """
         key = _block_key(tenant, now_ms + self._shift_ms)
         closed.put(key, _pack_block(tenant.block))
+        if len(self._recent) >= _RECENT:
+            self._former, self._recent = self._recent, {}
         recent = self._recent
         for trace_id, packed in tenant.block:
             recent[key + trace_id] = packed
         tenant.block = []
-        while len(recent) > _RECENT:
-            del recent[next(iter(recent))]
 
     def _turn(
         self, tenant: _Tenant, now_ms: int, settings: LifeSettings, closed: ClosedStore

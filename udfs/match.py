@@ -11,10 +11,10 @@ from types import ModuleType
 from typing import TYPE_CHECKING, NamedTuple
 
 import dsl
-from udfs.facts import DEAD_LETTER, pack_facts
+from udfs.facts import DEAD_LETTER
 from udfs.lanes import tenant_prefix_crc
-from udfs.native import reading_module
-from udfs.predicate_index import COUNT, KEEP, Asked, KeyIndex, condition_to_file_under
+from udfs.native import engine_module, reading_module
+from udfs.predicate_index import COUNT, KEEP, Asked, Filed, KeyIndex, condition_to_file_under
 from udfs.rulebook import Matched, RuleBook
 from udfs.wire import betrace_pb2 as wire
 
@@ -23,8 +23,10 @@ _KEPT_INDEXES = 256
 
 if TYPE_CHECKING:
     from udfs import reading as _reading
+    from udfs.facts import pack_facts
 else:
     _reading = reading_module()
+    pack_facts = engine_module("facts").pack_facts
 
 
 class _Epoch(NamedTuple):
@@ -127,7 +129,7 @@ def _group(
     mask = 0
     each = []
     tested = []
-    filed: dict[tuple[str, bool], list[tuple[dsl.AttributeTest, Asked]]] = {}
+    filed: dict[tuple[str, bool], list[Filed]] = {}
     for number, predicate in predicates:
         wanted = COUNT if matched.counted >> number & 1 else 0
         wanted |= KEEP if number in matched.kept else 0
@@ -138,11 +140,12 @@ def _group(
             continue
         condition = condition_to_file_under(predicate)
         decided = predicate.exact and len(predicate.necessary) == 1
-        asked = Asked(1 << number, number, wanted, predicate.test, decided)
+        asked = Asked(1 << number, number, wanted, predicate.named, decided)
         if condition is None:
             tested.append(asked)
         else:
-            filed.setdefault((condition.key, condition.scope == ""), []).append((condition, asked))
+            entry = Filed(condition, asked, predicate.without(condition))
+            filed.setdefault((condition.key, condition.scope == ""), []).append(entry)
     keyed = [
         reading.Keyed(key, on_resource=on_resource, index=KeyIndex(entries))
         for (key, on_resource), entries in filed.items()

@@ -326,8 +326,14 @@ def find_raw(raws: Sequence[bytes], key: bytes) -> bytes | None:
 def read_value(raw: bytes, key_bytes: int) -> Value:
     """Return the value of a KeyValue message whose key has that many bytes."""
     at = 2 + key_bytes
-    # A value of less than 128 bytes follows its key as 0x12, length, AnyValue.
-    if len(raw) > at + 2 and raw[0] == 0x0A and raw[1] == key_bytes and raw[at] == 0x12:
+    # A value of less than 128 bytes follows a key of so many as 0x12, length, AnyValue.
+    if (
+        key_bytes < 0x80
+        and len(raw) > at + 2
+        and raw[0] == 0x0A
+        and raw[1] == key_bytes
+        and raw[at] == 0x12
+    ):
         size = raw[at + 1]
         if at + 2 + size == len(raw) and size > 1:
             tag = raw[at + 2]

@@ -44,6 +44,14 @@ class Asked(NamedTuple):
         return self.decided and not self.each
 
 
+class Filed(NamedTuple):
+    """A predicate under one of its conditions. rest: its test where that condition is met."""
+
+    condition: dsl.AttributeTest
+    asked: Asked
+    rest: Test
+
+
 class Found(NamedTuple):
     """What an index says of a value: bits that hold, and predicates that must be asked."""
 
@@ -57,22 +65,24 @@ NOTHING = Found(0, ())
 class KeyIndex:
     """The predicates filed under conditions on one attribute."""
 
-    def __init__(self, filed: Iterable[tuple[dsl.AttributeTest, Asked]]) -> None:
+    def __init__(self, filed: Iterable[Filed]) -> None:
         filed = list(filed)
-        self.all = tuple(asked for _, asked in filed)
+        self.all = tuple(asked for _, asked, _ in filed)
         equals: dict[Any, list[Asked]] = {}
         above: list[tuple[tuple[Any, int], Asked]] = []
         below: list[tuple[tuple[Any, int], Asked]] = []
         prefixes: dict[int, dict[str, list[Asked]]] = {}
         self._others: list[tuple[Callable[[Any], bool], Asked]] = []
-        for condition, asked in filed:
+        for condition, whole, rest in filed:
             constant = condition.operand
+            asked = whole._replace(test=rest)
+            # Texts with one key need not be equal: such a condition is tested on its own.
+            unsure = whole._replace(decided=False)
             if condition.op == "==":
-                # Texts with one key need not be equal: such a condition is tested on its own.
-                exact = asked if _is_exact(constant) else asked._replace(decided=False)
+                exact = asked if _is_exact(constant) else unsure
                 equals.setdefault(index_key(constant), []).append(exact)
             elif condition.op == "in" and isinstance(constant, tuple):
-                exact = asked if all(map(_is_exact, constant)) else asked._replace(decided=False)
+                exact = asked if all(map(_is_exact, constant)) else unsure
                 for key in {index_key(item) for item in constant}:
                     equals.setdefault(key, []).append(exact)
             elif condition.op == "starts_with" and isinstance(constant, str):

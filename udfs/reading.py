@@ -14,7 +14,8 @@ repeated scalar field the last one counts, repeated messages are merged.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from struct import Struct
+from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 import cython
@@ -22,21 +23,10 @@ from google.protobuf.message import DecodeError
 
 from dsl.captures import Capture
 from dsl.values import GONE, MISSING, Read
-from udfs.facts import (
-    COUNTED,
-    EXTENT,
-    MAX_SPANS_OF_FRAGMENT,
-    NOTHING_KEPT,
-    ROOT,
-    Counted,
-    Extent,
-    Facts,
-    KeptFacts,
-    Root,
-    span_identity,
-)
+from udfs.facts import COUNTED, EXTENT, MAX_SPANS_OF_FRAGMENT, ROOT, span_identity
 from udfs.lanes import LANES
 from udfs.members import pack_member
+from udfs.native import engine_module
 from udfs.otlp import (
     MAX_PLAIN_KEY_BYTES,
     LazySpan,
@@ -47,6 +37,15 @@ from udfs.otlp import (
     read_value,
 )
 from udfs.predicate_index import COUNT, KEEP, Asked, Found, KeyIndex
+
+if TYPE_CHECKING:
+    from udfs.facts import NOTHING_KEPT, Counted, Extent, Facts, KeptFacts, Root
+else:
+    # What packs them is compiled too, and takes none but its own.
+    _facts = engine_module("facts")
+    NOTHING_KEPT = _facts.NOTHING_KEPT
+    Counted, Extent, Facts = _facts.Counted, _facts.Extent, _facts.Facts
+    KeptFacts, Root = _facts.KeptFacts, _facts.Root
 
 MAX_TIME_NS = 2**63 - 1
 KEPT_VALUES = 10_000
@@ -62,6 +61,7 @@ MAX_MEMBERS_BYTES = 262_144
 
 
 _PERHAPS = object()
+_DOUBLE = Struct("<d").unpack_from
 
 
 class Malformed(ValueError):
@@ -193,7 +193,7 @@ class Group:
         one: Keyed
         for number in filed:
             one = self.keyed[number]
-            found = one.index.find(read_value(raw, one.key_bytes))
+            found = one.index.find(_value(raw, one.key_bytes))
             seen |= 1 << number
             mask |= found.mask
             ask += found.ask
@@ -861,6 +861,7 @@ def _view(payload: bytes, span: _Span, origin: Any) -> Any:
     view.plain = not (span.odd or span.dropped)
     view.origin = origin
     view.parsed = None
+    view.known = {}
     return view
 
 
@@ -879,6 +880,8 @@ class _View:
     plain: cython.bint
     origin: Any
     parsed: Any
+    known: dict
+    """Attributes that were read: many predicates ask for the same."""
 
     @property
     def name(self) -> str:
@@ -892,11 +895,14 @@ class _View:
 
     def span_attribute(self, key: str) -> Read:
         """Return an attribute of the span itself."""
-        if self.plain:
-            value = _read_attribute(self.payload, self.at, self.end, key.encode())
-            if value is not _PERHAPS:
-                return value
-        return self._whole().span_attribute(key)
+        value = self.known.get(key, _PERHAPS)
+        if value is _PERHAPS:
+            if self.plain:
+                value = _read_attribute(self.payload, self.at, self.end, key.encode())
+            if value is _PERHAPS:
+                value = self._whole().span_attribute(key)
+            self.known[key] = value
+        return value
 
     def resource_attribute(self, key: str) -> Read:
         """Return an attribute of the resource."""
@@ -939,11 +945,39 @@ def _read_attribute(
             while same < key_bytes and payload[at + 2 + same] == key[same]:
                 same += 1
             if same == wanted:
-                return read_value(_cut(payload, at, at + size), wanted)
+                return _value(_cut(payload, at, at + size), wanted)
             if same == key_bytes and key[same] == 0x2E:
                 perhaps = True
         at += size
     return _PERHAPS if perhaps else MISSING
+
+
+@cython.cfunc
+def _value(raw: bytes, key_bytes: cython.Py_ssize_t) -> Any:
+    """Return the value of a KeyValue message whose key has that many bytes (otlp.read_value).
+
+    Texts, numbers and truths in their usual form, in less than 128 bytes, are read here.
+    """
+    at: cython.Py_ssize_t = 2 + key_bytes
+    size: cython.Py_ssize_t = len(raw)
+    tag: cython.int
+    if (
+        at + 3 < size < at + 130
+        and key_bytes < 0x80
+        and raw[0] == 0x0A
+        and raw[1] == key_bytes
+        and raw[at] == 0x12
+    ):
+        tag = raw[at + 2]
+        if raw[at + 1] != size - at - 2:
+            pass
+        elif tag == 0x0A and raw[at + 3] == size - at - 4:
+            return _cut(raw, at + 4, size).decode(errors="replace")
+        elif tag == 0x21 and size == at + 11:
+            return _DOUBLE(raw, at + 3)[0]
+        elif tag == 0x18 and size < at + 12 and _varint_bytes(raw, at + 3) == size - at - 3:
+            return _varint(raw, at + 3)
+    return read_value(raw, key_bytes)
 
 
 @cython.cfunc

@@ -17,6 +17,7 @@ from udfs.rulebook import Rule, RuleBook
 from udfs.trace_state import TraceState
 
 _REMEMBERED = 50_000
+_REMEMBERED_OF_RULE = 1_000
 _KEPT_SETS = 1_000
 
 
@@ -35,6 +36,36 @@ class _Remembered(NamedTuple):
     others: tuple[Rule, ...]
 
 
+_Key = tuple[int, int, bool, frozenset[Reason]]
+"""Predicates that hold, those that might, whether the trace is complete, and what is in doubt."""
+
+
+class _Known:
+    """A rule, and what it says of its own predicates alone: few combinations of them occur."""
+
+    __slots__ = ("_answers", "_bits", "rule")
+
+    def __init__(self, rule: Rule) -> None:
+        self.rule = rule
+        self._bits = 0
+        for number, _ in rule.predicates:
+            self._bits |= 1 << number
+        self._answers: dict[_Key, Judged | None] = {}
+
+    def judge(self, view: TraceState) -> Judged | None:
+        """Judge a trace by a rule that depends on its predicates alone; None: does not apply."""
+        bits = self._bits
+        key = (view.true & bits, view.maybe & bits, view.complete, view.in_doubt)
+        if key in self._answers:
+            return self._answers[key]
+        if len(self._answers) >= _REMEMBERED_OF_RULE:
+            self._answers.clear()
+        judgement = self.rule.linked.judge(view)
+        applies = judgement.verdict is not Verdict.NOT_APPLICABLE
+        answer = self._answers[key] = Judged(self.rule, judgement) if applies else None
+        return answer
+
+
 class RuleSet:
     """The rules of one tenant in one epoch. All other rules than those returned do not apply."""
 
@@ -42,12 +73,16 @@ class RuleSet:
         """many: the rules over many traces of the same epoch."""
         self.rules = rules
         self.many = many
-        self._always = tuple(rule for rule in rules if rule.candidates is None)
-        self._by_number: dict[int, list[Rule]] = {}
-        for rule in rules:
-            for number in numbers_of(rule.candidates or 0):
-                self._by_number.setdefault(number, []).append(rule)
-        self._remembered: dict[tuple[int, int, bool, frozenset[Reason]], _Remembered] = {}
+        self._known = [_Known(rule) for rule in sorted(rules, key=lambda rule: rule.id)]
+        # Places in that list, so that candidates are found and put in order by numbers alone.
+        self._always: list[int] = []
+        self._by_number: dict[int, list[int]] = {}
+        for at, known in enumerate(self._known):
+            if known.rule.candidates is None:
+                self._always.append(at)
+            for number in numbers_of(known.rule.candidates or 0):
+                self._by_number.setdefault(number, []).append(at)
+        self._remembered: dict[_Key, _Remembered] = {}
         self.signals_incomplete = any(rule.signals_incomplete for rule in rules)
         self.holds_incomplete = any(rule.holds_incomplete for rule in rules)
         self.keeps_links = any(rule.needs_links for rule in rules)
@@ -95,30 +130,26 @@ class RuleSet:
         judged: list[Judged] = []
         violated: list[Judged] = []
         others: list[Rule] = []
-        for rule in self._candidates(view.true | view.maybe):
-            if not rule.linked.bits_only:
-                others.append(rule)
+        for known in self._candidates(view.true | view.maybe):
+            if not known.rule.linked.bits_only:
+                others.append(known.rule)
                 continue
-            judgement = rule.linked.judge(view)
-            if judgement.verdict is Verdict.NOT_APPLICABLE:
+            item = known.judge(view)
+            if item is None:
                 continue
-            item = Judged(rule, judgement)
             judged.append(item)
-            if judgement.verdict is Verdict.VIOLATED:
+            if item.judgement.verdict is Verdict.VIOLATED:
                 violated.append(item)
         return _Remembered(tuple(judged), tuple(violated), tuple(others))
 
-    def _candidates(self, mask: int) -> Sequence[Rule]:
+    def _candidates(self, mask: int) -> list[_Known]:
         """Return the rules that may apply, each once, by their ids."""
-        found: list[Rule] = list(self._always)
+        found = set(self._always)
         while mask:
             low = mask & -mask
-            found += self._by_number.get(low.bit_length() - 1, ())
+            found.update(self._by_number.get(low.bit_length() - 1, ()))
             mask ^= low
-        if len(found) < 2:
-            return found
-        by_id = {rule.id: rule for rule in found}
-        return [by_id[rule_id] for rule_id in sorted(by_id)]
+        return [self._known[at] for at in sorted(found)]
 
 
 class RuleSets:

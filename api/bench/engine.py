@@ -19,6 +19,7 @@ from api.bench.plan import Load, LoadSettings, plan
 from api.bench.rules import BenchRule
 from api.bench.schedule import Emission, Schedule
 from api.bench.score import Pair, Score, score
+from udfs.garbage import spare_the_living
 from udfs.lanes import LANES
 from udfs.life import Output
 from udfs.match import Matcher
@@ -186,6 +187,7 @@ def run_engine(settings: EngineSettings, *, profile_to: str = "") -> EngineRun:
     load = planned.load()
     truth = planned.truth()
     machine = _machine(settings)
+    spare_the_living()  # as the job's workers do
     with Profile() if profile_to else nullcontext() as profile:
         schedule = _drive(machine, load, settings)
     if profile:

@@ -25,7 +25,7 @@ FIRST_RATE = 40_000.0
 FIRST_TRIAL = 110_000.0
 SETTLED_LAG_MS = 2_500
 """Up to here nothing queues: bundles, watermarks, the worker's batches."""
-HIGH_LAG_MS = 6_000
+HIGH_LAG_MS = 10_000
 """Above this a trial is given up: the rate is too high."""
 LAG_DRIFT_MS = 1_000
 """Lag may differ by so much between the ends of a sustained phase: a checkpoint's worth."""

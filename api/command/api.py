@@ -8,6 +8,7 @@ import uvicorn
 from api.logs import configure_logging
 from api.main import create_app
 from api.settings import load_settings
+from udfs.garbage import spare_the_living
 
 _GRACE_S = 5
 
@@ -17,6 +18,7 @@ def run() -> None:
     settings = load_settings()
     configure_logging(settings.log_level)
     app = create_app(settings)
+    spare_the_living()
     typer.echo(f"listening on http://{settings.http_host}:{settings.http_port}", err=True)
     uvicorn.run(
         app,

@@ -165,7 +165,7 @@ def evaluator(
     *,
     rules: Annotated[list[int] | None, typer.Option(help="Rule counts; 1 to 10000.")] = None,
     traces: Annotated[int, typer.Option(min=1, help="Traces judged for each figure.")] = 3_000,
-    repeats: Annotated[int, typer.Option(min=1, help="Each figure is their median.")] = 3,
+    repeats: Annotated[int, typer.Option(min=1, help="Each figure is the least of them.")] = 5,
     as_json: _Json = False,
 ) -> None:
     """Measure the evaluator alone, in this process: small traces, a large one, long rule texts."""

@@ -61,6 +61,16 @@ _NOTHING_EXPLAINED: dict[str, Any] = {
 log = structlog.get_logger(__name__)
 
 
+class NothingFound(Exception):
+    """The log holds all of a signal's range, and no span of its trace is in it."""
+
+    def __init__(self, core: Range) -> None:
+        super().__init__(
+            f"No span of the trace was found in partition {core.partition} of the spans log, "
+            f"offsets {core.first_offset} to {core.last_offset}."
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class WantedSignal:
     """A signal whose trace is to be copied and explained."""
@@ -160,9 +170,12 @@ class Copier:
                 pass
             return 0
         jobs = self._jobs(connection, claimed)
-        self._clip(jobs)
-        self._sweep(jobs, [job.range for job in jobs])
-        self._extend(jobs)
+        try:
+            self._read(jobs)
+        except LogUnavailable:
+            self._give_back(connection, claimed)
+            self._log.close()  # whatever its connections had come to
+            raise
         for job in jobs:
             self._finish(connection, job)
         return len(claimed)
@@ -203,7 +216,28 @@ class Copier:
             job.last_span_at = max(job.last_span_at, row["last_span_at"])
         return list(jobs.values())
 
+    def _give_back(self, connection: WorkerConnection, claimed: Sequence[dict[str, Any]]) -> None:
+        """Let tasks be taken again soon: that the log did not answer was not their fault."""
+        for task in claimed:
+            connection.execute(
+                statement("put_off_task"),
+                {
+                    "tenant_id": task["tenant_id"],
+                    "signal_id": task["signal_id"],
+                    "delay_s": _RETRY_AFTER_S[0],
+                    "attempts": 0,
+                    "refreshed": 0,
+                    "last_error": None,
+                },
+            )
+
     # ------------------------------------------------------------------ reading
+
+    def _read(self, jobs: Sequence[TraceJob]) -> None:
+        """Find the spans of the jobs' traces in the log. Raises LogUnavailable."""
+        self._clip(jobs)
+        self._sweep(jobs, [job.range for job in jobs])
+        self._extend(jobs)
 
     def _clip(self, jobs: Sequence[TraceJob]) -> None:
         """Find out what the log still holds, and say of a trace what it does not."""
@@ -326,8 +360,9 @@ class Copier:
     def _settle(self, connection: WorkerConnection, job: TraceJob, signal: WantedSignal) -> None:
         """Write what came of a signal's trace, and end its task or put it off."""
         core = [each for each in job.found if signal.core.holds(each.offset)]
-        whole = core and not job.lost
-        outcome = self._as_copied(job, signal, core) if whole else self._as_lost(job)
+        if not core and not job.lost:
+            raise NothingFound(signal.core)
+        outcome = self._as_lost(job) if job.lost else self._as_copied(job, signal, core)
         done = connection.execute(
             statement("finish_signal"),
             {
@@ -351,7 +386,7 @@ class Copier:
         self._metrics.copies.labels("lost").inc()
         return {
             "trace_state": "lost",
-            "trace_problem": job.lost or "No span of the trace was found in its range of the log.",
+            "trace_problem": job.lost,
             **_NOTHING_EXPLAINED,
         }
 

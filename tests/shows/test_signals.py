@@ -12,6 +12,8 @@ pytestmark = pytest.mark.e2e
 
 RULE = 'when { payment.charge.where(amount > 1000) } always { fraud.check } never { "bypass" }'
 SETTLE_S = 2.0
+COPY_S = 60.0
+"""The copier is the part that may wait, for whatever else the machine has to do."""
 SIGNAL_S = 10.0
 """From a trace's closing to its signal, at most."""
 LARGE = ("payment.charge", {"amount": 1500})
@@ -37,7 +39,7 @@ def test_a_violating_trace_gives_exactly_one_signal_and_keeps_all_its_spans(
         again = customer.signals(rule_id)
         assert [(s["id"], s["verdict"]) for s in again] == [(found[0]["id"], "violated")]
 
-        spans = eventually(lambda: customer.trace(broken.trace_id), within_s=SIGNAL_S)
+        spans = eventually(lambda: customer.trace(broken.trace_id), within_s=COPY_S)
         sent = {format(span.get_span_context().span_id, "016x") for span in broken.spans}
         assert {span["span_id"] for span in spans} == sent
     exporter.shutdown()

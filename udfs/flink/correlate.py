@@ -15,7 +15,6 @@ per lane, at the next inbox entry or deadline, lets the machine advance to the w
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -28,6 +27,7 @@ from udfs.contributions import MANY_SPANS, wake
 from udfs.flink.lane_keys import lane_of_key
 from udfs.flink.many import Outlets
 from udfs.flink.rules_log import FollowedRules, RulesLog, RulesLogAddress
+from udfs.garbage import spare_the_living
 from udfs.native import engine_module
 from udfs.rulebook import RuleBook
 
@@ -40,7 +40,6 @@ else:
     Lane = engine_module("life").Lane
     RuleSets = engine_module("ruleset").RuleSets
 
-GC_THRESHOLDS = (100_000, 50, 100)
 MAX_WATERMARK = 2**63 - 1
 """Sent when the input ends. It says that nothing more comes, not that time has passed."""
 
@@ -100,8 +99,7 @@ class CorrelateFacts(KeyedProcessFunction):  # type: ignore[misc]
         self._rule_sets = RuleSets(self._book)
         self._outlets = Outlets(self._topics)
         self._working: dict[int, _Working] = {}
-        # What the engine makes holds no cycles: looking for some among all open traces is in vain.
-        gc.set_threshold(*GC_THRESHOLDS)
+        spare_the_living()
 
     def process_element(self, value: Row, ctx: KeyedProcessFunction.Context) -> Iterator[Row]:
         """Put one element into its lane's inbox."""

@@ -21,7 +21,7 @@ from api.worker.database import connect
 from api.worker.health import Health
 from api.worker.metrics import Metrics
 from api.worker.signals import SignalWriter
-from api.worker.spans_log import SpansLog
+from api.worker.spans_log import LogUnavailable, SpansLog
 from tests.integration.worker.running import sample
 from tests.integration.worker.world import (
     NOT_APPLICABLE,
@@ -407,6 +407,47 @@ def test_a_range_the_log_has_lost_is_marked_and_explained(
     assert names(spans_of(seeded, 1)) == ["payment.charge"]
     assert rows(seeded.admin, "select whole from trace_copies") == [{"whole": False}]
     assert tasks(seeded) == 0
+
+
+def test_a_range_without_the_trace_is_read_again_before_it_is_given_up(
+    log: Log, copier: Copier, seeded: Database
+) -> None:
+    at = log.append(a_request(a_span(2, "payment.charge", CHARGE)))
+    raise_signals(seeded, signal_of(1, at, at))
+    assert copier.round() == 1
+    assert signal_row(seeded, 1)["trace_state"] == "waiting"
+    assert rows(
+        seeded.admin, "select attempts, due_at > now() as later, last_error from trace_tasks"
+    ) == [
+        {
+            "attempts": 1,
+            "later": True,
+            "last_error": "No span of the trace was found in partition 5 of the spans log, "
+            "offsets 0 to 0.",
+        }
+    ]
+
+
+def test_tasks_are_given_back_when_the_log_does_not_answer(
+    topics: TopicNames, seeded: Database, metrics: Metrics
+) -> None:
+    nowhere = SpansLog("127.0.0.1:1", topics.spans, timeout_s=1)
+    copier = Copier(
+        log=nowhere,
+        connect=partial(connect, seeded.worker, name="test"),
+        metrics=metrics,
+        health=Health(metrics),
+        stop=threading.Event(),
+    )
+    raise_signals(seeded, signal_of(1, 0, 0))
+    with pytest.raises(LogUnavailable):
+        copier.round()
+    nowhere.close()
+    [task] = rows(
+        seeded.admin,
+        "select attempts, due_at - now() < interval '10 seconds' as soon from trace_tasks",
+    )
+    assert task == {"attempts": 0, "soon": True}
 
 
 def test_what_is_over_the_budget_waits_until_there_is_nothing_else(

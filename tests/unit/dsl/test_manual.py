@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 import dsl
 from api.command.app import app as betrace
 from api.command.rules import app
-from dsl import bindings, filter_checker, scene, source
+from dsl import bindings, documents, filter_checker, measures, scene, source
 from dsl.editor import vocabulary
 from dsl.formatter import format_rule
 from dsl.lexer import MAX_STRING_CHARACTERS, MAX_TOKENS, NS_PER_UNIT, tokenize
@@ -249,6 +249,8 @@ def test_limits_are_those_of_the_code() -> None:
         *(MAX_TOKENS, MAX_NESTING, MAX_STRING_CHARACTERS, MAX_LIST_ITEMS, MAX_TERMS),
         *(MAX_PATTERN_CHARACTERS, filter_checker.MAX_PATTERNS, filter_checker.MAX_UNICODE_CLASSES),
         *(bindings.MAX_BINDINGS, scene.MAX_COMBINATIONS, scene.MAX_STEPS),
+        *(documents.MAX_NESTING, documents.MAX_JSON_NESTING, measures.MAX_NUMBER_BITS),
+        documents.MAX_DOCUMENT_BYTES // 1024**2,
     ]
     numbers = set(re.findall(r"[0-9][0-9,]*", told))
     assert [limit for limit in limits if f"{limit:,}" not in numbers] == []
