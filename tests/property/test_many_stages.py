@@ -96,8 +96,6 @@ def crooked(log: RulesLog, elements: Sequence[Said], chance: random.Random) -> l
                 again = [one for one in elements if one.lane == lane and one not in left]
                 for one in again:
                     stages.say(MANY_SPANS, one.lane, one.element)
-        for place in list(stages.records):
-            stages.lane(*place)
         outputs += stages.advance([], watermark_ms)
     return outputs
 

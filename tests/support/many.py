@@ -55,8 +55,9 @@ class ManyStages:
         """Hand on what is said, and come to a watermark. Returns all other outputs."""
         passed = self._hand_on(outputs)
         for stage in (MANY_SPANS, MANY_SIGNALS):
-            for place in sorted(place for place in self.lanes if place[0] == stage):
-                lane = self.lanes[place]
+            # Of lanes that have state there are timers, whether or not they are at work.
+            for place in sorted(place for place in self.records if place[0] == stage):
+                lane = self.lane(*place)
                 passed += self._hand_on(lane.advance(watermark_ms))
                 if lane.wants_snapshot():
                     self.records[place] = lane.snapshot(self.stores[place])
