@@ -317,8 +317,12 @@ class Console:
         root: tuple[str, str] = ("POST /checkout", "shop"),
         broken_clause: str = "always",
         incomplete: bool = False,
+        many: Mapping[str, Any] | None = None,
     ) -> str:
-        """Store a signal of a rule's first version; return its id."""
+        """Store a signal of a rule's first version; return its id.
+
+        many: what a rule over many traces saw; it has no trace then.
+        """
         signal_id = uuid4().hex
         happened = at or datetime.now(UTC)
         with psycopg.connect(self.database.worker) as connection:
@@ -327,11 +331,11 @@ class Console:
                 " severity, verdict, broken_clause, incomplete, trace_id, root_name,"
                 " root_service, services, span_count, first_span_at, last_span_at, closed_at,"
                 " judged_at, occurred_at, log_partition, log_first_offset, log_last_offset,"
-                " explanation, explained_revision, trace_state)"
+                " explanation, explained_revision, trace_state, many)"
                 " values (%(tenant)s, %(id)s, 1, %(rule)s, 1, %(name)s, %(severity)s, 'violated',"
                 " %(broken)s, %(incomplete)s, %(trace)s, %(root_name)s, %(root_service)s,"
                 " %(services)s, 10, %(at)s, %(at)s, %(at)s, %(at)s, %(at)s, 0, 0, 0,"
-                " %(explanation)s, %(explained)s, %(state)s)",
+                " %(explanation)s, %(explained)s, %(state)s, %(many)s)",
                 {
                     "tenant": self.tenant_id,
                     "id": bytes.fromhex(signal_id),
@@ -340,10 +344,11 @@ class Console:
                     "severity": severity,
                     "broken": broken_clause,
                     "incomplete": incomplete,
-                    "trace": bytes.fromhex(trace_id or uuid4().hex),
-                    "root_name": root[0],
-                    "root_service": root[1],
-                    "services": [root[1]],
+                    "trace": None if many else bytes.fromhex(trace_id or uuid4().hex),
+                    "root_name": "" if many else root[0],
+                    "root_service": "" if many else root[1],
+                    "services": [] if many else [root[1]],
+                    "many": Jsonb(many) if many else None,
                     "at": happened,
                     "explanation": Jsonb(explanation) if explanation else None,
                     "explained": 1 if explanation else None,
