@@ -466,7 +466,15 @@ class Lane:
             doubts.add(Reason.SAMPLED)
         if trace.truncated:
             doubts.add(Reason.TRUNCATED)
-        if self._book.gap_between(trace.begin_ms, now_ms):
+        root = trace.root
+        if self._book.losses.touch(
+            tenant.name,
+            self.lane,
+            begin_ms=trace.begin_ms,
+            root_ms=trace.begin_ms if root is None else root.start_ns // _NS_PER_MS,
+            judged_ms=now_ms,
+            max_life_ms=settings.max_life_ms,
+        ):
             doubts.add(Reason.GAP)
         return frozenset(doubts) if doubts else _CERTAIN
 
