@@ -15,9 +15,10 @@ class Start:
     """Where reading begins when there is no checkpoint or savepoint to go on from.
 
     mode: "earliest", the oldest record that Kafka still has: for a first start, and for judging
-    anew; "group", the offsets committed by the consumer group, refused by the job if there are
-    none or they have expired; "timestamp", the first records appended at or after a time.
-    A start without state knows nothing of traces that were open: see deploy/README.md.
+    anew; "group", the offsets committed by the consumer group, refused if there are none or they
+    have expired; "timestamp", the first records appended at or after a time.
+    A start without state knows nothing of traces that were open. Where older records lie in the
+    log, or have lain there, that is a gap: see `jobs.start`.
     """
 
     mode: str = "group"
@@ -42,6 +43,8 @@ class JobSettings:
     output_prefix: str
     group: str
     start: Start = Start()
+    accept_gap: bool = False
+    """Go on although spans were lost, and say so in the rules log."""
     parallelism: int = 1
     checkpoint_interval_ms: int = 10_000
     checkpoint_dir: str = ""
@@ -80,6 +83,7 @@ def parse_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> 
         output_prefix=output_prefix,
         group=given.group or f"{output_prefix}.detect",
         start=given.start,
+        accept_gap=given.accept_gap,
         parallelism=given.parallelism,
         checkpoint_interval_ms=given.checkpoint_interval_ms,
         checkpoint_dir=given.checkpoint_dir,
@@ -105,6 +109,12 @@ def _parser(environment: Mapping[str, str]) -> ArgumentParser:
         type=Start.parse,
         default=Start(),
         help="where to begin without a savepoint: earliest, group, or ms since 1970 [group]",
+    )
+    add(
+        "--accept-gap",
+        action="store_true",
+        default=environment.get("BETRACE_ACCEPT_GAP", "") not in ("", "0"),
+        help="go on although spans have expired that were not read; their traces are inconclusive",
     )
     add("--parallelism", type=_positive, default=1)
     add("--checkpoint-interval-ms", type=_positive, default=10_000)

@@ -22,11 +22,16 @@ from udfs.flink.rules_log import RulesLogAddress
 
 
 def build(
-    settings: JobSettings, *, partitions: int, jars: Sequence[str] = ()
+    settings: JobSettings,
+    *,
+    partitions: int,
+    jars: Sequence[str] = (),
+    passes_over_expired: bool = False,
 ) -> StreamExecutionEnvironment:
     """Return an environment that holds the whole job, ready to be executed.
 
     partitions: of the spans topic. jars: URIs of connectors, if they are not in Flink's lib.
+    passes_over_expired: see `spans_table`.
     """
     configuration = Configuration()
     for option, value in job_configuration(settings).items():
@@ -35,10 +40,12 @@ def build(
     if jars:
         environment.add_jars(*jars)
     tables = StreamTableEnvironment.create(environment)
-    rules = RulesLogAddress(settings.kafka, settings.rules_topic)
+    rules = rules_address(settings)
     value = Types.PRIMITIVE_ARRAY(Types.BYTE())
 
-    tables.execute_sql(spans_table(settings, partitions=partitions))
+    tables.execute_sql(
+        spans_table(settings, partitions=partitions, passes_over_expired=passes_over_expired)
+    )
     spans = tables.to_data_stream(tables.sql_query(READ_SPANS))
     facts = (
         spans.process(
@@ -67,6 +74,11 @@ def build(
     statements.attach_as_datastream()
     name_operators(environment._j_stream_execution_environment)
     return environment
+
+
+def rules_address(settings: JobSettings) -> RulesLogAddress:
+    """Return where the operators find the rules log."""
+    return RulesLogAddress(settings.kafka, settings.rules_topic, reader=settings.output_prefix)
 
 
 def _lane_key(facts: Row) -> int:

@@ -22,6 +22,7 @@ from pyflink.common import Row, Types
 from pyflink.datastream import KeyedProcessFunction, RuntimeContext
 from pyflink.datastream.state import ListStateDescriptor, MapStateDescriptor
 
+from udfs.flink.in_hand import CORRELATE, notes_folder, open_note
 from udfs.flink.lane_keys import lane_of_key
 from udfs.flink.rules_log import FollowedRules, RulesLog, RulesLogAddress
 from udfs.native import engine_module
@@ -89,7 +90,9 @@ class CorrelateFacts(KeyedProcessFunction):  # type: ignore[misc]
         self._closed = FlinkClosedStore(
             runtime_context.get_map_state(MapStateDescriptor("closed", value, value))
         )
-        self._book = RuleBook()
+        address = self._address
+        self._note = open_note(notes_folder(address.bootstrap_servers, address.topic), CORRELATE)
+        self._book = RuleBook(reader=self._address.reader)
         self._rules = FollowedRules(self._book, RulesLog(self._address))
         self._rules.read()
         self._rule_sets = RuleSets(self._book)
@@ -122,16 +125,20 @@ class CorrelateFacts(KeyedProcessFunction):  # type: ignore[misc]
         lane = working.lane
         assert self._rules is not None
         self._rules.be_ready_for(lane.latest_time_ms())
-        for output in lane.advance(watermark_ms, self._closed):
+        self._note.busy()
+        outputs = lane.advance(watermark_ms, self._closed)
+        self._note.put_down()
+        for output in outputs:
             yield Row(self._topics[output.topic], output.key, output.value, output.headers)
         if lane.wants_snapshot():
             self._records.update(lane.snapshot(self._closed))
         self._arm(working, ctx)
 
     def close(self) -> None:
-        """Leave the broker."""
+        """Leave the broker, and no note behind."""
         if self._rules is not None:
             self._rules.close()
+            self._note.close()
 
     def _of_key(self, key: int) -> _Working:
         working = self._working.get(key)

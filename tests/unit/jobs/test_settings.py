@@ -51,6 +51,21 @@ def test_a_start_is_a_word_or_a_time(text: str, start: Start) -> None:
     assert parse_settings(["--start", text], {}).start == start
 
 
+@pytest.mark.parametrize(
+    ("arguments", "environment", "accepted"),
+    [
+        ([], {}, False),
+        (["--accept-gap"], {}, True),
+        ([], {"BETRACE_ACCEPT_GAP": "1"}, True),
+        ([], {"BETRACE_ACCEPT_GAP": "0"}, False),
+    ],
+)
+def test_a_gap_is_accepted_only_if_somebody_says_so(
+    arguments: list[str], environment: dict[str, str], accepted: bool
+) -> None:
+    assert parse_settings(arguments, environment).accept_gap is accepted
+
+
 @pytest.mark.parametrize("bad", [["--start", "latest"], ["--parallelism", "0"], ["--nonsense"]])
 def test_bad_arguments_end_with_a_message(
     bad: list[str], capsys: pytest.CaptureFixture[str]
