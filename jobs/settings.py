@@ -6,6 +6,8 @@ from argparse import ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from udfs.flink.rules_log import RulesLogAddress
+
 OUTPUTS = ("signals", "stats", "evidence", "dead-letters")
 """The engine's names of its outputs; each is a topic under the output prefix."""
 
@@ -62,9 +64,28 @@ class JobSettings:
         return f"{self.input_prefix}.rules"
 
     @property
+    def rules_address(self) -> RulesLogAddress:
+        """Where the operators find the rules log."""
+        return RulesLogAddress(self.kafka, self.rules_topic, reader=self.output_prefix)
+
+    @property
     def output_topics(self) -> dict[str, str]:
         """The engine's names of its outputs to names of topics."""
         return {output: f"{self.output_prefix}.{output}" for output in OUTPUTS}
+
+    def arguments(self) -> list[str]:
+        """Return the arguments that give these settings again, but for where to start."""
+        return [
+            *("--kafka", self.kafka),
+            *("--input-topic-prefix", self.input_prefix),
+            *("--output-topic-prefix", self.output_prefix),
+            *("--group", self.group),
+            *("--parallelism", str(self.parallelism)),
+            *("--checkpoint-interval-ms", str(self.checkpoint_interval_ms)),
+            *("--checkpoint-dir", self.checkpoint_dir),
+            *("--bundle-size", str(self.bundle_size)),
+            *("--bundle-time-ms", str(self.bundle_time_ms)),
+        ]
 
     @property
     def name(self) -> str:

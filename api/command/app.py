@@ -19,6 +19,7 @@ GROUPS: Final = {
     "api": "api.command.api",
     "bench": "api.command.bench",
     "db": "api.command.db",
+    "dead-letters": "api.command.dead_letters",
     "ingest": "api.command.ingest",
     "key": "api.command.key",
     "lsp": "api.command.lsp",

@@ -22,6 +22,7 @@ from pyflink.common import Row, Types
 from pyflink.datastream import KeyedProcessFunction, RuntimeContext
 from pyflink.datastream.state import ListStateDescriptor, MapStateDescriptor
 
+from udfs.flink.figures import RULES_OFFSET
 from udfs.flink.in_hand import CORRELATE, notes_folder, open_note
 from udfs.flink.lane_keys import lane_of_key
 from udfs.flink.rules_log import FollowedRules, RulesLog, RulesLogAddress
@@ -95,6 +96,7 @@ class CorrelateFacts(KeyedProcessFunction):  # type: ignore[misc]
         self._book = RuleBook(reader=self._address.reader)
         self._rules = FollowedRules(self._book, RulesLog(self._address))
         self._rules.read()
+        runtime_context.get_metrics_group().gauge(RULES_OFFSET, self._rules.next_offset)
         self._rule_sets = RuleSets(self._book)
         self._working: dict[int, _Working] = {}
         # What the engine makes holds no cycles: looking for some among all open traces is in vain.

@@ -14,6 +14,7 @@ from pyflink.datastream import ProcessFunction, RuntimeContext
 
 from udfs.addressing import Address, fallback_lane, read_address, refused
 from udfs.flink.fault import CrashOn
+from udfs.flink.figures import RSS_BYTES, RULES_OFFSET, resident_bytes
 from udfs.flink.in_hand import MATCH, fallen, notes_folder, open_note
 from udfs.flink.rules_log import (
     FollowedRules,
@@ -57,6 +58,9 @@ class MatchSpans(ProcessFunction):  # type: ignore[misc]
         self._losses = book.losses
         self._matcher = Matcher(book)
         self._crash_on = CrashOn()
+        figures = runtime_context.get_metrics_group()
+        figures.gauge(RULES_OFFSET, self._rules.next_offset)
+        figures.gauge(RSS_BYTES, resident_bytes)
 
     def process_element(self, value: Row, ctx: ProcessFunction.Context) -> Iterator[Row]:
         """Turn one record into one element; heartbeats have done their work as watermarks."""

@@ -153,6 +153,10 @@ class FollowedRules:
             self.read()
             self._book.looked(time_ms)
 
+    def next_offset(self) -> int:
+        """Return how far the log has been read."""
+        return self._book.next_offset
+
     def close(self) -> None:
         """Leave the broker."""
         self._log.close()

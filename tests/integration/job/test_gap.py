@@ -17,7 +17,7 @@ from udfs.losses import SHADOW_MS
 
 pytestmark = pytest.mark.integration
 
-PATIENCE_S = 120
+PATIENCE_S = 300
 
 
 def expire_everything(kafka: str, topic: str) -> None:

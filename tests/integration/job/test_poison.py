@@ -15,7 +15,7 @@ from udfs.wire import betrace_pb2 as wire
 
 pytestmark = pytest.mark.integration
 
-PATIENCE_S = 240
+PATIENCE_S = 400
 
 
 def test_a_record_that_kills_the_worker_twice_becomes_a_dead_letter(stack: Stack) -> None:

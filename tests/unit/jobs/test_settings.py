@@ -39,6 +39,12 @@ def test_one_input_can_be_judged_into_other_topics() -> None:
     }
 
 
+def test_the_settings_of_a_running_job_can_be_given_again() -> None:
+    given = ["--kafka", "a:1", "--topic-prefix", "x", "--parallelism", "4", "--group", "g"]
+    settings = parse_settings([*given, "--checkpoint-dir", "s3://b/c"], {})
+    assert parse_settings(settings.arguments(), {}) == settings
+
+
 @pytest.mark.parametrize(
     ("text", "start"),
     [
