@@ -213,6 +213,17 @@ class RuleBook:
             _keep(known.matched, since_ms, matched)
         return matched
 
+    def reach_ms(self) -> int:
+        """Return how long any record may matter: the longest life, lateness and windows known."""
+        longest_ms = self._defaults.drain_ms
+        for known in self._tenants.values():
+            settings = [each for _, each in known.settings] or [self._defaults]
+            for versions in known.versions.values():
+                for version in versions:
+                    drains_ms = [_drain_ms(version.record, each) for each in settings]
+                    longest_ms = max(longest_ms, *drains_ms)
+        return longest_ms
+
     def _tenant(self, tenant: str) -> _Tenant:
         return self._tenants.setdefault(tenant, _Tenant())
 

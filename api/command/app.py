@@ -21,6 +21,7 @@ GROUPS: Final = {
     "db": "api.command.db",
     "dead-letters": "api.command.dead_letters",
     "ingest": "api.command.ingest",
+    "job": "api.command.job",
     "key": "api.command.key",
     "lsp": "api.command.lsp",
     "rules": "api.command.rules",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 _POLL_S = 0.2
 
@@ -62,6 +62,11 @@ def _poll(consumer: Consumer, offset: int, *, give_up_at: float) -> PlacedRecord
         value = message.value()
         if message.offset() != offset or not isinstance(value, bytes):
             return None
-        headers = {name: bytes(content or b"") for name, content in message.headers() or ()}
-        return PlacedRecord(value, headers)
+        return PlacedRecord(value, _headers(message))
     raise KafkaSilent("the record did not come in time")
+
+
+def _headers(message: Message) -> dict[str, bytes]:
+    found = message.headers() or []
+    pairs = found.items() if isinstance(found, dict) else found
+    return {name: content for name, content in pairs if isinstance(content, bytes)}
