@@ -33,7 +33,7 @@ from udfs.closed import TOO_LATE, ClosedTraces, Known, pack_sealed, unpack_seale
 from udfs.facts import DEAD_LETTER, NOTHING_KEPT, Facts, unpack_facts
 from udfs.lanes import LANES
 from udfs.rulebook import LifeSettings, RuleBook
-from udfs.ruleset import Judged, RuleSet, RuleSets, judge_by
+from udfs.ruleset import Judged, RuleSet, RuleSets
 from udfs.signals import SCHEMA, bindings_digest, next_revision, pack_signal, signal_id
 from udfs.trace_state import (
     FORGOTTEN_ROOT,
@@ -574,11 +574,12 @@ class Lane:
         out: list[Output],
     ) -> None:
         """Take back what was said by rules that, as is known now, do not apply."""
-        rules = {rule.id: rule for rule in self._rule_set(tenant, trace.begin_ms).rules}
+        rule_set = self._rule_set(tenant, trace.begin_ms)
+        rules = {rule.id: rule for rule in rule_set.rules}
         for rule_id in sorted(set(trace.emitted or ()) - spoken):
             rule = rules.get(rule_id)
             if rule is not None:
-                item = Judged(rule, judge_by(rule, trace))
+                item = Judged(rule, rule_set.ask(rule, trace))
                 self._say(tenant, trace_id, trace, item, now_ms=now_ms, closed_ms=now_ms, out=out)
 
     def _rule_set(self, tenant: _Tenant, begin_ms: int) -> RuleSet:

@@ -17,6 +17,7 @@ from udfs.trace_state import TraceState
 
 _REMEMBERED = 50_000
 _KEPT_SETS = 1_000
+_FAILED = Judgement(Verdict.INCONCLUSIVE, (Reason.FAILED,))
 
 
 class Judged(NamedTuple):
@@ -37,8 +38,12 @@ class _Remembered(NamedTuple):
 class RuleSet:
     """The rules of one tenant in one epoch. All other rules than those returned do not apply."""
 
-    def __init__(self, rules: Sequence[Rule]) -> None:
+    def __init__(
+        self, rules: Sequence[Rule], *, failures: dict[tuple[str, str], str] | None = None
+    ) -> None:
+        """failures: told of the first error of each rule, by tenant and rule id."""
         self.rules = rules
+        self._failures: dict[tuple[str, str], str] = {} if failures is None else failures
         self._always = tuple(rule for rule in rules if rule.candidates is None)
         self._by_number: dict[int, list[Rule]] = {}
         for rule in rules:
@@ -57,7 +62,7 @@ class RuleSet:
             return remembered.judged
         judged = list(remembered.judged)
         for rule in remembered.others:
-            judgement = judge_by(rule, view)
+            judgement = self.ask(rule, view)
             if judgement.verdict is not Verdict.NOT_APPLICABLE:
                 judged.append(Judged(rule, judgement))
         judged.sort(key=_rule_id)
@@ -72,11 +77,24 @@ class RuleSet:
         for rule in remembered.others:
             if not rule.early or (rule.keeps and view.is_large):
                 continue
-            judgement = rule.linked.judge(view)
+            judgement = self.ask(rule, view, early=True)
             if judgement.verdict is Verdict.VIOLATED:
                 judged.append(Judged(rule, judgement))
         judged.sort(key=_rule_id)
         return judged
+
+    def ask(self, rule: Rule, view: TraceState, *, early: bool = False) -> Judgement:
+        """Judge a trace by one rule. An error in that is a verdict of this rule and trace alone.
+
+        early: of an open trace, which no rule waits for.
+        """
+        try:
+            return rule.linked.judge(view) if early else _judge_by(rule, view)
+        except Exception as error:  # noqa: BLE001
+            # The rim of a rule: a bug that one of them meets must not stop all others.
+            key = (rule.record.tenant, rule.id)
+            self._failures.setdefault(key, f"{type(error).__name__}: {error}")
+            return _FAILED
 
     def _recall(self, view: TraceState) -> _Remembered:
         key = (view.true, view.maybe, view.complete, view.in_doubt)
@@ -96,7 +114,7 @@ class RuleSet:
             if not rule.linked.bits_only:
                 others.append(rule)
                 continue
-            judgement = rule.linked.judge(view)
+            judgement = self.ask(rule, view)
             if judgement.verdict is Verdict.NOT_APPLICABLE:
                 continue
             item = Judged(rule, judgement)
@@ -128,6 +146,8 @@ class RuleSets:
         self._book = book
         self._book_version = -1
         self._known: dict[tuple[str, int], RuleSet] = {}
+        self.failures: dict[tuple[str, str], str] = {}
+        """The first error of each rule that could not be asked, by tenant and rule id."""
 
     def of(self, tenant: str, *, since_ms: int) -> RuleSet:
         """Return the rules in force for a tenant in the epoch that begins at since_ms."""
@@ -138,19 +158,21 @@ class RuleSets:
         if found is None:
             if len(self._known) >= _KEPT_SETS:
                 del self._known[next(iter(self._known))]
-            found = self._known[tenant, since_ms] = RuleSet(self._book.in_force(tenant, since_ms))
+            rules = self._book.in_force(tenant, since_ms)
+            found = self._known[tenant, since_ms] = RuleSet(rules, failures=self.failures)
         return found
 
 
-def judge_by(rule: Rule, view: TraceState) -> Judgement:
+def _judge_by(rule: Rule, view: TraceState) -> Judgement:
     """Judge a trace by one rule, which waits for windows as long as it settles."""
     settle_ms = view.settle_ms
     if not rule.keeps or rule.settle_ms <= settle_ms:
         return rule.linked.judge(view)
     view.settle_ms = rule.settle_ms
-    judgement = rule.linked.judge(view)
-    view.settle_ms = settle_ms
-    return judgement
+    try:
+        return rule.linked.judge(view)
+    finally:
+        view.settle_ms = settle_ms
 
 
 def _rule_id(judged: Judged) -> str:

@@ -14,6 +14,7 @@ per lane, at the next inbox entry or deadline, lets the machine advance to the w
 from __future__ import annotations
 
 import gc
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -38,6 +39,7 @@ else:
     Lane = engine_module("life").Lane
     RuleSets = engine_module("ruleset").RuleSets
 
+_LOG = logging.getLogger(__name__)
 GC_THRESHOLDS = (100_000, 50, 100)
 MAX_WATERMARK = 2**63 - 1
 """Sent when the input ends. It says that nothing more comes, not that time has passed."""
@@ -98,6 +100,7 @@ class CorrelateFacts(KeyedProcessFunction):  # type: ignore[misc]
         self._rules.read()
         runtime_context.get_metrics_group().gauge(RULES_OFFSET, self._rules.next_offset)
         self._rule_sets = RuleSets(self._book)
+        self._failures_told = 0
         self._working: dict[int, _Working] = {}
         # What the engine makes holds no cycles: looking for some among all open traces is in vain.
         gc.set_threshold(*GC_THRESHOLDS)
@@ -130,6 +133,8 @@ class CorrelateFacts(KeyedProcessFunction):  # type: ignore[misc]
         self._note.busy()
         outputs = lane.advance(watermark_ms, self._closed)
         self._note.put_down()
+        if len(self._rule_sets.failures) > self._failures_told:
+            self._tell_failures()
         for output in outputs:
             yield Row(self._topics[output.topic], output.key, output.value, output.headers)
         if lane.wants_snapshot():
@@ -141,6 +146,12 @@ class CorrelateFacts(KeyedProcessFunction):  # type: ignore[misc]
         if self._rules is not None:
             self._rules.close()
             self._note.close()
+
+    def _tell_failures(self) -> None:
+        failures = list(self._rule_sets.failures.items())
+        for (tenant, rule_id), error in failures[self._failures_told :]:
+            _LOG.error("rule %s of tenant %s could not be asked: %s", rule_id, tenant, error)
+        self._failures_told = len(failures)
 
     def _of_key(self, key: int) -> _Working:
         working = self._working.get(key)
