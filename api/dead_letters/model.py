@@ -13,6 +13,10 @@ from api.problems import not_found
 KEPT_BYTES = 16 * 1024
 """Of what could not be used; a content of this size was cut."""
 
+_LONGEST = 40
+_MAX_PARTITION = 2**31 - 1
+_MAX_OFFSET = 2**63 - 1
+
 
 class LetterState(StrEnum):
     """What people did about it."""
@@ -33,10 +37,12 @@ class LetterId:
     def parse(cls, text: str) -> Self:
         """Read an id. Raises ApiError 404 for what has not its form."""
         partition, dash, offset = text.partition("-")
-        well_formed = partition.isdecimal() and offset.isdecimal()
-        if not dash or not well_formed or len(partition) > 9 or len(offset) > 18:
+        if not dash or not partition.isdecimal() or not offset.isdecimal() or len(text) > _LONGEST:
             raise not_found("dead letter")
-        return cls(int(partition), int(offset))
+        found = cls(int(partition), int(offset))
+        if found.partition > _MAX_PARTITION or found.offset > _MAX_OFFSET:
+            raise not_found("dead letter")
+        return found
 
     def __str__(self) -> str:
         return f"{self.partition}-{self.offset}"
