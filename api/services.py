@@ -14,6 +14,7 @@ from api.auth.access import Authenticator
 from api.auth.keys import KeyVerifier
 from api.auth.sessions import Sessions
 from api.database import Pool, open_pool
+from api.dead_letters.replay import Replayer
 from api.health.service import Check, kafka_check, postgres_check
 from api.kafka.topics import TopicNames
 from api.rules.log import KafkaRulesLog, RulesLog
@@ -32,6 +33,7 @@ class Services:
     sessions: Sessions
     publisher: Publisher
     feed: SignalFeed
+    replayer: Replayer
     checks: Mapping[str, Check]
 
 
@@ -64,6 +66,7 @@ async def run_services(
             sessions=sessions,
             publisher=Publisher(pool, rules_log or kafka_log),
             feed=SignalFeed(pool, hub),
+            replayer=Replayer(settings.kafka, topics),
             checks={
                 "postgres": postgres_check(pool),
                 "kafka": kafka_check(admin, topic=topics.rules),
@@ -81,4 +84,5 @@ async def run_services(
             for task in beside:
                 with suppress(asyncio.CancelledError):
                     await task
+            services.replayer.close()
             kafka_log.close()

@@ -33,7 +33,7 @@ from udfs.closed import TOO_LATE, ClosedTraces, Known, pack_sealed, unpack_seale
 from udfs.facts import DEAD_LETTER, NOTHING_KEPT, Facts, unpack_facts
 from udfs.lanes import LANES
 from udfs.rulebook import LifeSettings, RuleBook
-from udfs.ruleset import Judged, RuleSet, RuleSets, judge_by
+from udfs.ruleset import Judged, RuleSet, RuleSets
 from udfs.signals import SCHEMA, bindings_digest, next_revision, pack_signal, signal_id
 from udfs.trace_state import (
     FORGOTTEN_ROOT,
@@ -471,7 +471,15 @@ class Lane:
             doubts.add(Reason.SAMPLED)
         if trace.truncated:
             doubts.add(Reason.TRUNCATED)
-        if self._book.gap_between(trace.begin_ms, now_ms):
+        root = trace.root
+        if self._book.losses.touch(
+            tenant.name,
+            self.lane,
+            begin_ms=trace.begin_ms,
+            root_ms=trace.begin_ms if root is None else root.start_ns // _NS_PER_MS,
+            judged_ms=now_ms,
+            max_life_ms=settings.max_life_ms,
+        ):
             doubts.add(Reason.GAP)
         return frozenset(doubts) if doubts else _CERTAIN
 
@@ -571,11 +579,12 @@ class Lane:
         out: list[Output],
     ) -> None:
         """Take back what was said by rules that, as is known now, do not apply."""
-        rules = {rule.id: rule for rule in self._rule_set(tenant, trace.begin_ms).rules}
+        rule_set = self._rule_set(tenant, trace.begin_ms)
+        rules = {rule.id: rule for rule in rule_set.rules}
         for rule_id in sorted(set(trace.emitted or ()) - spoken):
             rule = rules.get(rule_id)
             if rule is not None:
-                item = Judged(rule, judge_by(rule, trace))
+                item = Judged(rule, rule_set.ask(rule, trace))
                 self._say(tenant, trace_id, trace, item, now_ms=now_ms, closed_ms=now_ms, out=out)
 
     def _rule_set(self, tenant: _Tenant, begin_ms: int) -> RuleSet:

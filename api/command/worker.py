@@ -23,6 +23,7 @@ def run() -> None:
             database_dsn=settings.worker_dsn,
             kafka=settings.kafka,
             topics=TopicNames(settings.topic_prefix),
+            flink=settings.flink,
             metrics_port=settings.metrics_port,
         )
     )

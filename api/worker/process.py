@@ -10,12 +10,15 @@ from functools import partial
 
 import structlog
 
+from api.job.figures import Kafka, read_figures
+from api.job.flink import Flink
 from api.kafka.topics import TopicNames
 from api.worker.accounting import AccountingWriter
 from api.worker.copier import Copier
 from api.worker.database import connect
 from api.worker.health import Health, serve
 from api.worker.intake import Intake
+from api.worker.job_watch import JobWatch
 from api.worker.letters import LetterBox
 from api.worker.metrics import Metrics
 from api.worker.signals import SignalWriter
@@ -38,6 +41,8 @@ class WorkerSettings:
     """Of role betrace_worker."""
     kafka: str
     topics: TopicNames
+    flink: str = ""
+    """Address of the cluster that runs the job; empty: nobody watches it from here."""
     metrics_host: str = "127.0.0.1"
     metrics_port: int = 0
     """0: no metrics."""
@@ -90,6 +95,18 @@ class Worker:
             may_idle=lambda: self.signals.caught_up,
         )
 
+        self.job_watch = JobWatch(
+            read=partial(
+                read_figures,
+                Flink(settings.flink),
+                Kafka(settings.kafka, topics),
+                topic_prefix=topics.prefix,
+            ),
+            connect=partial(connect, dsn, name="betrace worker job"),
+            registry=self.metrics.registry,
+            stop=self.stop,
+        )
+
     def run(self) -> bool:
         """Work until `stop` is set. False when a part ended by a bug: start the process again."""
         server = None
@@ -97,12 +114,18 @@ class Worker:
             server = serve(
                 self.health,
                 self.metrics,
+                alarms=lambda: self.job_watch.alarms,
                 host=self._settings.metrics_host,
                 port=self._settings.metrics_port,
             )
-        parts = (self.signals.run, self.accounting.run, self.copier.run)
-        names = ("signals", "accounting", "copier")
-        threads = [self._thread(name, part) for name, part in zip(names, parts, strict=True)]
+        parts = {
+            "signals": self.signals.run,
+            "accounting": self.accounting.run,
+            "copier": self.copier.run,
+        }
+        if self._settings.flink:
+            parts["job"] = self.job_watch.run
+        threads = [self._thread(name, part) for name, part in parts.items()]
         log.info("worker.started", kafka=self._settings.kafka, topics=self._settings.topics.prefix)
         self.stop.wait()
         for thread in threads:

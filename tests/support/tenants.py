@@ -111,6 +111,30 @@ def update_signal(dsn: str, scope: TenantScope, signal_id: str, **columns: Any) 
         )
 
 
+def insert_letter(dsn: str, scope: TenantScope | None, *, offset: int = 0, **columns: Any) -> str:
+    """Write a dead letter as the worker does and return its id. dsn: of the worker's role.
+
+    scope: None for a letter that names no tenant.
+    """
+    row = {
+        "letter_partition": secrets.randbelow(2**31),
+        "letter_offset": offset,
+        "tenant_id": scope.tenant_id if scope else None,
+        "source": "ingest",
+        "code": "otlp.malformed",
+        "detail": "the body is not an ExportTraceServiceRequest",
+        "topic": "",
+        "log_partition": 0,
+        "log_offset": 0,
+        "content": b"\xff\xff",
+        "at": NOON,
+        **columns,
+    }
+    with psycopg.connect(dsn) as connection:
+        connection.execute(_insert("dead_letters", row), row)
+    return f"{row['letter_partition']}-{row['letter_offset']}"
+
+
 def insert_trace(dsn: str, scope: TenantScope, trace_id: str, *names: str) -> None:
     """Write the copy of a trace: a root and its children, one a name. dsn: of the worker's role."""
     with psycopg.connect(dsn) as connection:

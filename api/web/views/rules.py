@@ -224,6 +224,14 @@ def _facts(rule: Rule, *, now: datetime) -> tuple[Fact, ...]:
         Fact(label="Id", text=rule.id, mono=True),
         Fact(label="In force since", at=since) if since else Fact(label="In force", text=otherwise),
     ]
+    if since is not None:
+        everywhere = rule.active_everywhere_since(now)
+        label = "Active everywhere since"
+        facts.append(
+            Fact(label=label, at=moment(everywhere))
+            if everywhere
+            else Fact(label=label, text="Not known yet")
+        )
     if owner := str(rule.object.get("owner") or ""):
         facts.append(Fact(label="Owner", text=owner))
     if controls := _texts(rule, "controls"):

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from api.auth.access import route_access
 from tests.integration.api.conftest import Caller
 from tests.support.postgres import Database
-from tests.support.tenants import insert_signal, insert_trace
+from tests.support.tenants import insert_letter, insert_signal, insert_trace
 
 RULE = {"id": "promise", "rule": "when { a } never { b }"}
 EMPTY_PAGE = {"items": [], "next_cursor": None}
@@ -24,14 +24,17 @@ FOREIGN: list[tuple[str, str, dict[str, Any] | None]] = [
     ("GET", "/api/v1/signals/{signal_id}", None),
     ("PATCH", "/api/v1/signals/{signal_id}", {"status": "investigating"}),
     ("GET", "/api/v1/traces/{trace_id}", None),
+    ("GET", "/api/v1/dead-letters/{letter_id}", None),
+    ("POST", "/api/v1/dead-letters/{letter_id}/discard", {"note": "not ours"}),
 ]
-LISTS = ["/api/v1/rules", "/api/v1/signals"]
+LISTS = ["/api/v1/rules", "/api/v1/signals", "/api/v1/dead-letters"]
 OWN_OR_NOTHING = {
     ("PUT", "/api/v1/rules/{rule_id}"): "test_the_same_id_in_two_tenants_is_two_rules",
     ("POST", "/api/v1/rules"): "test_the_same_id_in_two_tenants_is_two_rules",
     ("POST", "/api/v1/rules/validate"): "reads nothing stored",
     ("GET", "/api/v1/signals/stream"): "test_a_stream_tells_nothing_of_another_tenant",
     ("GET", "/api/v1/session"): "tells of the caller",
+    ("POST", "/api/v1/dead-letters/{letter_id}/replay"): "test_dead_letters looks at it",
     ("DELETE", "/api/v1/session"): "ends the caller's",
     ("POST", "/api/v1/session"): "has no tenant yet",
 }
@@ -46,7 +49,13 @@ async def ids(caller: Caller, shared_database: Database) -> dict[str, str]:
         shared_database.worker, caller.scope, trace_id=bytes.fromhex(trace_id)
     )
     insert_trace(shared_database.worker, caller.scope, trace_id, "root")
-    return {"rule_id": "promise", "version": "1", "signal_id": signal_id, "trace_id": trace_id}
+    return {
+        "rule_id": "promise",
+        "version": "1",
+        "signal_id": signal_id,
+        "trace_id": trace_id,
+        "letter_id": insert_letter(shared_database.worker, caller.scope),
+    }
 
 
 @pytest.mark.parametrize(("method", "path", "body"), FOREIGN)

@@ -30,6 +30,10 @@ PERMISSIONS = {
     ("GET", "/api/v1/signals/{signal_id}"): Permission.SIGNALS_READ,
     ("PATCH", "/api/v1/signals/{signal_id}"): Permission.SIGNALS_WRITE,
     ("GET", "/api/v1/traces/{trace_id}"): Permission.TRACES_READ,
+    ("GET", "/api/v1/dead-letters"): Permission.LETTERS_READ,
+    ("GET", "/api/v1/dead-letters/{letter_id}"): Permission.LETTERS_READ,
+    ("POST", "/api/v1/dead-letters/{letter_id}/replay"): Permission.LETTERS_WRITE,
+    ("POST", "/api/v1/dead-letters/{letter_id}/discard"): Permission.LETTERS_WRITE,
 }
 
 
