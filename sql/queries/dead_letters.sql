@@ -6,7 +6,7 @@ from dead_letters
 where tenant_id = scope_tenant()
   and (:state::text is null or state = :state)
   and (:source::text is null or source = :source)
-  and (:code::text is null or code = :code or code like :code || '.%')
+  and (:code::text is null or code = :code or starts_with(code, :code || '.'))
   and (:from_at::timestamptz is null or at >= :from_at)
   and (:to_at::timestamptz is null or at < :to_at)
   and (:before_at::timestamptz is null
