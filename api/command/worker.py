@@ -24,6 +24,7 @@ def run() -> None:
             kafka=settings.kafka,
             topics=TopicNames(settings.topic_prefix),
             metrics_port=settings.metrics_port,
+            backtest_share=settings.backtest_share,
         )
     )
     stop_on_signals(worker.stop)

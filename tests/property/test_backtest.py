@@ -136,9 +136,9 @@ def test_it_gives_the_signals_that_the_stream_gave(
         if within.reports(signal.first_span_ms):
             streamed[signal.rule_id, signal.trace_id] = signal
     told = {
-        (rule_id, seen.trace_id): outcomes.of(seen.trace_id, rule_id)
+        (rule_id, seen.trace_id): outcome
         for seen in outcomes.traces()
-        for rule_id in BEFORE
+        for rule_id, outcome in outcomes.said(seen.trace_id).items()
     }
     assert {
         key: (outcome.signal_id, outcome.revision, outcome.verdict, outcome.incomplete)
@@ -194,8 +194,10 @@ def test_every_trace_of_the_range_is_counted_once_for_each_rule(
     expected: Counter[Kind] = Counter()
     for trace in begun_within(records, within):
         for rule_id in AFTER:
-            said = sides[1].of(trace, rule_id).verdict if rule_id in BEFORE else ""
-            expected[Kind(rule_id, said, sides[0].of(trace, rule_id).verdict)] += 1
+            said, says = (
+                side.said(trace).get(rule_id, side.unsaid(trace)).verdict for side in sides[::-1]
+            )
+            expected[Kind(rule_id, said if rule_id in BEFORE else "", says)] += 1
     assert found.counts == dict(expected)
     assert {row.kind for row in found.rows} == {kind for kind in expected if kind.is_shown}
     assert all(row.was is None or row.was == row.now for row in found.rows if not row.kind.changed)

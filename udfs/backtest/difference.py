@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from dsl import Verdict
-from udfs.backtest.outcomes import Outcome, Outcomes, Seen
+from udfs.backtest.outcomes import NOT_APPLICABLE, Outcome, Outcomes, Seen
 
 NOTHING = ""
 """In place of the earlier verdict, where there is no version to compare with."""
+_SILENT = Verdict.NOT_APPLICABLE.value
 
 
 class Kind(NamedTuple):
@@ -61,19 +62,25 @@ class Difference:
 
 
 def compare(
-    now: Outcomes, was: Outcomes | None, *, rule_ids: Sequence[str], compared: Iterable[str]
+    now: Outcomes, was: Outcomes | None, *, rule_ids: Sequence[str], compared: Collection[str]
 ) -> Iterator[Row]:
     """Yield a row for every rule and trace about which one of the sides has something to say.
 
-    rule_ids: to report. compared: those among them that the other side has as well.
+    rule_ids: to report. compared: those among them that the other side has as well. The rules that
+    are left out apply on neither side.
     """
-    with_both = frozenset(compared)
     traces = {seen.trace_id: seen for seen in was.traces()} if was else {}
     traces.update((seen.trace_id, seen) for seen in now.traces())
-    for seen in traces.values():
+    for trace_id, seen in traces.items():
+        now_said, now_unsaid = now.said(trace_id), now.unsaid(trace_id)
+        was_said = was.said(trace_id) if was else {}
+        was_unsaid = was.unsaid(trace_id) if was else NOT_APPLICABLE
+        silent = now_unsaid is was_unsaid is NOT_APPLICABLE
         for rule_id in rule_ids:
-            before = was.of(seen.trace_id, rule_id) if was and rule_id in with_both else None
-            yield Row(rule_id, seen, before, now.of(seen.trace_id, rule_id))
+            if silent and rule_id not in now_said and rule_id not in was_said:
+                continue
+            before = was_said.get(rule_id, was_unsaid) if rule_id in compared else None
+            yield Row(rule_id, seen, before, now_said.get(rule_id, now_unsaid))
 
 
 def difference(
@@ -81,26 +88,23 @@ def difference(
     was: Outcomes | None,
     *,
     rule_ids: Sequence[str],
-    compared: Iterable[str] = (),
+    compared: Collection[str] = (),
     rows_per_kind: int,
 ) -> Difference:
     """Count the rows of a partition and choose those to show."""
     with_both = frozenset(compared)
     counts: dict[Kind, int] = {}
     shown: dict[Kind, list[Row]] = {}
-    said = 0
-    last_trace = b""
+    spoken = dict.fromkeys(rule_ids, 0)
     for row in compare(now, was, rule_ids=rule_ids, compared=with_both):
         kind = row.kind
         counts[kind] = counts.get(kind, 0) + 1
+        spoken[row.rule_id] += 1
         if kind.is_shown:
             shown.setdefault(kind, []).append(row)
-        said += row.trace.trace_id != last_trace
-        last_trace = row.trace.trace_id
-    for rule_id in rule_ids:
-        silent = Verdict.NOT_APPLICABLE.value
-        kind = Kind(rule_id, silent if rule_id in with_both else NOTHING, silent)
-        counts[kind] = counts.get(kind, 0) + max(now.trace_count - said, 0)
+    for rule_id, spoken_count in spoken.items():
+        kind = Kind(rule_id, _SILENT if rule_id in with_both else NOTHING, _SILENT)
+        counts[kind] = counts.get(kind, 0) + max(now.trace_count - spoken_count, 0)
     rows = [row for found in shown.values() for row in sorted(found, key=_place)[:rows_per_kind]]
     return Difference(
         trace_count=now.trace_count,

@@ -6,7 +6,7 @@ closings, which holds the verdicts of rules that never raised one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from dsl import Judgement, Verdict
@@ -67,7 +67,7 @@ class Outcomes:
     def __init__(self, window: Window) -> None:
         self._window = window
         self._closings: dict[bytes, Closing] = {}
-        self._signals: dict[tuple[bytes, str], wire.Signal] = {}
+        self._signals: dict[bytes, dict[str, wire.Signal]] = {}
         self._seen: dict[bytes, Seen] = {}
         self.trace_count = 0
         """Traces that began in the window."""
@@ -89,10 +89,10 @@ class Outcomes:
         signal = wire.Signal.FromString(value)
         if not self._window.reports(signal.first_span_ms):
             return
-        key = (signal.trace_id, signal.rule_id)
-        known = self._signals.get(key)
+        of_trace = self._signals.setdefault(signal.trace_id, {})
+        known = of_trace.get(signal.rule_id)
         if known is None or signal.revision > known.revision:
-            self._signals[key] = signal
+            of_trace[signal.rule_id] = signal
         self._seen.setdefault(
             signal.trace_id,
             Seen(
@@ -119,42 +119,46 @@ class Outcomes:
         """Return the traces about which there is something to say."""
         return self._seen.values()
 
-    def of(self, trace_id: bytes, rule_id: str) -> Outcome:
-        """Return the last word of a rule about a trace.
+    def said(self, trace_id: bytes) -> Mapping[str, Outcome]:
+        """Return the last words about a trace, by rule id; of other rules see `unsaid`.
 
         Whoever has raised a signal says every change of mind by the next one.
         """
-        signal = self._signals.get((trace_id, rule_id))
-        if signal is None:
-            return self._as_closed(trace_id, rule_id)
-        return Outcome(
-            verdict=_VERDICT_OF[signal.verdict],
-            broken=signal.broken_clause,
-            reasons=tuple(signal.reasons),
-            incomplete=signal.incomplete,
-            judged_ms=signal.judged_ms,
-            signal_id=signal.id,
-            revision=signal.revision,
-        )
-
-    def _as_closed(self, trace_id: bytes, rule_id: str) -> Outcome:
+        words: dict[str, Outcome] = {}
         closing = self._closings.get(trace_id)
-        if closing is None:
-            return STILL_OPEN if trace_id in self._seen else NOT_APPLICABLE
-        for judged_id, judgement in closing.judged:
-            if judged_id == rule_id:
-                return _outcome(judgement, closing.closed_ms)
-        if rule_id in closing.waiting:
+        if closing is not None:
+            words = dict.fromkeys(closing.waiting, STILL_OPEN)
+            for rule_id, judgement in closing.judged:
+                words[rule_id] = _of_judgement(judgement, closing.closed_ms)
+        for rule_id, signal in self._signals.get(trace_id, {}).items():
+            words[rule_id] = _of_signal(signal)
+        return words
+
+    def unsaid(self, trace_id: bytes) -> Outcome:
+        """Return what holds of a trace for the rules that said nothing about it."""
+        if trace_id in self._seen and trace_id not in self._closings:
             return STILL_OPEN
-        return NOT_APPLICABLE._replace(judged_ms=closing.closed_ms)
+        return NOT_APPLICABLE
 
 
-def _outcome(judgement: Judgement, judged_ms: int) -> Outcome:
+def _of_judgement(judgement: Judgement, judged_ms: int) -> Outcome:
     return Outcome(
         verdict=judgement.verdict,
         broken=judgement.broken,
         reasons=tuple(reason.value for reason in judgement.reasons),
         judged_ms=judged_ms,
+    )
+
+
+def _of_signal(signal: wire.Signal) -> Outcome:
+    return Outcome(
+        verdict=_VERDICT_OF[signal.verdict],
+        broken=signal.broken_clause,
+        reasons=tuple(signal.reasons),
+        incomplete=signal.incomplete,
+        judged_ms=signal.judged_ms,
+        signal_id=signal.id,
+        revision=signal.revision,
     )
 
 
