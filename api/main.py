@@ -12,6 +12,7 @@ from fastapi import FastAPI
 
 from api.auth.access import refuse_undeclared
 from api.auth.routes import router as session_router
+from api.backtests.routes import router as backtests_router
 from api.dead_letters.routes import router as dead_letters_router
 from api.health.routes import router as health_router
 from api.middleware import BodyLimit, RequestContext
@@ -55,6 +56,7 @@ def create_app(settings: Settings, *, rules_log: RulesLog | None = None) -> Fast
     for router in (
         session_router,
         rules_router,
+        backtests_router,
         signals_router,
         traces_router,
         dead_letters_router,

@@ -1,4 +1,4 @@
-"""What the routes of one process share: pool, authentication, publisher, feed, health questions."""
+"""What the routes of one process share: pool, authentication, publisher, feed, Kafka's answers."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from api.auth.sessions import Sessions
 from api.database import Pool, open_pool
 from api.dead_letters.replay import Replayer
 from api.health.service import Check, kafka_check, postgres_check
+from api.kafka.log_times import LogTimes
 from api.kafka.topics import TopicNames
 from api.rules.log import KafkaRulesLog, RulesLog
 from api.rules.outbox import Publisher, keep_house
@@ -34,6 +35,7 @@ class Services:
     publisher: Publisher
     feed: SignalFeed
     replayer: Replayer
+    log_times: LogTimes
     checks: Mapping[str, Check]
 
 
@@ -67,6 +69,7 @@ async def run_services(
             publisher=Publisher(pool, rules_log or kafka_log),
             feed=SignalFeed(pool, hub),
             replayer=Replayer(settings.kafka, topics),
+            log_times=LogTimes(admin, topics.spans),
             checks={
                 "postgres": postgres_check(pool),
                 "kafka": kafka_check(admin, topic=topics.rules),

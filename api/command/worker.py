@@ -25,6 +25,7 @@ def run() -> None:
             topics=TopicNames(settings.topic_prefix),
             flink=settings.flink,
             metrics_port=settings.metrics_port,
+            backtest_share=settings.backtest_share,
         )
     )
     stop_on_signals(worker.stop)
