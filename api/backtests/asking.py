@@ -5,6 +5,7 @@ Everything that is wrong with a request is said before it is queued.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -145,7 +146,7 @@ async def _baseline(now: Sequence[Side], against: Against, *, saved: Saved) -> d
     if against == "live":
         live = [await saved(side.definition.id, None) for side in now]
         in_force = [rule for rule in live if rule and rule.state is not RuleState.OFF]
-        return {rule.id: _as_saved(rule) for rule in in_force}
+        return {rule.id: await asyncio.to_thread(_as_saved, rule) for rule in in_force}
     others = await _read_all([item for item in against if isinstance(item, Mapping)], saved=saved)
     _refuse_doubles(others)
     return {side.definition.id: side for side in others}
@@ -183,20 +184,22 @@ async def _read(item: Mapping[str, Any], *, saved: Saved) -> Side:
         found = await saved(rule_id, version)
         if found is None:
             raise not_found(f"rule {rule_id}" if version is None else f"version of {rule_id}")
-        return _as_saved(found)
-    _refuse_many_traces(item["rule"], rule_id)
+        return await asyncio.to_thread(_as_saved, found)
     current = await saved(rule_id, None)
     if current is not None and item.keys() <= _TEXT_ALONE:
         item = {**current.object, "rule": item["rule"]}
-    definition = read_definition(json.dumps(dict(item)), form=Form.JSON, expected_id=rule_id)
+    definition = await asyncio.to_thread(_define, item)
     unchanged = current is not None and current.object == definition.object
     return Side(definition, current.version if unchanged and current else _DRAFT)
 
 
 def _as_saved(rule: Rule) -> Side:
-    _refuse_many_traces(rule.text, rule.id)
-    text = json.dumps({**rule.object, "rule": rule.text})
-    return Side(read_definition(text, form=Form.JSON, expected_id=rule.id), rule.version)
+    return Side(_define({**rule.object, "id": rule.id, "rule": rule.text}), rule.version)
+
+
+def _define(item: Mapping[str, Any]) -> Definition:
+    _refuse_many_traces(item["rule"], item["id"])
+    return read_definition(json.dumps(dict(item)), form=Form.JSON, expected_id=item["id"])
 
 
 def _refuse_many_traces(text: object, rule_id: str) -> None:

@@ -76,7 +76,7 @@ async def create_backtest(
         return await _saved(pool, scope, rule_id, version)
 
     comparisons = await read_comparisons(request.rules, request.against, saved=saved)
-    records = _Records.of(comparisons, tenant_id=scope.tenant_id)
+    records = await asyncio.to_thread(_Records.of, comparisons, tenant_id=scope.tenant_id)
     settings = await _life_settings(pool, scope)
     around_ms = await asyncio.to_thread(records.around_ms, settings)
     await _refuse_expired(from_at, around_ms=around_ms, log_times=log_times)

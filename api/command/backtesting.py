@@ -12,7 +12,7 @@ import typer
 from api.command.backtest_report import Watching
 from api.command.files import read_text
 from api.command.rules_check import check_file
-from api.command.server import Refused, Server
+from api.command.server import Refused, Server, Unreachable
 from api.command.terminal import paint, say
 from api.errors import OperatorError
 from dsl.objects import parse_rules
@@ -23,6 +23,8 @@ INTERRUPTED: Final = 130
 _POLL_S: Final = 0.5
 _CANCEL_S: Final = 15.0
 _PAGE: Final = 500
+_SILENT_POLLS: Final = 40
+"""A server that is away for so many polls is given up; the backtest goes on."""
 
 
 def read_rules(files: Sequence[Path], *, rule: str) -> list[dict[str, Any]]:
@@ -63,12 +65,14 @@ def read_against(text: str, files: Sequence[Path], *, rule: str) -> object:
 def watch(asked: Server, backtest: dict[str, Any], *, quiet: bool) -> dict[str, Any]:
     """Wait until a backtest is over, and return it. Ctrl-C calls it off and ends the command."""
     path = f"/backtests/{backtest['id']}"
+    if not quiet:
+        typer.echo(f"Also at {asked.url}{path}", err=True)
     try:
         with Watching(quiet=quiet) as watching:
             while not _is_over(backtest):
                 watching.show(backtest)
                 time.sleep(_POLL_S)
-                backtest = asked.get(path)
+                backtest = _look(asked, path)
             watching.show(backtest)
     except KeyboardInterrupt:
         backtest = asked.post(f"{path}/cancel")
@@ -79,6 +83,21 @@ def watch(asked: Server, backtest: dict[str, Any], *, quiet: bool) -> dict[str, 
         typer.echo(f"The backtest is {backtest['state']}.", err=True)
         raise typer.Exit(INTERRUPTED) from None
     return backtest
+
+
+def _look(asked: Server, path: str) -> dict[str, Any]:
+    """Return a backtest as it is now; a server that is away may be starting again."""
+    silent_polls = 0
+    while True:
+        try:
+            found: dict[str, Any] = asked.get(path)
+        except Unreachable:
+            silent_polls += 1
+            if silent_polls == _SILENT_POLLS:
+                raise
+            time.sleep(_POLL_S)
+        else:
+            return found
 
 
 def _is_over(backtest: dict[str, Any]) -> bool:

@@ -24,25 +24,34 @@ class Refused(OperatorError):
         super().__init__("\n".join(_lines(status, body)))
 
 
+class Unreachable(OperatorError):
+    """Nobody answers, or not in time."""
+
+
 class Server:
     """A client with a key."""
 
     def __init__(self, client: httpx.Client) -> None:
         self._client = client
 
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        return str(self._client.base_url).rstrip("/")
+
     def get(self, path: str, **query: Any) -> Any:
-        """Return what is there. Raises Refused, OperatorError if nobody answers."""
+        """Return what is there. Raises Refused, Unreachable."""
         return self._ask("GET", path, params=query)
 
     def post(self, path: str, body: object | None = None) -> Any:
-        """Send a body as JSON. Raises Refused, OperatorError if nobody answers."""
+        """Send a body as JSON. Raises Refused, Unreachable."""
         return self._ask("POST", path, json=body)
 
     def _ask(self, method: str, path: str, **request: Any) -> Any:
         try:
             answer = self._client.request(method, API + path, **request)
         except httpx.HTTPError as error:
-            raise OperatorError(
+            raise Unreachable(
                 f"no answer from {self._client.base_url}: {error} (BETRACE_URL names the server)"
             ) from error
         if answer.is_success:

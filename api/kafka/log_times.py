@@ -104,8 +104,9 @@ def earliest_start_ms(extents: Mapping[int, Extent], *, around_ms: int) -> int |
     lost = [extent for extent in extents.values() if extent.lost_its_beginning]
     if not lost:
         return None
-    held_ms = (extent.first_ms or extent.last_ms or _now_or_never(extents) for extent in lost)
-    return max(held_ms) + around_ms
+    newest_ms = max((extent.last_ms or 0 for extent in extents.values()), default=0)
+    # A partition that has lost all it had holds what comes from now on.
+    return max(newest_ms if each.first_ms is None else each.first_ms for each in lost) + around_ms
 
 
 def log_end_ms(extents: Mapping[int, Extent]) -> int | None:
@@ -114,11 +115,6 @@ def log_end_ms(extents: Mapping[int, Extent]) -> int | None:
     if not times or None in times:
         return None
     return min(time_ms for time_ms in times if time_ms is not None) - 1
-
-
-def _now_or_never(extents: Mapping[int, Extent]) -> int:
-    """Of a partition that lost all it had: what the others have come to."""
-    return max((extent.last_ms or 0 for extent in extents.values()), default=0)
 
 
 def _time(found: ListOffsetsResultInfo) -> int | None:

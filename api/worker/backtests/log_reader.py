@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from enum import Enum, auto
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -60,12 +61,10 @@ class SpansReader:
         while silent_polls < _SILENT_POLLS:
             batch: list[SpansRecord] = []
             for message in self._consumer.consume(_BATCH, _POLL_S):
-                if _ends(message, f"partition {message.partition()} of {self._topic}"):
-                    yield batch
-                    return
-                if (message.offset() or 0) < end_offset:
+                told = _told(message, f"partition {message.partition()} of {self._topic}")
+                if told is _Told.RECORD and (message.offset() or 0) < end_offset:
                     batch.append(_record(message))
-                if (message.offset() or 0) >= end_offset - 1:
+                if told is _Told.END or (message.offset() or 0) >= end_offset - 1:
                     yield batch
                     return
             silent_polls = 0 if batch else silent_polls + 1
@@ -105,8 +104,11 @@ class RulesReader:
         while self._next_offset < end_offset:
             messages = self._consumer.consume(_BATCH, _POLL_S)
             for message in messages:
-                if _ends(message, self._topic):
+                told = _told(message, self._topic)
+                if told is _Told.END:
                     return
+                if told is _Told.PASSING:
+                    continue
                 self._next_offset = (message.offset() or 0) + 1
                 self._entries.append(LogEntry(message.timestamp()[1], message.value() or b""))
             silent_polls = 0 if messages else silent_polls + 1
@@ -114,16 +116,27 @@ class RulesReader:
                 raise LogUnavailable(f"{self._topic}: no records for {_SILENT_S:.0f} s")
 
 
-def _ends(message: Message, what: str) -> bool:
-    """Tell whether a message says that the partition ends. Raises LogUnavailable, LogExpired."""
+class _Told(Enum):
+    """What a message of the consumer is."""
+
+    RECORD = auto()
+    END = auto()
+    PASSING = auto()
+    """An error that the library gets over by itself."""
+
+
+def _told(message: Message, what: str) -> _Told:
+    """Tell what a message is. Raises LogUnavailable, LogExpired."""
     error = message.error()
     if error is None:
-        return False
+        return _Told.RECORD
     if error.code() == KafkaError._PARTITION_EOF:
-        return True
+        return _Told.END
     if error.code() == KafkaError._AUTO_OFFSET_RESET:
         raise LogExpired(f"{what} no longer holds what was to be read: {error.str()}")
-    raise LogUnavailable(f"{what}: {error.str()}")
+    if error.fatal() or not error.retriable():
+        raise LogUnavailable(f"{what}: {error.str()}")
+    return _Told.PASSING
 
 
 def _record(message: Message) -> SpansRecord:

@@ -304,7 +304,7 @@ def test_ctrl_c_calls_it_off(rule: Path) -> None:
         _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
     assert ("POST", "/api/v1/backtests/b1/cancel", None) in played.asked
-    assert stderr == "The backtest is cancelled.\n"
+    assert stderr == f"Also at {played.url}/backtests/b1\nThe backtest is cancelled.\n"
 
 
 def test_without_an_address_it_says_what_to_set(rule: Path) -> None:
