@@ -17,7 +17,6 @@ from dsl.predicates import AttributeTest, SpanPredicate
 from dsl.problems import Problem
 from dsl.rendering import render
 from dsl.rule import (
-    LANGUAGE,
     AnyRule,
     Checked,
     CheckedFilter,
@@ -25,6 +24,8 @@ from dsl.rule import (
     check,
     check_filter,
 )
+from dsl.showing import shown_span
+from dsl.source import LANGUAGE
 from dsl.spans import Event, Link, Span, SpanView, spans_from_otlp_json
 from dsl.structure import KeptSpan, Member, TraceStructure
 from dsl.values import GONE, MISSING, Value
@@ -71,5 +72,6 @@ __all__ = [
     "facts_of",
     "judge_spans",
     "render",
+    "shown_span",
     "spans_from_otlp_json",
 ]

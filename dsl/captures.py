@@ -68,7 +68,7 @@ class Capturing:
     @property
     def captures(self) -> tuple[Capture, ...]:
         """The captures, ready to read, in the order of the keys."""
-        return tuple(map(_capture, self.keys))
+        return tuple(map(capture_of, self.keys))
 
 
 def own_reader(reader: Reader) -> Reader:
@@ -158,7 +158,8 @@ def _bound_predicates(leaves: Iterable[Leaf]) -> dict[str, int]:
     }
 
 
-def _capture(key: CaptureKey) -> Capture:
+def capture_of(key: CaptureKey) -> Capture:
+    """Return the capture of a key, ready to read."""
     read: Callable[[SpanView], Kept]
     match key:
         case Reader():

@@ -221,7 +221,6 @@ CATALOGUE: Final[Mapping[str, Row]] = {
         "use `{scope}.where(…)` to compare two attributes of one {scope}",
     ),
     "rule.nested_where": Row("`{scope}.where(…)` cannot stand in another", "take it out"),
-    "rule.not_yet": Row("{construct} is not available yet", "{next}"),
     "rule.sequence_brackets": Row(
         "a step of a sequence is a span test with filters, nothing else",
         "a sequence is written `a then b.where(…) then c`",

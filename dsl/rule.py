@@ -22,11 +22,8 @@ from dsl.plan import Filter, Plan
 from dsl.predicates import SpanPredicate, build_predicate
 from dsl.printer import plan_text
 from dsl.problems import Problem
-from dsl.source import MAX_TEXT_BYTES, Source
+from dsl.source import LANGUAGE, MAX_TEXT_BYTES, Source
 from dsl.triggers import triggers_of
-
-LANGUAGE = 1
-"""The version of the language that this package reads."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 
 from dsl.problems import Problem, phrase
 
+LANGUAGE = 1
+"""The version of the language that this package reads."""
 MAX_TEXT_BYTES = 64 * 1024
 MAX_PROBLEMS = 50
 """More than a person reads; bounds the work that a hostile text can cause."""

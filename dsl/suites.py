@@ -201,7 +201,7 @@ def _run_many(
     entries = ({"trace": test.trace},) if test.traces is None else test.traces
     try:
         traces = [
-            trace for i, entry in enumerate(entries) for trace in _tried_traces(entry, i, load)
+            trace for i, entry in enumerate(entries) for trace in tried_traces(entry, i, load)
         ]
         trial = Trial(rules, traces, _verdict_at)
         told = [trial.judge(rule, expected.at_ns) for expected in test.expect]
@@ -211,7 +211,7 @@ def _run_many(
     return _result(test, [one.verdict.value for one in told], shown)
 
 
-def _tried_traces(entry: Mapping[str, Any], position: int, load: Load | None) -> list[TriedTrace]:
+def tried_traces(entry: Mapping[str, Any], position: int, load: Load | None) -> list[TriedTrace]:
     """Return the traces of one entry of `traces:`, moved to when it comes."""
     at_ns = duration_ns(entry.get("at", 0), field="at")
     trace = entry.get("trace")

@@ -10,6 +10,10 @@ from jobs.settings import JobSettings
 MAX_RECORD_BYTES = 8_388_608
 """`max.message.bytes` of the topics."""
 
+OUTPUTS = "outputs"
+MANY_OUTPUTS = "many_outputs"
+"""The names of the sinks: of `correlate`, and of the stages of rules over many traces."""
+
 READ_SPANS = """
 select
   payload,
@@ -71,8 +75,8 @@ create table spans (
 """
 
 
-def outputs_table(settings: JobSettings) -> str:
-    """Return the statement that declares the one sink `outputs`, whatever the topic."""
+def outputs_table(settings: JobSettings, *, name: str = OUTPUTS) -> str:
+    """Return the statement that declares a sink for every output, whatever the topic."""
     options = {
         "connector": "kafka",
         "topic": ";".join(settings.output_topics.values()),
@@ -88,7 +92,7 @@ def outputs_table(settings: JobSettings) -> str:
         "sink.delivery-guarantee": "at-least-once",
     }
     return f"""
-create table outputs (
+create table {name} (
   topic string metadata,
   key bytes,
   `value` bytes,

@@ -31,9 +31,11 @@ from dsl import Judgement, Reason, Verdict
 from udfs.accounts import MINUTE_MS, TICK_MS, Accounts
 from udfs.closed import TOO_LATE, ClosedTraces, Known, pack_sealed, unpack_sealed
 from udfs.facts import DEAD_LETTER, NOTHING_KEPT, Facts, unpack_facts
+from udfs.handing import Handing
 from udfs.journal import Closing
 from udfs.lanes import LANES
-from udfs.rulebook import LifeSettings, RuleBook
+from udfs.many_rules import ManySet
+from udfs.rulebook import LifeSettings, Matched, RuleBook
 from udfs.ruleset import Judged, RuleSet, RuleSets
 from udfs.signals import SCHEMA, bindings_digest, next_revision, pack_signal, signal_id
 from udfs.trace_state import (
@@ -149,6 +151,7 @@ class Lane:
         self._recent: dict[bytes, bytes] = {}
         self._former: dict[bytes, bytes] = {}
         self._removals: list[bytes] = []
+        self._handing = Handing(lane)
         # Minutes and snapshots turn at another moment in every lane, which spreads the work.
         self._shift_ms = lane * MINUTE_MS // LANES
 
@@ -184,6 +187,11 @@ class Lane:
         del self._inbox[:taken]
         self._first_ms = self._inbox[0].time_ms if self._inbox else _NEVER
         self._fire(watermark_ms, closed, out)
+        if self._book.holds_many:
+            out += (
+                Output(stage, bytes((number,)), element, {})
+                for stage, number, element in self._handing.flush()
+            )
         return out
 
     def next_timer_ms(self) -> int | None:
@@ -292,6 +300,12 @@ class Lane:
         patience_due_ms = now_ms + settings.patience_ms
         max_life_ms = settings.max_life_ms
         open_traces = tenant.open
+        sets = facts.sets
+        matched = self._book.matched(facts.tenant, now_ms) if self._book.holds_many else None
+        if matched is not None and matched.handed_on:
+            # What no promise looks at is none of the trace's concern.
+            own = ~matched.handed_on
+            sets = [(true & own, maybe & own) for true, maybe in sets]
         touched: dict[bytes, TraceState] = {}
         at_fragment: list[TraceState | None] = []
         for trace_id, spans, _, fact_set in facts.fragments:
@@ -308,7 +322,7 @@ class Lane:
             trace.last_offset = offset
             trace.judged_quiet_ms = -1
             if fact_set:
-                true, maybe = facts.sets[fact_set]
+                true, maybe = sets[fact_set]
                 if true & ~trace.true or maybe & ~trace.maybe:
                     trace.true |= true
                     trace.maybe |= maybe
@@ -338,22 +352,34 @@ class Lane:
             if trace is not None:
                 trace.add_extent(extent.start_ns, extent.end_ns)
         if facts.kept is not NOTHING_KEPT:
-            self._keep(facts, at_fragment, now_ms, touched)
+            self._keep(tenant, facts, at_fragment, now_ms, touched, matched)
         return touched
 
     def _keep(
         self,
+        tenant: _Tenant,
         facts: Facts,
         at_fragment: Sequence[TraceState | None],
         now_ms: int,
         touched: dict[bytes, TraceState],
+        matched: Matched | None,
     ) -> None:
-        """Keep spans one by one, for rules that ask for that."""
+        """Keep spans one by one, for rules that ask for that, or hand them on."""
         kept = facts.kept
+        asked = matched if matched is not None and matched.many is not None else None
         for fragment, member in kept.members:
             trace = at_fragment[fragment]
-            if trace is not None and trace.add_member(member, arrived_ms=now_ms):
-                touched[facts.fragments[fragment][0]] = trace
+            if trace is None:
+                continue
+            trace_id = facts.fragments[fragment][0]
+            if asked is not None and not self._handing.take_span(
+                asked, tenant.accounts, tenant.name, trace_id, member, now_ms
+            ):
+                continue
+            if trace.add_member(member, arrived_ms=now_ms):
+                touched[trace_id] = trace
+        if asked is not None:
+            self._handing.end_record(tenant.name, now_ms)
         for fragment, chain in kept.chains:
             trace = at_fragment[fragment]
             if trace is not None:
@@ -419,10 +445,14 @@ class Lane:
         """Signal at once what no further span can mend; what was signalled waits for the end."""
         trace.complete = False
         trace.in_doubt = _OPEN
-        for item in self._rule_set(tenant, trace.begin_ms).violations(trace):
+        rules = self._rule_set(tenant, trace.begin_ms)
+        violations = rules.violations(trace)
+        for item in violations:
             said = trace.emitted.get(item.rule.id) if trace.emitted else None
             if said is None or said.verdict is not Verdict.VIOLATED:
                 self._say(tenant, trace_id, trace, item, now_ms=now_ms, closed_ms=0, out=out)
+        if rules.many is not None and violations:
+            self._hand_on(rules.many, tenant, trace_id, trace, violations, now_ms)
 
     def _close(
         self,
@@ -526,6 +556,9 @@ class Lane:
         if trace.emitted:
             spoken = {item.rule.id for item in judged} | waits.keys()
             self._withdraw(tenant, trace_id, trace, spoken, now_ms=now_ms, out=out)
+            many = self._rule_set(tenant, trace.begin_ms).many
+            if many is not None:
+                self._hand_on(many, tenant, trace_id, trace, judged, now_ms)
         if first_time:
             accounts.count("judged_traces")
         elif trace.judged_quiet_ms < 0:
@@ -560,6 +593,7 @@ class Lane:
             judgement.rests_on_absence and self._is_incomplete(tenant, trace),
             judgement.reasons,
             bindings_digest(judgement),
+            said.handed if said else b"",
         )
         if said is not None and said.content == now.content:
             return
@@ -583,6 +617,20 @@ class Lane:
         )
         out.append(Output("signals", identity, value, _headers(tenant)))
         tenant.accounts.count("signals" if said is None else "corrections")
+
+    def _hand_on(
+        self,
+        many: ManySet,
+        tenant: _Tenant,
+        trace_id: bytes,
+        trace: TraceState,
+        judged: Sequence[Judged],
+        now_ms: int,
+    ) -> None:
+        """Tell rules over many traces what is new of the signals of a trace."""
+        self._handing.take_signals(
+            many, tenant.accounts, tenant.name, trace_id, trace, judged, now_ms
+        )
 
     def _is_incomplete(self, tenant: _Tenant, trace: TraceState) -> bool:
         """Tell whether spans of a trace that was judged as closed are known to be missing."""

@@ -17,14 +17,15 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from google.protobuf.message import DecodeError
 
 import dsl
 from dsl.captures import Capture
-from dsl.streaming import check_streamed
+from dsl.showing import shown_predicates
 from udfs.losses import Losses
+from udfs.many_rules import ManyRule, ManySet, field_captures
 from udfs.wire import betrace_pb2 as wire
 
 ACTIVATION_MS = 5_000
@@ -81,6 +82,8 @@ class Rule:
     """The longest time after a span that it waits for another, 0 for none."""
     early: bool
     """Whether it may be violated before a trace is closed."""
+    shown: tuple[int, ...]
+    """Numbers of the predicates whose spans stand for its signals, in this order."""
 
     @property
     def keeps(self) -> bool:
@@ -98,6 +101,25 @@ class Matched:
     needs_links: bool = False
     kept: Mapping[int, Sequence[Capture]] = field(default_factory=dict)
     """By number of the predicates whose spans are kept: what is read off them."""
+    many: ManySet | None = None
+    """The rules over many traces in force; None if the tenant has none, draining ones neither."""
+    kept_in_trace: int = 0
+    """Mask of the numbers whose spans a trace keeps; spans of others are handed on only."""
+    handed_on: int = 0
+    """Mask of the numbers that no promise looks at."""
+
+
+AnyLinked: TypeAlias = Rule | ManyRule
+
+
+@dataclass(frozen=True, slots=True)
+class Activation:
+    """When a version of a rule that may be an `expect` takes effect."""
+
+    effective_ms: int
+    tenant: str
+    rule_id: str
+    version: int
 
 
 @dataclass(slots=True)
@@ -113,8 +135,8 @@ class _Tenant:
     settings: list[tuple[int, LifeSettings]] = field(default_factory=list)
     changes_ms: list[int] = field(default_factory=list)
     match_changes_ms: list[int] = field(default_factory=list)
-    linked: dict[tuple[str, int], Rule | None] = field(default_factory=dict)
-    in_force: dict[int, tuple[Rule, ...]] = field(default_factory=dict)
+    linked: dict[tuple[str, int], AnyLinked | None] = field(default_factory=dict)
+    in_force: dict[int, tuple[tuple[Rule, ...], ManySet | None]] = field(default_factory=dict)
     matched: dict[int, Matched] = field(default_factory=dict)
 
 
@@ -133,6 +155,9 @@ class RuleBook:
         self._next_offset = 0
         self.version = 0
         """Grows with every record taken; what is derived from the book may be kept until then."""
+        self.holds_many = False
+        """Whether any tenant ever had a rule over many traces."""
+        self._activations: list[Activation] = []
         self.broken: dict[tuple[str, str, int], str] = {}
         """Versions that this build cannot judge, with the reason: (tenant, rule, version)."""
 
@@ -185,16 +210,44 @@ class RuleBook:
         return _interval(known.changes_ms if known else (), time_ms)
 
     def in_force(self, tenant: str, time_ms: int) -> tuple[Rule, ...]:
-        """Return the rules that judge the traces begun at a time, ordered by id."""
+        """Return the promises that judge the traces begun at a time, ordered by id."""
+        return self._in_force(tenant, time_ms)[0]
+
+    def many_in_force(self, tenant: str, time_ms: int) -> ManySet | None:
+        """Return the rules over many traces in force at a time, None if there are none."""
+        return self._in_force(tenant, time_ms)[1]
+
+    def _in_force(self, tenant: str, time_ms: int) -> tuple[tuple[Rule, ...], ManySet | None]:
         known = self._tenants.get(tenant)
         if known is None:
-            return ()
+            return (), None
         since_ms = _interval(known.changes_ms, time_ms)[0]
-        rules = known.in_force.get(since_ms)
-        if rules is None:
-            rules = tuple(self._linked(tenant, known, _in_force_at(known, since_ms)))
-            _keep(known.in_force, since_ms, rules)
-        return rules
+        found = known.in_force.get(since_ms)
+        if found is None:
+            found = _parted(self._linked(tenant, known, _in_force_at(known, since_ms)))
+            _keep(known.in_force, since_ms, found)
+        return found
+
+    def many_version(self, tenant: str, rule_id: str, version: int) -> ManyRule | None:
+        """Return a version of a rule over many traces; None if it is none, or cannot be read."""
+        known = self._tenants.get(tenant)
+        found = None if known is None else _version_of(known, rule_id, version)
+        if known is None or found is None:
+            return None
+        linked = self._linked(tenant, known, [found.record])
+        return linked[0] if linked and isinstance(linked[0], ManyRule) else None
+
+    def lifetime_ms(self, tenant: str, rule_id: str, version: int) -> tuple[int, int]:
+        """Return from when until when a version is in force, as far as has been read."""
+        known = self._tenants.get(tenant)
+        found = None if known is None else _version_of(known, rule_id, version)
+        return (0, 0) if found is None else (found.effective_ms, found.until_ms)
+
+    def activations(self, *, after_ms: int, until_ms: int) -> Sequence[Activation]:
+        """Return the versions that take effect in (after, until] and may be an `expect`."""
+        first = bisect_right(self._activations, after_ms, key=_effective_ms)
+        last = bisect_right(self._activations, until_ms, lo=first, key=_effective_ms)
+        return self._activations[first:last]
 
     def match_epoch(self, tenant: str, time_ms: int) -> tuple[int, int]:
         """Return the span of time [from, until) in which the same predicates are matched."""
@@ -209,7 +262,8 @@ class RuleBook:
         since_ms = _interval(known.match_changes_ms, time_ms)[0]
         matched = known.matched.get(since_ms)
         if matched is None:
-            matched = _matched(self._linked(tenant, known, _matched_at(known, since_ms)))
+            rules = self._linked(tenant, known, _matched_at(known, since_ms))
+            matched = _matched(rules, self.many_in_force(tenant, since_ms))
             _keep(known.matched, since_ms, matched)
         return matched
 
@@ -242,11 +296,21 @@ class RuleBook:
             drained_ms = effective_ms + _drain_ms(last.record, settings)
             _insert(known.match_changes_ms, drained_ms)
         versions.append(_Version(effective_ms, _FOR_EVER, record))
+        self._note_many(record, effective_ms)
         known.linked.pop((record.rule_id, record.version), None)
         _insert(known.changes_ms, effective_ms)
         _insert(known.match_changes_ms, effective_ms)
         known.in_force.clear()
         known.matched.clear()
+
+    def _note_many(self, record: wire.RuleVersion, effective_ms: int) -> None:
+        """Note what may be a rule over many traces: texts are read when first asked for."""
+        expects = "expect" in record.text
+        if expects or "correlate" in record.text:
+            self.holds_many = True
+        if expects and record.state != wire.RULE_STATE_OFF:
+            one = Activation(effective_ms, record.tenant, record.rule_id, record.version)
+            self._activations.append(one)
 
     def _add_settings(self, record: wire.TenantSettings, effective_ms: int) -> None:
         known = self._tenant(record.tenant)
@@ -266,7 +330,7 @@ class RuleBook:
 
     def _linked(
         self, tenant: str, known: _Tenant, records: Iterable[wire.RuleVersion]
-    ) -> Sequence[Rule]:
+    ) -> Sequence[AnyLinked]:
         rules = []
         for record in records:
             key = (record.rule_id, record.version)
@@ -277,7 +341,7 @@ class RuleBook:
                 rules.append(rule)
         return rules
 
-    def _link(self, tenant: str, record: wire.RuleVersion) -> Rule | None:
+    def _link(self, tenant: str, record: wire.RuleVersion) -> AnyLinked | None:
         linked = link_rule(record)
         if isinstance(linked, str):
             self.broken[tenant, record.rule_id, record.version] = linked
@@ -294,17 +358,25 @@ def _drain_ms(record: wire.RuleVersion, settings: LifeSettings) -> int:
     return settings.drain_ms + (settings.max_life_ms if "within" in record.text else 0)
 
 
-def link_rule(record: wire.RuleVersion) -> Rule | str:
+def link_rule(record: wire.RuleVersion) -> AnyLinked | str:
     """Compile a version and link it to the numbers in its record, or say why it cannot be."""
     if record.language > LANGUAGE:
         return f"written for language {record.language}; this build reads up to {LANGUAGE}"
-    compiled = check_streamed(record.text).promise
+    compiled = dsl.check(record.text).rule
     if compiled is None:
         return "its text does not check with this build"
     hashes = tuple(entry.hash for entry in record.predicates)
     if hashes != tuple(predicate.hash for predicate in compiled.predicates):
         return "its predicates differ from those that it was saved with"
     numbers = tuple(entry.number for entry in record.predicates)
+    if not isinstance(compiled, dsl.CompiledRule):
+        return ManyRule(record.rule_id, record.version, compiled, numbers, record)
+    return _linked_promise(record, compiled, numbers)
+
+
+def _linked_promise(
+    record: wire.RuleVersion, compiled: dsl.CompiledRule, numbers: tuple[int, ...]
+) -> Rule:
     triggers, needs = compiled.triggers, compiled.needs
     captures = compiled.captures
     return Rule(
@@ -327,25 +399,78 @@ def link_rule(record: wire.RuleVersion) -> Rule | str:
         needs_links=needs.links or record.on_incomplete == "hold",
         window_ms=-(-needs.window_ns // _NS_PER_MS),
         early=needs.early,
+        shown=tuple(numbers[i] for i in shown_predicates(compiled.plan)),
     )
 
 
-def _matched(rules: Sequence[Rule]) -> Matched:
-    predicates: dict[int, dsl.SpanPredicate] = {}
-    counted = 0
-    kept: dict[int, dict[int, Capture]] = {}
+def _parted(linked: Iterable[AnyLinked]) -> tuple[tuple[Rule, ...], ManySet | None]:
+    """Return promises, and rules over many traces."""
+    linked = tuple(linked)
+    many = tuple(rule for rule in linked if isinstance(rule, ManyRule))
+    promises = tuple(rule for rule in linked if isinstance(rule, Rule))
+    return promises, ManySet(many) if many else None
+
+
+def _matched(linked: Sequence[AnyLinked], in_force: ManySet | None) -> Matched:
+    """Return what to look for. in_force: of the rules over many traces those that do not drain."""
+    rules, many = _parted(linked)
+    wanted = _Wanted()
     for rule in rules:
-        predicates.update(rule.predicates)
-        counted |= rule.counted
-        for number, captures in rule.kept:
-            kept.setdefault(number, {}).update({capture.hash: capture for capture in captures})
+        wanted.promise(rule)
+        if many is not None and rule.id in many.by_signals:
+            wanted.signals(rule, many.fields_of(rule.id, rule.record.group_by))
+    in_trace, of_promises = _mask(wanted.kept), _mask(wanted.predicates)
+    for one in () if many is None else many.rules:
+        wanted.spans(one)
     return Matched(
-        predicates=tuple(sorted(predicates.items())),
-        counted=counted,
+        predicates=tuple(sorted(wanted.predicates.items())),
+        counted=wanted.counted,
         needs_extent=any(rule.needs_extent for rule in rules),
         needs_links=any(rule.needs_links for rule in rules),
-        kept={number: tuple(captures.values()) for number, captures in kept.items()},
+        kept={number: tuple(captures.values()) for number, captures in wanted.kept.items()},
+        many=None if many is None else in_force or ManySet(()),
+        kept_in_trace=in_trace,
+        handed_on=_mask(wanted.predicates) & ~of_promises,
     )
+
+
+@dataclass(slots=True)
+class _Wanted:
+    """What rules want of spans. kept: by number of a predicate the captures, by hash."""
+
+    predicates: dict[int, dsl.SpanPredicate] = field(default_factory=dict)
+    kept: dict[int, dict[int, Capture]] = field(default_factory=dict)
+    counted: int = 0
+
+    def promise(self, rule: Rule) -> None:
+        self.predicates.update(rule.predicates)
+        self.counted |= rule.counted
+        for number, captures in rule.kept:
+            self._keep(number, captures)
+
+    def signals(self, rule: Rule, fields: Sequence[str]) -> None:
+        """Add what signals of a promise tell to rules that look at them."""
+        for number in rule.shown if fields else ():
+            self._keep(number, field_captures(fields))
+
+    def spans(self, rule: ManyRule) -> None:
+        """Add the spans that a rule over many traces looks at."""
+        self.predicates.update(zip(rule.numbers, rule.rule.predicates, strict=True))
+        for number in rule.numbers:
+            self._keep(number, tuple(rule.captures.values()))
+
+    def _keep(self, number: int, captures: Iterable[Capture]) -> None:
+        kept = self.kept.setdefault(number, {})
+        kept.update({capture.hash: capture for capture in captures})
+
+
+def _version_of(known: _Tenant, rule_id: str, version: int) -> _Version | None:
+    versions = known.versions.get(rule_id, ())
+    return next((one for one in reversed(versions) if one.record.version == version), None)
+
+
+def _effective_ms(activation: Activation) -> int:
+    return activation.effective_ms
 
 
 def _in_force_at(known: _Tenant, time_ms: int) -> Iterable[wire.RuleVersion]:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from dsl import Judgement, Reason, Verdict
 from udfs.facts import numbers_of
+from udfs.many_rules import ManySet
 from udfs.rulebook import Rule, RuleBook
 from udfs.trace_state import TraceState
 
@@ -75,10 +76,18 @@ class RuleSet:
     """The rules of one tenant in one epoch. All other rules than those returned do not apply."""
 
     def __init__(
-        self, rules: Sequence[Rule], *, failures: dict[tuple[str, str], str] | None = None
+        self,
+        rules: Sequence[Rule],
+        many: ManySet | None = None,
+        *,
+        failures: dict[tuple[str, str], str] | None = None,
     ) -> None:
-        """failures: told of the first error of each rule, by tenant and rule id."""
+        """many: the rules over many traces of the same epoch.
+
+        failures: told of the first error of each rule, by tenant and rule id.
+        """
         self.rules = rules
+        self.many = many
         self._failures: dict[tuple[str, str], str] = {} if failures is None else failures
         self._known = [_Known(rule) for rule in sorted(rules, key=lambda rule: rule.id)]
         # Places in that list, so that candidates are found and put in order by numbers alone.
@@ -194,8 +203,12 @@ class RuleSets:
         if found is None:
             if len(self._known) >= _KEPT_SETS:
                 del self._known[next(iter(self._known))]
-            rules = self._book.in_force(tenant, since_ms)
-            found = self._known[tenant, since_ms] = RuleSet(rules, failures=self.failures)
+            found = RuleSet(
+                self._book.in_force(tenant, since_ms),
+                self._book.many_in_force(tenant, since_ms),
+                failures=self.failures,
+            )
+            self._known[tenant, since_ms] = found
         return found
 
 

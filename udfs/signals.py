@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 SCHEMA = b"1"
 REVISIONS_PER_MS = 16
 MAX_WITNESSES = 64
-_VERDICT = {
+VERDICTS = {
     Verdict.VIOLATED: wire.VERDICT_VIOLATED,
     Verdict.SATISFIED: wire.VERDICT_SATISFIED,
     Verdict.NOT_APPLICABLE: wire.VERDICT_NOT_APPLICABLE,
@@ -88,7 +88,7 @@ def pack_signal(
         controls=record.controls,
         tags=record.tags,
         shadow=record.state == wire.RULE_STATE_SHADOW,
-        verdict=_VERDICT[now.verdict],
+        verdict=VERDICTS[now.verdict],
         broken_clause=now.broken,
         incomplete=now.incomplete,
         reasons=now.reasons,
@@ -109,7 +109,7 @@ def pack_signal(
     )
     if was is not None:
         signal.correction.replaces_revision = was.revision
-        signal.correction.was = _VERDICT[was.verdict]
+        signal.correction.was = VERDICTS[was.verdict]
         signal.correction.reason = "late_evidence"
     return signal.SerializeToString(deterministic=True)
 

@@ -1,6 +1,7 @@
 """What is known of one trace, and its bytes in Flink state.
 
-u8  format (1; 2 where something is said or kept of single spans), u8 flags (see below)
+u8  format (1; 2 where something is said or kept of single spans; 3 where signals were handed on),
+u8  flags (see below)
 i64 begin, i64 last, i64 due (ms of event time), i32 longest quiet already judged
 u32 spans received, u16 partition, i64 first offset, i64 last offset
 u16 length, mask of predicates that hold; u16 length, mask of those that might hold
@@ -9,7 +10,8 @@ u16 length, mask of predicates that hold; u16 length, mask of those that might h
 [COUNTED] u32 count, each: u32 number, 8s span id, u32 identity, u8 certain
 [EMITTED] u16 count, each: u16 length, rule id, u64 revision, u8 verdict, u8 broken clause,
           u8 incomplete, u16 length, reasons with commas
-          in format 2 after `incomplete`: u64 digest of the bindings that were said, 0 for none
+          from format 2 on after `incomplete`: u64 digest of the bindings that were said, 0 for none
+          from format 3 on at its end: u16 length, what was handed on (udfs.handing)
 [KEPT]    what is kept of single spans (udfs.kept_trace); format 2
 [WAITING] u16 count, each: u16 length, rule id: rules that have not judged yet; format 2
 """
@@ -28,6 +30,7 @@ from udfs.kept_trace import KeptTrace, unpack_kept
 
 PLAIN_FORMAT = 1
 FORMAT = 2
+HANDED_FORMAT = 3
 MAX_COUNTED = 10_000
 """Counted spans kept per trace; over it the trace is truncated."""
 
@@ -44,7 +47,11 @@ _HEAD = Struct("<BBqqqiIHqq")
 _ROOT_HEAD = Struct("<q8s")
 _TWO_TIMES = Struct("<qq")
 _COUNTED_ITEM = Struct("<I8sIB")
-_EMITTED_ITEM = {PLAIN_FORMAT: Struct("<QBBB"), FORMAT: Struct("<QBBBQ")}
+_EMITTED_ITEM = {
+    PLAIN_FORMAT: Struct("<QBBB"),
+    FORMAT: Struct("<QBBBQ"),
+    HANDED_FORMAT: Struct("<QBBBQ"),
+}
 _U16 = Struct("<H")
 _U32 = Struct("<I")
 _VERDICTS = (
@@ -73,7 +80,8 @@ FORGOTTEN_ROOT = TraceRoot(2**63 - 1, bytes(8), "", "")
 class Emitted(NamedTuple):
     """What was last said of a rule and a trace on the signals topic.
 
-    bindings: digest of the combinations of bound spans, 0 for none.
+    bindings: digest of the combinations of bound spans, 0 for none. handed: what rules over many
+    traces were told of it.
     """
 
     revision: int
@@ -82,11 +90,12 @@ class Emitted(NamedTuple):
     incomplete: bool
     reasons: tuple[Reason, ...]
     bindings: int = 0
+    handed: bytes = b""
 
     @property
     def content(self) -> tuple[Verdict, str, bool, tuple[Reason, ...], int]:
         """What must differ for a new revision to be worth its while."""
-        return self[1:]
+        return self[1:6]
 
 
 class TraceState:
@@ -234,6 +243,8 @@ class TraceState:
 
     @property
     def _format(self) -> int:
+        if self.emitted and any(said.handed for said in self.emitted.values()):
+            return HANDED_FORMAT
         if self.kept is not None or self.waiting:
             return FORMAT
         if self.emitted and any(said.bindings for said in self.emitted.values()):
@@ -302,13 +313,15 @@ def _pack_emitted(emitted: dict[str, Emitted], version: int) -> Iterator[bytes]:
         bindings = (said.bindings,) if digests else ()
         yield item.pack(said.revision, verdict, broken, said.incomplete, *bindings)
         yield _sized(",".join(said.reasons).encode())
+        if version == HANDED_FORMAT:
+            yield _sized(said.handed)
 
 
 def unpack_trace(packed: bytes) -> TraceState:
     """Return the trace in these bytes. Raises ValueError for another format."""
-    if packed[:1] not in (b"\x01", b"\x02"):
+    if packed[:1] not in (b"\x01", b"\x02", b"\x03"):
         found = packed[:1].hex() or "none"
-        raise ValueError(f"trace state of format {found}; this build reads 1 and 2")
+        raise ValueError(f"trace state of format {found}; this build reads 1, 2 and 3")
     (
         version,
         flags,
@@ -376,13 +389,17 @@ def _unpack_emitted(packed: bytes, at: int, version: int) -> tuple[dict[str, Emi
         rule_id, at = _take(packed, at)
         revision, verdict, broken, incomplete, *bindings = item.unpack_from(packed, at)
         reasons, at = _take(packed, at + item.size)
+        handed = b""
+        if version == HANDED_FORMAT:
+            handed, at = _take(packed, at)
         emitted[rule_id.decode()] = Emitted(
             revision,
             _VERDICTS[verdict],
             _BROKEN[broken],
             bool(incomplete),
             tuple(Reason(word) for word in reasons.decode().split(",") if word),
-            *bindings,
+            bindings[0] if bindings else 0,
+            handed,
         )
     return emitted, at
 

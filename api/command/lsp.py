@@ -13,7 +13,7 @@ from api.command.files import read_spans
 from api.errors import OperatorError
 from dsl.editor.highlight import grammar, yaml_injection
 from dsl.editor.learned import known_from
-from dsl.rule import LANGUAGE
+from dsl.source import LANGUAGE
 from dsl.traces import TraceError
 
 

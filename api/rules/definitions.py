@@ -15,7 +15,6 @@ import dsl
 from api.problems import ApiError
 from api.rules.model import RuleState
 from dsl.objects import RuleObject, parse_rules
-from dsl.streaming import check_streamed
 from dsl.traces import duration_ns
 
 SETTLE_MAX_MS: Final = 24 * 60 * 60 * 1000
@@ -33,7 +32,7 @@ class Definition:
     """A rule object whose text checks: what a version stores."""
 
     object: dict[str, Any]
-    compiled: dsl.CompiledRule
+    compiled: dsl.AnyRule
     warnings: tuple[dsl.Problem, ...]
 
     @property
@@ -89,26 +88,26 @@ def read_definitions(text: str, *, filename: str) -> list[Definition]:
     problems = _dicts(document.problems)
     definitions = []
     for rule in document.rules:
-        checked = check_streamed(rule.rule)
+        checked = dsl.check(rule.rule)
         problems += [{"rule": rule.id, **rule.in_file(p).to_dict()} for p in checked.problems]
         if checked.rule is not None:
             definitions.append(_definition(rule, checked))
     if problems:
-        raise _refusal(problems)
+        raise refusal(problems)
     return definitions
 
 
 def define(rule: RuleObject) -> Definition:
     """Check the text of a rule object. Raises ApiError 422 with every problem, as in the text."""
-    checked = check_streamed(rule.rule)
+    checked = dsl.check(rule.rule)
     if checked.rule is None:
-        raise _refusal(_dicts(checked.problems))
+        raise refusal(_dicts(checked.problems))
     return _definition(rule, checked)
 
 
 def validate_text(text: str) -> Validation:
     """Check the text of a rule alone."""
-    checked = check_streamed(text)
+    checked = dsl.check(text)
     return Validation(tuple(_dicts(checked.problems)), tuple(_dicts(checked.warnings)))
 
 
@@ -126,8 +125,8 @@ def validate_object(text: str, *, form: Form) -> Validation:
 
 
 def _definition(rule: RuleObject, checked: dsl.Checked) -> Definition:
-    assert checked.promise is not None
-    definition = Definition(rule.to_dict(), checked.promise, checked.warnings)
+    assert checked.rule is not None
+    definition = Definition(rule.to_dict(), checked.rule, checked.warnings)
     if definition.settle_ms > SETTLE_MAX_MS:
         raise ApiError(400, "rule.settle", f"A rule may settle for {SETTLE_MAX_MS} ms at most.")
     return definition
@@ -138,7 +137,7 @@ def _objects(text: str, *, form: Form, default_id: str | None) -> Sequence[RuleO
         text = _json_as_yaml(text, default_id=default_id)
     document = parse_rules(text, filename=f"rule.{form}")
     if document.problems:
-        raise _refusal(_dicts(document.problems))
+        raise refusal(_dicts(document.problems))
     return document.rules
 
 
@@ -164,7 +163,8 @@ def _json(text: str) -> object:
         raise ApiError(400, "request.malformed", f"The body is not JSON: {error}") from error
 
 
-def _refusal(problems: list[dict[str, Any]]) -> ApiError:
+def refusal(problems: list[dict[str, Any]]) -> ApiError:
+    """Return what refuses rules with these problems."""
     count = len(problems)
     return ApiError(
         422,

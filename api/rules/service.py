@@ -31,6 +31,7 @@ from api.rules.model import Rule, RulePage, RuleState
 from api.rules.outbox import Publisher
 from api.rules.predicates import number_predicates
 from api.rules.records import retired_record, rule_record
+from api.rules.rule_set import refuse_unfit
 
 log = structlog.get_logger(__name__)
 
@@ -120,12 +121,13 @@ async def save_rule(
     """Save a rule as its next version; the same object again changes nothing.
 
     Raises ApiError 409 if it had to be absent and is not, 412 if it has another version than it had
-    to, 409 over the limit of rules.
+    to, 422 if it does not go together with other rules, 409 over the limit of rules.
     """
     async with tenant_transaction(pool, scope) as connection:
         await queries("tenants").lock_tenant(connection)
         before = await _current(connection, definition.id)
         _check(before, precondition or Precondition())
+        await refuse_unfit(connection, [definition])
         outcome = await _store(connection, scope, definition, before)
     return Saved(await _published(pool, publisher, scope, definition.id), outcome)
 
@@ -157,12 +159,14 @@ async def apply_rules(
 ) -> list[Saved]:
     """Save many rules in one transaction: all or none. What is as before stays as it is.
 
-    Raises ApiError 409 if two have one id, or over the limit of rules.
+    Raises ApiError 409 if two have one id, 422 if they do not go together, 409 over the limit of
+    rules.
     """
     if len({definition.id for definition in definitions}) < len(definitions):
         raise ApiError(409, "rule.twice", "Two of the rules have the same id.")
     async with tenant_transaction(pool, scope, timeout_ms=60_000) as connection:
         await queries("tenants").lock_tenant(connection)
+        await refuse_unfit(connection, definitions)
         outcomes = [
             await _store(connection, scope, d, await _current(connection, d.id))
             for d in definitions

@@ -53,7 +53,10 @@ NEEDS_REASON: Final = frozenset({Status.RESOLVED, Status.FALSE_POSITIVE})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signal:
-    """One violation of one rule by one trace. Ids are lower-case hex; times are event times."""
+    """One violation of one rule. Ids are lower-case hex; times are event times.
+
+    many: what a rule over many traces saw, None for a promise; then there is no trace_id.
+    """
 
     id: str
     revision: int
@@ -69,7 +72,8 @@ class Signal:
     incomplete: bool
     doubtful: bool
     reasons: tuple[str, ...]
-    trace_id: str
+    trace_id: str | None
+    many: dict[str, Any] | None
     root_name: str
     root_service: str
     services: tuple[str, ...]
@@ -90,8 +94,9 @@ class Signal:
     def from_row(cls, row: Mapping[str, Any]) -> Signal:
         """Build from a row that has the columns of the fields, and perhaps more."""
         values = {name: row[name] for name in cls.__slots__}
-        for name in ("id", "trace_id"):
-            values[name] = bytes(values[name]).hex()
+        values["id"] = bytes(values["id"]).hex()
+        if values["trace_id"] is not None:
+            values["trace_id"] = bytes(values["trace_id"]).hex()
         for name in ("controls", "tags", "reasons", "services"):
             values[name] = tuple(values[name])
         values["severity"] = Severity(values["severity"])

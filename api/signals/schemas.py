@@ -28,6 +28,7 @@ _EXAMPLE: Final[JsonDict] = {
     "doubtful": False,
     "reasons": [],
     "trace_id": "5b8aa5a2d2c872e8321cf37308d69df2",
+    "many": None,
     "root_name": "GET /customer",
     "root_service": "crm",
     "services": ["crm", "billing"],
@@ -47,8 +48,12 @@ _EXAMPLE: Final[JsonDict] = {
 
 
 class SignalBody(BaseModel):
-    """One violation of one rule by one trace.
+    """One violation of one rule, by one trace or, of a rule over many, by what it saw.
 
+    trace_id: null for a `correlate` or an `expect`; many is what they saw, null for a promise:
+    `kind`, `key`, and of a `correlate` `count`, `since_ns`, `last_ns`, `members` (the first and the
+    last that contribute, with their traces or signals) and `measured`, of an `expect`
+    `last_seen_ns`, `due_ns`, `until_ns` and how it `ended`.
     occurred_at: event time of the first judgement; lists are ordered by it. version: of what people
     changed; send it along with a change.
     """
@@ -68,7 +73,8 @@ class SignalBody(BaseModel):
     incomplete: bool
     doubtful: bool
     reasons: list[str]
-    trace_id: str
+    trace_id: str | None
+    many: dict[str, Any] | None
     root_name: str
     root_service: str
     services: list[str]

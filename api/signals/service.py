@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -13,6 +13,7 @@ from api.auth.principal import TenantScope
 from api.cursors import decode_cursor, encode_cursor
 from api.database import Connection, Pool, queries, tenant_transaction
 from api.problems import ApiError, not_found, stale
+from api.signals.many import explanation_of, traces_of
 from api.signals.model import (
     NEEDS_REASON,
     TRANSITIONS,
@@ -48,6 +49,8 @@ class SignalDetail:
     trace_problem: str
     spans: tuple[Span, ...]
     history: tuple[HistoryEntry, ...]
+    copied: frozenset[str] = frozenset()
+    """Of the traces that a signal of a rule over many names: those of which there is a copy."""
 
 
 class Keep(StrEnum):
@@ -198,21 +201,38 @@ async def _detail(connection: Connection, signal_id: bytes) -> SignalDetail:
     row = await queries("signals").detail(connection, id=signal_id)
     if row is None:
         raise not_found("signal")
-    if row["trace_state"] in ("none", "waiting"):
+    if row["many"] is None and row["trace_state"] in ("none", "waiting"):
         await queries("signals").ask_for_trace(connection, id=signal_id)
     history = queries("signals").history(connection, id=signal_id)
+    signal = Signal.from_row(row)
     return SignalDetail(
-        signal=Signal.from_row(row),
+        signal=signal,
         rule_text=row["rule_text"],
         witness_span_ids=tuple(bytes(span_id).hex() for span_id in row["witness_span_ids"]),
-        explanation=row["explanation"],
+        explanation=row["explanation"] if signal.many is None else _explanation(signal, row),
         explained_revision=row["explained_revision"],
         explain_mismatch=row["explain_mismatch"],
         trace_state=row["trace_state"],
         trace_problem=row["trace_problem"],
-        spans=await spans_of(connection, bytes(row["trace_id"])),
+        spans=await spans_of(connection, bytes(row["trace_id"])) if signal.trace_id else (),
         history=tuple([HistoryEntry(**entry) async for entry in history]),
+        copied=await _copied(connection, signal),
     )
+
+
+def _explanation(signal: Signal, row: Mapping[str, Any]) -> dict[str, Any]:
+    judged_ns = (signal.judged_at - _EPOCH) // timedelta(microseconds=1) * 1_000
+    told = explanation_of(row["rule_text"], signal.many or {}, judged_ns=judged_ns)
+    return {**told, "verdict": signal.verdict.value, "reasons": list(signal.reasons)}
+
+
+async def _copied(connection: Connection, signal: Signal) -> frozenset[str]:
+    named = traces_of(signal.many) if signal.many else frozenset()
+    if not named:
+        return frozenset()
+    ids = [bytes.fromhex(trace_id) for trace_id in sorted(named)]
+    rows = queries("traces").copied(connection, trace_ids=ids)
+    return frozenset([bytes(row["trace_id"]).hex() async for row in rows])
 
 
 def _names(values: Sequence[StrEnum]) -> list[str] | None:

@@ -116,8 +116,9 @@ def decode_signal(record: LogRecord) -> wire.Signal | Poison:
 def _problem_of(signal: wire.Signal) -> str | None:
     if len(signal.id) != ID_BYTES:
         return f"id has {len(signal.id)} bytes, and must have {ID_BYTES}"
-    if len(signal.trace_id) != TRACE_ID_BYTES:
-        return f"trace_id has {len(signal.trace_id)} bytes, and must have {TRACE_ID_BYTES}"
+    problem = _problem_of_trace(signal)
+    if problem is not None:
+        return problem
     if not is_tenant(signal.tenant):
         return "tenant is not a UUID in lower case with hyphens"
     if signal.verdict not in _VERDICTS:
@@ -127,6 +128,20 @@ def _problem_of(signal: wire.Signal) -> str | None:
     if not signal.rule_id or "\0" in signal.rule_id:
         return "rule_id is empty or holds a NUL"
     return _out_of_range(signal)
+
+
+def _problem_of_trace(signal: wire.Signal) -> str | None:
+    has = len(signal.trace_id)
+    if is_of_many(signal):
+        return f"trace_id has {has} bytes, and must have none" if has else None
+    if has != TRACE_ID_BYTES:
+        return f"trace_id has {has} bytes, and must have {TRACE_ID_BYTES}"
+    return None
+
+
+def is_of_many(signal: wire.Signal) -> bool:
+    """Say whether a signal is of a rule over many traces."""
+    return signal.HasField("correlated") or signal.HasField("overdue")
 
 
 def _out_of_range(signal: wire.Signal) -> str | None:

@@ -6,7 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from api.worker.database import WorkerConnection, statement
-from api.worker.folding import Folded, LogRecord, Poison, fold, storable, was_violated
+from api.worker.folding import (
+    Folded,
+    LogRecord,
+    Poison,
+    fold,
+    is_of_many,
+    storable,
+    was_violated,
+)
+from api.worker.many import key_of, seen_of
+from api.worker.trace_copy import fingerprint, to_json
 from udfs.wire import betrace_pb2 as wire
 
 _VERDICT_NAMES = {
@@ -92,7 +102,7 @@ def _row(number: int, signal: wire.Signal) -> tuple[object, ...]:
         storable(signal.broken_clause),
         signal.incomplete,
         _array(signal.reasons),
-        signal.trace_id,
+        signal.trace_id or None,
         storable(signal.root_name),
         storable(signal.root_service),
         list(signal.witness_span_ids) or _EMPTY_ARRAY,
@@ -108,7 +118,18 @@ def _row(number: int, signal: wire.Signal) -> tuple[object, ...]:
         _VERDICT_NAMES[correction.was] if correction else None,
         storable(correction.reason) if correction else None,
         was_violated(signal),
+        *_groups(signal),
     )
+
+
+def _groups(signal: wire.Signal) -> tuple[object, ...]:
+    """Return many, services, group_values and group_fingerprint: of promises the copier tells."""
+    if not is_of_many(signal):
+        return None, _array([signal.root_service] if signal.root_service else []), "{}", None
+    key = key_of(signal)
+    services = [key["service"]] if key.get("service") else []
+    group = fingerprint(signal.rule_id, key)
+    return to_json(seen_of(signal)), _array(services), to_json(key), group
 
 
 def _array(texts: Sequence[str]) -> list[str] | str:

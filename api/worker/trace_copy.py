@@ -133,7 +133,8 @@ def explained(
     spans = [each.span for each in found]
     explanation = dsl.explain(rule, spans, complete=closed and verdict != "inconclusive")
     told = explanation.to_dict()
-    values = _group_values(told, spans, group_by)
+    witness = dsl.shown_span(rule, spans, explanation.judgement.bindings) if group_by else None
+    values = {} if witness is None else {name: _field_of(witness, name) for name in group_by}
     return Explained(
         json=to_json(told),
         agrees=told["verdict"] == verdict,
@@ -148,36 +149,7 @@ def fingerprint(rule_id: str, values: dict[str, Any]) -> bytes:
     return blake2b(text.encode(), digest_size=16, person=b"betrace.group").digest()
 
 
-def _group_values(
-    told: dict[str, Any], spans: Sequence[LazySpan], group_by: Sequence[str]
-) -> dict[str, Any]:
-    """Read the fields a rule groups by off the first violated binding or witness of `when`."""
-    if not group_by:
-        return {}
-    wanted = _first_witness(told)
-    witness = next((span for span in spans if span.span_id.hex() == wanted), None)
-    if witness is None:
-        return {}
-    return {field: _field_of(witness, field) for field in group_by}
-
-
-def _first_witness(told: dict[str, Any]) -> str | None:
-    """Return the span id (hex) of the first violated binding, or else span that made `when` true.
-
-    A rule without bindings has none that are violated.
-    """
-    for combination in told["violated"]:
-        for bound in combination:
-            return str(bound["span_id"])
-    for clause in told["clauses"]:
-        if clause["clause"] == "when":
-            for condition in clause["conditions"]:
-                for span in condition["spans"]:
-                    return str(span["span_id"])
-    return None
-
-
-def _field_of(span: LazySpan, field: str) -> Any:
+def _field_of(span: dsl.SpanView, field: str) -> Any:
     if field in ("service", "name"):
         return storable(str(getattr(span, field)))
     for read in (span.span_attribute(field), span.resource_attribute(field)):

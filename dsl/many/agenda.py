@@ -22,6 +22,12 @@ class Agenda(Generic[K]):
             self.scheduled[key] = due_ns
             heappush(self.heap, (due_ns, key))
 
+    def next_ns(self) -> int | None:
+        """Return the earliest time that a key is asked for at, None if there is none."""
+        while self.heap and self.scheduled.get(self.heap[0][1]) != self.heap[0][0]:
+            heappop(self.heap)
+        return self.heap[0][0] if self.heap else None
+
     def due(self, watermark_ns: int) -> set[K]:
         """Return the keys whose time lies before the watermark, and take them off."""
         found: set[K] = set()

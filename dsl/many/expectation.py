@@ -192,6 +192,11 @@ class Expectation:
         self.watermark_ns = watermark_ns
         self.dirty |= self._agenda.due(watermark_ns) & self.keys.keys()
 
+    @property
+    def next_due_ns(self) -> int | None:
+        """From when on time alone changes something, once the watermark is later."""
+        return self._agenda.next_ns()
+
     # -- out -------------------------------------------------------------------------------------
 
     def collect(self) -> list[Told[Identity, Overdue]]:

@@ -7,7 +7,7 @@ as witnesses the members (or the last sighting). Times are nanoseconds of event 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from fractions import Fraction
 from math import inf
@@ -99,15 +99,8 @@ def explain_correlation(
     if signals:
         key, episode = min(signals, key=lambda one: (one[1].since_ns, one[0]))
         members = _members(state, key, episode.since_ns - state.plan.within_ns, episode.last_ns)
-        clauses = _correlate_clauses(rule, members, episode.found)
-        return ManyExplanation(
-            verdict,
-            reasons,
-            clauses,
-            _named_key(state.plan, key),
-            _episode_times(state.plan, episode),
-            signals=len(standing),
-        )
+        told = explain_episode(rule, key, episode, members)
+        return replace(told, verdict=verdict, reasons=reasons, signals=len(standing))
     nearest = _nearest(state)
     if nearest is None:
         return ManyExplanation(verdict, reasons, _correlate_clauses(rule, [], None))
@@ -120,6 +113,20 @@ def explain_correlation(
         _correlate_clauses(rule, members, moment.found),
         _named_key(state.plan, key),
         {"window_from": from_ns, "window_to": moment.time_ns},
+    )
+
+
+def explain_episode(
+    rule: CorrelateRule, key: CorrelateKey, episode: Episode, members: Sequence[Member]
+) -> ManyExplanation:
+    """Return why there is one signal of a `correlate`. members: those that contribute, by time."""
+    return ManyExplanation(
+        Verdict.VIOLATED if episode.certain else Verdict.INCONCLUSIVE,
+        tuple(sorted(episode.reasons)),
+        _correlate_clauses(rule, members, episode.found),
+        _named_key(rule.plan, key),
+        _episode_times(rule.plan, episode),
+        signals=1,
     )
 
 
@@ -258,10 +265,18 @@ def explain_expectation(
     if not signals:
         return _kept_expectation(rule, state)
     key, overdue = min(signals, key=lambda one: (one[1].due_ns, one[0]))
+    told = explain_overdue(rule, key, overdue, now_ns=state.watermark_ns)
+    return replace(told, verdict=verdict, reasons=reasons, signals=len(standing))
+
+
+def explain_overdue(
+    rule: ExpectRule, key: str, overdue: Overdue, *, now_ns: int | None
+) -> ManyExplanation:
+    """Return why there is one signal of an `expect`. now_ns: how far event time has come."""
     return ManyExplanation(
-        verdict,
-        reasons,
-        (_expect_clause(rule, state, overdue),),
+        Verdict.VIOLATED if overdue.certain else Verdict.INCONCLUSIVE,
+        tuple(sorted(overdue.reasons)),
+        (_expect_clause(rule, overdue, now_ns),),
         _named_one(rule, key),
         {
             "last_seen": overdue.since.time_ns,
@@ -269,7 +284,7 @@ def explain_expectation(
             "seen_again" if overdue.why != "forgotten" else "forgotten": overdue.until_ns,
         },
         missing=span_test_text(rule.plan.test),
-        signals=len(standing),
+        signals=1,
     )
 
 
@@ -278,12 +293,12 @@ def _kept_expectation(rule: ExpectRule, state: Expectation) -> ManyExplanation:
     verdict, reasons = state.verdict(now=True)
     due = {key: due_ns for key in state.keys if (due_ns := state.due_ns(key)) is not None}
     if not due:
-        return ManyExplanation(verdict, reasons, (_expect_clause(rule, state, None),))
+        return ManyExplanation(verdict, reasons, (_expect_clause(rule, None, None),))
     key = min(due, key=lambda one: (due[one], one))
     since = state.keys[key].runs[-1].last
     overdue = Overdue(since, due[key])
     times: dict[str, int | None] = {"last_seen": since.time_ns, "due": due[key]}
-    clause = _expect_clause(rule, state, overdue, kept=True)
+    clause = _expect_clause(rule, overdue, state.watermark_ns, kept=True)
     return ManyExplanation(verdict, reasons, (clause,), _named_one(rule, key), times)
 
 
@@ -292,7 +307,7 @@ def _named_one(rule: ExpectRule, key: str) -> dict[str, str]:
 
 
 def _expect_clause(
-    rule: ExpectRule, state: Expectation, overdue: Overdue | None, *, kept: bool = False
+    rule: ExpectRule, overdue: Overdue | None, now_ns: int | None, *, kept: bool = False
 ) -> ExplainedClause:
     plan = rule.plan
     witnesses: list[Witness] = []
@@ -303,7 +318,7 @@ def _expect_clause(
             at = moment_text(overdue.since.time_ns)
             values = {"at": at, "trace": overdue.since.trace_id}
             witnesses.append(Witness("", span_test_text(plan.test), values, "last seen"))
-        until_ns = overdue.until_ns if overdue.until_ns is not None else state.watermark_ns
+        until_ns = overdue.until_ns if overdue.until_ns is not None else now_ns
         if until_ns is not None:
             gap_ns = until_ns - overdue.since.time_ns
             measured = {"not seen for": [duration_text(gap_ns), duration_text(gap_ns)]}

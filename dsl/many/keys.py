@@ -17,6 +17,15 @@ Plain: TypeAlias = str | int | float | bool
 """What a field of a member can be; anything else that was read counts as missing."""
 
 
+_PROPERTIES: Final = frozenset({"service", "name"})
+"""Fields of `group_by` that are the span's own; all others are attributes."""
+
+
+def group_reader(field: str) -> Reader:
+    """Return what a field of a rule's `group_by` reads off a span."""
+    return Reader("intrinsic" if field in _PROPERTIES else "any", field)
+
+
 def field_name(reader: Reader) -> str:
     """Return the name under which a signal holds what a key reads."""
     scoped = reader.source in ("span", "resource", "scope")
@@ -25,7 +34,7 @@ def field_name(reader: Reader) -> str:
 
 def read_span(reader: Reader, span: SpanView) -> Plain | Absent | None:
     """Return a field of a span: None if it is missing, GONE if it was taken away."""
-    return _plain(compile_reader(reader)(span))
+    return plain(compile_reader(reader)(span))
 
 
 def read_signal(reader: Reader, fields: Mapping[str, Plain]) -> Plain | None:
@@ -41,7 +50,8 @@ def key_of(value: Plain | Absent | None) -> str | None:
     return None if value is None or value is GONE else text_of(value)
 
 
-def _plain(value: Read) -> Plain | Absent | None:
+def plain(value: Read) -> Plain | Absent | None:
+    """Return what a field of a member can be of what was read: GONE if it was taken away."""
     if value is GONE:
         return GONE
     if value is MISSING or text_of(value) is None:

@@ -6,10 +6,10 @@ fields that `having` reads.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from dsl.many.keys import Plain, key_of, read_signal, read_span
 from dsl.many.plan import SignalSource, SpanSource
@@ -86,19 +86,46 @@ def members_of_spans(
 def _member_of_span(
     rule: CorrelateRule, span: SpanView, trace_id: str, *, source: int, doubtful: bool
 ) -> Member:
-    plan = rule.plan
-    read = [read_span(reader, span) for reader in plan.fields]
-    return Member(
-        id=_span_identity(span, trace_id),
+    return member_of_values(
+        rule,
+        lambda reader: read_span(reader, span),
+        identity=_span_identity(span, trace_id),
         time_ns=span.start_ns,
         trace_id=trace_id,
-        keys=tuple(key_of(read_span(reader, span)) for reader in plan.by),
-        values=tuple(None if isinstance(value, Absent) else value for value in read),
-        gone=tuple(i for i, value in enumerate(read) if value is GONE),
-        doubtful=doubtful,
         source=source,
+        doubtful=doubtful,
         label=span.name,
     )
+
+
+def member_of_values(
+    rule: CorrelateRule,
+    read: Callable[[Reader], Plain | Absent | None],
+    *,
+    identity: str,
+    time_ns: int,
+    trace_id: str,
+    source: int,
+    doubtful: bool,
+    label: str,
+) -> Member:
+    """Return what a span contributes. read: what a reader of the rule finds on it."""
+    values = [read(reader) for reader in rule.plan.fields]
+    return Member(
+        id=identity,
+        time_ns=time_ns,
+        trace_id=trace_id,
+        keys=tuple(key_of(read(reader)) for reader in rule.plan.by),
+        values=tuple(None if isinstance(value, Absent) else value for value in values),
+        gone=tuple(i for i, value in enumerate(values) if value is GONE),
+        doubtful=doubtful,
+        source=source,
+        label=label,
+    )
+
+
+SPAN_ID_CHARACTERS: Final = 16
+"""An id of a member that is a span begins with the span's own, in hex."""
 
 
 def _span_identity(span: SpanView, trace_id: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from math import inf
-from typing import ClassVar, Final, Literal
+from typing import ClassVar, Literal
 
 from dsl.lexer import Token
 from dsl.lint import KnownNames, lint_span_test
@@ -19,8 +19,7 @@ from dsl.many.parse import parse_many
 from dsl.many.plan import CorrelatePlan, ExpectPlan, SignalSource, SpanSource, bounds_of
 from dsl.many.printer import correlate_text, expect_text
 from dsl.predicates import SpanPredicate, build_predicate
-from dsl.problems import Problem, phrase
-from dsl.source import Source
+from dsl.source import LANGUAGE, Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +32,7 @@ class CorrelateRule:
     canonical: str
     predicates: tuple[SpanPredicate, ...]
     plan: CorrelatePlan = field(repr=False)
+    language: int = LANGUAGE
 
     @property
     def correlated(self) -> tuple[str, ...]:
@@ -51,6 +51,7 @@ class ExpectRule:
     canonical: str
     predicates: tuple[SpanPredicate, ...]
     plan: ExpectPlan = field(repr=False)
+    language: int = LANGUAGE
 
 
 def compile_many(
@@ -94,21 +95,3 @@ def _warn_about_having(source: Source, plan: CorrelatePlan) -> None:
         source.warn("rule.having_never", at, end)
     elif holds(of_any_window(plan.having, count=(1, inf))) is True:
         source.warn("rule.having_always", at, end)
-
-
-_WHAT: Final = {
-    "correlate": "a rule over many traces",
-    "expect": "a rule on what happens regularly",
-}
-
-
-def not_yet(rule: CorrelateRule | ExpectRule) -> Problem:
-    """Return the refusal of a rule that checks and that the stream cannot judge yet."""
-    message, hint = phrase(
-        "rule.not_yet",
-        {
-            "construct": f"`{rule.kind} {{ … }}` ({_WHAT[rule.kind]})",
-            "next": "`betrace rules test` judges it; the stream will in a later version",
-        },
-    )
-    return Problem("rule.not_yet", message, 1, 1, 1, 1 + len(rule.kind), hint)

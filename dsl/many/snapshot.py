@@ -43,7 +43,7 @@ def correlation_snapshot(state: Correlation) -> Plain:
         "version": VERSION,
         "watermark_ns": state.watermark_ns,
         "counts": asdict(state.counts),
-        "keys": [[list(key), _key_state(state.keys[key])] for key in sorted(state.keys)],
+        "keys": [[list(key), key_snapshot(state.keys[key])] for key in sorted(state.keys)],
         "dirty": sorted(map(list, state.dirty)),
     }
 
@@ -56,7 +56,7 @@ def correlation_of(plan: CorrelatePlan, limits: Limits, kept: Plain) -> Correlat
         limits,
         watermark_ns=kept["watermark_ns"],
         counts=Counts(**kept["counts"]),
-        keys={tuple(key): _key_state_of(tuple(key), one) for key, one in kept["keys"]},
+        keys={tuple(key): key_of_snapshot(tuple(key), one) for key, one in kept["keys"]},
         dirty={tuple(key) for key in kept["dirty"]},
     )
 
@@ -66,7 +66,8 @@ def _require_version(kept: Plain) -> None:
         raise SnapshotError(f"version {kept.get('version')!r}; this build reads {VERSION}")
 
 
-def _key_state(state: KeyState) -> Plain:
+def key_snapshot(state: KeyState) -> Plain:
+    """Return the state of one key of a `correlate`."""
     return {
         "members": [_plain_list(astuple(member)) for member in state.members.values()],
         "frozen_ns": state.frozen_ns,
@@ -85,7 +86,8 @@ def _plain_list(values: tuple[Any, ...]) -> list[Any]:
     return [list(one) if isinstance(one, tuple) else one for one in values]
 
 
-def _key_state_of(key: tuple[str, ...], kept: Plain) -> KeyState:
+def key_of_snapshot(key: tuple[str, ...], kept: Plain) -> KeyState:
+    """Return the state of one key of a `correlate` that a snapshot holds."""
     state = KeyState(
         frozen_ns=kept["frozen_ns"],
         carried=None if kept["carried"] is None else _episode_of(kept["carried"]),
@@ -163,7 +165,7 @@ def expectation_snapshot(state: Expectation) -> Plain:
         "activated_ns": state.activated_ns,
         "watermark_ns": state.watermark_ns,
         "counts": asdict(state.counts),
-        "keys": [[key, _sightings(state.keys[key])] for key in sorted(state.keys)],
+        "keys": [[key, sightings_snapshot(state.keys[key])] for key in sorted(state.keys)],
         "dirty": sorted(state.dirty),
     }
 
@@ -177,12 +179,13 @@ def expectation_of(plan: ExpectPlan, limits: ExpectLimits, kept: Plain) -> Expec
         limits,
         watermark_ns=kept["watermark_ns"],
         counts=ExpectCounts(**kept["counts"]),
-        keys={key: _sightings_of(key, one) for key, one in kept["keys"]},
+        keys={key: sightings_of_snapshot(key, one) for key, one in kept["keys"]},
         dirty=set(kept["dirty"]),
     )
 
 
-def _sightings(state: KeySightings) -> Plain:
+def sightings_snapshot(state: KeySightings) -> Plain:
+    """Return the state of one key of an `expect`."""
     return {
         "runs": [[list(run.first), list(run.last)] for run in state.runs],
         "forgotten_ns": list(state.forgotten_ns),
@@ -201,7 +204,8 @@ def _overdue(overdue: Overdue) -> list[Any]:
     ]
 
 
-def _sightings_of(key: str, kept: Plain) -> KeySightings:
+def sightings_of_snapshot(key: str, kept: Plain) -> KeySightings:
+    """Return the state of one key of an `expect` that a snapshot holds."""
     runs = [Run(Sighting(*first), Sighting(*last)) for first, last in kept["runs"]]
     doubtful_ns = None if kept["doubtful_ns"] is None else tuple(kept["doubtful_ns"])
     state = KeySightings(runs, list(kept["forgotten_ns"]), doubtful_ns)

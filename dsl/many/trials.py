@@ -10,25 +10,23 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
-from dsl.explain import explain
+from dsl.judging import judge_spans
 from dsl.life import LifeSettings
 from dsl.many.correlation import Correlation, Limits
 from dsl.many.expectation import THE_ONE_KEY, Expectation, ExpectLimits
 from dsl.many.explain import ManyExplanation, explain_correlation, explain_expectation
-from dsl.many.keys import Plain, field_name, key_of, read_span
+from dsl.many.keys import Plain, field_name, group_reader, key_of, read_span
 from dsl.many.members import Signal, member_of_signal, members_of_spans
 from dsl.many.plan import SignalSource
 from dsl.many.rule import CorrelateRule, ExpectRule
-from dsl.plan import Reader
 from dsl.rule import AnyRule, CompiledRule
-from dsl.spans import Span
+from dsl.showing import shown_span
+from dsl.spans import Span, SpanView, root_of
 from dsl.traces import TraceError
 from dsl.values import Absent
 from dsl.verdict import Verdict
 
 _FOREVER_NS: Final = 2**63
-_PROPERTIES: Final = frozenset({"service", "name"})
-"""Fields of `group_by` that are the span's own; all others are attributes."""
 _MAX_DEPTH: Final = 16
 """Rules on rules on rules: sets that check stand three deep, but suites run unchecked ones too."""
 
@@ -169,12 +167,13 @@ class Trial:
             if self.verdict_at(tried, trace, moment_ns) != Verdict.VIOLATED:
                 continue
             spans = trace.arrived_by(moment_ns)
-            witness = _first_witness(rule, spans)
+            root = root_of(spans)
+            witness = shown_span(rule, spans, judge_spans(rule, spans).bindings)
             found.append(
                 Signal(
                     id=f"{tried.id}/{trace.trace_id}",
                     rule=tried.id,
-                    time_ns=min(span.start_ns for span in spans),
+                    time_ns=trace.at_ns if root is None else root.start_ns,
                     trace_id=trace.trace_id,
                     fields=_group_fields(witness, tried.group_by),
                     service=witness.service if witness is not None else "",
@@ -214,22 +213,10 @@ class Trial:
         ]
 
 
-def _first_witness(rule: CompiledRule, spans: Sequence[Span]) -> Span | None:
-    """Return the span that signals take their fields from: the first that made `when` true."""
-    for clause in explain(rule, spans).clauses:
-        for condition in clause.conditions if clause.clause == "when" else ():
-            for witness in condition.spans:
-                return next(span for span in spans if span.span_id.hex() == witness.span_id)
-    return None
-
-
-def _group_fields(witness: Span | None, group_by: Sequence[str]) -> dict[str, Plain]:
+def _group_fields(witness: SpanView | None, group_by: Sequence[str]) -> dict[str, Plain]:
     if witness is None:
         return {}
-    readers = {
-        name: Reader("intrinsic" if name in _PROPERTIES else "any", name) for name in group_by
-    }
-    read = {name: read_span(reader, witness) for name, reader in readers.items()}
+    read = {name: read_span(group_reader(name), witness) for name in group_by}
     return {
         name: value
         for name, value in read.items()

@@ -38,6 +38,17 @@ where v.tenant_id = scope_tenant() and v.rule_id = :id
   and (:version::integer is null or v.version = :version)
 order by v.version desc;
 
+-- name: texts
+-- The texts of current rules: those that hold a word, or those of some ids.
+select r.id, v.text, v.object -> 'group_by' as group_by
+from rules r
+join rule_versions v
+  on v.tenant_id = r.tenant_id and v.rule_id = r.id and v.version = r.current_version
+where r.tenant_id = scope_tenant()
+  and r.deleted_at is null
+  and (:ids::text[] is null or r.id = any(:ids))
+  and (:word::text is null or position(:word in v.text) > 0);
+
 -- name: count_in_use$
 select count(*) from rules where tenant_id = scope_tenant() and deleted_at is null;
 

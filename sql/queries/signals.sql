@@ -1,7 +1,7 @@
 -- name: page
 -- Newest first. Without a verdict asked for: what was ever violated.
 select s.id, s.revision, s.rule_id, s.rule_version, s.rule_name, s.severity, s.controls, s.tags,
-       s.shadow, s.verdict, s.broken_clause, s.incomplete, s.doubtful, s.reasons, s.trace_id,
+       s.shadow, s.verdict, s.broken_clause, s.incomplete, s.doubtful, s.reasons, s.trace_id, s.many,
        s.root_name, s.root_service, s.services, s.span_count, s.first_span_at, s.last_span_at,
        s.closed_at, s.judged_at, s.occurred_at, s.correction_reason, s.status, s.status_reason,
        s.version, s.updated_at, u.email as assignee
@@ -22,7 +22,7 @@ limit :limit;
 
 -- name: by_ids
 select s.id, s.revision, s.rule_id, s.rule_version, s.rule_name, s.severity, s.controls, s.tags,
-       s.shadow, s.verdict, s.broken_clause, s.incomplete, s.doubtful, s.reasons, s.trace_id,
+       s.shadow, s.verdict, s.broken_clause, s.incomplete, s.doubtful, s.reasons, s.trace_id, s.many,
        s.root_name, s.root_service, s.services, s.span_count, s.first_span_at, s.last_span_at,
        s.closed_at, s.judged_at, s.occurred_at, s.correction_reason, s.status, s.status_reason,
        s.version, s.updated_at, u.email as assignee
@@ -32,7 +32,7 @@ where s.tenant_id = scope_tenant() and s.id = any(:ids) and s.raised;
 
 -- name: detail^
 select s.id, s.revision, s.rule_id, s.rule_version, s.rule_name, s.severity, s.controls, s.tags,
-       s.shadow, s.verdict, s.broken_clause, s.incomplete, s.doubtful, s.reasons, s.trace_id,
+       s.shadow, s.verdict, s.broken_clause, s.incomplete, s.doubtful, s.reasons, s.trace_id, s.many,
        s.root_name, s.root_service, s.services, s.span_count, s.first_span_at, s.last_span_at,
        s.closed_at, s.judged_at, s.occurred_at, s.correction_reason, s.status, s.status_reason,
        s.version, s.updated_at, u.email as assignee,
@@ -81,7 +81,8 @@ group by status;
 insert into trace_tasks (tenant_id, signal_id, urgency)
 select tenant_id, id, 0
 from signals
-where tenant_id = scope_tenant() and id = :id and trace_state in ('none', 'waiting')
+where tenant_id = scope_tenant() and id = :id and trace_id is not null
+  and trace_state in ('none', 'waiting')
 on conflict on constraint trace_tasks_pkey
 do update set urgency = 0, due_at = least(trace_tasks.due_at, now())
 where trace_tasks.urgency <> 0;

@@ -16,3 +16,6 @@ select id, rule_id, rule_name, severity, verdict, status
 from signals
 where tenant_id = scope_tenant() and trace_id = :trace_id and raised
 order by occurred_at, id;
+
+-- name: copied
+select trace_id from trace_copies where tenant_id = scope_tenant() and trace_id = any(:trace_ids);

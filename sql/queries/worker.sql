@@ -16,7 +16,7 @@ create temporary table if not exists incoming_signals (
   broken_clause text not null,
   incomplete boolean not null,
   reasons text[] not null,
-  trace_id bytea not null,
+  trace_id bytea,
   root_name text not null,
   root_service text not null,
   witness_span_ids bytea[] not null,
@@ -31,7 +31,11 @@ create temporary table if not exists incoming_signals (
   replaces_revision bigint,
   replaces_verdict text,
   correction_reason text,
-  raised boolean not null
+  raised boolean not null,
+  many jsonb,
+  services text[] not null,
+  group_values jsonb not null,
+  group_fingerprint bytea
 ) on commit delete rows;
 create temporary table if not exists incoming_stats (
   tenant_id uuid not null,
@@ -93,7 +97,8 @@ copy incoming_signals (
   shadow, verdict, broken_clause, incomplete, reasons, trace_id, root_name, root_service,
   witness_span_ids, span_count, first_span_ms, last_span_ms, closed_ms, judged_ms,
   log_partition, log_first_offset, log_last_offset,
-  replaces_revision, replaces_verdict, correction_reason, raised
+  replaces_revision, replaces_verdict, correction_reason, raised,
+  many, services, group_values, group_fingerprint
 ) from stdin;
 
 -- name: worker-refuse-signals()
@@ -127,7 +132,7 @@ select reason, count(*) from refused group by reason;
 -- One round holds a signal at most once, so that each revision of a signal that a batch brings is
 -- applied, and recorded in its history, in order. What was never violated does not enter the
 -- list. Status is people's; the engine closes only what nobody has closed, and opens again only
--- what it closed itself.
+-- what it closed itself. Signals without a trace want none copied, and bring their own groups.
 with applied as (
   insert into signals as s (
     tenant_id, id, revision, rule_id, rule_version, rule_name, severity, controls, tags, shadow,
@@ -135,7 +140,8 @@ with applied as (
     witness_span_ids, span_count, first_span_at, last_span_at, closed_at, judged_at,
     log_partition, log_first_offset, log_last_offset,
     replaces_revision, replaces_verdict, correction_reason,
-    services, trace_state, occurred_at, raised, status, status_reason
+    services, trace_state, occurred_at, raised, status, status_reason,
+    many, group_values, group_fingerprint
   )
   select
     i.tenant_id, i.id, i.revision, i.rule_id, i.rule_version, i.rule_name, i.severity, i.controls,
@@ -148,12 +154,16 @@ with applied as (
     timestamptz 'epoch' + i.judged_ms * interval '1 millisecond',
     i.log_partition, i.log_first_offset, i.log_last_offset,
     i.replaces_revision, i.replaces_verdict, i.correction_reason,
-    array_remove(array[i.root_service], ''),
-    case when i.raised then 'waiting' else 'none' end,
+    i.services,
+    case when i.raised and i.trace_id is not null then 'waiting' else 'none' end,
     timestamptz 'epoch' + i.judged_ms * interval '1 millisecond',
     i.raised,
     case when i.verdict in ('satisfied', 'not_applicable') then 'resolved' else 'open' end,
-    case when i.verdict in ('satisfied', 'not_applicable') then 'late_evidence' end
+    case when i.verdict in ('satisfied', 'not_applicable')
+      then case when i.correction_reason in ('seen_again', 'forgotten') then i.correction_reason
+        else 'late_evidence' end
+    end,
+    i.many, i.group_values, i.group_fingerprint
   from incoming_signals i
   where i.round = :round
     and (
@@ -192,27 +202,32 @@ with applied as (
     explain_mismatch = false,
     occurred_at = excluded.occurred_at,
     raised = excluded.raised,
+    many = excluded.many,
+    group_values = case when excluded.many is null then s.group_values
+      else excluded.group_values end,
+    group_fingerprint = coalesce(excluded.group_fingerprint, s.group_fingerprint),
     status = case
       when excluded.status = 'resolved' and s.status in ('open', 'investigating') then 'resolved'
       when excluded.status = 'open' and s.status = 'resolved'
-        and s.status_reason = 'late_evidence' then 'open'
+        and s.status_reason in ('late_evidence', 'seen_again', 'forgotten') then 'open'
       else s.status
     end,
     status_reason = case
       when excluded.status = 'resolved' and s.status in ('open', 'investigating')
-        then 'late_evidence'
+        then excluded.status_reason
       when excluded.status = 'open' and s.status = 'resolved'
-        and s.status_reason = 'late_evidence' then null
+        and s.status_reason in ('late_evidence', 'seen_again', 'forgotten') then null
       else s.status_reason
     end,
     version = s.version + case
       when excluded.status = 'resolved' and s.status in ('open', 'investigating') then 1
       when excluded.status = 'open' and s.status = 'resolved'
-        and s.status_reason = 'late_evidence' then 1
+        and s.status_reason in ('late_evidence', 'seen_again', 'forgotten') then 1
       else 0
     end
   where excluded.revision > s.revision
-  returning s.tenant_id, s.id, s.rule_id, s.judged_at, s.raised, s.xmax = 0 as is_new
+  returning s.tenant_id, s.id, s.rule_id, s.judged_at,
+    s.raised and s.trace_id is not null as wants_trace, s.xmax = 0 as is_new
 ),
 wanted as (
   select a.tenant_id, a.id, a.rule_id, date_trunc('hour', a.judged_at, 'UTC') as hour,
@@ -221,7 +236,7 @@ wanted as (
       partition by a.tenant_id, a.rule_id, date_trunc('hour', a.judged_at, 'UTC')
     ) as together
   from applied a
-  where a.raised
+  where a.wants_trace
   window rule_hour as (
     partition by a.tenant_id, a.rule_id, date_trunc('hour', a.judged_at, 'UTC')
     order by a.judged_at, a.id
@@ -267,7 +282,8 @@ kept as (
     raised = s.raised or t.raised,
     occurred_at = least(s.occurred_at, t.occurred_at),
     trace_state = case
-      when t.raised and s.trace_state = 'none' then 'waiting' else s.trace_state
+      when t.raised and s.trace_state = 'none' and s.trace_id is not null then 'waiting'
+      else s.trace_state
     end
   from told t
   where s.tenant_id = t.tenant_id and s.id = t.id

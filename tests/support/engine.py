@@ -11,6 +11,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
 import dsl
+from tests.support.many import ManyStages
 from udfs.lanes import lane_of
 from udfs.life import Lane, Output
 from udfs.match import Matcher
@@ -120,6 +121,7 @@ class RulesLog:
         version: int = 1,
         tenant: str = TENANT,
         state: str = "ACTIVE",
+        group_by: Sequence[str] = (),
         **fields: Any,
     ) -> None:
         """Append a version of a rule."""
@@ -134,6 +136,7 @@ class RulesLog:
         record.rule.state = wire.RuleState.Value(f"RULE_STATE_{state}")
         record.rule.severity = "high"
         record.rule.language = 1
+        record.rule.group_by.extend(group_by)
         for name, value in fields.items():
             setattr(record.rule, name, value)
         for predicate in checked.rule.predicates:
@@ -216,6 +219,7 @@ class Engine:
         self.state: dict[int, list[bytes]] = {}
         self.stores: dict[int, MemoryStore] = {}
         self.outputs: list[Output] = []
+        self.many = ManyStages(rules.book())
         self.restart()
 
     def restart(self) -> None:
@@ -223,6 +227,7 @@ class Engine:
         self.book = self.rules.book(reader=self.reader)
         self.matcher = Matcher(self.book)
         self.lanes: dict[int, Lane] = {}
+        self.many.restart(self.book)
 
     def receive(self, record: Record) -> None:
         """Take one record of the spans log."""
@@ -248,6 +253,7 @@ class Engine:
             emitted += lane.advance(watermark_ms, self.stores[number])
             if lane.wants_snapshot():
                 self.state[number] = lane.snapshot(self.stores[number])
+        emitted = self.many.advance(emitted, watermark_ms)
         self.outputs += emitted
         return emitted
 

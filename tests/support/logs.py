@@ -16,7 +16,9 @@ from kafka import KafkaConsumer, TopicPartition
 
 from api.kafka.topics import TopicAdmin, TopicNames, topic_specs
 from tests.support.engine import MemoryStore
+from tests.support.many import ManyStages
 from udfs.addressing import read_address
+from udfs.contributions import MANY_SPANS, wake
 from udfs.lanes import LANES, lane_of
 from udfs.life import Lane
 from udfs.match import Matcher
@@ -133,7 +135,7 @@ def write_rules(kafka: str, topic: str, records: Iterable[bytes]) -> None:
 def judge(rules: Sequence[LogRecord], spans: Sequence[LogRecord]) -> set[tuple[bytes, bytes]]:
     """Return the (id, signal) records that the pure engine makes of the two logs.
 
-    Time comes as far as the slowest partition has come.
+    Time comes as far as the slowest partition has come. Every partition has records.
     """
     book = RuleBook()
     for record in rules:
@@ -147,14 +149,20 @@ def judge(rules: Sequence[LogRecord], spans: Sequence[LogRecord]) -> set[tuple[b
         place = {"partition": record.partition, "offset": record.offset, "time_ms": record.time_ms}
         element = matcher.match(record.value, tenant=address.tenant, lane=address.lane, **place)
         lanes[address.lane].receive(element=element, **place)
+    first_ms: dict[int, int] = {}
     latest_ms: dict[int, int] = {}
     for record in spans:
+        first_ms.setdefault(record.partition, record.time_ms)
         latest_ms[record.partition] = record.time_ms
     watermark_ms = min(latest_ms.values()) - 1
+    outputs = [o for lane in lanes.values() for o in lane.advance(watermark_ms, MemoryStore())]
+    stages = ManyStages(book)
+    for partition, time_ms in first_ms.items():
+        for number in range(partition, LANES, len(first_ms)):
+            stages.say(MANY_SPANS, number, wake(time_ms=time_ms))
     return {
         (output.key, output.value)
-        for lane in lanes.values()
-        for output in lane.advance(watermark_ms, MemoryStore())
+        for output in stages.advance(outputs, watermark_ms)
         if output.topic == "signals"
     }
 

@@ -1,5 +1,7 @@
 """The operator `correlate`: facts in, signals, statistics and dead letters out.
 
+What traces hand on to rules over many traces leaves by side outputs: most jobs have none.
+
 Keyed by lane. It keeps each lane's machine (`udfs.life.Lane`) in the function instance and what
 is needed to rebuild it in Flink's state:
 
@@ -22,9 +24,11 @@ from pyflink.common import Row, Types
 from pyflink.datastream import KeyedProcessFunction, RuntimeContext
 from pyflink.datastream.state import ListStateDescriptor, MapStateDescriptor
 
+from udfs.contributions import MANY_SPANS, wake
 from udfs.flink.figures import RULES_OFFSET
 from udfs.flink.in_hand import CORRELATE, notes_folder, open_note
 from udfs.flink.lane_keys import lane_of_key
+from udfs.flink.many import Outlets
 from udfs.flink.rules_log import FollowedRules, RulesLog, RulesLogAddress
 from udfs.garbage import spare_the_living
 from udfs.native import engine_module
@@ -73,8 +77,9 @@ class FlinkClosedStore:
 
 
 class CorrelateFacts(KeyedProcessFunction):  # type: ignore[misc]
-    """Row(lane, facts, partition, offset) → Row(topic, key, value, headers).
+    """Row(lane, facts, partition, offset) → Row(topic, key, value, headers), and side outputs.
 
+    Empty facts wake the lane of rules over many traces: its partition's first record came.
     topics: the engine's names ("signals", "stats" …) to names of Kafka topics. Raises
     RulesLogUnavailable, so that Flink restarts the job.
     """
@@ -100,13 +105,16 @@ class CorrelateFacts(KeyedProcessFunction):  # type: ignore[misc]
         runtime_context.get_metrics_group().gauge(RULES_OFFSET, self._rules.next_offset)
         self._rule_sets = RuleSets(self._book)
         self._failures_told = 0
+        self._outlets = Outlets(self._topics)
         self._working: dict[int, _Working] = {}
         spare_the_living()
 
     def process_element(self, value: Row, ctx: KeyedProcessFunction.Context) -> Iterator[Row]:
         """Put one element into its lane's inbox."""
-        _, element, partition, offset = value
+        lane, element, partition, offset = value
         time_ms = ctx.timestamp()
+        if not element:
+            return iter((self._outlets.said(MANY_SPANS, lane, wake(time_ms=time_ms)),))
         working = self._of_key(ctx.get_current_key())
         self._records.add(
             working.lane.receive(
@@ -134,7 +142,7 @@ class CorrelateFacts(KeyedProcessFunction):  # type: ignore[misc]
         if len(self._rule_sets.failures) > self._failures_told:
             self._tell_failures()
         for output in outputs:
-            yield Row(self._topics[output.topic], output.key, output.value, output.headers)
+            yield self._outlets.row(output)
         if lane.wants_snapshot():
             self._records.update(lane.snapshot(self._closed))
         self._arm(working, ctx)

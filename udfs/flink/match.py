@@ -22,12 +22,15 @@ from udfs.flink.rules_log import (
     RulesLogAddress,
     append_to_rules_log,
 )
+from udfs.lanes import LANES
 from udfs.match import Matcher
 from udfs.rulebook import RuleBook
 from udfs.wire import betrace_pb2 as wire
 
 HEARTBEAT = b""
 """Value of the records that only carry time."""
+WAKE = b""
+"""Stands for facts where a partition's first record came, whatever it holds."""
 
 _LOG = logging.getLogger(__name__)
 
@@ -40,8 +43,10 @@ class MatchSpans(ProcessFunction):  # type: ignore[misc]
     record: that becomes a dead letter in its element, and so does a record of which workers died.
     """
 
-    def __init__(self, rules: RulesLogAddress) -> None:
+    def __init__(self, rules: RulesLogAddress, *, partitions: int) -> None:
+        """partitions: of the spans topic."""
         self._address = rules
+        self._partitions = partitions
         self._rules: FollowedRules | None = None
 
     def open(self, runtime_context: RuntimeContext) -> None:
@@ -61,10 +66,15 @@ class MatchSpans(ProcessFunction):  # type: ignore[misc]
         figures = runtime_context.get_metrics_group()
         figures.gauge(RULES_OFFSET, self._rules.next_offset)
         figures.gauge(RSS_BYTES, resident_bytes)
+        self._heard: set[int] = set()
 
     def process_element(self, value: Row, ctx: ProcessFunction.Context) -> Iterator[Row]:
         """Turn one record into one element; heartbeats have done their work as watermarks."""
         payload, tenant, lane, partition, offset, _ = value
+        if partition not in self._heard:
+            self._heard.add(partition)
+            for woken in range(partition, LANES, self._partitions):
+                yield Row(woken, WAKE, partition, offset)
         if payload is None or payload == HEARTBEAT:
             return
         address = read_address(tenant=tenant, lane=lane)

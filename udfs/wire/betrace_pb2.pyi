@@ -127,7 +127,7 @@ class Death(_message.Message):
     def __init__(self, partition: _Optional[int] = ..., offset: _Optional[int] = ..., time_ms: _Optional[int] = ..., tenant: _Optional[str] = ..., lane: _Optional[int] = ..., process: _Optional[bytes] = ...) -> None: ...
 
 class Signal(_message.Message):
-    __slots__ = ("id", "revision", "tenant", "rule_id", "rule_version", "rule_name", "severity", "controls", "tags", "shadow", "verdict", "broken_clause", "incomplete", "reasons", "trace_id", "root_name", "root_service", "witness_span_ids", "span_count", "bindings", "bindings_total", "first_span_ms", "last_span_ms", "closed_ms", "judged_ms", "partition", "first_offset", "last_offset", "correction")
+    __slots__ = ("id", "revision", "tenant", "rule_id", "rule_version", "rule_name", "severity", "controls", "tags", "shadow", "verdict", "broken_clause", "incomplete", "reasons", "trace_id", "root_name", "root_service", "witness_span_ids", "span_count", "bindings", "bindings_total", "first_span_ms", "last_span_ms", "closed_ms", "judged_ms", "partition", "first_offset", "last_offset", "correction", "correlated", "overdue")
     ID_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
     TENANT_FIELD_NUMBER: _ClassVar[int]
@@ -157,6 +157,8 @@ class Signal(_message.Message):
     FIRST_OFFSET_FIELD_NUMBER: _ClassVar[int]
     LAST_OFFSET_FIELD_NUMBER: _ClassVar[int]
     CORRECTION_FIELD_NUMBER: _ClassVar[int]
+    CORRELATED_FIELD_NUMBER: _ClassVar[int]
+    OVERDUE_FIELD_NUMBER: _ClassVar[int]
     id: bytes
     revision: int
     tenant: str
@@ -186,7 +188,94 @@ class Signal(_message.Message):
     first_offset: int
     last_offset: int
     correction: Correction
-    def __init__(self, id: _Optional[bytes] = ..., revision: _Optional[int] = ..., tenant: _Optional[str] = ..., rule_id: _Optional[str] = ..., rule_version: _Optional[int] = ..., rule_name: _Optional[str] = ..., severity: _Optional[str] = ..., controls: _Optional[_Iterable[str]] = ..., tags: _Optional[_Iterable[str]] = ..., shadow: bool = ..., verdict: _Optional[_Union[Verdict, str]] = ..., broken_clause: _Optional[str] = ..., incomplete: bool = ..., reasons: _Optional[_Iterable[str]] = ..., trace_id: _Optional[bytes] = ..., root_name: _Optional[str] = ..., root_service: _Optional[str] = ..., witness_span_ids: _Optional[_Iterable[bytes]] = ..., span_count: _Optional[int] = ..., bindings: _Optional[_Iterable[_Union[Combination, _Mapping]]] = ..., bindings_total: _Optional[int] = ..., first_span_ms: _Optional[int] = ..., last_span_ms: _Optional[int] = ..., closed_ms: _Optional[int] = ..., judged_ms: _Optional[int] = ..., partition: _Optional[int] = ..., first_offset: _Optional[int] = ..., last_offset: _Optional[int] = ..., correction: _Optional[_Union[Correction, _Mapping]] = ...) -> None: ...
+    correlated: Correlated
+    overdue: Overdue
+    def __init__(self, id: _Optional[bytes] = ..., revision: _Optional[int] = ..., tenant: _Optional[str] = ..., rule_id: _Optional[str] = ..., rule_version: _Optional[int] = ..., rule_name: _Optional[str] = ..., severity: _Optional[str] = ..., controls: _Optional[_Iterable[str]] = ..., tags: _Optional[_Iterable[str]] = ..., shadow: bool = ..., verdict: _Optional[_Union[Verdict, str]] = ..., broken_clause: _Optional[str] = ..., incomplete: bool = ..., reasons: _Optional[_Iterable[str]] = ..., trace_id: _Optional[bytes] = ..., root_name: _Optional[str] = ..., root_service: _Optional[str] = ..., witness_span_ids: _Optional[_Iterable[bytes]] = ..., span_count: _Optional[int] = ..., bindings: _Optional[_Iterable[_Union[Combination, _Mapping]]] = ..., bindings_total: _Optional[int] = ..., first_span_ms: _Optional[int] = ..., last_span_ms: _Optional[int] = ..., closed_ms: _Optional[int] = ..., judged_ms: _Optional[int] = ..., partition: _Optional[int] = ..., first_offset: _Optional[int] = ..., last_offset: _Optional[int] = ..., correction: _Optional[_Union[Correction, _Mapping]] = ..., correlated: _Optional[_Union[Correlated, _Mapping]] = ..., overdue: _Optional[_Union[Overdue, _Mapping]] = ...) -> None: ...
+
+class KeyField(_message.Message):
+    __slots__ = ("name", "value")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    value: str
+    def __init__(self, name: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+
+class Correlated(_message.Message):
+    __slots__ = ("key", "since_ns", "last_ns", "within_ns", "over", "count", "members", "measured")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    SINCE_NS_FIELD_NUMBER: _ClassVar[int]
+    LAST_NS_FIELD_NUMBER: _ClassVar[int]
+    WITHIN_NS_FIELD_NUMBER: _ClassVar[int]
+    OVER_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    MEMBERS_FIELD_NUMBER: _ClassVar[int]
+    MEASURED_FIELD_NUMBER: _ClassVar[int]
+    key: _containers.RepeatedCompositeFieldContainer[KeyField]
+    since_ns: int
+    last_ns: int
+    within_ns: int
+    over: bool
+    count: int
+    members: _containers.RepeatedCompositeFieldContainer[Contributing]
+    measured: _containers.RepeatedCompositeFieldContainer[Measured]
+    def __init__(self, key: _Optional[_Iterable[_Union[KeyField, _Mapping]]] = ..., since_ns: _Optional[int] = ..., last_ns: _Optional[int] = ..., within_ns: _Optional[int] = ..., over: bool = ..., count: _Optional[int] = ..., members: _Optional[_Iterable[_Union[Contributing, _Mapping]]] = ..., measured: _Optional[_Iterable[_Union[Measured, _Mapping]]] = ...) -> None: ...
+
+class Contributing(_message.Message):
+    __slots__ = ("time_ns", "name", "trace_id", "span_id", "signal_id", "source", "doubtful", "values")
+    class ValuesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    TIME_NS_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    TRACE_ID_FIELD_NUMBER: _ClassVar[int]
+    SPAN_ID_FIELD_NUMBER: _ClassVar[int]
+    SIGNAL_ID_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    DOUBTFUL_FIELD_NUMBER: _ClassVar[int]
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    time_ns: int
+    name: str
+    trace_id: bytes
+    span_id: bytes
+    signal_id: bytes
+    source: int
+    doubtful: bool
+    values: _containers.ScalarMap[str, str]
+    def __init__(self, time_ns: _Optional[int] = ..., name: _Optional[str] = ..., trace_id: _Optional[bytes] = ..., span_id: _Optional[bytes] = ..., signal_id: _Optional[bytes] = ..., source: _Optional[int] = ..., doubtful: bool = ..., values: _Optional[_Mapping[str, str]] = ...) -> None: ...
+
+class Measured(_message.Message):
+    __slots__ = ("text", "least", "greatest")
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    LEAST_FIELD_NUMBER: _ClassVar[int]
+    GREATEST_FIELD_NUMBER: _ClassVar[int]
+    text: str
+    least: str
+    greatest: str
+    def __init__(self, text: _Optional[str] = ..., least: _Optional[str] = ..., greatest: _Optional[str] = ...) -> None: ...
+
+class Overdue(_message.Message):
+    __slots__ = ("key", "last_seen_ns", "last_trace_id", "due_ns", "until_ns", "ended", "seen_trace_id", "every_ns")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    LAST_SEEN_NS_FIELD_NUMBER: _ClassVar[int]
+    LAST_TRACE_ID_FIELD_NUMBER: _ClassVar[int]
+    DUE_NS_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_NS_FIELD_NUMBER: _ClassVar[int]
+    ENDED_FIELD_NUMBER: _ClassVar[int]
+    SEEN_TRACE_ID_FIELD_NUMBER: _ClassVar[int]
+    EVERY_NS_FIELD_NUMBER: _ClassVar[int]
+    key: _containers.RepeatedCompositeFieldContainer[KeyField]
+    last_seen_ns: int
+    last_trace_id: bytes
+    due_ns: int
+    until_ns: int
+    ended: str
+    seen_trace_id: bytes
+    every_ns: int
+    def __init__(self, key: _Optional[_Iterable[_Union[KeyField, _Mapping]]] = ..., last_seen_ns: _Optional[int] = ..., last_trace_id: _Optional[bytes] = ..., due_ns: _Optional[int] = ..., until_ns: _Optional[int] = ..., ended: _Optional[str] = ..., seen_trace_id: _Optional[bytes] = ..., every_ns: _Optional[int] = ...) -> None: ...
 
 class Combination(_message.Message):
     __slots__ = ("spans",)

@@ -10,6 +10,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Form, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
+import dsl
 from api.auth.access import require
 from api.auth.principal import Permission, Principal
 from api.backtests.model import Result, ResultFilter
@@ -38,7 +39,6 @@ from api.web.views.backtests import (
     traces_page,
 )
 from api.web.views.words import Message, bad
-from dsl.streaming import check_streamed
 
 router = APIRouter(include_in_schema=False)
 
@@ -174,7 +174,7 @@ async def _form(
         raise refusal
     pool = services_of(request).pool
     earlier = await list_backtests(pool, who.scope, rule_id=rule.id, limit=_EARLIER)
-    checked = await asyncio.to_thread(check_streamed, draft.text)
+    checked = await asyncio.to_thread(dsl.check, draft.text)
     page = backtest_form(
         rule,
         draft,

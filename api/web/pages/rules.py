@@ -30,7 +30,7 @@ from api.web.render import render
 from api.web.views.links import rule_href
 from api.web.views.rules import RuleDraft, draft_of, rule_form, rule_list, rule_page
 from api.web.views.words import SEVERITIES, STATES, Message, bad, good
-from dsl.streaming import check_streamed
+from dsl.rule import check
 
 router = APIRouter(include_in_schema=False)
 
@@ -93,7 +93,7 @@ async def check_rule(
     version: Annotated[int | None, Form()] = None,
 ) -> Response:
     """Show what is wrong with a text, without saving it."""
-    checked = await asyncio.to_thread(check_streamed, draft.text)
+    checked = await asyncio.to_thread(check, draft.text)
     page = rule_form(
         draft,
         version=version,
@@ -182,7 +182,7 @@ async def _refused(
     """Show the form again: problems of the text in their place, those of other fields on top."""
     if error.status >= 500:
         raise error
-    checked = await asyncio.to_thread(check_streamed, draft.text)
+    checked = await asyncio.to_thread(check, draft.text)
     page = rule_form(
         draft,
         version=version,

@@ -37,12 +37,29 @@ _SAYS: Final[Mapping[tuple[str, str], str]] = {
     ("never", "true"): "This must not happen, and did",
     ("never", "false"): "This must not happen, and did not",
     ("never", "unknown"): "It is not known whether this happened",
+    ("correlate", "true"): "These came together",
+    ("correlate", "false"): "Nothing of this came",
+    ("having", "true"): "And this held of them",
+    ("having", "false"): "This does not hold of them any more",
+    ("having", "unknown"): "It is not known whether this holds of them",
+    ("expect", "true"): "This is expected, and was seen in time",
+    ("expect", "false"): "This is expected, and was not seen in time",
+    ("expect", "unknown"): "It is not known whether this was seen in time",
 }
+
+_MANY: Final = frozenset({"correlate", "having", "expect"})
+"""Clauses of rules over many traces: what they rest on is not in one trace."""
 
 _HEADLINES: Final[Mapping[tuple[str, str], tuple[str, str, str]]] = {
     ("violated", "always"): ("bad", "circle-x", "Something that must always happen did not."),
     ("violated", "never"): ("bad", "circle-x", "Something that must never happen did."),
     ("violated", ""): ("bad", "circle-x", "The promise was broken."),
+    ("violated", "correlate"): ("bad", "circle-x", "What the rule watches for came together."),
+    ("violated", "expect"): ("bad", "circle-x", "What is expected did not come in time."),
+    ("satisfied", "correlate"): ("good", "circle-check", "It does not hold after all."),
+    ("satisfied", "expect"): ("good", "circle-check", "It was seen after all."),
+    ("satisfied", "sighted"): ("good", "circle-check", "It was not seen in time, and then again."),
+    ("satisfied", "forgotten"): ("good", "circle-check", "It is not expected any more."),
     ("satisfied", ""): ("good", "circle-check", "The promise was kept after all."),
     ("not_applicable", ""): ("good", "circle-check", "The promise does not apply to this trace."),
     ("inconclusive", ""): ("warn", "circle-help", "It cannot be said any more."),
@@ -52,9 +69,9 @@ _HEADLINES: Final[Mapping[tuple[str, str], tuple[str, str, str]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """A span that made a condition what it is, with the values read from it."""
+    """A span that made a condition what it is, with the values read from it. href: or nothing."""
 
-    span_id: str
+    href: str
     name: str
     values: tuple[Attribute, ...]
 
@@ -120,12 +137,14 @@ def explanation_view(
     outdated: bool,
     rule_text: str,
     rule_version: int,
+    has_trace: bool = True,
 ) -> Explanation:
     """Return the panel of a signal.
 
     explanation: as `dsl.explain(...).to_dict()`, or None if the trace has not been copied yet.
     mismatch: the explanation disagrees with the stream; said, since one of them is wrong.
     outdated: the signal was judged anew since the explanation was made.
+    broken_clause: of a rule over many traces its kind, or how it ended. has_trace: false for those.
     """
     tone, icon, headline = _headline(verdict, broken_clause)
     details = [REASONS.get(reason, reason) for reason in reasons]
@@ -137,7 +156,7 @@ def explanation_view(
     if outdated:
         details.append("The clauses below are of an earlier judgement; newer ones are on the way.")
     views = tuple(_clause(clause, verdict=verdict, broken=broken_clause) for clause in clauses)
-    if not views:
+    if not views and has_trace:
         details.append("The trace is being copied; the clauses are explained in a moment.")
     return Explanation(
         tone=tone,
@@ -204,14 +223,17 @@ def _condition(condition: Mapping[str, Any], word: str) -> Condition:
         state=state,
         tone=_tone(word, state),
         icon=_ICONS[state],
-        note=_note(condition),
-        evidence=tuple(_evidence(span) for span in spans[:EVIDENCE_MAX]),
+        note=_note(condition, word),
+        evidence=tuple(_evidence(span, word) for span in spans[:EVIDENCE_MAX]),
         miss=_miss(miss) if miss else None,
     )
 
 
-def _note(condition: Mapping[str, Any]) -> str:
+def _note(condition: Mapping[str, Any], word: str) -> str:
     counts: Mapping[str, int] = condition.get("counts") or {}
+    measured: Mapping[str, Any] = condition.get("measured") or {}
+    if word in _MANY and measured:
+        return ", ".join(f"{what} is {_range(found)}" for what, found in measured.items())
     if counts:
         return ", ".join(f"{what} is {count}" for what, count in counts.items())
     spans = condition.get("spans") or ()
@@ -219,14 +241,24 @@ def _note(condition: Mapping[str, Any]) -> str:
     if total > EVIDENCE_MAX:
         return f"{total} spans; the first {EVIDENCE_MAX}:"
     if condition["state"] == "false" and not total and not condition.get("nearest_miss"):
-        return "No such span in this trace."
+        return "" if word in _MANY else "No such span in this trace."
     return ""
 
 
-def _evidence(span: Mapping[str, Any]) -> Evidence:
+def _range(found: Any) -> str:
+    """Return a measured number, which may be known in bounds only."""
+    if not found or found == [None, None]:
+        return "not known"
+    least, greatest = found
+    if least == greatest:
+        return str(least)
+    return f"at least {least}" if greatest is None else f"{least} to {greatest}"
+
+
+def _evidence(span: Mapping[str, Any], word: str) -> Evidence:
     values = span.get("values") or {}
     return Evidence(
-        span["span_id"],
+        "" if word in _MANY else f"#span-{span['span_id']}",
         span.get("name", ""),
         tuple(Attribute(key, value_text(value)) for key, value in values.items()),
     )

@@ -8,6 +8,7 @@ from typing import Final
 from urllib.parse import urlencode
 
 from api.signals.model import Severity, Signal, SignalFilter, Status
+from api.web.views.many import many_marks, many_summary, many_title
 from api.web.views.moments import Moment, moment
 from api.web.views.rule_text import Piece, pieces
 from api.web.views.words import SEVERITIES, STATUSES, Choice, choices
@@ -30,7 +31,9 @@ class SignalRow:
     root_name: str
     root_service: str
     trace_id: str
+    """Empty for rules over many traces; `seen` says what they saw."""
     trace_short: str
+    seen: str
     at: Moment
     arrived: bool = False
     """Came while the page was open: shown for a moment in another colour."""
@@ -47,10 +50,11 @@ def signal_row(signal: Signal, *, arrived: bool = False) -> SignalRow:
         status=signal.status,
         status_label=STATUSES[signal.status],
         marks=signal_marks(signal),
-        root_name=signal.root_name or "no root span",
+        root_name=many_title(signal.many) if signal.many else signal.root_name or "no root span",
         root_service=signal.root_service,
-        trace_id=signal.trace_id,
-        trace_short=signal.trace_id[:8],
+        trace_id=signal.trace_id or "",
+        trace_short=(signal.trace_id or "")[:8],
+        seen=many_summary(signal.many) if signal.many else "",
         at=moment(signal.occurred_at),
         arrived=arrived,
     )
@@ -61,10 +65,15 @@ def signal_marks(signal: Signal) -> tuple[str, ...]:
     marks = {
         "Incomplete": signal.incomplete,
         "Doubtful": signal.doubtful,
-        "Withdrawn": signal.verdict in ("satisfied", "not_applicable"),
+        "Withdrawn": not signal.many and _taken_back(signal),
         "Shadow": signal.shadow,
     }
-    return tuple(mark for mark, applies in marks.items() if applies)
+    of_many = many_marks(signal.many, taken_back=_taken_back(signal)) if signal.many else ()
+    return (*(mark for mark, applies in marks.items() if applies), *of_many)
+
+
+def _taken_back(signal: Signal) -> bool:
+    return signal.verdict in ("satisfied", "not_applicable")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from api.signals.model import TRANSITIONS, HistoryEntry, Signal, Status
 from api.signals.service import SignalDetail
 from api.web.views.explanation import Explanation, explanation_view, marks_of
 from api.web.views.links import rule_href
+from api.web.views.many import Contributors, contributors, many_times, many_title
 from api.web.views.moments import Moment, moment
 from api.web.views.signal_list import signal_marks
 from api.web.views.waterfall import Waterfall, draw_waterfall, trace_span
@@ -69,6 +70,8 @@ class SignalPage:
     waterfall_summary: str
     trace_title: str
     trace_missing: str
+    contributors: Contributors | None
+    """Of a rule over many traces: in place of a trace."""
     facts: tuple[Fact, ...]
     actions: tuple[Action, ...]
     history: tuple[Entry, ...]
@@ -122,7 +125,7 @@ def signal_page(
         status=signal.status,
         status_label=STATUSES[signal.status],
         marks=signal_marks(signal),
-        root_name=signal.root_name or "A trace without a root span",
+        root_name=_place(signal),
         root_service=signal.root_service,
         at=moment(signal.occurred_at),
         version=signal.version,
@@ -133,6 +136,7 @@ def signal_page(
         if detail.trace_state == "lost"
         else "The trace is not here",
         trace_missing=detail.trace_problem or _TRACE_MISSING.get(detail.trace_state, _TRACE_COMING),
+        contributors=contributors(signal.many, copied=detail.copied) if signal.many else None,
         facts=_facts(signal),
         actions=_actions(signal.status) if may_write else (),
         history=_history(detail.history, signal),
@@ -142,18 +146,29 @@ def signal_page(
     )
 
 
+def _place(signal: Signal) -> str:
+    if signal.many:
+        return many_title(signal.many)
+    return signal.root_name or "A trace without a root span"
+
+
 def _explanation(detail: SignalDetail) -> Explanation:
     signal = detail.signal
+    broken = signal.broken_clause
+    if signal.many:
+        broken = str(signal.many.get("ended") or signal.many["kind"])
+        broken = signal.many["kind"] if broken == "withdrawn" else broken
     return explanation_view(
         detail.explanation,
         verdict=signal.verdict,
-        broken_clause=signal.broken_clause,
+        broken_clause=broken,
         reasons=signal.reasons,
         incomplete=signal.incomplete,
         mismatch=detail.explain_mismatch,
         outdated=detail.explained_revision not in (None, signal.revision),
         rule_text=detail.rule_text,
         rule_version=signal.rule_version,
+        has_trace=not signal.many,
     )
 
 
@@ -184,19 +199,9 @@ def _facts(signal: Signal) -> tuple[Fact, ...]:
         Fact(label="Rule", text=signal.rule_id, href=rule_href(signal.rule_id), mono=True),
         Fact(label="Version", text=str(signal.rule_version)),
         Fact(label="Verdict", text=VERDICTS[signal.verdict]),
-        Fact(
-            label="Trace",
-            text=signal.trace_id,
-            href=f"/traces/{signal.trace_id}",
-            mono=True,
-            copy=signal.trace_id,
-        ),
         Fact(label="Signal", text=signal.id, mono=True, copy=signal.id),
-        Fact(label="First span", at=moment(signal.first_span_at)),
-        Fact(label="Last span", at=moment(signal.last_span_at)),
-        *([Fact(label="Closed", at=moment(signal.closed_at))] if signal.closed_at else []),
+        *(_facts_of_many(signal.many) if signal.many else _facts_of_trace(signal)),
         Fact(label="Judged", at=moment(signal.judged_at)),
-        Fact(label="Complete", text="No, spans are missing" if signal.incomplete else "Yes"),
         Fact(label="Assignee", text=signal.assignee or "Nobody"),
     ]
     if signal.controls:
@@ -204,6 +209,23 @@ def _facts(signal: Signal) -> tuple[Fact, ...]:
     if signal.tags:
         facts.append(Fact(label="Tags", text=", ".join(signal.tags)))
     return tuple(facts)
+
+
+def _facts_of_trace(signal: Signal) -> tuple[Fact, ...]:
+    trace_id = signal.trace_id or ""
+    return (
+        Fact(label="Trace", text=trace_id, href=f"/traces/{trace_id}", mono=True, copy=trace_id),
+        Fact(label="First span", at=moment(signal.first_span_at)),
+        Fact(label="Last span", at=moment(signal.last_span_at)),
+        *([Fact(label="Closed", at=moment(signal.closed_at))] if signal.closed_at else []),
+        Fact(label="Complete", text="No, spans are missing" if signal.incomplete else "Yes"),
+    )
+
+
+def _facts_of_many(seen: Mapping[str, Any]) -> tuple[Fact, ...]:
+    keys = tuple(Fact(label=name, text=value, mono=True) for name, value in seen["key"].items())
+    times = (Fact(label=label, text=text, at=at) for label, text, at in many_times(seen))
+    return (*keys, *times)
 
 
 def _history(entries: Sequence[HistoryEntry], signal: Signal) -> tuple[Entry, ...]:

@@ -48,6 +48,8 @@ REASONS: Final[Mapping[str, str]] = MappingProxyType(
         "gap": "Records are missing from the log of spans.",
         "failed": "The rule met an error of BeTrace on this trace. The job's log has it.",
         "late_evidence": "Spans that came late changed the verdict.",
+        "seen_again": "What was expected was seen again.",
+        "forgotten": "It was not seen for so long that it is not expected any more.",
     }
 )
 """What each reason of an uncertain verdict means, and what to do about it."""

@@ -110,6 +110,7 @@ def test_a_violation_is_stored_with_every_field(
         "explained_revision": None,
         "group_values": {},
         "group_fingerprint": None,
+        "many": None,
     }
 
 
