@@ -40,6 +40,7 @@ async def insert(caller: Caller, database: Database, signal: wire.Signal, **colu
         root_name="",
         root_service="",
         trace_id=None,
+        raised=True,
         **{**of_many, **columns},
     )
 
