@@ -167,7 +167,7 @@ def test_a_difference_is_explained_and_leads_to_its_trace(page: Page, console: C
     change.get_by_text("Why").first.click()
     why = change.locator(".why").first
     expect(why).to_contain_text("payment.charge.where(amount > 1000)")
-    expect(why).to_contain_text("amount > 1000: amount is 700")
+    expect(why).to_contain_text("payment.charge fails amount > 1000 (amount is 700)")
     expect(why).to_contain_text("fraud.check")
     change.get_by_role("link", name="More of these traces").click()
     expect(page.locator(".trace-row")).to_have_count(7)

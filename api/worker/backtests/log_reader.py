@@ -60,7 +60,7 @@ class SpansReader:
         silent_polls = 0
         while silent_polls < _SILENT_POLLS:
             batch: list[SpansRecord] = []
-            for message in self._consumer.consume(_BATCH, _POLL_S):
+            for message in _at_hand(self._consumer):
                 told = _told(message, f"partition {message.partition()} of {self._topic}")
                 if told is _Told.RECORD and (message.offset() or 0) < end_offset:
                     batch.append(_record(message))
@@ -102,7 +102,7 @@ class RulesReader:
     def _read(self, end_offset: int) -> None:
         silent_polls = 0
         while self._next_offset < end_offset:
-            messages = self._consumer.consume(_BATCH, _POLL_S)
+            messages = _at_hand(self._consumer)
             for message in messages:
                 told = _told(message, self._topic)
                 if told is _Told.END:
@@ -114,6 +114,12 @@ class RulesReader:
             silent_polls = 0 if messages else silent_polls + 1
             if silent_polls == _SILENT_POLLS:
                 raise LogUnavailable(f"{self._topic}: no records for {_SILENT_S:.0f} s")
+
+
+def _at_hand(consumer: Consumer) -> list[Message]:
+    """Return what has come, without waiting for company; none after a while without anything."""
+    first = consumer.poll(_POLL_S)
+    return [] if first is None else [first, *consumer.consume(_BATCH - 1, 0.0)]
 
 
 class _Told(Enum):
