@@ -39,7 +39,8 @@ def _about_job(figures: JobFigures, _: Thresholds) -> str:
     if figures.running:
         return ""
     why = f" Last: {figures.why}" if figures.why else ""
-    return f"The job does not run, it is {figures.state.lower()}; nothing is judged.{why}"
+    state = "not every task of it runs" if figures.state == "RUNNING" else figures.state.lower()
+    return f"The job does not judge: {state}.{why}"
 
 
 def _about_heartbeats(figures: JobFigures, limits: Thresholds) -> str:

@@ -38,8 +38,9 @@ def test_a_job_that_is_well_rings_nothing() -> None:
         (replace(WELL, state="", running=False, job_id=""), "No job judges"),
         (
             replace(WELL, state="RESTARTING", running=False, why="ValueError: lane state"),
-            "it is restarting; nothing is judged. Last: ValueError: lane state",
+            "The job does not judge: restarting. Last: ValueError: lane state",
         ),
+        (replace(WELL, running=False), "The job does not judge: not every task of it runs."),
         (
             replace(WELL, heartbeat_ms=NOW_MS - 9_000, watermark_ms=NOW_MS - 9_100),
             "Judging stands still: a partition of spans has had no record for 9 s",
