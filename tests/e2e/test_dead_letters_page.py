@@ -27,7 +27,7 @@ def test_a_letter_is_found_from_the_menu_and_put_aside(page: Page, console: Cons
     expect(page.get_by_role("status").filter(has_text="Discarded.")).to_be_visible()
     expect(row).to_have_count(0)
     page.get_by_role("link", name="Discarded").click()
-    expect(row).to_contain_text("user:")
+    expect(row).to_contain_text(SRE)
 
 
 def test_a_developer_looks_and_a_viewer_does_not(context: BrowserContext, console: Console) -> None:
