@@ -160,16 +160,25 @@ class Operator:
             self.say(f"{LANES} lanes do not spread evenly over {parallelism} tasks")
 
     def _refuse_unfit(self, job: Job, arguments: Sequence[str]) -> None:
-        newest = self.flink.checkpoints(job.id)["latest"]["completed"]
+        newest = self._newest_checkpoint(job)
         if newest is None:
             return
         self.say("asking this build whether it can go on from the job's state")
         problems = self.client.check(newest["external_path"], arguments)["problems"]
+        if problems and self._newest_checkpoint(job) != newest:
+            # Flink may have removed it while it was looked at; a savepoint stays.
+            self.say("asking again, with a savepoint")
+            savepoint = self.flink.savepoint(job.id, stop=False)
+            problems = self.client.check(savepoint, arguments)["problems"]
         if problems:
             raise JobTrouble(
                 f"this build cannot go on from the job's state: {'; '.join(problems)}. Nothing "
                 "was stopped. `betrace job recover` judges anew from the log instead."
             )
+
+    def _newest_checkpoint(self, job: Job) -> dict[str, Any] | None:
+        newest: dict[str, Any] | None = self.flink.checkpoints(job.id)["latest"]["completed"]
+        return newest
 
     def _start_of_replay(self, arguments: Sequence[str], lost_at_ms: int | None) -> int:
         log = self.client.reach(arguments)

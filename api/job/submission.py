@@ -57,6 +57,10 @@ class Client:
         """Return how far back judging anew must begin. Raises SubmissionFailed."""
         return self._ask("jobs.reach", *arguments)
 
+    @property
+    def _home(self) -> dict[str, str]:
+        return {"FLINK_HOME": self.flink_home} if self.flink_home else {}
+
     def _ask(self, module: str, *arguments: str) -> dict[str, Any]:
         done = self._run(["-m", module, *arguments])
         lines = done.stdout.strip().splitlines()
@@ -72,7 +76,7 @@ class Client:
         try:
             return subprocess.run(
                 [sys.executable, *arguments],
-                env={**os.environ, **self.environment},
+                env={**os.environ, **self.environment, **self._home},
                 capture_output=True,
                 text=True,
                 check=False,

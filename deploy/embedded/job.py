@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from deploy.embedded.component import StartError, Watched
 from deploy.embedded.endpoint import Unreachable
-from deploy.embedded.flink import flink_environment
+from deploy.embedded.flink import flink_environment, flink_home
 from deploy.embedded.flink_rest import ENDED, FlinkJob, FlinkRest
 from deploy.embedded.job_order import JobOrder, job_lock, somebody_holds, tell_client
 from deploy.embedded.layout import Layout
@@ -147,7 +147,12 @@ class DetectJob:
         """The client is a short-lived JVM: compiling it well would not pay."""
         if self.settings.external.flink:
             return {}
-        return {**flink_environment(self.layout), "JVM_ARGS": "-XX:TieredStopAtLevel=1"}
+        return {
+            **flink_environment(self.layout),
+            # Without it PyFlink takes the wheel's own folders, which hold no connector.
+            "FLINK_HOME": str(flink_home()),
+            "JVM_ARGS": "-XX:TieredStopAtLevel=1",
+        }
 
 
 def newest_snapshot(flink: Path, *, since: float = 0) -> Path | None:
