@@ -32,7 +32,7 @@ BETRACE = Path(sys.executable).parent / "betrace"
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
     """Servers, ingest for its heartbeats, and the job."""
-    with running_stack((*SERVERS, "ingest", "job"), checkpoint_interval_s=2) as stack:
+    with running_stack((*SERVERS, "ingest", "job"), checkpoint_interval_s=10) as stack:
         write_rules(stack.settings.kafka, f"{PREFIX}.rules", charge_rules(max_life_ms=60_000))
         yield stack
 
