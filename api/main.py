@@ -12,6 +12,8 @@ from fastapi import FastAPI
 
 from api.auth.access import refuse_undeclared
 from api.auth.routes import router as session_router
+from api.backtests.routes import router as backtests_router
+from api.dead_letters.routes import router as dead_letters_router
 from api.health.routes import router as health_router
 from api.middleware import BodyLimit, RequestContext
 from api.openapi import describe
@@ -51,7 +53,14 @@ def create_app(settings: Settings, *, rules_log: RulesLog | None = None) -> Fast
         docs_url=None,
         redoc_url=None,
     )
-    for router in (session_router, rules_router, signals_router, traces_router):
+    for router in (
+        session_router,
+        rules_router,
+        backtests_router,
+        signals_router,
+        traces_router,
+        dead_letters_router,
+    ):
         app.include_router(router, prefix=API_PREFIX)
     app.include_router(health_router)
     web = _web()

@@ -1,4 +1,4 @@
-"""What the routes of one process share: pool, authentication, publisher, feed, health questions."""
+"""What the routes of one process share: pool, authentication, publisher, feed, Kafka's answers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from api.auth.access import Authenticator
 from api.auth.keys import KeyVerifier
 from api.auth.sessions import Sessions
 from api.database import Pool, open_pool
+from api.dead_letters.replay import Replayer
 from api.health.service import Check, kafka_check, postgres_check
+from api.kafka.log_times import LogTimes
 from api.kafka.topics import TopicNames
 from api.rules.log import KafkaRulesLog, RulesLog
 from api.rules.outbox import Publisher, keep_house
@@ -32,6 +34,8 @@ class Services:
     sessions: Sessions
     publisher: Publisher
     feed: SignalFeed
+    replayer: Replayer
+    log_times: LogTimes
     checks: Mapping[str, Check]
 
 
@@ -64,6 +68,8 @@ async def run_services(
             sessions=sessions,
             publisher=Publisher(pool, rules_log or kafka_log),
             feed=SignalFeed(pool, hub),
+            replayer=Replayer(settings.kafka, topics),
+            log_times=LogTimes(admin, topics.spans),
             checks={
                 "postgres": postgres_check(pool),
                 "kafka": kafka_check(admin, topic=topics.rules),
@@ -81,4 +87,5 @@ async def run_services(
             for task in beside:
                 with suppress(asyncio.CancelledError):
                     await task
+            services.replayer.close()
             kafka_log.close()

@@ -53,6 +53,12 @@ class Settings(BaseSettings):
     otlp_http_port: int = Field(default=4318, ge=0, le=65535)
     otlp_grpc_port: int = Field(default=4317, ge=0, le=65535)
     metrics_port: int = Field(default=0, ge=0, le=65535)
+    backtest_share: float = Field(
+        default=0.5, ge=0, le=1, description="Of one core, for backtests; 0: this worker runs none."
+    )
+    backtest_hours: int = Field(
+        default=24, ge=1, description="How long the range of a backtest may be."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @property

@@ -34,6 +34,7 @@ class Reason(StrEnum):
     STEPS = "steps"
     RULE_CHANGED = "rule_changed"
     GAP = "gap"
+    FAILED = "failed"
 
 
 ADVICE: dict[Reason, str] = {
@@ -51,6 +52,7 @@ ADVICE: dict[Reason, str] = {
     Reason.STEPS: "the judgement took too many steps: make the rule simpler",
     Reason.RULE_CHANGED: "the trace began under older rules: later traces are judged",
     Reason.GAP: "spans were skipped in a gap of the record: later traces are judged",
+    Reason.FAILED: "the rule met an error of BeTrace on this trace: report what the job's log says",
 }
 """What a person can do about each reason."""
 

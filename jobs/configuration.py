@@ -31,9 +31,8 @@ def job_configuration(settings: JobSettings) -> dict[str, str]:
         "execution.checkpointing.incremental": "true",
         "state.backend.type": "rocksdb",
         # Closed traces are written once, hardly ever read, and removed ten minutes later: merging
-        # them level by level would rewrite all of them again and again. Hashes do not compress.
+        # them level by level would rewrite all of them again and again.
         "state.backend.rocksdb.compaction.style": "UNIVERSAL",
-        "state.backend.rocksdb.compression.per.level": "NO_COMPRESSION",
         # One timer for each lane: too few to be worth a column family.
         "state.backend.rocksdb.timer-service.factory": "HEAP",
         "restart-strategy.type": "exponential-delay",

@@ -6,6 +6,8 @@ from argparse import ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from udfs.flink.rules_log import RulesLogAddress
+
 OUTPUTS = ("signals", "stats", "evidence", "dead-letters")
 """The engine's names of its outputs; each is a topic under the output prefix."""
 
@@ -15,9 +17,10 @@ class Start:
     """Where reading begins when there is no checkpoint or savepoint to go on from.
 
     mode: "earliest", the oldest record that Kafka still has: for a first start, and for judging
-    anew; "group", the offsets committed by the consumer group, refused by the job if there are
-    none or they have expired; "timestamp", the first records appended at or after a time.
-    A start without state knows nothing of traces that were open: see deploy/README.md.
+    anew; "group", the offsets committed by the consumer group, refused if there are none or they
+    have expired; "timestamp", the first records appended at or after a time.
+    A start without state knows nothing of traces that were open. Where older records lie in the
+    log, or have lain there, that is a gap: see `jobs.start`.
     """
 
     mode: str = "group"
@@ -42,6 +45,8 @@ class JobSettings:
     output_prefix: str
     group: str
     start: Start = Start()
+    accept_gap: bool = False
+    """Go on although spans were lost, and say so in the rules log."""
     parallelism: int = 1
     checkpoint_interval_ms: int = 10_000
     checkpoint_dir: str = ""
@@ -59,9 +64,28 @@ class JobSettings:
         return f"{self.input_prefix}.rules"
 
     @property
+    def rules_address(self) -> RulesLogAddress:
+        """Where the operators find the rules log."""
+        return RulesLogAddress(self.kafka, self.rules_topic, reader=self.output_prefix)
+
+    @property
     def output_topics(self) -> dict[str, str]:
         """The engine's names of its outputs to names of topics."""
         return {output: f"{self.output_prefix}.{output}" for output in OUTPUTS}
+
+    def arguments(self) -> list[str]:
+        """Return the arguments that give these settings again, but for where to start."""
+        return [
+            *("--kafka", self.kafka),
+            *("--input-topic-prefix", self.input_prefix),
+            *("--output-topic-prefix", self.output_prefix),
+            *("--group", self.group),
+            *("--parallelism", str(self.parallelism)),
+            *("--checkpoint-interval-ms", str(self.checkpoint_interval_ms)),
+            *("--checkpoint-dir", self.checkpoint_dir),
+            *("--bundle-size", str(self.bundle_size)),
+            *("--bundle-time-ms", str(self.bundle_time_ms)),
+        ]
 
     @property
     def name(self) -> str:
@@ -80,6 +104,7 @@ def parse_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> 
         output_prefix=output_prefix,
         group=given.group or f"{output_prefix}.detect",
         start=given.start,
+        accept_gap=given.accept_gap,
         parallelism=given.parallelism,
         checkpoint_interval_ms=given.checkpoint_interval_ms,
         checkpoint_dir=given.checkpoint_dir,
@@ -105,6 +130,12 @@ def _parser(environment: Mapping[str, str]) -> ArgumentParser:
         type=Start.parse,
         default=Start(),
         help="where to begin without a savepoint: earliest, group, or ms since 1970 [group]",
+    )
+    add(
+        "--accept-gap",
+        action="store_true",
+        default=environment.get("BETRACE_ACCEPT_GAP", "") not in ("", "0"),
+        help="go on although spans have expired that were not read; their traces are inconclusive",
     )
     add("--parallelism", type=_positive, default=1)
     add("--checkpoint-interval-ms", type=_positive, default=10_000)

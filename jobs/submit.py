@@ -23,6 +23,7 @@ _SHORT_LIVED = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 """For the client, which plans one job and ends: 13 s of CPU time instead of 22 s."""
 
 _JOB_ID = re.compile(r"JobID ([0-9a-f]{32})")
+_REFUSAL = re.compile(r"^betrace refuses: (.*)$", re.MULTILINE)
 
 
 class SubmitFailed(Exception):
@@ -42,8 +43,14 @@ def submit(given: Namespace, job_arguments: Sequence[str]) -> str:
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     found = _JOB_ID.search(done.stdout)
     if done.returncode or found is None:
-        raise SubmitFailed(f"{done.stdout}\n{done.stderr}".strip())
+        raise SubmitFailed(what_was_said(f"{done.stdout}\n{done.stderr}"))
     return found.group(1)
+
+
+def what_was_said(output: str) -> str:
+    """Return our own refusal out of the output of Flink's client, or all of it."""
+    refusal = _REFUSAL.search(output)
+    return refusal.group(1) if refusal else output.strip()
 
 
 def flink_run(given: Namespace, job_arguments: Sequence[str], *, package: Path) -> list[str]:

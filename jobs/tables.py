@@ -5,7 +5,7 @@ The names of columns are read by the queries below and by nobody else.
 
 from __future__ import annotations
 
-from jobs.settings import JobSettings, Start
+from jobs.settings import JobSettings
 
 MAX_RECORD_BYTES = 8_388_608
 """`max.message.bytes` of the topics."""
@@ -27,8 +27,14 @@ from spans
 """appended_at must be among the columns: it becomes the rows' time in the DataStream."""
 
 
-def spans_table(settings: JobSettings, *, partitions: int) -> str:
+def spans_table(
+    settings: JobSettings, *, partitions: int, passes_over_expired: bool = False
+) -> str:
     """Return the statement that declares the source `spans`.
+
+    It reads on from the offsets of a snapshot, or else from those that the group has committed
+    (`jobs.start` sees to that), and fails if they are gone, now or later. passes_over_expired: it
+    goes on at the oldest record instead, for as long as this submission runs.
 
     The watermark is pushed down into the source and follows each partition on its own; the
     slowest one decides. A source task without a partition would never let time pass, hence the
@@ -54,7 +60,8 @@ def spans_table(settings: JobSettings, *, partitions: int) -> str:
         "scan.watermark.alignment.group": "spans",
         "scan.watermark.alignment.max-drift": "30 s",
         "scan.watermark.alignment.update-interval": "1 s",
-        **_startup(settings.start),
+        "scan.startup.mode": "group-offsets",
+        "properties.auto.offset.reset": "earliest" if passes_over_expired else "none",
     }
     return f"""
 create table spans (
@@ -97,22 +104,6 @@ create table {name} (
 def source_parallelism(settings: JobSettings, *, partitions: int) -> int:
     """Return the number of source tasks: no more than there are partitions."""
     return min(settings.parallelism, partitions)
-
-
-def _startup(start: Start) -> dict[str, str]:
-    match start.mode:
-        case "earliest":
-            return {"scan.startup.mode": "earliest-offset"}
-        case "timestamp":
-            return {
-                "scan.startup.mode": "timestamp",
-                "scan.startup.timestamp-millis": str(start.timestamp_ms),
-            }
-        case _:
-            return {
-                "scan.startup.mode": "group-offsets",
-                "properties.auto.offset.reset": "none",
-            }
 
 
 def _options(options: dict[str, str]) -> str:

@@ -14,6 +14,7 @@ promise would wait for a buffer to be handed over.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 from pyflink.common import Configuration, Row, Types
@@ -23,6 +24,7 @@ from pyflink.java_gateway import get_gateway
 from pyflink.table import DataTypes, Schema, StreamTableEnvironment
 
 from jobs.configuration import job_configuration
+from jobs.inscription import CARRIER
 from jobs.settings import JobSettings
 from jobs.tables import MANY_OUTPUTS, OUTPUTS, READ_SPANS, outputs_table, spans_table
 from jobs.uids import name_operators
@@ -33,13 +35,22 @@ from udfs.flink.many import JudgeMany, element_type, said_to
 from udfs.flink.match import MatchSpans
 from udfs.flink.rules_log import RulesLogAddress
 
+ARGUMENTS_PARAMETER = "betrace.arguments"
+"""Shown by Flink's REST interface (/jobs/:id/config): what the job was submitted with, as JSON."""
+
 
 def build(
-    settings: JobSettings, *, partitions: int, jars: Sequence[str] = ()
+    settings: JobSettings,
+    *,
+    partitions: int,
+    jars: Sequence[str] = (),
+    passes_over_expired: bool = False,
+    inscription: str = "",
 ) -> StreamExecutionEnvironment:
     """Return an environment that holds the whole job, ready to be executed.
 
     partitions: of the spans topic. jars: URIs of connectors, if they are not in Flink's lib.
+    passes_over_expired: see `spans_table`. inscription: to stand in every snapshot.
     """
     configuration = Configuration()
     for option, value in job_configuration(settings).items():
@@ -47,11 +58,16 @@ def build(
     environment = StreamExecutionEnvironment.get_execution_environment(configuration)
     if jars:
         environment.add_jars(*jars)
+    environment.get_config().set_global_job_parameters(
+        {ARGUMENTS_PARAMETER: json.dumps(settings.arguments())}
+    )
     tables = StreamTableEnvironment.create(environment)
-    rules = RulesLogAddress(settings.kafka, settings.rules_topic)
+    rules = settings.rules_address
     value = Types.PRIMITIVE_ARRAY(Types.BYTE())
 
-    tables.execute_sql(spans_table(settings, partitions=partitions))
+    tables.execute_sql(
+        spans_table(settings, partitions=partitions, passes_over_expired=passes_over_expired)
+    )
     spans = tables.to_data_stream(tables.sql_query(READ_SPANS))
     facts = (
         spans.process(
@@ -75,7 +91,8 @@ def build(
         tables.execute_sql(outputs_table(settings, name=name))
         statements.add_insert(name, tables.from_data_stream(stream, _outputs_schema()))
     statements.attach_as_datastream()
-    name_operators(environment._j_stream_execution_environment)
+    names = {CARRIER: inscription} if inscription else {}
+    name_operators(environment._j_stream_execution_environment, names=names)
     return environment
 
 

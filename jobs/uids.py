@@ -9,6 +9,7 @@ one from its place in the graph, and a later version of the job could not find i
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from pyflink.java_gateway import get_gateway
@@ -18,8 +19,10 @@ _UNNAMEABLE = ("PartitionTransformation", "UnionTransformation", "SideOutputTran
 """These are edges: they make no operator, and Flink refuses them an id."""
 
 
-def name_operators(j_environment: Any) -> list[str]:
+def name_operators(j_environment: Any, *, names: Mapping[str, str] | None = None) -> list[str]:
     """Give every transformation of a Java StreamExecutionEnvironment a uid; return them all.
+
+    names: new names of some, by uid; a name means nothing to Flink.
 
     An id that was already given stays. Others are made from the transformation's name with the
     planner's numbering removed; equal names are told apart by their order from the source on.
@@ -32,6 +35,8 @@ def name_operators(j_environment: Any) -> list[str]:
         if uid is None:
             uid = _unused(_uid_from_name(transformation.getName()), uids)
             transformation.setUid(uid)
+        if names and uid in names:
+            transformation.setName(names[uid])
         uids.append(uid)
     return uids
 

@@ -32,10 +32,11 @@ from udfs.accounts import MINUTE_MS, TICK_MS, Accounts
 from udfs.closed import TOO_LATE, ClosedTraces, Known, pack_sealed, unpack_sealed
 from udfs.facts import DEAD_LETTER, NOTHING_KEPT, Facts, unpack_facts
 from udfs.handing import Handing
+from udfs.journal import Closing
 from udfs.lanes import LANES
 from udfs.many_rules import ManySet
 from udfs.rulebook import LifeSettings, Matched, RuleBook
-from udfs.ruleset import Judged, RuleSet, RuleSets, judge_by
+from udfs.ruleset import Judged, RuleSet, RuleSets
 from udfs.signals import SCHEMA, bindings_digest, next_revision, pack_signal, signal_id
 from udfs.trace_state import (
     FORGOTTEN_ROOT,
@@ -122,9 +123,17 @@ class _Tenant:
 class Lane:
     """One lane of traces: a state machine over the log of spans and the log of rules."""
 
-    def __init__(self, lane: int, book: RuleBook, *, rule_sets: RuleSets | None = None) -> None:
-        """rule_sets: those of all lanes that share the book."""
+    def __init__(
+        self,
+        lane: int,
+        book: RuleBook,
+        *,
+        rule_sets: RuleSets | None = None,
+        journal: list[Closing] | None = None,
+    ) -> None:
+        """rule_sets: those of all lanes that share the book. journal: told of every closing."""
         self.lane = lane
+        self._journal = journal
         self._book = book
         self._rule_sets = rule_sets or RuleSets(book)
         self._inbox: list[_Entry] = []
@@ -197,6 +206,15 @@ class Lane:
     def latest_time_ms(self) -> int:
         """Return the latest record time received."""
         return self._latest_ms
+
+    def unclosed(self) -> list[Closing]:
+        """Return the traces that were never closed so far, as a journal would name them."""
+        return [
+            _closing(tenant.name, trace_id, trace, (), _NO_WAITS, 0)
+            for tenant in self._tenants.values()
+            for trace_id, trace in tenant.open.items()
+            if not trace.closed_before
+        ]
 
     def _fire(self, until_ms: int, closed: ClosedStore, out: list[Output]) -> None:
         due_ms = self._due_ms
@@ -501,7 +519,15 @@ class Lane:
             doubts.add(Reason.SAMPLED)
         if trace.truncated:
             doubts.add(Reason.TRUNCATED)
-        if self._book.gap_between(trace.begin_ms, now_ms):
+        root = trace.root
+        if self._book.losses.touch(
+            tenant.name,
+            self.lane,
+            begin_ms=trace.begin_ms,
+            root_ms=trace.begin_ms if root is None else root.start_ns // _NS_PER_MS,
+            judged_ms=now_ms,
+            max_life_ms=settings.max_life_ms,
+        ):
             doubts.add(Reason.GAP)
         return frozenset(doubts) if doubts else _CERTAIN
 
@@ -518,6 +544,9 @@ class Lane:
         """Say what is new about a closed trace, and count it."""
         accounts = tenant.accounts
         first_time = not trace.closed_before
+        if self._journal is not None:
+            said = tuple([(item.rule.id, item.judgement) for item in judged])
+            self._journal.append(_closing(tenant.name, trace_id, trace, said, waits, now_ms))
         for item in judged:
             rule, judgement = item
             if first_time or rule.id in trace.waiting:
@@ -619,11 +648,12 @@ class Lane:
         out: list[Output],
     ) -> None:
         """Take back what was said by rules that, as is known now, do not apply."""
-        rules = {rule.id: rule for rule in self._rule_set(tenant, trace.begin_ms).rules}
+        rule_set = self._rule_set(tenant, trace.begin_ms)
+        rules = {rule.id: rule for rule in rule_set.rules}
         for rule_id in sorted(set(trace.emitted or ()) - spoken):
             rule = rules.get(rule_id)
             if rule is not None:
-                item = Judged(rule, judge_by(rule, trace))
+                item = Judged(rule, rule_set.ask(rule, trace))
                 self._say(tenant, trace_id, trace, item, now_ms=now_ms, closed_ms=now_ms, out=out)
 
     def _rule_set(self, tenant: _Tenant, begin_ms: int) -> RuleSet:
@@ -811,6 +841,33 @@ def _is_silent(item: Judged, waits: Mapping[str, int], quiet_ms: int) -> bool:
     if rule.id not in waits:
         return False
     return rule.settle_ms > quiet_ms or judgement.verdict is not Verdict.VIOLATED
+
+
+def _closing(
+    tenant: str,
+    trace_id: bytes,
+    trace: TraceState,
+    judged: tuple[tuple[str, Judgement], ...],
+    waits: Mapping[str, int],
+    closed_ms: int,
+) -> Closing:
+    """Return what the journal says of a trace before it counts as closed."""
+    root = trace.root
+    return Closing(
+        tenant,
+        trace_id,
+        trace.begin_ms,
+        closed_ms,
+        not trace.closed_before,
+        judged,
+        frozenset(waits),
+        root.name if root else "",
+        root.service if root else "",
+        trace.spans,
+        trace.last_ms,
+        trace.first_offset,
+        trace.last_offset,
+    )
 
 
 def _has_orphans(rules: RuleSet, trace: TraceState) -> bool:

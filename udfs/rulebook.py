@@ -24,13 +24,12 @@ from google.protobuf.message import DecodeError
 import dsl
 from dsl.captures import Capture
 from dsl.showing import shown_predicates
+from udfs.losses import Losses
 from udfs.many_rules import ManyRule, ManySet, field_captures
 from udfs.wire import betrace_pb2 as wire
 
 ACTIVATION_MS = 5_000
 LOOK_EVERY_MS = 3_000
-GAP_SHADOW_MS = 15_000
-"""A trace that begins so soon after a gap may have begun before it: exporters batch."""
 LANGUAGE = 1
 _FOR_EVER = 2**62
 _KEPT_EPOCHS = 8
@@ -147,10 +146,11 @@ NOTHING_MATCHED = Matched(predicates=(), counted=0, needs_extent=False)
 class RuleBook:
     """All that has been read of the rules log. Rules are compiled when first asked for."""
 
-    def __init__(self, *, defaults: LifeSettings | None = None) -> None:
+    def __init__(self, *, defaults: LifeSettings | None = None, reader: str = "") -> None:
+        """reader: output prefix of the job that reads; some gaps are those of one job."""
         self._defaults = defaults or LifeSettings()
         self._tenants: dict[str, _Tenant] = {}
-        self._gaps_ms: list[int] = []
+        self.losses = Losses(reader)
         self._looked_ms = -1
         self._next_offset = 0
         self.version = 0
@@ -192,7 +192,9 @@ class RuleBook:
             case "tenant":
                 self._add_settings(message.tenant, effective_ms)
             case "gap":
-                self._gaps_ms.append(append_ms)
+                self.losses.add_gap(message.gap, append_ms=append_ms)
+            case "death":
+                self.losses.add_death(message.death)
 
     def settings(self, tenant: str, time_ms: int) -> LifeSettings:
         """Return the settings of a tenant in force at a time. The first ones hold from ever."""
@@ -265,11 +267,16 @@ class RuleBook:
             _keep(known.matched, since_ms, matched)
         return matched
 
-    def gap_between(self, begin_ms: int, judged_ms: int) -> bool:
-        """Tell whether a trace of this time may have lost spans in a gap of the log."""
-        return bool(self._gaps_ms) and any(
-            begin_ms < gap_ms + GAP_SHADOW_MS and gap_ms <= judged_ms for gap_ms in self._gaps_ms
-        )
+    def reach_ms(self) -> int:
+        """Return how long any record may matter: the longest life, lateness and windows known."""
+        longest_ms = self._defaults.drain_ms
+        for known in self._tenants.values():
+            settings = [each for _, each in known.settings] or [self._defaults]
+            for versions in known.versions.values():
+                for version in versions:
+                    drains_ms = [_drain_ms(version.record, each) for each in settings]
+                    longest_ms = max(longest_ms, *drains_ms)
+        return longest_ms
 
     def _tenant(self, tenant: str) -> _Tenant:
         return self._tenants.setdefault(tenant, _Tenant())

@@ -7,7 +7,7 @@ remembered, since traces repeat themselves.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from dsl import Judgement, Reason, Verdict
@@ -19,6 +19,7 @@ from udfs.trace_state import TraceState
 _REMEMBERED = 50_000
 _REMEMBERED_OF_RULE = 1_000
 _KEPT_SETS = 1_000
+_FAILED = Judgement(Verdict.INCONCLUSIVE, (Reason.FAILED,))
 
 
 class Judged(NamedTuple):
@@ -52,15 +53,20 @@ class _Known:
             self._bits |= 1 << number
         self._answers: dict[_Key, Judged | None] = {}
 
-    def judge(self, view: TraceState) -> Judged | None:
-        """Judge a trace by a rule that depends on its predicates alone; None: does not apply."""
+    def judge(
+        self, view: TraceState, ask: Callable[[Rule, TraceState], Judgement]
+    ) -> Judged | None:
+        """Judge a trace by a rule that depends on its predicates alone; None: does not apply.
+
+        ask: judges, where this has not been asked before.
+        """
         bits = self._bits
         key = (view.true & bits, view.maybe & bits, view.complete, view.in_doubt)
         if key in self._answers:
             return self._answers[key]
         if len(self._answers) >= _REMEMBERED_OF_RULE:
             self._answers.clear()
-        judgement = self.rule.linked.judge(view)
+        judgement = ask(self.rule, view)
         applies = judgement.verdict is not Verdict.NOT_APPLICABLE
         answer = self._answers[key] = Judged(self.rule, judgement) if applies else None
         return answer
@@ -69,10 +75,20 @@ class _Known:
 class RuleSet:
     """The rules of one tenant in one epoch. All other rules than those returned do not apply."""
 
-    def __init__(self, rules: Sequence[Rule], many: ManySet | None = None) -> None:
-        """many: the rules over many traces of the same epoch."""
+    def __init__(
+        self,
+        rules: Sequence[Rule],
+        many: ManySet | None = None,
+        *,
+        failures: dict[tuple[str, str], str] | None = None,
+    ) -> None:
+        """many: the rules over many traces of the same epoch.
+
+        failures: told of the first error of each rule, by tenant and rule id.
+        """
         self.rules = rules
         self.many = many
+        self._failures: dict[tuple[str, str], str] = {} if failures is None else failures
         self._known = [_Known(rule) for rule in sorted(rules, key=lambda rule: rule.id)]
         # Places in that list, so that candidates are found and put in order by numbers alone.
         self._always: list[int] = []
@@ -95,7 +111,7 @@ class RuleSet:
             return remembered.judged
         judged = list(remembered.judged)
         for rule in remembered.others:
-            judgement = judge_by(rule, view)
+            judgement = self.ask(rule, view)
             if judgement.verdict is not Verdict.NOT_APPLICABLE:
                 judged.append(Judged(rule, judgement))
         judged.sort(key=_rule_id)
@@ -110,11 +126,24 @@ class RuleSet:
         for rule in remembered.others:
             if not rule.early or (rule.keeps and view.is_large):
                 continue
-            judgement = rule.linked.judge(view)
+            judgement = self.ask(rule, view, early=True)
             if judgement.verdict is Verdict.VIOLATED:
                 judged.append(Judged(rule, judgement))
         judged.sort(key=_rule_id)
         return judged
+
+    def ask(self, rule: Rule, view: TraceState, *, early: bool = False) -> Judgement:
+        """Judge a trace by one rule. An error in that is a verdict of this rule and trace alone.
+
+        early: of an open trace, which no rule waits for.
+        """
+        try:
+            return rule.linked.judge(view) if early else _judge_by(rule, view)
+        except Exception as error:  # noqa: BLE001
+            # The rim of a rule: a bug that one of them meets must not stop all others.
+            key = (rule.record.tenant, rule.id)
+            self._failures.setdefault(key, f"{type(error).__name__}: {error}")
+            return _FAILED
 
     def _recall(self, view: TraceState) -> _Remembered:
         key = (view.true, view.maybe, view.complete, view.in_doubt)
@@ -134,7 +163,7 @@ class RuleSet:
             if not known.rule.linked.bits_only:
                 others.append(known.rule)
                 continue
-            item = known.judge(view)
+            item = known.judge(view, self.ask)
             if item is None:
                 continue
             judged.append(item)
@@ -162,6 +191,8 @@ class RuleSets:
         self._book = book
         self._book_version = -1
         self._known: dict[tuple[str, int], RuleSet] = {}
+        self.failures: dict[tuple[str, str], str] = {}
+        """The first error of each rule that could not be asked, by tenant and rule id."""
 
     def of(self, tenant: str, *, since_ms: int) -> RuleSet:
         """Return the rules in force for a tenant in the epoch that begins at since_ms."""
@@ -173,21 +204,24 @@ class RuleSets:
             if len(self._known) >= _KEPT_SETS:
                 del self._known[next(iter(self._known))]
             found = RuleSet(
-                self._book.in_force(tenant, since_ms), self._book.many_in_force(tenant, since_ms)
+                self._book.in_force(tenant, since_ms),
+                self._book.many_in_force(tenant, since_ms),
+                failures=self.failures,
             )
             self._known[tenant, since_ms] = found
         return found
 
 
-def judge_by(rule: Rule, view: TraceState) -> Judgement:
+def _judge_by(rule: Rule, view: TraceState) -> Judgement:
     """Judge a trace by one rule, which waits for windows as long as it settles."""
     settle_ms = view.settle_ms
     if not rule.keeps or rule.settle_ms <= settle_ms:
         return rule.linked.judge(view)
     view.settle_ms = rule.settle_ms
-    judgement = rule.linked.judge(view)
-    view.settle_ms = settle_ms
-    return judgement
+    try:
+        return rule.linked.judge(view)
+    finally:
+        view.settle_ms = settle_ms
 
 
 def _rule_id(judged: Judged) -> str:

@@ -27,6 +27,8 @@ class Permission(StrEnum):
     TENANT_READ = "tenant.read"
     TENANT_WRITE = "tenant.write"
     KEYS_WRITE = "keys.write"
+    LETTERS_READ = "dead-letters.read"
+    LETTERS_WRITE = "dead-letters.write"
 
 
 class Role(StrEnum):
@@ -53,6 +55,7 @@ GRANTS: Final[Mapping[Role, frozenset[Permission]]] = MappingProxyType(
                 _P.TRACES_READ,
                 _P.SPANS_INGEST,
                 _P.TENANT_READ,
+                _P.LETTERS_READ,
             }
         ),
         Role.SRE: frozenset(
@@ -64,6 +67,8 @@ GRANTS: Final[Mapping[Role, frozenset[Permission]]] = MappingProxyType(
                 _P.TRACES_READ,
                 _P.SPANS_INGEST,
                 _P.TENANT_READ,
+                _P.LETTERS_READ,
+                _P.LETTERS_WRITE,
             }
         ),
         Role.COMPLIANCE_VIEWER: frozenset({_P.TENANT_READ}),

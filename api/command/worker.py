@@ -23,7 +23,9 @@ def run() -> None:
             database_dsn=settings.worker_dsn,
             kafka=settings.kafka,
             topics=TopicNames(settings.topic_prefix),
+            flink=settings.flink,
             metrics_port=settings.metrics_port,
+            backtest_share=settings.backtest_share,
         )
     )
     stop_on_signals(worker.stop)

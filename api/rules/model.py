@@ -26,7 +26,8 @@ class Rule:
     object: the rule as in a rules file (id, name, severity, state, rule, …).
     created_at: of the rule; updated_at: of this version.
     published_at: when the rules log took this version (the broker's clock), None while it waits.
-    takes_effect_at: traces that begin from then on are judged by it.
+    takes_effect_at: traces that begin from then on are judged by it. read_everywhere_at: when every
+    subtask of the job was first seen to have read it, None until then.
     """
 
     id: str
@@ -39,6 +40,7 @@ class Rule:
     created_at: datetime
     updated_at: datetime
     published_at: datetime | None
+    read_everywhere_at: datetime | None = None
 
     @property
     def published(self) -> bool:
@@ -61,6 +63,13 @@ class Rule:
         if self.state is RuleState.OFF or begins is None or begins > now:
             return None
         return begins
+
+    def active_everywhere_since(self, now: datetime) -> datetime | None:
+        """Return since when every subtask is known to judge by this version, None if it is not."""
+        begins = self.active_since(now)
+        if begins is None or self.read_everywhere_at is None:
+            return None
+        return max(begins, self.read_everywhere_at)
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Rule:

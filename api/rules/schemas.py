@@ -121,7 +121,7 @@ class RuleBody(BaseModel):
     version: 1, 2, 3 … (the entity tag). published: whether the rules log has this version; false
     means that Kafka did not answer, and it follows by itself. takes_effect_at: traces that begin
     from then on are judged by this version. active_since: the same, once it is past and the rule is
-    not off.
+    not off. active_everywhere_since: since when every subtask of the job is known to have read it.
     """
 
     model_config = ConfigDict(
@@ -139,6 +139,7 @@ class RuleBody(BaseModel):
                     "published_at": "2026-11-23T21:00:00.100Z",
                     "takes_effect_at": "2026-11-23T21:00:05.100Z",
                     "active_since": None,
+                    "active_everywhere_since": None,
                 }
             ]
         },
@@ -155,6 +156,7 @@ class RuleBody(BaseModel):
     published_at: datetime | None
     takes_effect_at: datetime | None
     active_since: datetime | None
+    active_everywhere_since: datetime | None
     warnings: list[ProblemBody] | None = None
 
     @classmethod
@@ -175,6 +177,7 @@ class RuleBody(BaseModel):
                 "published_at": rule.published_at,
                 "takes_effect_at": rule.takes_effect_at,
                 "active_since": rule.active_since(now),
+                "active_everywhere_since": rule.active_everywhere_since(now),
                 "warnings": warnings,
             }
         )

@@ -14,7 +14,7 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
-from api.auth.principal import UserPrincipal
+from api.auth.principal import Permission, UserPrincipal
 from api.problems import ApiError
 from api.web.assets import BundleMissing, read_manifest
 from api.web.views.chrome import Chrome, Viewer, theme_of
@@ -59,8 +59,17 @@ def chrome_of(request: Request) -> Chrome:
     return Chrome(
         path=request.url.path,
         theme=theme_of(request.cookies.get(THEME_COOKIE)),
-        viewer=Viewer(person.name, person.email, person.role.value) if person else None,
+        viewer=_viewer(person) if person else None,
         csrf_token=person.csrf_token if person else "",
+    )
+
+
+def _viewer(person: UserPrincipal) -> Viewer:
+    return Viewer(
+        person.name,
+        person.email,
+        person.role.value,
+        may_read_letters=person.may(Permission.LETTERS_READ),
     )
 
 

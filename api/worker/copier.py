@@ -35,10 +35,10 @@ from api.worker.trace_copy import (
     explained,
     lacks_parent,
     names_of,
-    span_rows,
     spans_of,
     to_json,
 )
+from api.worker.trace_store import store_copy
 
 ASKED, SOON, IDLE = 0, 1, 2
 _LEASE_S = 120
@@ -331,31 +331,16 @@ class Copier:
 
     def _store(self, connection: WorkerConnection, job: TraceJob) -> None:
         job.found = distinct(job.found)
-        key = {"tenant_id": job.tenant, "trace_id": job.trace_id}
-        connection.execute(statement("lock_trace"), key)
-        if not job.found:
-            return
-        offsets = [each.offset for each in job.found]
-        stored = connection.execute(
-            statement("store_copy"),
-            {
-                **key,
-                **names_of(job.found),
-                "span_count": len(job.found),
-                "whole": not job.lost and not job.truncated,
-                "first_span_at": job.first_span_at,
-                "last_span_at": job.last_span_at,
-                "log_partition": job.range.partition,
-                "log_first_offset": min(job.range.first_offset, *offsets),
-                "log_last_offset": max(job.range.last_offset, *offsets),
-            },
+        store_copy(
+            connection,
+            job.found,
+            tenant=job.tenant,
+            trace_id=job.trace_id,
+            whole=not job.lost and not job.truncated,
+            first_span_at=job.first_span_at,
+            last_span_at=job.last_span_at,
+            read=job.range,
         )
-        if stored.rowcount:
-            connection.execute(statement("drop_spans"), key)
-            with connection.cursor().copy(statement("copy_spans")) as copy:
-                for row in span_rows(job.found):
-                    copy.write_row((job.tenant, job.trace_id, *row))
-            connection.execute(statement("store_spans"))
 
     def _settle(self, connection: WorkerConnection, job: TraceJob, signal: WantedSignal) -> None:
         """Write what came of a signal's trace, and end its task or put it off."""

@@ -55,9 +55,14 @@ def connect(dsn: str, *, name: str) -> WorkerConnection:
 
 def statement(name: str) -> LiteralString:
     """Return the text of a statement of sql/queries/worker.sql, without its prefix."""
-    return cast("LiteralString", getattr(_statements(), f"worker_{name}").sql)
+    return cast("LiteralString", getattr(_statements("worker"), f"worker_{name}").sql)
+
+
+def backtest_statement(name: str) -> LiteralString:
+    """Return the text of a statement of sql/queries/backtest_runs.sql, without its prefix."""
+    return cast("LiteralString", getattr(_statements("backtest_runs"), f"run_{name}").sql)
 
 
 @cache
-def _statements() -> Any:
-    return aiosql.from_path(sql.QUERIES / "worker.sql", "psycopg")
+def _statements(file: str) -> Any:
+    return aiosql.from_path(sql.QUERIES / f"{file}.sql", "psycopg")

@@ -1,14 +1,14 @@
 """Whether the worker can do its work, and the small HTTP door that says so.
 
 Live means: the threads run. Ready means: Kafka and Postgres answered when last asked. A worker
-that is not ready loses nothing; it waits.
+that is not ready loses nothing; it waits. /health/job tells what is wrong with the job that judges.
 """
 
 from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from socketserver import ThreadingMixIn
 from typing import TYPE_CHECKING
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
@@ -73,17 +73,29 @@ class _Quiet(WSGIRequestHandler):
         """Scrapes are not worth a line each."""
 
 
-def serve(health: Health, metrics: Metrics, *, host: str, port: int) -> WSGIServer:
-    """Serve /metrics, /health/live and /health/ready in a thread; port 0 takes a free one."""
+Alarms = Callable[[], Sequence[str]]
+
+
+def serve(
+    health: Health, metrics: Metrics, *, host: str, port: int, alarms: Alarms = tuple
+) -> WSGIServer:
+    """Serve /metrics and /health/live, ready and job in a thread; port 0 takes a free one.
+
+    alarms: what is wrong with the job, each with the next step.
+    """
     server = make_server(
-        host, port, _application(health, metrics), server_class=_Server, handler_class=_Quiet
+        host,
+        port,
+        _application(health, metrics, alarms),
+        server_class=_Server,
+        handler_class=_Quiet,
     )
     threading.Thread(target=server.serve_forever, name="http", daemon=True).start()
     return server
 
 
 def _application(
-    health: Health, metrics: Metrics
+    health: Health, metrics: Metrics, alarms: Alarms
 ) -> Callable[[WSGIEnvironment, StartResponse], Iterable[bytes]]:
     scrape = make_wsgi_app(metrics.registry)
 
@@ -97,6 +109,9 @@ def _application(
             case "/health/ready":
                 trouble = health.trouble()
                 return _answer(start, ok=not trouble, body={"ready": not trouble, **trouble})
+            case "/health/job":
+                found = list(alarms())
+                return _answer(start, ok=not found, body={"alarms": found})
             case _:
                 start("404 Not Found", [("Content-Type", "text/plain")])
                 return [b"not found\n"]

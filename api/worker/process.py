@@ -10,12 +10,17 @@ from functools import partial
 
 import structlog
 
+from api.job.figures import Kafka, read_figures
+from api.job.flink import Flink
 from api.kafka.topics import TopicNames
 from api.worker.accounting import AccountingWriter
+from api.worker.backtests.keeper import BacktestKeeper
+from api.worker.backtests.process import RunnerSettings
 from api.worker.copier import Copier
 from api.worker.database import connect
 from api.worker.health import Health, serve
 from api.worker.intake import Intake
+from api.worker.job_watch import JobWatch
 from api.worker.letters import LetterBox
 from api.worker.metrics import Metrics
 from api.worker.signals import SignalWriter
@@ -38,6 +43,8 @@ class WorkerSettings:
     """Of role betrace_worker."""
     kafka: str
     topics: TopicNames
+    flink: str = ""
+    """Address of the cluster that runs the job; empty: nobody watches it from here."""
     metrics_host: str = "127.0.0.1"
     metrics_port: int = 0
     """0: no metrics."""
@@ -45,6 +52,8 @@ class WorkerSettings:
     """So many traces of a rule and hour are copied without delay, others in idle time."""
     copier_share: float = 0.25
     """The share of one core that the copier may use."""
+    backtest_share: float = 0.5
+    """The share of one core that backtests may use, in a process of their own; 0: none run here."""
 
 
 class Worker:
@@ -89,6 +98,27 @@ class Worker:
             share=settings.copier_share,
             may_idle=lambda: self.signals.caught_up,
         )
+        self.backtests = BacktestKeeper(
+            RunnerSettings(
+                database_dsn=dsn,
+                kafka=settings.kafka,
+                topic_prefix=topics.prefix,
+                share=settings.backtest_share,
+            ),
+            connect=partial(connect, dsn, name="betrace worker backtests"),
+            stop=self.stop,
+        )
+        self.job_watch = JobWatch(
+            read=partial(
+                read_figures,
+                Flink(settings.flink),
+                Kafka(settings.kafka, topics),
+                topic_prefix=topics.prefix,
+            ),
+            connect=partial(connect, dsn, name="betrace worker job"),
+            registry=self.metrics.registry,
+            stop=self.stop,
+        )
 
     def run(self) -> bool:
         """Work until `stop` is set. False when a part ended by a bug: start the process again."""
@@ -97,12 +127,11 @@ class Worker:
             server = serve(
                 self.health,
                 self.metrics,
+                alarms=lambda: self.job_watch.alarms,
                 host=self._settings.metrics_host,
                 port=self._settings.metrics_port,
             )
-        parts = (self.signals.run, self.accounting.run, self.copier.run)
-        names = ("signals", "accounting", "copier")
-        threads = [self._thread(name, part) for name, part in zip(names, parts, strict=True)]
+        threads = [self._thread(name, part) for name, part in self._parts().items()]
         log.info("worker.started", kafka=self._settings.kafka, topics=self._settings.topics.prefix)
         self.stop.wait()
         for thread in threads:
@@ -112,6 +141,19 @@ class Worker:
         left = [thread.name for thread in threads if thread.is_alive()]
         log.info("worker.stopped", unfinished=left)
         return self.health.live
+
+    def _parts(self) -> dict[str, Callable[[], None]]:
+        """Return the bodies of the threads by name."""
+        parts = {
+            "signals": self.signals.run,
+            "accounting": self.accounting.run,
+            "copier": self.copier.run,
+        }
+        if self._settings.backtest_share:
+            parts["backtests"] = self.backtests.run
+        if self._settings.flink:
+            parts["job"] = self.job_watch.run
+        return parts
 
     def _thread(self, name: str, work: Callable[[], None]) -> threading.Thread:
         thread = threading.Thread(target=self._guarded, args=(name, work), name=name, daemon=True)

@@ -172,6 +172,9 @@ def _configuration(settings: StackSettings, layout: Layout) -> dict[str, object]
         "taskmanager.memory.process.size": settings.taskmanager_memory,
         # Kafka's fetches and gRPC to the Python workers use direct memory: it died without.
         "taskmanager.memory.task.off-heap.size": "768m",
+        # RocksDB names its logs after this path, and restored ones by 37 letters more: below the
+        # working directory of a TaskManager that is longer than a file's name may be.
+        "state.backend.rocksdb.localdir": str(layout.flink / "tmp"),
         "taskmanager.numberOfTaskSlots": settings.slots,
         "parallelism.default": settings.slots,
         "io.tmp.dirs": str(layout.flink / "tmp" / "taskmanager"),

@@ -16,8 +16,9 @@ from urllib.parse import urlsplit
 
 from deploy.embedded.component import StartError, Watched
 from deploy.embedded.endpoint import Unreachable
-from deploy.embedded.flink import flink_environment
+from deploy.embedded.flink import flink_environment, flink_home
 from deploy.embedded.flink_rest import ENDED, FlinkJob, FlinkRest
+from deploy.embedded.job_order import JobOrder, job_lock, somebody_holds, tell_client
 from deploy.embedded.layout import Layout
 from deploy.embedded.settings import REPOSITORY, StackSettings
 
@@ -53,7 +54,19 @@ class DetectJob:
     rest: FlinkRest
 
     def start(self) -> None:
-        """Submit the job from its newest snapshot, unless it runs. Raises StartError."""
+        """Submit the job from its newest snapshot, unless it runs. Raises StartError.
+
+        Waits while `betrace job` is at work on it.
+        """
+        tell_client(
+            self.layout.run, flink=self.settings.flink, environment=self._client_environment()
+        )
+        with job_lock(self.layout.run):
+            self._start()
+
+    def _start(self) -> None:
+        order = JobOrder.load(self.layout.run)
+        snapshot = newest_snapshot(self.layout.flink, since=order.snapshots_since)
         try:
             if self._attempt() is not None:
                 return
@@ -61,7 +74,7 @@ class DetectJob:
             raise StartError(f"Flink at {self.settings.flink}: {error}") from error
         try:
             done = subprocess.run(
-                self._command(newest_snapshot(self.layout.flink)),
+                self._command(snapshot, order),
                 env={**os.environ, **self.environment, **self._client_environment()},
                 cwd=REPOSITORY,
                 capture_output=True,
@@ -85,9 +98,11 @@ class DetectJob:
 
     def healthy(self) -> bool | None:
         try:
-            return self._attempt() is not None
+            if self._attempt() is not None:
+                return True
         except Unreachable:
             return None  # the JobManager is away; it is looked after by itself
+        return None if somebody_holds(self.layout.run) else False
 
     def stop(self) -> None:
         """Stop with a savepoint, without draining; where that fails, cancel: the retained
@@ -111,17 +126,17 @@ class DetectJob:
         alive = (job for job in self.rest.jobs() if job.state not in ENDED)
         return next((job for job in alive if job.name == name), None)
 
-    def _command(self, snapshot: Path | None) -> list[str]:
+    def _command(self, snapshot: Path | None, order: JobOrder) -> list[str]:
         address = urlsplit(self.settings.flink)
         command = [sys.executable, "-m", "jobs.submit"]
         command += ["--flink", f"{address.hostname}:{address.port}"]
         if snapshot is not None:
             command += ["--from-savepoint", snapshot.as_uri()]
         else:
-            command += ["--start", "earliest"]
+            command += ["--start", order.start]
         command += ["--kafka", self.settings.kafka]
         command += ["--topic-prefix", self.settings.topic_prefix]
-        command += ["--parallelism", str(self.settings.slots)]
+        command += ["--parallelism", str(order.parallelism or self.settings.slots)]
         return [
             *command,
             "--checkpoint-interval-ms",
@@ -132,11 +147,18 @@ class DetectJob:
         """The client is a short-lived JVM: compiling it well would not pay."""
         if self.settings.external.flink:
             return {}
-        return {**flink_environment(self.layout), "JVM_ARGS": "-XX:TieredStopAtLevel=1"}
+        return {
+            **flink_environment(self.layout),
+            # Without it PyFlink takes the wheel's own folders, which hold no connector.
+            "FLINK_HOME": str(flink_home()),
+            "JVM_ARGS": "-XX:TieredStopAtLevel=1",
+        }
 
 
-def newest_snapshot(flink: Path) -> Path | None:
+def newest_snapshot(flink: Path, *, since: float = 0) -> Path | None:
     """Folder of the newest complete savepoint or checkpoint below `flink`, if there is one.
+
+    since: only one made after this time, in seconds since 1970.
 
     A snapshot is complete when its `_metadata` is there: Flink writes that last, at once.
     """
@@ -144,5 +166,6 @@ def newest_snapshot(flink: Path) -> Path | None:
         *flink.glob("savepoints/*/_metadata"),
         *flink.glob("checkpoints/*/chk-*/_metadata"),
     ]
-    newest = max(complete, key=lambda path: path.stat().st_mtime_ns, default=None)
+    young = (path for path in complete if path.stat().st_mtime >= since)
+    newest = max(young, key=lambda path: path.stat().st_mtime_ns, default=None)
     return None if newest is None else newest.parent

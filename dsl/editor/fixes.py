@@ -52,7 +52,12 @@ class Fix:
 
 
 def fix_of(problem: Problem, text: str) -> Fix | None:
-    """Return the fix of a problem of a text, if its hint holds one."""
+    """Return the fix of a problem of a text, if its hint holds one that changes something."""
+    fix = _fix_of(problem, text)
+    return None if fix is None or text[fix.start : fix.end] == fix.replacement else fix
+
+
+def _fix_of(problem: Problem, text: str) -> Fix | None:
     start, end = _offsets(problem, text)
     marked = text[start:end]
     if problem.code in _LEFT_OUT:

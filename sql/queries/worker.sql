@@ -477,3 +477,8 @@ select urgency, count(*) from trace_tasks where due_at <= now() group by urgency
 
 -- name: worker-forget-budgets()!
 delete from trace_budgets where hour < now() - interval '2 days';
+
+-- name: worker-note-read-everywhere(offset)!
+-- Records of the rules log before an offset have been read by every subtask of the job.
+update rules_outbox set read_everywhere_at = now()
+where published_at is not null and read_everywhere_at is null and log_offset < :offset;

@@ -1,7 +1,8 @@
 """The console on a real Postgres, with rows as the worker would have written them.
 
-Kafka stands behind only one thing the console does (saving a rule), so the rules log is kept in
-memory here; the whole way through real servers is tests/e2e/test_otlp_to_page.py.
+Kafka stands behind only two things the console does, saving a rule and asking for a backtest: the
+rules log is kept in memory here, and how far the spans log reaches is made up. The whole way
+through real servers is tests/e2e/test_otlp_to_page.py.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import threading
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
@@ -33,6 +34,7 @@ from api.settings import Settings
 from api.tenants.service import create_tenant, create_user
 from api.tenants.settings import TenantSettings
 from tests.support.kafka import free_port
+from tests.support.log_times import FakeLogTimes
 from tests.support.postgres import Database
 
 T = TypeVar("T")
@@ -220,6 +222,7 @@ class Console:
     database: Database
     scope: TenantScope
     rules_log: MemoryRulesLog
+    log_times: FakeLogTimes
 
     @property
     def tenant_id(self) -> UUID:
@@ -375,7 +378,9 @@ def running_console(database: Database) -> Iterator[Console]:
     thread.start()
     try:
         _wait_until_up(server, thread)
-        yield Console(f"http://127.0.0.1:{port}", database, scope, rules_log)
+        log_times = FakeLogTimes()
+        app.state.services = replace(app.state.services, log_times=log_times)
+        yield Console(f"http://127.0.0.1:{port}", database, scope, rules_log, log_times)
     finally:
         server.should_exit = True
         server.force_exit = True

@@ -149,13 +149,19 @@ class RulesLog:
         record = wire.RuleLogRecord(tenant=wire.TenantSettings(tenant=tenant, **fields))
         self.records.append((at_ms, record.SerializeToString()))
 
-    def gap(self, *, at_ms: int) -> None:
+    def gap(self, *, at_ms: int, **fields: Any) -> None:
         """Append a gap."""
-        self.records.append((at_ms, wire.RuleLogRecord(gap=wire.Gap()).SerializeToString()))
+        record = wire.RuleLogRecord(gap=wire.Gap(**fields))
+        self.records.append((at_ms, record.SerializeToString()))
 
-    def book(self) -> RuleBook:
+    def death(self, *, at_ms: int, **fields: Any) -> None:
+        """Append the death of a worker."""
+        record = wire.RuleLogRecord(death=wire.Death(**fields))
+        self.records.append((at_ms, record.SerializeToString()))
+
+    def book(self, *, reader: str = "") -> RuleBook:
         """Return a book that has read all of the log."""
-        book = RuleBook()
+        book = RuleBook(reader=reader)
         for offset, (at_ms, record) in enumerate(self.records):
             book.add(record, append_ms=at_ms, offset=offset)
         return book
@@ -207,8 +213,9 @@ class SpansLog:
 class Engine:
     """Matcher and lanes over two logs, driven by hand, with state that can be restored."""
 
-    def __init__(self, rules: RulesLog) -> None:
+    def __init__(self, rules: RulesLog, *, reader: str = "") -> None:
         self.rules = rules
+        self.reader = reader
         self.state: dict[int, list[bytes]] = {}
         self.stores: dict[int, MemoryStore] = {}
         self.outputs: list[Output] = []
@@ -217,7 +224,7 @@ class Engine:
 
     def restart(self) -> None:
         """Lose everything in memory; lanes are built again from their state."""
-        self.book = self.rules.book()
+        self.book = self.rules.book(reader=self.reader)
         self.matcher = Matcher(self.book)
         self.lanes: dict[int, Lane] = {}
         self.many.restart(self.book)

@@ -91,10 +91,11 @@ class RunningJob:
         for pid in pids:
             os.kill(pid, signal.SIGKILL)
 
-    def stop(self) -> None:
-        """Stop with a savepoint, so that all that was judged has been written."""
+    def stop(self) -> str:
+        """Stop with a savepoint, so that all that was judged has been written. Returns it."""
         location = self._rest.stop_with_savepoint(self.id)
         assert location is not None, f"job {self.id} was not stopped; {self.exceptions()}"
+        return location
 
     def _running(self) -> bool:
         with suppress(Unreachable):

@@ -111,6 +111,30 @@ def update_signal(dsn: str, scope: TenantScope, signal_id: str, **columns: Any) 
         )
 
 
+def insert_letter(dsn: str, scope: TenantScope | None, *, offset: int = 0, **columns: Any) -> str:
+    """Write a dead letter as the worker does and return its id. dsn: of the worker's role.
+
+    scope: None for a letter that names no tenant.
+    """
+    row = {
+        "letter_partition": secrets.randbelow(2**31),
+        "letter_offset": offset,
+        "tenant_id": scope.tenant_id if scope else None,
+        "source": "ingest",
+        "code": "otlp.malformed",
+        "detail": "the body is not an ExportTraceServiceRequest",
+        "topic": "",
+        "log_partition": 0,
+        "log_offset": 0,
+        "content": b"\xff\xff",
+        "at": NOON,
+        **columns,
+    }
+    with psycopg.connect(dsn) as connection:
+        connection.execute(_insert("dead_letters", row), row)
+    return f"{row['letter_partition']}-{row['letter_offset']}"
+
+
 def insert_trace(dsn: str, scope: TenantScope, trace_id: str, *names: str) -> None:
     """Write the copy of a trace: a root and its children, one a name. dsn: of the worker's role."""
     with psycopg.connect(dsn) as connection:
@@ -145,6 +169,125 @@ def insert_trace(dsn: str, scope: TenantScope, trace_id: str, *names: str) -> No
                 "attributes": Jsonb({"amount": 12}),
             }
             connection.execute(_insert("trace_spans", span), span)
+
+
+def insert_backtest(
+    dsn: str,
+    scope: TenantScope,
+    *rules: dict[str, Any],
+    state: str = "queued",
+    **columns: Any,
+) -> str:
+    """Write a backtest as the service does, and return its id. dsn: of the application's role.
+
+    rules: as stored; without any, of one draft of `promise`.
+    """
+    text = {"version": None, "text": "when { a } never { b }"}
+    a_rule = {"id": "promise", "name": "A promise", "severity": "high", "now": text, "was": None}
+    row = {
+        "tenant_id": scope.tenant_id,
+        "id": uuid4(),
+        "state": state,
+        "requested_by": "user:ada@example.com",
+        "from_at": NOON - timedelta(hours=1),
+        "to_at": NOON,
+        "rules": Jsonb(list(rules) or [a_rule]),
+        "now_records": [b"record"],
+        "was_records": [],
+        **columns,
+    }
+    with psycopg.connect(dsn) as connection:
+        connection.execute("select set_config('app.tenant_id', %s, true)", [str(scope.tenant_id)])
+        connection.execute(_insert("backtests", row), row)
+    return str(row["id"])
+
+
+def insert_part(dsn: str, scope: TenantScope, backtest_id: str, **columns: Any) -> None:
+    """Write a part of a backtest, done unless said otherwise. dsn: of the worker's role."""
+    row = {
+        "tenant_id": scope.tenant_id,
+        "backtest_id": backtest_id,
+        "partition": 0,
+        "first_offset": 0,
+        "end_offset": 100,
+        "done_at": NOON,
+        "records_read": 100,
+        "span_count": 1_000,
+        "trace_count": 50,
+        **columns,
+    }
+    with psycopg.connect(dsn) as connection:
+        connection.execute(_insert("backtest_parts", row), row)
+
+
+def insert_count(
+    dsn: str,
+    scope: TenantScope,
+    backtest_id: str,
+    was: str,
+    now: str,
+    traces: int,
+    *,
+    rule_id: str = "promise",
+) -> None:
+    """Write a count of a rule. dsn: of the worker's role."""
+    row = {
+        "tenant_id": scope.tenant_id,
+        "backtest_id": backtest_id,
+        "partition": 0,
+        "rule_id": rule_id,
+        "was": was,
+        "now": now,
+        "trace_count": traces,
+    }
+    with psycopg.connect(dsn) as connection:
+        connection.execute(_insert("backtest_counts", row), row)
+
+
+def update_backtest(dsn: str, scope: TenantScope, backtest_id: str, **columns: Any) -> None:
+    """Change columns of a backtest as the worker does. dsn: of the worker's role."""
+    changes = ", ".join(f"{name} = %({name})s" for name in columns)
+    with psycopg.connect(dsn) as connection:
+        connection.execute(
+            f"update backtests set {changes} where tenant_id = %(tenant)s and id = %(id)s",
+            {**columns, "tenant": scope.tenant_id, "id": backtest_id},
+        )
+
+
+def insert_result(dsn: str, scope: TenantScope, backtest_id: str, **columns: Any) -> None:
+    """Write a result of a part that is there. dsn: of the worker's role."""
+    row = result_row(scope, backtest_id, **columns)
+    with psycopg.connect(dsn) as connection:
+        connection.execute(_insert("backtest_results", row), row)
+
+
+def result_row(scope: TenantScope, backtest_id: str, **columns: Any) -> dict[str, Any]:
+    """Return a row of results as the worker writes it."""
+    outcome = {
+        "broken": "never",
+        "reasons": [],
+        "incomplete": False,
+        "judged_ms": int(NOON.timestamp() * 1000),
+        "signal_id": "",
+        "revision": 0,
+    }
+    return {
+        "tenant_id": scope.tenant_id,
+        "backtest_id": backtest_id,
+        "partition": 0,
+        "rule_id": "promise",
+        "trace_id": secrets.token_bytes(16),
+        "was": "",
+        "now": "violated",
+        "begin_at": NOON,
+        "root_name": "GET /",
+        "root_service": "shop",
+        "span_count": 2,
+        "log_first_offset": 1,
+        "log_last_offset": 2,
+        "now_outcome": Jsonb(outcome),
+        **columns,
+    }
 
 
 def _insert(table: str, row: dict[str, Any]) -> bytes:

@@ -15,6 +15,7 @@ per lane, at the next inbox entry or deadline, lets the machine advance to the w
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -24,6 +25,8 @@ from pyflink.datastream import KeyedProcessFunction, RuntimeContext
 from pyflink.datastream.state import ListStateDescriptor, MapStateDescriptor
 
 from udfs.contributions import MANY_SPANS, wake
+from udfs.flink.figures import RULES_OFFSET
+from udfs.flink.in_hand import CORRELATE, notes_folder, open_note
 from udfs.flink.lane_keys import lane_of_key
 from udfs.flink.many import Outlets
 from udfs.flink.rules_log import FollowedRules, RulesLog, RulesLogAddress
@@ -40,6 +43,7 @@ else:
     Lane = engine_module("life").Lane
     RuleSets = engine_module("ruleset").RuleSets
 
+_LOG = logging.getLogger(__name__)
 MAX_WATERMARK = 2**63 - 1
 """Sent when the input ends. It says that nothing more comes, not that time has passed."""
 
@@ -93,10 +97,14 @@ class CorrelateFacts(KeyedProcessFunction):  # type: ignore[misc]
         self._closed = FlinkClosedStore(
             runtime_context.get_map_state(MapStateDescriptor("closed", value, value))
         )
-        self._book = RuleBook()
+        address = self._address
+        self._note = open_note(notes_folder(address.bootstrap_servers, address.topic), CORRELATE)
+        self._book = RuleBook(reader=self._address.reader)
         self._rules = FollowedRules(self._book, RulesLog(self._address))
         self._rules.read()
+        runtime_context.get_metrics_group().gauge(RULES_OFFSET, self._rules.next_offset)
         self._rule_sets = RuleSets(self._book)
+        self._failures_told = 0
         self._outlets = Outlets(self._topics)
         self._working: dict[int, _Working] = {}
         spare_the_living()
@@ -128,16 +136,28 @@ class CorrelateFacts(KeyedProcessFunction):  # type: ignore[misc]
         lane = working.lane
         assert self._rules is not None
         self._rules.be_ready_for(lane.latest_time_ms())
-        for output in lane.advance(watermark_ms, self._closed):
+        self._note.busy()
+        outputs = lane.advance(watermark_ms, self._closed)
+        self._note.put_down()
+        if len(self._rule_sets.failures) > self._failures_told:
+            self._tell_failures()
+        for output in outputs:
             yield self._outlets.row(output)
         if lane.wants_snapshot():
             self._records.update(lane.snapshot(self._closed))
         self._arm(working, ctx)
 
     def close(self) -> None:
-        """Leave the broker."""
+        """Leave the broker, and no note behind."""
         if self._rules is not None:
             self._rules.close()
+            self._note.close()
+
+    def _tell_failures(self) -> None:
+        failures = list(self._rule_sets.failures.items())
+        for (tenant, rule_id), error in failures[self._failures_told :]:
+            _LOG.error("rule %s of tenant %s could not be asked: %s", rule_id, tenant, error)
+        self._failures_told = len(failures)
 
     def _of_key(self, key: int) -> _Working:
         working = self._working.get(key)

@@ -13,10 +13,19 @@ from pyflink.common import Row
 from pyflink.datastream import ProcessFunction, RuntimeContext
 
 from udfs.addressing import Address, fallback_lane, read_address, refused
-from udfs.flink.rules_log import FollowedRules, RulesLog, RulesLogAddress
+from udfs.flink.fault import CrashOn
+from udfs.flink.figures import RSS_BYTES, RULES_OFFSET, resident_bytes
+from udfs.flink.in_hand import MATCH, fallen, notes_folder, open_note
+from udfs.flink.rules_log import (
+    FollowedRules,
+    RulesLog,
+    RulesLogAddress,
+    append_to_rules_log,
+)
 from udfs.lanes import LANES
 from udfs.match import Matcher
 from udfs.rulebook import RuleBook
+from udfs.wire import betrace_pb2 as wire
 
 HEARTBEAT = b""
 """Value of the records that only carry time."""
@@ -31,7 +40,7 @@ class MatchSpans(ProcessFunction):  # type: ignore[misc]
 
     tenant and lane are header bytes as `ingest` wrote them; the row's time is the broker's append
     time in ms. Raises RulesLogUnavailable, so that Flink restarts the job, and nothing for a bad
-    record: that becomes a dead letter in its element.
+    record: that becomes a dead letter in its element, and so does a record of which workers died.
     """
 
     def __init__(self, rules: RulesLogAddress, *, partitions: int) -> None:
@@ -41,11 +50,22 @@ class MatchSpans(ProcessFunction):  # type: ignore[misc]
         self._rules: FollowedRules | None = None
 
     def open(self, runtime_context: RuntimeContext) -> None:
-        """Read the rules log for the first time."""
-        book = RuleBook()
-        self._rules = FollowedRules(book, RulesLog(self._address))
+        """Tell what workers died of, and read the rules log for the first time."""
+        address = self._address
+        notes = notes_folder(address.bootstrap_servers, address.topic)
+        for death in fallen(notes):
+            _LOG.warning("a worker died of partition %d offset %d", death.partition, death.offset)
+            append_to_rules_log(address, wire.RuleLogRecord(death=death))
+        self._note = open_note(notes, MATCH)
+        book = RuleBook(reader=address.reader)
+        self._rules = FollowedRules(book, RulesLog(address))
         self._rules.read()
+        self._losses = book.losses
         self._matcher = Matcher(book)
+        self._crash_on = CrashOn()
+        figures = runtime_context.get_metrics_group()
+        figures.gauge(RULES_OFFSET, self._rules.next_offset)
+        figures.gauge(RSS_BYTES, resident_bytes)
         self._heard: set[int] = set()
 
     def process_element(self, value: Row, ctx: ProcessFunction.Context) -> Iterator[Row]:
@@ -77,7 +97,25 @@ class MatchSpans(ProcessFunction):  # type: ignore[misc]
     ) -> bytes:
         assert self._rules is not None
         self._rules.be_ready_for(time_ms)
+        if self._losses.is_deadly(partition, offset):
+            deaths = self._losses.deaths(partition, offset)
+            return refused(
+                payload,
+                tenant=address.tenant,
+                code="worker.died",
+                detail=f"{deaths} Python workers died while they matched this record",
+                partition=partition,
+                offset=offset,
+            )
+        self._note.take(
+            lane=address.lane,
+            partition=partition,
+            offset=offset,
+            time_ms=time_ms,
+            tenant=address.tenant,
+        )
         try:
+            self._crash_on.look_at(payload)
             return self._matcher.match(
                 payload,
                 tenant=address.tenant,
@@ -97,8 +135,11 @@ class MatchSpans(ProcessFunction):  # type: ignore[misc]
                 partition=partition,
                 offset=offset,
             )
+        finally:
+            self._note.put_down()
 
     def close(self) -> None:
-        """Leave the broker."""
+        """Leave the broker, and no note behind."""
         if self._rules is not None:
             self._rules.close()
+            self._note.close()

@@ -1,4 +1,4 @@
-"""Reading the rules log from inside an operator.
+"""Reading the rules log from inside an operator, and adding what only the job knows.
 
 Each operator reads `betrace.rules` itself, from its beginning, and again on demand; nothing is
 broadcast and no rule stands in the job graph or in state. When a look is due is the rule book's
@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
 
-from kafka import KafkaConsumer, TopicPartition
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaError
 
 if TYPE_CHECKING:
     from udfs.rulebook import RuleBook
+    from udfs.wire import betrace_pb2 as wire
 
 FETCH_WAIT_MS = 50
 """A look behind a fetch that waits for new records would wait as long as that fetch."""
@@ -45,6 +46,8 @@ class RulesLogAddress:
     bootstrap_servers: str
     topic: str
     timeout_ms: int = 30_000
+    reader: str = ""
+    """Output prefix of the job: some gaps are those of one job."""
 
 
 class RulesLog:
@@ -110,6 +113,28 @@ class RulesLog:
             )
 
 
+def append_to_rules_log(address: RulesLogAddress, record: wire.RuleLogRecord) -> None:
+    """Append a record and wait until all replicas have it. Raises RulesLogUnavailable.
+
+    For what only the job knows: gaps, and what its workers died of. Rules come from the API.
+    """
+    timeout_s = address.timeout_ms / 1000
+    try:
+        producer = KafkaProducer(
+            bootstrap_servers=address.bootstrap_servers.split(","),
+            acks="all",
+            allow_auto_create_topics=False,
+        )
+        try:
+            value = record.SerializeToString(deterministic=True)
+            sent = producer.send(address.topic, value, partition=0, headers=[("v", b"1")])
+            sent.get(timeout_s)
+        finally:
+            producer.close(timeout_s)
+    except KafkaError as error:
+        raise RulesLogUnavailable(f"{address.topic} took no record: {error}") from error
+
+
 class FollowedRules:
     """A rule book kept up with the log as event time asks for it."""
 
@@ -127,6 +152,10 @@ class FollowedRules:
         if self._book.needs_look(time_ms):
             self.read()
             self._book.looked(time_ms)
+
+    def next_offset(self) -> int:
+        """Return how far the log has been read."""
+        return self._book.next_offset
 
     def close(self) -> None:
         """Leave the broker."""

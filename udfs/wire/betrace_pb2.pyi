@@ -31,14 +31,16 @@ VERDICT_NOT_APPLICABLE: Verdict
 VERDICT_INCONCLUSIVE: Verdict
 
 class RuleLogRecord(_message.Message):
-    __slots__ = ("rule", "tenant", "gap")
+    __slots__ = ("rule", "tenant", "gap", "death")
     RULE_FIELD_NUMBER: _ClassVar[int]
     TENANT_FIELD_NUMBER: _ClassVar[int]
     GAP_FIELD_NUMBER: _ClassVar[int]
+    DEATH_FIELD_NUMBER: _ClassVar[int]
     rule: RuleVersion
     tenant: TenantSettings
     gap: Gap
-    def __init__(self, rule: _Optional[_Union[RuleVersion, _Mapping]] = ..., tenant: _Optional[_Union[TenantSettings, _Mapping]] = ..., gap: _Optional[_Union[Gap, _Mapping]] = ...) -> None: ...
+    death: Death
+    def __init__(self, rule: _Optional[_Union[RuleVersion, _Mapping]] = ..., tenant: _Optional[_Union[TenantSettings, _Mapping]] = ..., gap: _Optional[_Union[Gap, _Mapping]] = ..., death: _Optional[_Union[Death, _Mapping]] = ...) -> None: ...
 
 class RuleVersion(_message.Message):
     __slots__ = ("tenant", "rule_id", "version", "text", "state", "predicates", "name", "severity", "controls", "tags", "group_by", "settle_ms", "on_incomplete", "language")
@@ -99,10 +101,30 @@ class TenantSettings(_message.Message):
     def __init__(self, tenant: _Optional[str] = ..., settle_ms: _Optional[int] = ..., patience_ms: _Optional[int] = ..., max_life_ms: _Optional[int] = ..., lateness_ms: _Optional[int] = ..., span_sampled: bool = ..., external_roots: bool = ...) -> None: ...
 
 class Gap(_message.Message):
-    __slots__ = ("reason",)
+    __slots__ = ("reason", "until_ms", "reader")
     REASON_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_MS_FIELD_NUMBER: _ClassVar[int]
+    READER_FIELD_NUMBER: _ClassVar[int]
     reason: str
-    def __init__(self, reason: _Optional[str] = ...) -> None: ...
+    until_ms: int
+    reader: str
+    def __init__(self, reason: _Optional[str] = ..., until_ms: _Optional[int] = ..., reader: _Optional[str] = ...) -> None: ...
+
+class Death(_message.Message):
+    __slots__ = ("partition", "offset", "time_ms", "tenant", "lane", "process")
+    PARTITION_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    TIME_MS_FIELD_NUMBER: _ClassVar[int]
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    LANE_FIELD_NUMBER: _ClassVar[int]
+    PROCESS_FIELD_NUMBER: _ClassVar[int]
+    partition: int
+    offset: int
+    time_ms: int
+    tenant: str
+    lane: int
+    process: bytes
+    def __init__(self, partition: _Optional[int] = ..., offset: _Optional[int] = ..., time_ms: _Optional[int] = ..., tenant: _Optional[str] = ..., lane: _Optional[int] = ..., process: _Optional[bytes] = ...) -> None: ...
 
 class Signal(_message.Message):
     __slots__ = ("id", "revision", "tenant", "rule_id", "rule_version", "rule_name", "severity", "controls", "tags", "shadow", "verdict", "broken_clause", "incomplete", "reasons", "trace_id", "root_name", "root_service", "witness_span_ids", "span_count", "bindings", "bindings_total", "first_span_ms", "last_span_ms", "closed_ms", "judged_ms", "partition", "first_offset", "last_offset", "correction", "correlated", "overdue")

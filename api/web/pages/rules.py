@@ -115,6 +115,7 @@ async def rule(
         await list_versions(pool, who.scope, rule_id),
         now=datetime.now(UTC),
         may_write=who.may(Permission.RULES_WRITE),
+        may_test=who.may(Permission.RULES_TEST),
         message=next((good(text) for outcome, text in _DONE.items() if outcome == done), None),
     )
     return render(request, "rules/detail.html", page=page)

@@ -18,6 +18,7 @@ class Viewer:
     name: str
     email: str
     role: str
+    may_read_letters: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,6 +74,7 @@ class RulePage:
     facts: tuple[Fact, ...]
     signals_href: str
     edit_href: str
+    backtest_href: str
     message: Message | None
 
 
@@ -123,6 +124,7 @@ class RuleForm:
     problems: tuple[ProblemView, ...]
     refused: bool
     checked_well: str
+    backtest_action: str
     message: Message | None
 
 
@@ -185,6 +187,7 @@ def rule_page(
     *,
     now: datetime,
     may_write: bool,
+    may_test: bool,
     message: Message | None = None,
 ) -> RulePage:
     """Return the page of a rule, its newest version first."""
@@ -213,6 +216,7 @@ def rule_page(
         facts=_facts(rule, now=now),
         signals_href=f"/signals?{urlencode({'rule_id': rule.id})}",
         edit_href=f"{rule_href(rule.id)}/edit" if may_write and not rule.deleted else "",
+        backtest_href=f"{rule_href(rule.id)}/backtest" if may_test and not rule.deleted else "",
         message=message,
     )
 
@@ -224,6 +228,14 @@ def _facts(rule: Rule, *, now: datetime) -> tuple[Fact, ...]:
         Fact(label="Id", text=rule.id, mono=True),
         Fact(label="In force since", at=since) if since else Fact(label="In force", text=otherwise),
     ]
+    if since is not None:
+        everywhere = rule.active_everywhere_since(now)
+        label = "Active everywhere since"
+        facts.append(
+            Fact(label=label, at=moment(everywhere))
+            if everywhere
+            else Fact(label=label, text="Not known yet")
+        )
     if owner := str(rule.object.get("owner") or ""):
         facts.append(Fact(label="Owner", text=owner))
     if controls := _texts(rule, "controls"):
@@ -281,6 +293,7 @@ def rule_form(
         ),
         refused=bool(problems),
         checked_well="This rule can be saved." if checked and not problems else "",
+        backtest_action=f"{rule_href(draft.id)}/backtest/draft" if version is not None else "",
         message=message,
     )
 

@@ -46,6 +46,7 @@ REASONS: Final[Mapping[str, str]] = MappingProxyType(
         "rule_changed": "The trace began so close to a change of the rule that part of it was "
         "matched under the version before.",
         "gap": "Records are missing from the log of spans.",
+        "failed": "The rule met an error of BeTrace on this trace. The job's log has it.",
         "late_evidence": "Spans that came late changed the verdict.",
         "seen_again": "What was expected was seen again.",
         "forgotten": "It was not seen for so long that it is not expected any more.",

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from api.auth.access import route_access
 from tests.integration.api.conftest import Caller
 from tests.support.postgres import Database
-from tests.support.tenants import insert_signal, insert_trace
+from tests.support.tenants import insert_backtest, insert_letter, insert_signal, insert_trace
 
 RULE = {"id": "promise", "rule": "when { a } never { b }"}
 EMPTY_PAGE = {"items": [], "next_cursor": None}
@@ -24,14 +24,21 @@ FOREIGN: list[tuple[str, str, dict[str, Any] | None]] = [
     ("GET", "/api/v1/signals/{signal_id}", None),
     ("PATCH", "/api/v1/signals/{signal_id}", {"status": "investigating"}),
     ("GET", "/api/v1/traces/{trace_id}", None),
+    ("GET", "/api/v1/dead-letters/{letter_id}", None),
+    ("POST", "/api/v1/dead-letters/{letter_id}/discard", {"note": "not ours"}),
+    ("GET", "/api/v1/backtests/{backtest_id}", None),
+    ("GET", "/api/v1/backtests/{backtest_id}/results", None),
+    ("POST", "/api/v1/backtests/{backtest_id}/cancel", None),
 ]
-LISTS = ["/api/v1/rules", "/api/v1/signals"]
+LISTS = ["/api/v1/rules", "/api/v1/signals", "/api/v1/backtests", "/api/v1/dead-letters"]
 OWN_OR_NOTHING = {
     ("PUT", "/api/v1/rules/{rule_id}"): "test_the_same_id_in_two_tenants_is_two_rules",
     ("POST", "/api/v1/rules"): "test_the_same_id_in_two_tenants_is_two_rules",
     ("POST", "/api/v1/rules/validate"): "reads nothing stored",
+    ("POST", "/api/v1/backtests"): "test_a_rule_of_another_tenant_cannot_be_tried",
     ("GET", "/api/v1/signals/stream"): "test_a_stream_tells_nothing_of_another_tenant",
     ("GET", "/api/v1/session"): "tells of the caller",
+    ("POST", "/api/v1/dead-letters/{letter_id}/replay"): "test_dead_letters looks at it",
     ("DELETE", "/api/v1/session"): "ends the caller's",
     ("POST", "/api/v1/session"): "has no tenant yet",
 }
@@ -46,7 +53,14 @@ async def ids(caller: Caller, shared_database: Database) -> dict[str, str]:
         shared_database.worker, caller.scope, trace_id=bytes.fromhex(trace_id)
     )
     insert_trace(shared_database.worker, caller.scope, trace_id, "root")
-    return {"rule_id": "promise", "version": "1", "signal_id": signal_id, "trace_id": trace_id}
+    return {
+        "rule_id": "promise",
+        "version": "1",
+        "signal_id": signal_id,
+        "trace_id": trace_id,
+        "letter_id": insert_letter(shared_database.worker, caller.scope),
+        "backtest_id": insert_backtest(shared_database.app, caller.scope),
+    }
 
 
 @pytest.mark.parametrize(("method", "path", "body"), FOREIGN)
@@ -89,6 +103,13 @@ async def test_the_same_id_in_two_tenants_is_two_rules(
     own = await caller.client.get("/api/v1/rules/promise")
     assert (written.status_code, written.json()["version"]) == (201, 1)
     assert own.json()["name"] != "Theirs"
+
+
+async def test_a_rule_of_another_tenant_cannot_be_tried(
+    ids: dict[str, str], stranger: Caller
+) -> None:
+    refused = await stranger.client.post("/api/v1/backtests", json={"rules": [{"id": "promise"}]})
+    assert (refused.status_code, refused.json()["code"]) == (404, "request.not_found")
 
 
 async def test_an_assignee_of_another_tenant_is_no_member(

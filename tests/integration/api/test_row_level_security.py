@@ -14,6 +14,10 @@ from api.database import Pool, credential_transaction, purpose_transaction, tena
 from tests.support.postgres import Database
 from tests.support.tenants import (
     PEPPER,
+    insert_backtest,
+    insert_count,
+    insert_part,
+    insert_result,
     insert_rule,
     insert_signal,
     insert_trace,
@@ -24,7 +28,8 @@ from tests.support.tenants import (
 
 TABLES_WITH_A_TENANT = [
     "memberships", "api_keys", "rules", "rule_versions", "rules_outbox", "signals",
-    "signal_feed", "trace_copies", "trace_spans",
+    "signal_feed", "trace_copies", "trace_spans", "backtests", "backtest_parts",
+    "backtest_counts", "backtest_results",
 ]  # fmt: skip
 
 
@@ -38,6 +43,10 @@ async def filled(pool: Pool, shared_database: Database) -> TenantScope:
     trace_id = secrets.token_hex(16)
     insert_signal(shared_database.worker, scope, trace_id=bytes.fromhex(trace_id))
     insert_trace(shared_database.worker, scope, trace_id, "root", "child")
+    backtest_id = insert_backtest(shared_database.app, scope)
+    insert_part(shared_database.worker, scope, backtest_id)
+    insert_count(shared_database.worker, scope, backtest_id, "", "violated", 1)
+    insert_result(shared_database.worker, scope, backtest_id)
     return scope
 
 
@@ -99,6 +108,10 @@ async def test_a_row_of_another_tenant_cannot_be_changed(
         "delete from trace_spans",
         "delete from api_keys",
         "update api_keys set key_hash = ''",
+        "update backtests set problem = 'x'",
+        "update backtest_parts set done_at = now()",
+        "insert into backtest_results select * from backtest_results",
+        "delete from backtest_counts",
     ],
 )
 async def test_the_application_may_not_rewrite_what_is_on_record(

@@ -8,10 +8,16 @@ import pytest
 
 from deploy.embedded.stack import Stack
 from tests.support.stack import running_stack
+from udfs.flink.fault import VARIABLE
+
+DEADLY = "this text kills a worker"
+"""A record of spans that holds it ends the Python worker that looks at it."""
 
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
     """A running broker and cluster of two slots, supervised."""
-    with running_stack(("kafka", "jobmanager", "taskmanager")) as stack:
-        yield stack
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(VARIABLE, DEADLY)
+        with running_stack(("kafka", "jobmanager", "taskmanager")) as stack:
+            yield stack

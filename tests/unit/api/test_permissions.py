@@ -23,6 +23,8 @@ spans.ingest     x     x         x   -                 -      x
 tenant.read      x     x         x   x                 x      -
 tenant.write     x     -         -   -                 -      -
 keys.write       x     -         -   -                 -      -
+dead-letters.read  x   x         x   -                 -      -
+dead-letters.write x   -         x   -                 -      -
 """
 
 

@@ -25,11 +25,20 @@ PERMISSIONS = {
     ("DELETE", "/api/v1/rules/{rule_id}"): Permission.RULES_WRITE,
     ("GET", "/api/v1/rules/{rule_id}/versions"): Permission.RULES_READ,
     ("GET", "/api/v1/rules/{rule_id}/versions/{version}"): Permission.RULES_READ,
+    ("POST", "/api/v1/backtests"): Permission.RULES_TEST,
+    ("GET", "/api/v1/backtests"): Permission.RULES_TEST,
+    ("GET", "/api/v1/backtests/{backtest_id}"): Permission.RULES_TEST,
+    ("POST", "/api/v1/backtests/{backtest_id}/cancel"): Permission.RULES_TEST,
+    ("GET", "/api/v1/backtests/{backtest_id}/results"): Permission.SIGNALS_READ,
     ("GET", "/api/v1/signals"): Permission.SIGNALS_READ,
     ("GET", "/api/v1/signals/stream"): Permission.SIGNALS_READ,
     ("GET", "/api/v1/signals/{signal_id}"): Permission.SIGNALS_READ,
     ("PATCH", "/api/v1/signals/{signal_id}"): Permission.SIGNALS_WRITE,
     ("GET", "/api/v1/traces/{trace_id}"): Permission.TRACES_READ,
+    ("GET", "/api/v1/dead-letters"): Permission.LETTERS_READ,
+    ("GET", "/api/v1/dead-letters/{letter_id}"): Permission.LETTERS_READ,
+    ("POST", "/api/v1/dead-letters/{letter_id}/replay"): Permission.LETTERS_WRITE,
+    ("POST", "/api/v1/dead-letters/{letter_id}/discard"): Permission.LETTERS_WRITE,
 }
 
 

@@ -30,3 +30,10 @@ def test_a_job_that_never_made_a_snapshot_has_none(tmp_path: Path) -> None:
     (tmp_path / "checkpoints" / "job1" / "shared").mkdir(parents=True)
 
     assert newest_snapshot(tmp_path) is None
+
+
+def test_a_snapshot_older_than_a_recovery_is_left_alone(tmp_path: Path) -> None:
+    snapshot(tmp_path / "savepoints" / "savepoint-1", age_s=60)
+
+    assert newest_snapshot(tmp_path, since=1_000_000 - 59) is None
+    assert newest_snapshot(tmp_path, since=1_000_000 - 60) is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import time
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
@@ -18,6 +19,7 @@ from typer.testing import CliRunner
 
 import dsl
 from api.command.app import app as betrace
+from api.command.backtest_report import report
 from api.command.rules import app
 from dsl import bindings, documents, filter_checker, measures, scene, source
 from dsl.editor import vocabulary
@@ -34,7 +36,9 @@ from tests.support.ebnf import read_grammar
 ROOT = Path(__file__).parents[3]
 MANUAL = (ROOT / "dsl" / "README.md").read_text()
 FENCE = re.compile(r"^```(.*)\n((?:.*\n)*?)^```$", re.M)
-RUN_KINDS = {"betrace", "betrace wrong", "console", "ebnf", "lua", "mistake", "toml", "yaml"}
+RUN_KINDS = {
+    *("betrace", "betrace wrong", "console", "ebnf", "lua", "mistake", "report", "toml", "yaml"),
+}
 PUNCTUATION = set("{}()[],.+-*/")
 SAMPLES = {
     "NAME": ["a", "b", "order", "x1"],
@@ -127,6 +131,20 @@ def test_the_problems_of_the_manual_are_what_check_says(
     Path("fraud.rule").write_text(wrong)
     result = CliRunner().invoke(app, ["check", "fraud.rule"])
     assert f"$ betrace rules check fraud.rule\n{result.stdout}" == said
+
+
+def test_a_backtest_of_the_manual_is_what_the_command_prints(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    [said] = _blocks("report")
+    told = json.loads((ROOT / "tests" / "golden" / "dsl-manual-backtest.json").read_text())
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    printed = click.unstyle(report(told["backtest"], told["results"], examples=3))
+    command, _, shown = said.partition("\n")
+    assert shown == printed + "\n"
+    _, rest = _command(shlex.split(command.removeprefix("$ betrace ")))
+    assert rest == ["large-payments-are-checked.rule", "--from", "6h"]
 
 
 @pytest.mark.parametrize("text", _blocks("yaml"))

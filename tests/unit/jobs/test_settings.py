@@ -39,6 +39,12 @@ def test_one_input_can_be_judged_into_other_topics() -> None:
     }
 
 
+def test_the_settings_of_a_running_job_can_be_given_again() -> None:
+    given = ["--kafka", "a:1", "--topic-prefix", "x", "--parallelism", "4", "--group", "g"]
+    settings = parse_settings([*given, "--checkpoint-dir", "s3://b/c"], {})
+    assert parse_settings(settings.arguments(), {}) == settings
+
+
 @pytest.mark.parametrize(
     ("text", "start"),
     [
@@ -49,6 +55,21 @@ def test_one_input_can_be_judged_into_other_topics() -> None:
 )
 def test_a_start_is_a_word_or_a_time(text: str, start: Start) -> None:
     assert parse_settings(["--start", text], {}).start == start
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "accepted"),
+    [
+        ([], {}, False),
+        (["--accept-gap"], {}, True),
+        ([], {"BETRACE_ACCEPT_GAP": "1"}, True),
+        ([], {"BETRACE_ACCEPT_GAP": "0"}, False),
+    ],
+)
+def test_a_gap_is_accepted_only_if_somebody_says_so(
+    arguments: list[str], environment: dict[str, str], accepted: bool
+) -> None:
+    assert parse_settings(arguments, environment).accept_gap is accepted
 
 
 @pytest.mark.parametrize("bad", [["--start", "latest"], ["--parallelism", "0"], ["--nonsense"]])

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import pytest
-
-from jobs.settings import JobSettings, Start
+from jobs.settings import JobSettings
 from jobs.tables import outputs_table, source_parallelism, spans_table
 
 SETTINGS = JobSettings(
@@ -14,29 +12,15 @@ SETTINGS = JobSettings(
 )
 
 
-@pytest.mark.parametrize(
-    ("start", "options"),
-    [
-        (Start("earliest"), ["'scan.startup.mode' = 'earliest-offset'"]),
-        (
-            Start("group"),
-            [
-                "'scan.startup.mode' = 'group-offsets'",
-                "'properties.auto.offset.reset' = 'none'",
-            ],
-        ),
-        (
-            Start("timestamp", 17),
-            [
-                "'scan.startup.mode' = 'timestamp'",
-                "'scan.startup.timestamp-millis' = '17'",
-            ],
-        ),
-    ],
-)
-def test_a_start_becomes_the_options_of_the_source(start: Start, options: list[str]) -> None:
-    statement = spans_table(replace(SETTINGS, start=start), partitions=32)
-    assert [option for option in options if option in statement] == options
+def test_reading_goes_on_from_the_offsets_of_the_group_and_fails_if_they_are_gone() -> None:
+    statement = spans_table(SETTINGS, partitions=32)
+    assert "'scan.startup.mode' = 'group-offsets'" in statement
+    assert "'properties.auto.offset.reset' = 'none'" in statement
+
+
+def test_only_an_accepted_gap_lets_the_source_pass_over_expired_offsets() -> None:
+    statement = spans_table(SETTINGS, partitions=32, passes_over_expired=True)
+    assert "'properties.auto.offset.reset' = 'earliest'" in statement
 
 
 def test_no_source_task_is_without_a_partition() -> None:

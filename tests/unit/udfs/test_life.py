@@ -211,16 +211,6 @@ def test_a_rule_may_settle_longer_than_its_tenant() -> None:
     assert [(s.rule_id, s.judged_ms) for s in found] == [("rule-0", 2_000), ("slow", 30_000)]
 
 
-def test_a_gap_makes_absence_unknown() -> None:
-    rules = a_log(PAYMENT)
-    rules.gap(at_ms=1_000)
-    engine, log = Engine(rules), SpansLog()
-    for at_ms, trace in ((500, "before"), (10_000, "close"), (16_000, "after")):
-        log.send(at_ms, root(trace), span(trace, "payment.charge", amount=2000))
-    found = engine.run(log.records, until_ms=60_000)
-    assert [s.trace_id for s in found] == [trace_id("after")]
-
-
 def test_tenants_with_one_trace_id_are_apart() -> None:
     other = "00000000-0000-4000-8000-000000000000"
     rules = a_log(PAYMENT)

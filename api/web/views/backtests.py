@@ -1,0 +1,555 @@
+"""Backtests: the form that asks for one, its progress, and what differs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from api.backtests.model import (
+    NOTHING,
+    Backtest,
+    BacktestState,
+    ComparedRule,
+    Progress,
+    Result,
+    Summary,
+    Version,
+)
+from api.rules.model import Rule
+from api.web.views.links import rule_href
+from api.web.views.moments import Moment, duration_text, moment
+from api.web.views.rule_text import Piece, pieces
+from api.web.views.rules import ProblemView, problem_view
+from api.web.views.words import REASONS, Choice, Message, choices
+from dsl.problems import Problem
+
+RANGES: Final[Mapping[str, str]] = {
+    "15m": "The last 15 minutes",
+    "1h": "The last hour",
+    "6h": "The last 6 hours",
+    "24h": "The last 24 hours",
+}
+AGAINST: Final[Mapping[str, str]] = {
+    "live": "The version that is live",
+    "nothing": "Nothing: only what would be violated",
+}
+VERDICTS: Final[Mapping[str, str]] = {
+    "violated": "Violated",
+    "satisfied": "Satisfied",
+    "inconclusive": "Inconclusive",
+    "not_applicable": "Not applicable",
+    "open": "Still open",
+}
+_TONES: Final[Mapping[str, str]] = {
+    "violated": "bad",
+    "satisfied": "good",
+    "inconclusive": "warn",
+    "open": "warn",
+}
+_STATES: Final[Mapping[BacktestState, tuple[str, str]]] = {
+    BacktestState.QUEUED: ("Waiting", ""),
+    BacktestState.RUNNING: ("Running", "chip-running"),
+    BacktestState.CANCELLING: ("Stopping", "chip-warn"),
+    BacktestState.CANCELLED: ("Cancelled", "chip-warn"),
+    BacktestState.DONE: ("Done", "state-active"),
+    BacktestState.FAILED: ("Failed", "chip-bad"),
+}
+_STALLED_S: Final = 10
+_ICONS: Final = {"true": "check", "false": "x", "unknown": "circle-help"}
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """A backtest in a list."""
+
+    href: str
+    state: str
+    chip: str
+    at: Moment
+    says: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BacktestForm:
+    """The page that asks for a backtest of a rule."""
+
+    rule_id: str
+    rule_name: str
+    rule_href: str
+    action: str
+    text: str
+    saved_text: str
+    version: int
+    ranges: tuple[Choice, ...]
+    against: tuple[Choice, ...]
+    from_exact: str
+    to_exact: str
+    problems: tuple[ProblemView, ...]
+    refused: bool
+    checked_well: str
+    earlier: tuple[Earlier, ...]
+    message: Message | None
+    running_href: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BacktestDraft:
+    """The fields of the form as typed. exact times are in UTC, as `2026-11-23T12:00`."""
+
+    text: str
+    range: str = "1h"
+    against: str = "live"
+    from_exact: str = ""
+    to_exact: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ProgressView:
+    """How far it is, for a bar of 0 to 1000 and a line below it."""
+
+    value: int
+    percent: str
+    says: str
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictRow:
+    """A row of the table: how many traces, before and now."""
+
+    label: str
+    tone: str
+    was: str
+    now: str
+    gap: str
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A condition that made a verdict what it is. miss: the span that came nearest."""
+
+    word: str
+    text: tuple[Piece, ...]
+    icon: str
+    state: str
+    miss: str
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """What one version says of a trace. reasons: why it cannot be said."""
+
+    title: str
+    verdict: str
+    tone: str
+    lines: tuple[Line, ...]
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TraceRow:
+    """A trace whose verdict differs, or that would signal. href: empty if it was not copied."""
+
+    trace_id: str
+    short_id: str
+    href: str
+    root_name: str
+    root_service: str
+    span_count: int
+    at: Moment
+    signal_href: str
+    why: tuple[Why, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeView:
+    """Traces that are judged otherwise in the same way, or would signal."""
+
+    title: str
+    was: str
+    was_tone: str
+    now: str
+    now_tone: str
+    count: str
+    rows: tuple[TraceRow, ...]
+    more_href: str
+
+
+@dataclass(frozen=True, slots=True)
+class RuleView:
+    """What became of all traces under one rule."""
+
+    id: str
+    name: str
+    href: str
+    versions: str
+    compared: bool
+    verdicts: tuple[VerdictRow, ...]
+    changes: tuple[ChangeView, ...]
+    headline: str
+    headline_tone: str
+    headline_icon: str
+    text: tuple[Piece, ...]
+    was_text: tuple[Piece, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BacktestPage:
+    """The page of a backtest."""
+
+    id: str
+    href: str
+    title: str
+    back_href: str
+    back_label: str
+    again_href: str
+    state: str
+    chip: str
+    is_over: bool
+    may_cancel: bool
+    from_at: Moment
+    to_at: Moment
+    asked_by: str
+    created_at: Moment
+    progress: ProgressView | None
+    messages: tuple[Message, ...]
+    rules: tuple[RuleView, ...]
+    counted: str
+
+
+@dataclass(frozen=True, slots=True)
+class TracesPage:
+    """All traces that are shown of one kind, a page of them."""
+
+    title: str
+    back_href: str
+    rule_id: str
+    was: str
+    was_tone: str
+    now: str
+    now_tone: str
+    rows: tuple[TraceRow, ...]
+    next_href: str
+
+
+Kind = tuple[str, str, str]
+"""Rule id, what was said, what is said now."""
+
+
+def backtest_form(
+    rule: Rule,
+    draft: BacktestDraft,
+    *,
+    earlier: Sequence[Backtest] = (),
+    problems: Sequence[Problem] = (),
+    warnings: Sequence[Problem] = (),
+    message: Message | None = None,
+    running: str | None = None,
+) -> BacktestForm:
+    """Return the form. running: id of the backtest that must be over first."""
+    return BacktestForm(
+        rule_id=rule.id,
+        rule_name=str(rule.object.get("name") or rule.id),
+        rule_href=rule_href(rule.id),
+        action=f"{rule_href(rule.id)}/backtest",
+        text=draft.text,
+        saved_text=rule.text,
+        version=rule.version,
+        ranges=choices(RANGES, draft.range),
+        against=choices(AGAINST, draft.against),
+        from_exact=draft.from_exact,
+        to_exact=draft.to_exact,
+        problems=(
+            *(problem_view(problem, draft.text) for problem in problems),
+            *(problem_view(warning, draft.text, warning=True) for warning in warnings),
+        ),
+        refused=bool(problems),
+        checked_well="",
+        earlier=tuple(_earlier(backtest, rule.id) for backtest in earlier),
+        message=message,
+        running_href=backtest_href(running) if running else "",
+    )
+
+
+def backtest_page(
+    backtest: Backtest,
+    results: Mapping[Kind, Sequence[Result]],
+    *,
+    now: datetime,
+    may_cancel: bool,
+) -> BacktestPage:
+    """Return the page. results: the first traces of each kind that is shown."""
+    state, chip = _STATES[backtest.state]
+    first = backtest.rules[0]
+    several = len(backtest.rules) > 1
+    return BacktestPage(
+        id=str(backtest.id),
+        href=backtest_href(backtest.id),
+        title=f"{len(backtest.rules)} rules" if several else first.name,
+        back_href="/rules" if several else rule_href(first.id),
+        back_label="Rules" if several else first.id,
+        again_href="" if several or first.was is None else f"{rule_href(first.id)}/backtest",
+        state=state,
+        chip=chip,
+        is_over=backtest.state.is_over,
+        may_cancel=may_cancel and backtest.state in (BacktestState.QUEUED, BacktestState.RUNNING),
+        from_at=moment(backtest.from_at),
+        to_at=moment(backtest.to_at),
+        asked_by=backtest.requested_by.partition(":")[2] or backtest.requested_by,
+        created_at=moment(backtest.created_at),
+        progress=None if backtest.state.is_over else _progress(backtest, now=now),
+        messages=tuple(_messages(backtest)),
+        rules=tuple(_rule(backtest, summary, results) for summary in backtest.summaries())
+        if backtest.progress.parts_done
+        else (),
+        counted=_counted_text(backtest.progress),
+    )
+
+
+def shown_kinds(backtest: Backtest) -> list[Kind]:
+    """Return the kinds of traces to show: changes, or violations where nothing is compared."""
+    kinds: list[Kind] = []
+    for summary in backtest.summaries():
+        if summary.was is None:
+            if summary.now["violated"]:
+                kinds.append((summary.rule.id, NOTHING, "violated"))
+            continue
+        kinds += ((change.rule_id, change.was, change.now) for change in summary.changes)
+    return kinds
+
+
+def traces_page(
+    backtest: Backtest, kind: Kind, results: Sequence[Result], *, next_cursor: str | None
+) -> TracesPage:
+    """Return a page of traces of one kind."""
+    rule_id, was, now = kind
+    names = {rule.id: rule.name for rule in backtest.rules}
+    return TracesPage(
+        title=names.get(rule_id, rule_id),
+        back_href=backtest_href(backtest.id),
+        rule_id=rule_id,
+        was=VERDICTS.get(was, ""),
+        was_tone=_TONES.get(was, "plain"),
+        now=VERDICTS.get(now, now),
+        now_tone=_TONES.get(now, "plain"),
+        rows=tuple(map(_trace, results)),
+        next_href=_traces_href(backtest, kind, cursor=next_cursor) if next_cursor else "",
+    )
+
+
+def backtest_href(backtest_id: object) -> str:
+    """Return the address of a backtest's page."""
+    return f"/backtests/{backtest_id}"
+
+
+def _earlier(backtest: Backtest, rule_id: str) -> Earlier:
+    state, chip = _STATES[backtest.state]
+    says = ""
+    for summary in backtest.summaries():
+        if summary.rule.id == rule_id and backtest.state is BacktestState.DONE:
+            says = _headline(summary)[0]
+    return Earlier(backtest_href(backtest.id), state, chip, moment(backtest.created_at), says)
+
+
+def _progress(backtest: Backtest, *, now: datetime) -> ProgressView:
+    progress = backtest.progress
+    if backtest.state is BacktestState.QUEUED:
+        waited_s = (now - backtest.created_at).total_seconds()
+        stalled = " No worker has taken it yet: is one running?" if waited_s > _STALLED_S else ""
+        return ProgressView(0, "", f"Waiting for a worker.{stalled}")
+    parts = [f"{progress.span_count:,} spans", f"{progress.trace_count:,} traces"]
+    left_s = backtest.seconds_left(now)
+    if left_s is not None:
+        parts.append(f"{duration_text(round(left_s) * 1_000_000_000)} left")
+    return ProgressView(round(progress.share * 1000), f"{progress.share:.0%}", " · ".join(parts))
+
+
+def _messages(backtest: Backtest) -> Iterable[Message]:
+    progress = backtest.progress
+    if backtest.state is BacktestState.FAILED:
+        yield Message("bad", "circle-alert", f"It failed: {backtest.problem}")
+    if backtest.state is BacktestState.CANCELLED:
+        yield Message(
+            "warn",
+            "ban",
+            f"It was cancelled when {progress.parts_done} of {progress.parts_total} partitions of "
+            "the log had been judged. What follows is of those."
+            if progress.parts_done
+            else "It was cancelled before anything had been judged.",
+        )
+    if backtest.open_count and backtest.state is BacktestState.DONE:
+        yield Message(
+            "warn",
+            "clock",
+            f"{_counted(backtest.open_count, 'trace')} had not ended when the log did.",
+        )
+
+
+def _counted_text(progress: Progress) -> str:
+    if not progress.parts_done:
+        return ""
+    return f"{_counted(progress.trace_count, 'trace')} · {_counted(progress.span_count, 'span')}"
+
+
+def _rule(
+    backtest: Backtest, summary: Summary, results: Mapping[Kind, Sequence[Result]]
+) -> RuleView:
+    rule = summary.rule
+    headline, tone, icon = _headline(summary)
+    counts = _kinds_of(summary)
+    return RuleView(
+        id=rule.id,
+        name=rule.name,
+        href=rule_href(rule.id) if rule.was or rule.now.number else "",
+        versions=_versions(rule),
+        compared=summary.was is not None,
+        verdicts=tuple(_verdicts(summary)),
+        changes=tuple(
+            _change(backtest, kind, count, results.get(kind, ())) for kind, count in counts
+        ),
+        headline=headline,
+        headline_tone=tone,
+        headline_icon=icon,
+        text=pieces(rule.now.text.strip("\n")),
+        was_text=pieces(rule.was.text.strip("\n")) if rule.was else (),
+    )
+
+
+def _kinds_of(summary: Summary) -> list[tuple[Kind, int]]:
+    if summary.was is None:
+        violated = summary.now["violated"]
+        return [((summary.rule.id, NOTHING, "violated"), violated)] if violated else []
+    return [((c.rule_id, c.was, c.now), c.trace_count) for c in summary.changes]
+
+
+def _headline(summary: Summary) -> tuple[str, str, str]:
+    """Return what a rule comes to in one sentence, its tone and icon."""
+    if summary.was is None:
+        violated = summary.now["violated"]
+        if not violated:
+            return "No trace would be violated.", "good", "circle-check"
+        return f"{_counted(violated, 'trace')} would be violated.", "bad", "circle-x"
+    if not summary.changed_count:
+        return "No trace is judged otherwise.", "good", "circle-check"
+    new = sum(change.trace_count for change in summary.changes if change.now == "violated")
+    lost = sum(change.trace_count for change in summary.changes if change.was == "violated")
+    parts = [f"{_counted(summary.changed_count, 'trace')} judged otherwise"]
+    if new:
+        parts.append(f"{new:,} newly violated")
+    if lost:
+        parts.append(f"{lost:,} no longer violated")
+    return (
+        f"{': '.join([parts[0], ', '.join(parts[1:])]) if parts[1:] else parts[0]}.",
+        ("warn"),
+        "triangle-alert",
+    )
+
+
+def _versions(rule: ComparedRule) -> str:
+    now = _version(rule.now)
+    return f"{now} against {_version(rule.was).lower()}" if rule.was else f"{now}, on its own"
+
+
+def _version(version: Version) -> str:
+    return f"Version {version.number}" if version.number else "The draft"
+
+
+def _verdicts(summary: Summary) -> Iterable[VerdictRow]:
+    for verdict, label in VERDICTS.items():
+        now = summary.now.get(verdict, 0)
+        was = summary.was.get(verdict, 0) if summary.was is not None else 0
+        if now or was:
+            gap = now - was
+            yield VerdictRow(
+                label,
+                _TONES.get(verdict, "plain"),
+                f"{was:,}",
+                f"{now:,}",
+                f"{gap:+,}".replace("-", "−") if gap else "",
+            )
+
+
+def _change(backtest: Backtest, kind: Kind, count: int, results: Sequence[Result]) -> ChangeView:
+    _, was, now = kind
+    return ChangeView(
+        title=f"{VERDICTS[was]} to {VERDICTS[now].lower()}" if was else VERDICTS[now],
+        was=VERDICTS.get(was, ""),
+        was_tone=_TONES.get(was, "plain"),
+        now=VERDICTS[now],
+        now_tone=_TONES.get(now, "plain"),
+        count=_counted(count, "trace"),
+        rows=tuple(map(_trace, results)),
+        more_href=_traces_href(backtest, kind) if count > len(results) else "",
+    )
+
+
+def _trace(result: Result) -> TraceRow:
+    told = result.explanations or {}
+    sides = [
+        ("Before", result.was, result.was_outcome, told.get("was")),
+        ("Now", result.now, result.now_outcome, told.get("now")),
+    ]
+    signal_id = (result.was_outcome or {}).get("signal_id") or ""
+    return TraceRow(
+        trace_id=result.trace_id,
+        short_id=result.trace_id[:8],
+        href=f"/traces/{result.trace_id}" if result.copied else "",
+        root_name=result.root_name or "A trace without a root span",
+        root_service=result.root_service,
+        span_count=result.span_count,
+        at=moment(result.begin_at),
+        signal_href=f"/signals/{signal_id}" if signal_id and result.was == "violated" else "",
+        why=tuple(
+            _why(title, verdict, outcome, explanation)
+            for title, verdict, outcome, explanation in sides
+            if outcome is not None and (explanation or outcome["reasons"])
+        ),
+    )
+
+
+def _why(
+    title: str,
+    verdict: str,
+    outcome: Mapping[str, Any],
+    explanation: Mapping[str, Any] | None,
+) -> Why:
+    wanted = {"violated": {outcome["broken"]}, "not_applicable": {"when"}}
+    words = wanted.get(verdict, {"when", "always", "never"})
+    clauses = (explanation or {}).get("clauses", ())
+    return Why(
+        title=title,
+        verdict=VERDICTS.get(verdict, verdict),
+        tone=_TONES.get(verdict, "plain"),
+        lines=tuple(
+            _line(clause["clause"], condition)
+            for clause in clauses
+            if clause["clause"] in words
+            for condition in clause["conditions"]
+        ),
+        reasons=tuple(REASONS.get(reason, reason) for reason in outcome["reasons"]),
+    )
+
+
+def _line(word: str, condition: Mapping[str, Any]) -> Line:
+    state = condition["state"]
+    miss = condition.get("nearest_miss")
+    return Line(
+        word=word,
+        text=pieces(" ".join(str(condition["text"]).split())),
+        icon=_ICONS[state],
+        state=state,
+        miss=f"{miss['name']} fails {'; '.join(map(str, miss['failed']))}" if miss else "",
+    )
+
+
+def _traces_href(backtest: Backtest, kind: Kind, *, cursor: str = "") -> str:
+    rule_id, was, now = kind
+    wanted = {"rule_id": rule_id, "was": was, "now": now, "cursor": cursor}
+    query = urlencode({name: value for name, value in wanted.items() if value})
+    return f"{backtest_href(backtest.id)}/traces?{query}"
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
