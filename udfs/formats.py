@@ -15,16 +15,19 @@ WRITES: Mapping[str, int] = {
     "keygroups": MAX_PARALLELISM,
     "lane": 2,
     "facts": 2,
-    "trace": 2,
+    "trace": 3,
     "minute": 2,
     "block": 1,
+    "many": 1,
+    "said": 1,
 }
-"""By what it is the format of: `udfs.life` (lane, block), `.facts`, `.trace_state`, `.closed`."""
+"""By what it is the format of: `udfs.life` (lane, block), `.facts`, `.trace_state`, `.closed`,
+`.many_lane`, `.contributions` (said)."""
 
 READS: Mapping[str, tuple[int, ...]] = {
     **{name: (written,) for name, written in WRITES.items()},
     "facts": (1, 2),
-    "trace": (1, 2),
+    "trace": (1, 2, 3),
 }
 
 

@@ -15,7 +15,7 @@ from jobs.settings import JobSettings
 from jobs.snapshot import Operator, Snapshot
 from jobs.topology import build
 from jobs.uids import stream_graph
-from udfs import closed, facts, life, trace_state
+from udfs import closed, contributions, facts, life, many_lane, trace_state
 from udfs.formats import READS, WRITES
 
 RULES = (b"first", b"second")
@@ -36,7 +36,9 @@ def test_the_table_of_formats_agrees_with_their_writers() -> None:
         "lane": life._FORMAT,
         "block": life._BLOCK_FORMAT[0],
         "facts": facts.VERSION,
-        "trace": trace_state.FORMAT,
+        "trace": trace_state.HANDED_FORMAT,
+        "many": many_lane.FORMAT,
+        "said": contributions.VERSION,
         "minute": closed._FORMAT,
     }.items() <= WRITES.items()
     assert all(WRITES[name] in READS[name] for name in WRITES)
@@ -59,7 +61,7 @@ def test_a_snapshot_without_an_inscription_is_left_to_its_readers() -> None:
     ("said", "rules", "problem"),
     [
         (inscription(lanes=64), RULES, "made with lanes 64; this build reads 32"),
-        (inscription(trace=3), RULES, "made with trace 3; this build reads 1 or 2"),
+        (inscription(trace=4), RULES, "made with trace 4; this build reads 1 or 2 or 3"),
         (inscription(window=1), RULES, "holds window state of format 1, unknown to this build"),
         (inscription(), (b"first", b"other"), "first 2 records of the rules log are not those"),
         (inscription(), (b"first",), "first 2 records of the rules log are not those"),
