@@ -10,16 +10,26 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from api.auth.principal import Role
+from deploy.embedded.settings import APPS, SERVERS
+from deploy.embedded.stack import Stack
 from tests.e2e.browser import Complaints, running_browser, sign_in
 from tests.support.console import CHECKOUT, EXPLANATION, Console, running_console
 from tests.support.postgres import Server, running_server
+from tests.support.stack import running_stack
 
 SRE = "sre@example.com"
 DEVELOPER = "developer@example.com"
 VIEWER = "viewer@example.com"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
+def stack() -> Iterator[Stack]:
+    """The whole product on real servers; addresses and API key are in `stack.environment()`."""
+    with running_stack((*SERVERS, *APPS)) as stack:
+        yield stack
+
+
+@pytest.fixture(scope="package")
 def postgres() -> Iterator[Server]:
     """A running Postgres server."""
     with running_server() as server:

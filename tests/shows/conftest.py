@@ -11,12 +11,22 @@ from collections.abc import Iterator
 
 import pytest
 
+from deploy.embedded.settings import APPS, SERVERS
+from deploy.embedded.stack import Stack
 from tests.shows.customer import Customer
+from tests.support.stack import running_stack
 
 NEEDED = ("BETRACE_URL", "BETRACE_OTLP_HTTP", "BETRACE_OTLP_GRPC", "BETRACE_API_KEY")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
+def stack() -> Iterator[Stack]:
+    """The whole product on real servers."""
+    with running_stack((*SERVERS, *APPS)) as stack:
+        yield stack
+
+
+@pytest.fixture(scope="package")
 def customer(request: pytest.FixtureRequest) -> Iterator[Customer]:
     """Somebody with a key."""
     variables = dict(os.environ)

@@ -12,7 +12,7 @@ from contextlib import suppress
 
 from deploy.embedded.endpoint import Unreachable, http_json
 from deploy.embedded.flink import flink_environment
-from deploy.embedded.flink_rest import FlinkRest
+from deploy.embedded.flink_rest import ENDED, FlinkRest
 from deploy.embedded.settings import REPOSITORY
 from deploy.embedded.stack import Stack
 
@@ -20,13 +20,34 @@ START_S = 180
 """A cluster on two busy cores takes its time to plan and deploy a job."""
 
 
-def wait_for(condition: Callable[[], bool], what: str, *, timeout_s: float) -> None:
-    """Wait until a condition holds; AssertionError with what was waited for, if it does not."""
+def wait_for(
+    condition: Callable[[], bool],
+    what: str,
+    *,
+    timeout_s: float,
+    why: Callable[[], str] = str,
+) -> None:
+    """Wait until a condition holds; AssertionError with what was waited for, if it does not.
+
+    why: asked for what is known about it when the time is over.
+    """
     deadline = time.monotonic() + timeout_s
     while not condition():
         if time.monotonic() > deadline:
-            raise AssertionError(f"not within {timeout_s:.0f} s: {what}")
+            raise AssertionError(f"not within {timeout_s:.0f} s: {what}; {why()}")
         time.sleep(0.2)
+
+
+def cancel_jobs(stack: Stack) -> None:
+    """Cancel every job of a cluster and wait until it has let its slots go."""
+    rest = FlinkRest(stack.settings.flink)
+
+    def living() -> list[str]:
+        return [job.id for job in rest.jobs() if job.state not in ENDED]
+
+    for job_id in living():
+        rest.cancel(job_id)
+    wait_for(lambda: not living(), "no job is left", timeout_s=START_S)
 
 
 class RunningJob:
@@ -62,8 +83,9 @@ class RunningJob:
         before = self._checkpoints()
         wait_for(
             lambda: self._running() and self._checkpoints() > before,
-            f"job {self.id} runs and makes a checkpoint; {self.exceptions()}",
+            f"job {self.id} runs and makes a checkpoint",
             timeout_s=START_S,
+            why=self.exceptions,
         )
 
     def wait_until_restarted(self, *, times: int) -> None:

@@ -19,6 +19,8 @@ from deploy.embedded.supervisor import last_lines
 
 SMALL = {"taskmanager_memory": "3072m", "jobmanager_memory": "1024m", "kafka_heap": "384m"}
 
+_running: list[Stack] = []
+
 
 @contextmanager
 def running_stack(components: Iterable[str], **settings: object) -> Iterator[Stack]:
@@ -27,12 +29,19 @@ def running_stack(components: Iterable[str], **settings: object) -> Iterator[Sta
     home = Path(tempfile.mkdtemp(prefix="betrace-test-", dir="/tmp"))
     chosen = StackSettings(home=home, ports=Ports.free(), components=tuple(components))
     stack = Stack(home, settings=replace(chosen, **{**SMALL, **settings}))  # type: ignore[arg-type]
+    _running.append(stack)
     try:
         stack.up()
         yield stack
     finally:
+        _running.remove(stack)
         stack.down()
         remove_home(home)
+
+
+def running_stacks() -> tuple[Stack, ...]:
+    """Return the stacks that run now, oldest first."""
+    return tuple(_running)
 
 
 def remove_home(home: Path) -> None:

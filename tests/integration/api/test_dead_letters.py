@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64decode
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -15,9 +15,9 @@ from api.auth.principal import Role
 from api.database import Pool
 from api.main import create_app
 from api.settings import Settings
-from deploy.embedded.stack import Stack
 from tests.integration.api.conftest import Caller, client_of
 from tests.support.engine import SpanDraft, export_request
+from tests.support.kafka import running_kafka
 from tests.support.logs import SpansWriter, create_topics, read_log
 from tests.support.postgres import Database
 from tests.support.rules_log import MemoryRulesLog
@@ -30,11 +30,12 @@ TRACE = "put back"
 REQUEST = export_request([SpanDraft(trace=TRACE, id="root", name="GET /pay")])
 
 
-@pytest.fixture(scope="session")
-def broker(kafka: Stack) -> str:
+@pytest.fixture(scope="module")
+def broker() -> Iterator[str]:
     """A broker with the topics of an installation."""
-    create_topics(kafka.settings.kafka, PREFIX)
-    return kafka.settings.kafka
+    with running_kafka() as broker:
+        create_topics(broker.address, PREFIX)
+        yield broker.address
 
 
 @pytest.fixture

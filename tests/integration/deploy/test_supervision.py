@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+from collections.abc import Iterator
 from dataclasses import replace
 
 import psutil
@@ -18,6 +19,13 @@ from deploy.embedded.stack import Stack, StackError
 from tests.support.stack import running_stack
 
 pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope="module")
+def kafka() -> Iterator[Stack]:
+    """A Kafka broker without topics; its address is `kafka.settings.kafka`."""
+    with running_stack(["kafka"]) as stack:
+        yield stack
 
 
 def test_a_killed_broker_comes_back_with_its_topics(kafka: Stack) -> None:

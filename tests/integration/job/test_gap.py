@@ -37,8 +37,9 @@ def test_what_expired_is_refused_and_an_accepted_gap_says_nothing_false(stack: S
     def wait_for_signal(job: RunningJob, rule: str, trace: str) -> None:
         wait_for(
             lambda: (rule, trace_id(trace)) in violations(kafka, "gap"),
-            f"{rule} of {trace}; {job.exceptions()}",
+            f"{rule} of {trace}",
             timeout_s=PATIENCE_S,
+            why=job.exceptions,
         )
 
     with writer.heartbeats():

@@ -79,8 +79,9 @@ def test_crashes_and_replays_give_byte_identical_signals(stack: Stack) -> None:
 
     wait_for(
         lambda: written(stack, "law") >= expected,
-        f"all signals of the live run; {job.exceptions()}",
+        "all signals of the live run",
         timeout_s=CATCH_UP_S,
+        why=job.exceptions,
     )
     job.stop()
     assert written(stack, "law") == expected
@@ -96,8 +97,9 @@ def test_crashes_and_replays_give_byte_identical_signals(stack: Stack) -> None:
     )
     wait_for(
         lambda: written(stack, "law-again") >= expected,
-        f"all signals of the replay; {again.exceptions()}",
+        "all signals of the replay",
         timeout_s=CATCH_UP_S,
+        why=again.exceptions,
     )
     again.stop()
     assert written(stack, "law-again") == expected

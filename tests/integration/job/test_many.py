@@ -85,8 +85,9 @@ def test_scenarios_pass_in_flink_as_they_do_as_suites(stack: Stack) -> None:
         assert traces_in(found) <= {trace.trace_id for trace in scenario.traces}
     wait_for(
         lambda: written(stack, "many") >= expected,
-        f"all signals of the live run; {job.exceptions()}",
+        "all signals of the live run",
         timeout_s=CATCH_UP_S,
+        why=job.exceptions,
     )
     job.stop()
     assert written(stack, "many") == expected
@@ -99,8 +100,9 @@ def test_scenarios_pass_in_flink_as_they_do_as_suites(stack: Stack) -> None:
     )
     wait_for(
         lambda: written(stack, "many-again") >= expected,
-        f"all signals of the replay; {again.exceptions()}",
+        "all signals of the replay",
         timeout_s=CATCH_UP_S,
+        why=again.exceptions,
     )
     again.stop()
     assert written(stack, "many-again") == expected

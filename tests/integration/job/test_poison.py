@@ -31,14 +31,16 @@ def test_a_record_that_kills_the_worker_twice_becomes_a_dead_letter(stack: Stack
         send(writer, "hit", "check", note=DEADLY + "x" * 20_000)
         wait_for(
             lambda: len(read_log(kafka, "poison.dead-letters")) > 0,
-            f"the dead letter; {job.exceptions()}",
+            "the dead letter",
             timeout_s=PATIENCE_S,
+            why=job.exceptions,
         )
         send(writer, "after", "charge")
         wait_for(
             lambda: ("checked", trace_id("after")) in violations(kafka, "poison"),
-            f"a signal after the poison; {job.exceptions()}",
+            "a signal after the poison",
             timeout_s=PATIENCE_S,
+            why=job.exceptions,
         )
         job.stop()
 

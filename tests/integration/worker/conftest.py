@@ -15,7 +15,7 @@ from tests.support.postgres import Database
 _numbers = count(1)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def broker() -> Iterator[Broker]:
     """A running Kafka broker."""
     with running_kafka() as broker:
