@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -36,7 +37,7 @@ def jobmanager(settings: StackSettings, layout: Layout) -> Service:
             "jobmanager",
             flags=("-XX:TieredStopAtLevel=1", *class_archive("jobmanager", _jars())),
         ),
-        prepare=lambda: _prepare(settings, layout, scratch="jobmanager"),
+        prepare=lambda: _prepare(settings, layout, scratch=("jobmanager",)),
         ready=rest.answers,
         at_rest=lambda pid: write_class_archive(pid, "jobmanager", _jars()),
     )
@@ -49,7 +50,7 @@ def taskmanager(settings: StackSettings, layout: Layout) -> Service:
     before: set[str] = set()
 
     def prepare() -> None:
-        _prepare(settings, layout, scratch="taskmanager")
+        _prepare(settings, layout, scratch=("taskmanager", "db"))
         before.update(rest.taskmanagers())  # one that died is listed until it is missed
 
     return Service(
@@ -117,13 +118,14 @@ def _java_command(layout: Layout, process: str, *, flags: tuple[str, ...]) -> Co
     )
 
 
-def _prepare(settings: StackSettings, layout: Layout, *, scratch: str) -> None:
+def _prepare(settings: StackSettings, layout: Layout, *, scratch: Iterable[str]) -> None:
     """Write configuration, fill the lib folder, clear the scratch of a process that was killed."""
     conf = layout.flink / "conf"
     for folder in (conf, layout.flink / "checkpoints", layout.flink / "savepoints"):
         folder.mkdir(exist_ok=True)
-    shutil.rmtree(layout.flink / "tmp" / scratch, ignore_errors=True)
-    (layout.flink / "tmp" / scratch).mkdir(parents=True)
+    for name in scratch:
+        shutil.rmtree(layout.flink / "tmp" / name, ignore_errors=True)
+        (layout.flink / "tmp" / name).mkdir(parents=True)
     for shipped in (flink_home() / "conf").glob("log*"):
         shutil.copyfile(shipped, conf / shipped.name)
     _write_at_once(conf / "config.yaml", yaml.safe_dump(_configuration(settings, layout)))
@@ -174,7 +176,7 @@ def _configuration(settings: StackSettings, layout: Layout) -> dict[str, object]
         "taskmanager.memory.task.off-heap.size": "768m",
         # RocksDB names its logs after this path, and restored ones by 37 letters more: below the
         # working directory of a TaskManager that is longer than a file's name may be.
-        "state.backend.rocksdb.localdir": str(layout.flink / "tmp"),
+        "state.backend.rocksdb.localdir": str(layout.flink / "tmp" / "db"),
         "taskmanager.numberOfTaskSlots": settings.slots,
         "parallelism.default": settings.slots,
         "io.tmp.dirs": str(layout.flink / "tmp" / "taskmanager"),

@@ -13,13 +13,15 @@ TENANT = "3f0c7d0e-0c1b-4c0a-9a55-1f2e3d4c5b6a"
 SETTLE_MS = 3_000
 
 
-def charge_rules(*, max_life_ms: int = 0, lateness_ms: int = 0) -> list[bytes]:
+def charge_rules(
+    *, settle_ms: int = SETTLE_MS, max_life_ms: int = 0, lateness_ms: int = 0
+) -> list[bytes]:
     """Return a rules log: `checked` rests on an absence, `watched` on what must not happen."""
     log = RulesLog()
     log.settings(
         tenant=TENANT,
-        settle_ms=SETTLE_MS,
-        patience_ms=2 * SETTLE_MS,
+        settle_ms=settle_ms,
+        patience_ms=2 * settle_ms,
         max_life_ms=max_life_ms,
         lateness_ms=lateness_ms,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 
 import httpx
@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from api.auth.principal import Role, TenantScope
 from api.database import Pool, open_pool
 from api.settings import Settings
+from tests.support.kafka import running_kafka
 from tests.support.postgres import Database, Server
 from tests.support.rules_log import MemoryRulesLog
 from tests.support.tenants import PEPPER, make_key, make_tenant
@@ -27,7 +28,14 @@ class Caller:
     client: httpx.AsyncClient
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
+def kafka() -> Iterator[str]:
+    """The address of a running broker."""
+    with running_kafka() as broker:
+        yield broker.address
+
+
+@pytest.fixture(scope="package")
 def shared_database(postgres: Server) -> Database:
     """One migrated database for the tests of the API."""
     return postgres.database()

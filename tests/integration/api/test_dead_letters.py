@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64decode
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
@@ -17,7 +17,6 @@ from api.main import create_app
 from api.settings import Settings
 from tests.integration.api.conftest import Caller, client_of
 from tests.support.engine import SpanDraft, export_request
-from tests.support.kafka import running_kafka
 from tests.support.logs import SpansWriter, create_topics, read_log
 from tests.support.postgres import Database
 from tests.support.rules_log import MemoryRulesLog
@@ -31,11 +30,10 @@ REQUEST = export_request([SpanDraft(trace=TRACE, id="root", name="GET /pay")])
 
 
 @pytest.fixture(scope="module")
-def broker() -> Iterator[str]:
+def broker(kafka: str) -> str:
     """A broker with the topics of an installation."""
-    with running_kafka() as broker:
-        create_topics(broker.address, PREFIX)
-        yield broker.address
+    create_topics(kafka, PREFIX)
+    return kafka
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.admin import KafkaAdminClient, NewTopic
 
 from api.rules.log import KafkaRulesLog, RulesLog, RulesLogUnavailable
-from deploy.embedded.stack import Stack
 from tests.support.rules_log import MemoryRulesLog
 
 Make = Callable[[], tuple[RulesLog, Callable[[], list[bytes]]]]
@@ -23,8 +22,8 @@ def make(request: pytest.FixtureRequest) -> Make:
     """Make an empty log, and what reads it back."""
     if request.param == "memory":
         return _memory
-    kafka: Stack = request.getfixturevalue("kafka")
-    return lambda: _kafka(kafka.settings.kafka)
+    address: str = request.getfixturevalue("kafka")
+    return lambda: _kafka(address)
 
 
 def _memory() -> tuple[RulesLog, Callable[[], list[bytes]]]:

@@ -49,8 +49,8 @@ def begun(chosen: JobSettings, *, restored: dict[int, int] | None = None) -> Beg
         return begin(chosen, log, restored=restored)
 
 
-def test_a_first_start_on_a_whole_log_lacks_nothing(kafka: Stack) -> None:
-    address = kafka.settings.kafka
+def test_a_first_start_on_a_whole_log_lacks_nothing(stack: Stack) -> None:
+    address = stack.settings.kafka
     create_topics(address, "whole")
     heartbeats(address, "whole", 2)
     assert begun(settings(address, "whole", "earliest")) == Beginning(
@@ -58,8 +58,8 @@ def test_a_first_start_on_a_whole_log_lacks_nothing(kafka: Stack) -> None:
     )
 
 
-def test_a_start_without_state_in_the_middle_of_a_log_is_a_gap(kafka: Stack) -> None:
-    address = kafka.settings.kafka
+def test_a_start_without_state_in_the_middle_of_a_log_is_a_gap(stack: Stack) -> None:
+    address = stack.settings.kafka
     create_topics(address, "middle")
     heartbeats(address, "middle", 2)
     since_ms = time.time_ns() // 1_000_000 + 1
@@ -75,15 +75,15 @@ def test_a_start_without_state_in_the_middle_of_a_log_is_a_gap(kafka: Stack) -> 
     assert (gap.until_ms, gap.reader) == (newest_ms, "middle")
 
 
-def test_a_group_without_offsets_is_told_how_to_start(kafka: Stack) -> None:
-    address = kafka.settings.kafka
+def test_a_group_without_offsets_is_told_how_to_start(stack: Stack) -> None:
+    address = stack.settings.kafka
     create_topics(address, "first")
     with pytest.raises(OffsetsLost, match="--start earliest for a first start"):
         begun(settings(address, "first", "group"))
 
 
-def test_what_was_committed_is_gone_on_from(kafka: Stack) -> None:
-    address = kafka.settings.kafka
+def test_what_was_committed_is_gone_on_from(stack: Stack) -> None:
+    address = stack.settings.kafka
     create_topics(address, "committed")
     heartbeats(address, "committed", 3)
     chosen = settings(address, "committed", "group")
@@ -93,8 +93,8 @@ def test_what_was_committed_is_gone_on_from(kafka: Stack) -> None:
     assert begun(chosen).offsets == offsets
 
 
-def test_offsets_that_expired_are_refused_with_place_and_next_step(kafka: Stack) -> None:
-    address = kafka.settings.kafka
+def test_offsets_that_expired_are_refused_with_place_and_next_step(stack: Stack) -> None:
+    address = stack.settings.kafka
     create_topics(address, "expired")
     heartbeats(address, "expired", 5)
     expire(address, "expired", partition=7, before=4)
@@ -107,8 +107,8 @@ def test_offsets_that_expired_are_refused_with_place_and_next_step(kafka: Stack)
     assert "--accept-gap" in message
 
 
-def test_an_accepted_gap_reaches_to_the_oldest_record_that_is_left(kafka: Stack) -> None:
-    address = kafka.settings.kafka
+def test_an_accepted_gap_reaches_to_the_oldest_record_that_is_left(stack: Stack) -> None:
+    address = stack.settings.kafka
     create_topics(address, "accepted")
     heartbeats(address, "accepted", 5)
     expire(address, "accepted", partition=7, before=4)
@@ -124,8 +124,8 @@ def test_an_accepted_gap_reaches_to_the_oldest_record_that_is_left(kafka: Stack)
     assert gap.until_ms == oldest_ms
 
 
-def test_a_log_made_anew_is_not_taken_for_the_old_one(kafka: Stack) -> None:
-    address = kafka.settings.kafka
+def test_a_log_made_anew_is_not_taken_for_the_old_one(stack: Stack) -> None:
+    address = stack.settings.kafka
     create_topics(address, "remade")
     heartbeats(address, "remade", 1)
     with pytest.raises(OffsetsLost, match="the topic was made anew"):
