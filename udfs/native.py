@@ -47,6 +47,11 @@ def engine_module(name: str) -> ModuleType:
     return import_module(f"{COMPILED_ENGINE if compiled else 'udfs'}.{name}")
 
 
+def is_compiled() -> bool:
+    """Tell whether both run compiled here."""
+    return _is_made_from(COMPILED_READING, (READING,)) and _is_made_from(COMPILED_ENGINE, ENGINE)
+
+
 def source_hash(sources: tuple[bytes, ...]) -> str:
     """Return what names some sources."""
     digest = sha256()

@@ -22,7 +22,7 @@ from api.bench.traffic import MAX_BREACH_RANK, Planter, TrafficSettings, draft_t
 from udfs.garbage import spare_the_living
 from udfs.lanes import lane_of
 from udfs.match import Matcher
-from udfs.native import COMPILED_ENGINE, COMPILED_READING, engine_module, reading_module
+from udfs.native import engine_module, is_compiled
 from udfs.rulebook import ACTIVATION_MS
 from udfs.wire import betrace_pb2 as wire
 
@@ -103,14 +103,6 @@ class EvaluatorFigures:
                 "ms": self.text.ms,
             },
         }
-
-
-def is_compiled() -> bool:
-    """Tell whether reading and judging run compiled here."""
-    return (
-        reading_module().__name__ == COMPILED_READING
-        and engine_module("ruleset").__name__ == f"{COMPILED_ENGINE}.ruleset"
-    )
 
 
 def measure_evaluator(

@@ -24,6 +24,7 @@ def run_table(figures: Figures) -> Table:
         ("over", f"{found['seconds']} s, {found['slots']} slots, {found['rules']} rules"),
         ("records", f"{found['record_spans']} spans of {found['span_bytes']} bytes"),
         ("spans giving facts", f"{found['facts_share']:.1%}"),
+        ("engine", "compiled" if found["compiled"] else "INTERPRETED: run `make env` first"),
         ("precision / recall", f"{found['precision']:.6f} / {found['recall']:.6f}"),
         ("planted, found", f"{found['planted']:,}, {found['found']:,}"),
         ("raised, withdrawn", f"{found['raised']:,}, {found['withdrawn_share']:.1%}"),

@@ -17,6 +17,7 @@ from api.bench.score import Score, score
 from api.bench.stack import Stack, checkpoints
 from api.bench.traffic import TrafficSettings
 from api.bench.watch import SignalWatch
+from udfs.native import is_compiled
 
 SETTLE_MS = 2_000
 PATIENCE_MS = 10_000
@@ -86,6 +87,7 @@ class Figures:
             "record_spans": self.settings.record_spans,
             "facts_share": round(self.giving_share, 3),
             "span_bytes": round(self.span_bytes),
+            "compiled": is_compiled(),
             "state_bytes_per_trace": round(state_bytes / max(self.traces, 1)),
             "cpu_s_per_million_spans": cpu,
             "cpu_used_share": round(used_s / cpu_capacity_s(self.sustained.seconds), 3),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from confluent_kafka import KafkaError, Message, Producer
 
 from udfs.lanes import partition_of
+from udfs.payload import compress
 
 HEARTBEAT_EVERY_S = 0.25
 _QUEUE_KBYTES = 256 * 1024
@@ -24,11 +25,12 @@ class SpansTopic:
     """A producer of span records of one tenant."""
 
     def __init__(
-        self, *, bootstrap: str, topic: str, tenant: str, partitions: int, compression: str = "none"
+        self, *, bootstrap: str, topic: str, tenant: str, partitions: int, compressed: bool
     ) -> None:
         self._topic = topic
         self._tenant = tenant.encode()
         self._partitions = partitions
+        self._compressed = compressed
         self._failed: list[str] = []
         self._producer = Producer(
             {
@@ -37,7 +39,6 @@ class SpansTopic:
                 "batch.size": _BATCH_BYTES,
                 "message.max.bytes": _MAX_MESSAGE_BYTES,
                 "queue.buffering.max.kbytes": _QUEUE_KBYTES,
-                "compression.type": compression,
                 "enable.idempotence": True,
                 "delivery.report.only.error": True,
             }
@@ -49,7 +50,7 @@ class SpansTopic:
         Raises SpansLost once any record before this one was lost.
         """
         self._produce(
-            payload,
+            compress(payload) if self._compressed else payload,
             partition=partition_of(lane, partitions=self._partitions),
             headers=[
                 ("tenant", self._tenant),

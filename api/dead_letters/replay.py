@@ -24,6 +24,7 @@ from api.kafka.producer import Producer
 from api.kafka.record_at import KafkaSilent, record_at
 from api.kafka.topics import TopicNames
 from api.problems import ApiError, unavailable
+from udfs.payload import PayloadUnreadable, expand
 
 _CLOSE_S = 5.0
 _JSON_STARTS = b"{"
@@ -79,7 +80,6 @@ class Replayer:
                 self._kafka,
                 client_id="betrace-api-replay",
                 delivery_timeout_ms=limits.delivery_timeout_ms,
-                compression=limits.kafka_compression,
             )
             self._producer.start()
             self._door = Door(
@@ -105,7 +105,7 @@ class Replayer:
             except KafkaSilent as error:
                 raise unavailable("kafka.unavailable", "Kafka does not answer.") from error
             if record is not None and self._is_of(tenant, place, record.headers):
-                return record.value
+                return _opened(record.value)
         elif letter.code != "otlp.malformed":
             raise ApiError(
                 409,
@@ -120,7 +120,7 @@ class Replayer:
                 "Only the first 16 KiB were kept, and Kafka no longer has the record. "
                 "It cannot be put back.",
             )
-        return letter.content
+        return _opened(letter.content)
 
     def _place(self, tenant: str, letter: DeadLetter) -> str | None:
         """Return the topic on which the whole record lies, if it lies on one of spans."""
@@ -144,3 +144,14 @@ def _refuse_hopeless(tenant: str, body: bytes, encoding: Encoding) -> None:
     if not any(part.span_count for part in divided.parts.values()):
         reasons = describe([*rejects, *divided.rejects])
         raise ApiError(422, "dead_letter.refused", f"Every span is refused again: {reasons}.")
+
+
+def _opened(value: bytes) -> bytes:
+    try:
+        return expand(value)
+    except PayloadUnreadable as error:
+        raise ApiError(
+            409,
+            "dead_letter.unreadable",
+            f"The record cannot be opened: {error}. It cannot be put back; discard the letter.",
+        ) from error

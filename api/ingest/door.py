@@ -26,6 +26,7 @@ from api.ingest.split import Malformed, Split, split
 from api.kafka.producer import DeliveryFailed, Headers, Producer, ProducerUnavailable
 from api.kafka.topics import TopicNames
 from udfs.lanes import LANES, partition_of
+from udfs.payload import compress
 
 _RETRY_AFTER_S = 2.0
 _ASIDE_BYTES = 256 * 1024  # larger bodies are read in a thread, so that small ones need not wait
@@ -213,7 +214,7 @@ class Door:
             ]
             self._produce(
                 self._topics.spans,
-                record.value,
+                compress(record.value) if self._limits.compress_records else record.value,
                 partition=partition_of(record.lane, partitions=LANES),
                 headers=headers,
                 waiting=record.waiting,

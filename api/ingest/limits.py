@@ -50,6 +50,6 @@ class IngestLimits(BaseSettings):
     max_dead_letters: int = Field(
         default=100, ge=0, description="Refused spans of one request that are kept."
     )
-    kafka_compression: str = Field(
-        default="none", pattern="^(none|lz4|zstd|gzip|snappy)$", description="Of records."
+    compress_records: bool = Field(
+        default=True, description="Write records of spans as frames of zstd."
     )

@@ -127,7 +127,6 @@ async def _producing(
         kafka,
         client_id=f"betrace-ingest-{socket.gethostname()}-{os.getpid()}",
         delivery_timeout_ms=limits.delivery_timeout_ms,
-        compression=limits.kafka_compression,
     )
     heartbeats = Heartbeats(producer, topic=topics.spans)
     producer.start()

@@ -49,10 +49,9 @@ class Producer:
         *,
         client_id: str,
         delivery_timeout_ms: int = 8_000,
-        compression: str = "none",
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Prepare; `start` begins to connect. compression: none, lz4, zstd, gzip or snappy."""
+        """Prepare; `start` begins to connect."""
         self._config: dict[str, str | int | bool] = {
             "bootstrap.servers": bootstrap_servers,
             "client.id": client_id,
@@ -61,7 +60,6 @@ class Producer:
             "delivery.timeout.ms": delivery_timeout_ms,
             "request.timeout.ms": min(_REQUEST_TIMEOUT_MS, delivery_timeout_ms),
             "reconnect.backoff.max.ms": 1_000,
-            "compression.type": compression,
             "linger.ms": _LINGER_MS,
             "batch.size": _BATCH_BYTES,
             "message.max.bytes": MAX_MESSAGE_BYTES,

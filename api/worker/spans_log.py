@@ -10,6 +10,7 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from api.worker.sweep import Range
+from udfs.payload import expand_readable
 
 _POLL_S = 0.5
 _BATCH = 64
@@ -163,5 +164,5 @@ def _spans_record(message: Message) -> SpansRecord:
         partition=message.partition() or 0,
         offset=message.offset() or 0,
         tenant=tenant.decode("ascii", "replace") if isinstance(tenant, bytes) else "",
-        payload=message.value() or b"",
+        payload=expand_readable(message.value() or b""),
     )

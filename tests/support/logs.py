@@ -22,6 +22,7 @@ from udfs.contributions import MANY_SPANS, wake
 from udfs.lanes import LANES, lane_of
 from udfs.life import Lane
 from udfs.match import Matcher
+from udfs.payload import compress, expand
 from udfs.rulebook import RuleBook
 
 HEARTBEAT_EVERY_S = 0.25
@@ -78,7 +79,7 @@ class SpansWriter:
         """Write one record."""
         self._producer.produce(
             self._topic,
-            payload,
+            compress(payload),
             partition=lane % LANES,
             headers=[
                 ("tenant", tenant.encode()),
@@ -147,7 +148,9 @@ def judge(rules: Sequence[LogRecord], spans: Sequence[LogRecord]) -> set[tuple[b
         if not record.value or address is None:
             continue
         place = {"partition": record.partition, "offset": record.offset, "time_ms": record.time_ms}
-        element = matcher.match(record.value, tenant=address.tenant, lane=address.lane, **place)
+        element = matcher.match(
+            expand(record.value), tenant=address.tenant, lane=address.lane, **place
+        )
         lanes[address.lane].receive(element=element, **place)
     first_ms: dict[int, int] = {}
     latest_ms: dict[int, int] = {}

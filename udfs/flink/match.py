@@ -24,6 +24,8 @@ from udfs.flink.rules_log import (
 )
 from udfs.lanes import LANES
 from udfs.match import Matcher
+from udfs.native import is_compiled
+from udfs.payload import PayloadUnreadable, expand
 from udfs.rulebook import RuleBook
 from udfs.wire import betrace_pb2 as wire
 
@@ -38,9 +40,10 @@ _LOG = logging.getLogger(__name__)
 class MatchSpans(ProcessFunction):  # type: ignore[misc]
     """Row(payload, tenant, lane, partition, offset, …) → Row(lane, facts, partition, offset).
 
-    tenant and lane are header bytes as `ingest` wrote them; the row's time is the broker's append
-    time in ms. Raises RulesLogUnavailable, so that Flink restarts the job, and nothing for a bad
-    record: that becomes a dead letter in its element, and so does a record of which workers died.
+    payload is what `udfs.payload` opens; tenant and lane are header bytes as `ingest` wrote them;
+    the row's time is the broker's append time in ms. Raises RulesLogUnavailable, so that Flink
+    restarts the job, and nothing for a bad record: that becomes a dead letter in its element, and
+    so does a record of which workers died.
     """
 
     def __init__(self, rules: RulesLogAddress, *, partitions: int) -> None:
@@ -57,6 +60,11 @@ class MatchSpans(ProcessFunction):  # type: ignore[misc]
             _LOG.warning("a worker died of partition %d offset %d", death.partition, death.offset)
             append_to_rules_log(address, wire.RuleLogRecord(death=death))
         self._note = open_note(notes, MATCH)
+        if not is_compiled():
+            _LOG.warning(
+                "the engine runs interpreted, at a sixth of its speed: run `python -m "
+                "deploy.native` of this release in the Python environment of the TaskManagers"
+            )
         book = RuleBook(reader=address.reader)
         self._rules = FollowedRules(book, RulesLog(address))
         self._rules.read()
@@ -93,14 +101,14 @@ class MatchSpans(ProcessFunction):  # type: ignore[misc]
         yield Row(address.lane, element, partition, offset)
 
     def _match(
-        self, payload: bytes, address: Address, partition: int, offset: int, time_ms: int
+        self, value: bytes, address: Address, partition: int, offset: int, time_ms: int
     ) -> bytes:
         assert self._rules is not None
         self._rules.be_ready_for(time_ms)
         if self._losses.is_deadly(partition, offset):
             deaths = self._losses.deaths(partition, offset)
             return refused(
-                payload,
+                value,
                 tenant=address.tenant,
                 code="worker.died",
                 detail=f"{deaths} Python workers died while they matched this record",
@@ -114,7 +122,9 @@ class MatchSpans(ProcessFunction):  # type: ignore[misc]
             time_ms=time_ms,
             tenant=address.tenant,
         )
+        payload = value
         try:
+            payload = expand(value)
             self._crash_on.look_at(payload)
             return self._matcher.match(
                 payload,
@@ -123,6 +133,15 @@ class MatchSpans(ProcessFunction):  # type: ignore[misc]
                 partition=partition,
                 offset=offset,
                 time_ms=time_ms,
+            )
+        except PayloadUnreadable as error:
+            return refused(
+                value,
+                tenant=address.tenant,
+                code="record.unreadable",
+                detail=f"the record cannot be opened: {error}",
+                partition=partition,
+                offset=offset,
             )
         except Exception as error:  # noqa: BLE001
             # The rim: one record that this build cannot read must not stop all others.

@@ -10,6 +10,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from udfs.backtest.replay import SpansRecord
 from udfs.backtest.rules import LogEntry
+from udfs.payload import expand_readable
 
 _BATCH = 256
 _POLL_S = 0.25
@@ -154,7 +155,7 @@ def _record(message: Message) -> SpansRecord:
         time_ms=message.timestamp()[1],
         tenant=headers.get("tenant"),
         lane=headers.get("lane"),
-        payload=message.value() or b"",
+        payload=expand_readable(message.value() or b""),
         span_count=int(count) if count.isdigit() else 0,
     )
 

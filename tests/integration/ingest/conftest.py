@@ -22,6 +22,7 @@ from tests.support.kafka import Broker, free_port, running_kafka
 from tests.support.otlp import spans_by_origin
 from tests.support.postgres import Server
 from udfs.lanes import LANES
+from udfs.payload import expand
 
 PREFIX = "door"
 BETRACE = [sys.executable, "-c", "from api.command import main; main()"]
@@ -105,7 +106,7 @@ class Ingest:
         """How often each span's name lies on `.spans`."""
         from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-        found = spans_by_origin(record.value() for record in self.records())
+        found = spans_by_origin(expand(record.value() or b"") for record in self.records())
         names: Counter[str] = Counter()
         for (*_, serialized), count in found.items():
             names[Span.FromString(serialized).name] += count

@@ -11,6 +11,7 @@ from tests.support.engine import trace_id
 from tests.support.job import RunningJob, wait_for
 from tests.support.logs import SpansWriter, create_topics, read_log, write_rules
 from udfs.lanes import lane_of
+from udfs.payload import expand
 from udfs.wire import betrace_pb2 as wire
 
 pytestmark = pytest.mark.integration
@@ -47,7 +48,7 @@ def test_a_record_that_kills_the_worker_twice_becomes_a_dead_letter(stack: Stack
     (letter,) = {record.value for record in read_log(kafka, "poison.dead-letters")}
     found = wire.DeadLetter.FromString(letter)
     deaths = [record.death for record in rule_records(kafka, "poison", "death")]
-    (poison,) = [r for r in read_log(kafka, "poison.spans") if DEADLY.encode() in r.value]
+    (poison,) = [r for r in read_log(kafka, "poison.spans") if DEADLY.encode() in expand(r.value)]
     assert {(death.partition, death.offset) for death in deaths} == {
         (poison.partition, poison.offset)
     }

@@ -11,7 +11,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 import dsl
-from api.bench.evaluator import EvaluatorFigures, RuleCountFigures, few_apply, is_compiled
+from api.bench.evaluator import EvaluatorFigures, RuleCountFigures, few_apply
 from api.bench.large_trace import JudgedTrace, judge_structured, spans_of, structured_rules
 from api.bench.long_texts import SHAPES, CheckedText, Shape
 from api.bench.report import evaluator_table
@@ -19,6 +19,7 @@ from api.bench.rules import LargeCharge, rule_mix
 from api.bench.traffic import MAX_BREACH_RANK, Planter, TrafficSettings, draft_trace
 from api.command.app import app
 from dsl.source import MAX_TEXT_BYTES
+from udfs.native import is_compiled
 
 FIGURES = EvaluatorFigures(
     compiled=False,
