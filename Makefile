@@ -29,9 +29,9 @@ test: ## lint, types, import arrows, and all tests on real servers, with coverag
 	@$(MAKE) --no-print-directory check
 	$(RUN) -m pytest --cov --cov-report=term:skip-covered $(PYTEST)
 
-test-faults: ## only the tests that kill every part of the stack under load
+test-faults: ## every fault by itself under load, half an hour, with a table at the end
 	@$(PREPARE)
-	$(RUN) -m pytest -m fault $(PYTEST)
+	$(RUN) -m pytest -m fault tests/fault $(PYTEST)
 
 mutants: ## how much of the language its golden cases pin down (MUTANTS="--sample 500 --seed 2")
 	@$(PREPARE) env

@@ -11,6 +11,7 @@ from collections.abc import Generator
 import pytest
 from hypothesis import settings
 
+from tests.fault.table import fault_table
 from tests.support import golden
 from tests.support.stack import last_words, running_stacks
 
@@ -34,8 +35,10 @@ def pytest_runtest_makereport(
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say how many golden cases of the language ran."""
+    """Say how many golden cases of the language ran, and what every fault did."""
     reports = [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]
     line = golden.summary(reports)
     if line is not None:
+        terminalreporter.write_line(line)
+    for line in fault_table(reports):
         terminalreporter.write_line(line)

@@ -71,12 +71,16 @@ class FlinkRest:
     def completed_checkpoints(self, job_id: str) -> int:
         return int(self._get(f"/jobs/{job_id}/checkpoints")["counts"]["completed"])
 
-    def stop_with_savepoint(self, job_id: str, *, timeout_s: float = 90) -> str | None:
-        """Stop a job without draining it; returns the savepoint's path, None if there is none.
+    def stop_with_savepoint(
+        self, job_id: str, *, timeout_s: float = 90, drain: bool = False
+    ) -> str | None:
+        """Stop a job; returns the savepoint's path, None if there is none.
+
+        drain: tell it first that time is at its end.
 
         Source: POST /jobs/:jobid/stop, then GET /jobs/:jobid/savepoints/:triggerid.
         """
-        order = {"drain": False, "formatType": "NATIVE"}
+        order = {"drain": drain, "formatType": "NATIVE"}
         trigger = self._post(f"/jobs/{job_id}/stop", order)["request-id"]
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:

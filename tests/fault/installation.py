@@ -1,0 +1,165 @@
+"""The whole stack, as a client of ingest, an operator and a reader of the database see it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+
+from api.bench import stack as bench
+from api.bench.schedule import Emission
+from api.bench.score import Pair
+from deploy.embedded.settings import REPOSITORY
+from deploy.embedded.stack import Stack
+from tests.support.flow import PATIENCE_MS, SETTLE_MS, Flow
+from tests.support.job import wait_for
+from tests.support.logs import read_log
+from udfs.wire import betrace_pb2 as wire
+
+RECOVERY_S = 300
+RETRY_S = 0.5
+_BETRACE = Path(sys.executable).parent / "betrace"
+
+
+def kill(*pids: int) -> None:
+    """End processes as a power cut would."""
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+
+
+@contextmanager
+def paused(*pids: int) -> Iterator[None]:
+    """Let processes stand still while the body runs."""
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+
+class Installation:
+    """A stack and a new tenant of it."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        self._variables = bench.Stack({**os.environ, **stack.environment()})
+        self.tenant = self._variables.make_tenant(settle_ms=SETTLE_MS, patience_ms=PATIENCE_MS)
+        self._door = self._client("BETRACE_OTLP_HTTP")
+        self._door.headers["Content-Type"] = "application/x-protobuf"
+        self._api = self._client("BETRACE_URL")
+
+    def post_rules(self, flow: Flow) -> None:
+        """Save the rules of a flow, and wait until they judge."""
+        self._variables.post_rules(flow.settings.mix, key=self.tenant.key)
+        wait_for(self._all_active, "every rule is active", timeout_s=RECOVERY_S)
+
+    def save_rule(self, rule_id: str, text: str) -> None:
+        """Save a new version of a rule."""
+        body = {"id": rule_id, "name": rule_id, "severity": "low", "rule": text}
+        answer = self._api.put(f"/api/v1/rules/{rule_id}", json=body)
+        if answer.status_code == 404:
+            answer = self._api.post("/api/v1/rules", json=body)
+        assert answer.status_code < 300, answer.text
+
+    def send(self, emission: Emission) -> None:
+        """Export as an OTLP exporter does: again and again, until it is taken."""
+        self.export(emission.payload)
+
+    def export(self, request: bytes) -> None:
+        """Send a request until it is taken. AssertionError if it is refused for what it holds."""
+        while True:
+            try:
+                answer = self._door.post("/v1/traces", content=request)
+            except httpx.TransportError:
+                time.sleep(RETRY_S)
+                continue
+            if answer.status_code == 200:
+                assert not answer.content, "ingest refused good spans"
+                return
+            assert answer.status_code in (429, 502, 503, 504), answer.text
+            time.sleep(RETRY_S)
+
+    def job(self, *words: str) -> dict[str, Any]:
+        """Run `betrace job …` and return what it printed."""
+        done = subprocess.run(
+            [str(_BETRACE), "job", *words, "--json"],
+            env={**os.environ, **self.stack.environment()},
+            cwd=REPOSITORY,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+        printed: dict[str, Any] = json.loads(done.stdout)
+        return printed
+
+    def recovers_from(self, strike: Callable[[], None]) -> float:
+        """Strike, and wait until a signal of what came afterwards is in the database.
+
+        Returns the seconds between.
+        """
+        strike()
+        struck_at = datetime.now(UTC) + timedelta(milliseconds=SETTLE_MS)
+        began = time.monotonic()
+        wait_for(
+            lambda: self._judged_since(struck_at),
+            "a signal judged after the strike",
+            timeout_s=RECOVERY_S,
+        )
+        return time.monotonic() - began
+
+    def violated_rows(self) -> list[Pair]:
+        """Return (rule id, trace id) of every row that says violated."""
+        query = (
+            "select rule_id, trace_id from signals where tenant_id = %s and verdict = 'violated'"
+        )
+        return [(rule, bytes(trace)) for rule, trace in self._rows(query, self.tenant.id)]
+
+    def violated_on_topic(self) -> list[Pair]:
+        """Return (rule id, trace id) of every signal whose highest revision says violated."""
+        latest: dict[bytes, wire.Signal] = {}
+        prefix = self.stack.settings.topic_prefix
+        for record in read_log(self.stack.settings.kafka, f"{prefix}.signals"):
+            read = wire.Signal.FromString(record.value)
+            known = latest.setdefault(read.id, read)
+            if known.revision < read.revision:
+                latest[read.id] = read
+        return [
+            (s.rule_id, s.trace_id)
+            for s in latest.values()
+            if s.verdict == wire.VERDICT_VIOLATED and s.tenant == self.tenant.id
+        ]
+
+    def _client(self, address: str) -> httpx.Client:
+        return httpx.Client(
+            base_url=self._variables[address], headers={"X-API-Key": self.tenant.key}, timeout=30
+        )
+
+    def _all_active(self) -> bool:
+        items = self._api.get("/api/v1/rules", params={"limit": 200}).json()["items"]
+        return all(item["active_since"] for item in items)
+
+    def _judged_since(self, since: datetime) -> bool:
+        query = "select count(*) from signals where tenant_id = %s and judged_at > %s"
+        try:
+            return bool(self._rows(query, self.tenant.id, since)[0][0])
+        except psycopg.OperationalError:  # Postgres is among what is struck
+            return False
+
+    def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        with psycopg.connect(self._variables["DATABASE_URL"]) as connection:
+            connection.execute("select set_config('app.tenant_id', %s, true)", (self.tenant.id,))
+            return connection.execute(query, values).fetchall()

@@ -1,0 +1,44 @@
+"""`make test-faults`: every fault by itself, and a table of what each did."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from deploy.embedded.stack import Stack
+from tests.fault.faults import FAULTS, Fault
+from tests.fault.installation import RECOVERY_S, Installation
+from tests.fault.table import FaultRow
+from tests.support.flow import CLOSED_S, Flow, Flowing
+from tests.support.job import wait_for
+
+pytestmark = [pytest.mark.fault, pytest.mark.matrix]
+
+RATE = 500
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_planted_violations_are_all_that_is_signalled(
+    fault: Fault, stack: Stack, record_property: pytest.RecordProperty
+) -> None:
+    stack.wait_ready(*stack.settings.components)
+    at = Installation(stack)
+    flow = Flow(at.tenant.id, rate=RATE)
+    at.post_rules(flow)
+    sender = fault.sender(at.export)
+    flowing = Flowing(flow, sender.send)
+    at.recovers_from(lambda: None)
+    recovery_s = at.recovers_from(lambda: fault.strike(at))
+    planted = flowing.finish()
+    sender.close()
+    wait_for(
+        lambda: set(at.violated_rows()) >= planted,
+        "all planted violations in the database",
+        timeout_s=RECOVERY_S,
+    )
+    time.sleep(CLOSED_S)  # a wrong signal would come when the last traces are closed
+    rows = at.violated_rows()
+    record_property("row", FaultRow.of(fault.name, recovery_s, planted, rows))
+    assert sorted(rows) == sorted(planted)
+    assert sorted(at.violated_on_topic()) == sorted(planted)
