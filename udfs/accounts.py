@@ -1,4 +1,26 @@
-"""Accounting as data: what became of the spans of a tenant, per lane and minute of event time."""
+"""Accounting as data: what became of the spans of a tenant, per lane and minute of event time.
+
+Every span that comes is counted once as `received`, as often as it is delivered, and once in the
+bucket where it ends:
+
+    rejected    it was of no use: no trace id of 16 bytes, or of another lane
+    too_late    its trace was closed longer ago than `lateness`
+    over_cap    its trace was not opened: the tenant had too many
+    late        its trace was closed before, and was judged again with it
+    unruled     it came before its trace was closed, and no promise was in force for that trace
+    truncated   the same, but the trace was over a limit
+    judged      the same, and all of it was judged
+
+The first four are known when it comes, the others when its trace is first closed; until then it is
+`open`. That one is no count but what the lane holds, added up from its traces. So in every message
+with `open`
+
+    open_before + received = open + judged + unruled + truncated + late + over_cap + too_late
+                             + rejected
+
+which is a check of the engine and no definition. What was a dead letter as a whole is not counted:
+nobody knows how many spans it held. Other counts are of traces, signals and members.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +30,26 @@ from udfs.wire import betrace_pb2 as wire
 
 TICK_MS = 10_000
 MINUTE_MS = 60_000
+SETTLED = ("judged", "unruled", "truncated", "late", "over_cap", "too_late", "rejected")
+"""The buckets in which a span that was received can end."""
+
+
+def adds_up(stats: wire.Stats) -> bool:
+    """Tell whether every span is in one bucket; True where open spans are not accounted for."""
+    if not stats.HasField("open"):
+        return True
+    ended = sum(stats.counts.get(name, 0) for name in SETTLED)
+    return stats.open_before + stats.counts.get("received", 0) == stats.open + ended
 
 
 class Accounts:
     """The counts of the current minute. Emitted every TICK_MS while they grow, as totals."""
 
-    def __init__(self, *, lane: int, tenant: str) -> None:
+    def __init__(self, *, lane: int, tenant: str, open_before: int | None = None) -> None:
+        """open_before: spans of open traces at the start of the minute; None: not accounted for."""
         self._lane = lane
         self._tenant = tenant
-
+        self._open_before = open_before
         self.counts: dict[str, int] = {}
         self._rules: dict[tuple[str, int], dict[Verdict, int]] = {}
         self._grown = False
@@ -32,20 +65,29 @@ class Accounts:
         verdicts[verdict] = verdicts.get(verdict, 0) + 1
         self._grown = True
 
-    def tick(self, tick_ms: int) -> tuple[bytes, bytes] | None:
-        """Come to a multiple of TICK_MS: return (key, Stats bytes) if anything was counted."""
-        packed = self._message(tick_ms) if self._grown else None
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing was counted in this minute."""
+        return not self.counts and not self._rules
+
+    def tick(self, tick_ms: int, *, open_spans: int | None = None) -> tuple[bytes, bytes] | None:
+        """Come to a multiple of TICK_MS: return (key, Stats bytes) if anything was counted.
+
+        open_spans: spans of open traces, where they are accounted for and not idle.
+        """
+        packed = self._message(tick_ms, open_spans) if self._grown else None
         self._grown = False
         if tick_ms % MINUTE_MS == 0:
             self.counts = {}
             self._rules = {}
-
+            if open_spans is not None:
+                self._open_before = open_spans
         if packed is None:
             return None
         key = f"{self._lane}|{self._tenant}|{_minute_before(tick_ms)}".encode()
         return key, packed
 
-    def _message(self, tick_ms: int) -> bytes:
+    def _message(self, tick_ms: int, open_spans: int | None) -> bytes:
         message = wire.Stats(
             lane=self._lane,
             tenant=self._tenant,
@@ -62,18 +104,21 @@ class Accounts:
                 )
                 for (rule_id, version), verdicts in sorted(self._rules.items())
             ],
+            open_before=self._open_before,
+            open=None if self._open_before is None else open_spans,
         )
         return message.SerializeToString(deterministic=True)
 
     def pack(self) -> bytes:
         """Return the counts of the current minute as bytes, for a snapshot."""
-        return bytes((self._grown,)) + self._message(0)
+        return bytes((self._grown,)) + self._message(0, None)
 
     def restore(self, packed: bytes) -> None:
         """Take the counts from `pack`."""
         message = wire.Stats.FromString(packed[1:])
         self._grown = bool(packed[0])
-
+        has_open = message.HasField("open_before")
+        self._open_before = message.open_before if has_open else None
         self.counts = dict(message.counts)
         for rule in message.rules:
             self._rules[rule.rule_id, rule.version] = {

@@ -4,7 +4,11 @@ Per tenant and lane. Traces closed within the lateness are known with the time t
 block of the store that holds their facts, so that a late span re-judges them; older ones are
 known by a 64-bit hash for `max_life` more, so that a span of a forgotten trace is too late and
 never taken for a new trace. Minutes of that kind are merged by tens, so that a look-up asks few
-arrays. A trace that was closed again is known more than once: the newest entry counts.
+arrays; all minutes of one ten are forgotten together, whether they were merged or a restored lane
+has them one by one. A trace that was closed again is known more than once: the newest entry counts.
+
+A trace that was not opened, since its tenant had too many, is known in the same way: its other
+spans must not make a trace of their own.
 """
 
 from __future__ import annotations
@@ -20,19 +24,23 @@ _MULTIPLIER = 0x9E3779B97F4A7C15F39CC0605CEDC835
 _MASK_64 = 2**64 - 1
 _HEAD = Struct("<BqII")
 _FORMAT = 2
+CAPPED_FORMAT = 3
+"""Of a minute in which traces were not opened."""
 _MERGED = 10
 _LEAST_CAPACITY = 64
 _STORED_BITS = 17
 _STORED_MASK = (1 << _STORED_BITS) - 1
 NOT_STORED = 0
 """Of a trace of which nothing but its beginning is known."""
+NOT_OPENED = 0xFFFF
+"""Of a trace that was not opened."""
 
 
 class Sealed(NamedTuple):
     """The traces closed in one minute of event time, sorted by hash.
 
     In the order of the hashes, ages_ms: from a trace's beginning to the end of the minute; stored:
-    1 + the ms within the minute at which it was closed and stored, or NOT_STORED.
+    1 + the ms within the minute at which it was closed and stored, NOT_STORED or NOT_OPENED.
     """
 
     minute: int
@@ -43,7 +51,8 @@ class Sealed(NamedTuple):
     def blocks_ms(self) -> list[int]:
         """Return the times at which traces of this minute were stored."""
         start_ms = self.minute * MINUTE_MS
-        return [start_ms + at - 1 for at in sorted(set(self.stored)) if at != NOT_STORED]
+        times = sorted(set(self.stored) - {NOT_STORED, NOT_OPENED})
+        return [start_ms + at - 1 for at in times]
 
 
 class Known(NamedTuple):
@@ -55,6 +64,8 @@ class Known(NamedTuple):
 
 TOO_LATE = Known(-1, None)
 """A trace closed so long ago that late spans are not taken any more."""
+TOO_MANY = Known(-2, None)
+"""A trace that was not opened."""
 
 
 def trace_hash(trace_id: bytes) -> int:
@@ -100,6 +111,12 @@ class ClosedTraces:
         """Minutes in which late spans may still be taken, oldest first."""
         self._older: list[tuple[int, int, array[int]]] = []
         """(first minute, last minute, hashes) of those before."""
+        self._sealed_count = 0
+
+    @property
+    def count(self) -> int:
+        """How many entries there are."""
+        return len(self.current) + self._sealed_count
 
     @property
     def minutes(self) -> list[int]:
@@ -112,6 +129,10 @@ class ClosedTraces:
         stored = NOT_STORED if stored_ms is None else 1 + stored_ms % MINUTE_MS
         self.current[trace_id] = begin_ms << _STORED_BITS | stored
 
+    def add_not_opened(self, trace_id: bytes, *, begin_ms: int) -> None:
+        """Note a trace that is not opened, or that more spans came of one."""
+        self.current[trace_id] = begin_ms << _STORED_BITS | NOT_OPENED
+
     def forget(self, trace_id: bytes) -> None:
         """Take back a trace that was opened again, if it was closed in the current minute.
 
@@ -120,7 +141,10 @@ class ClosedTraces:
         self.current.pop(trace_id, None)
 
     def find(self, trace_id: bytes, *, since_ms: int) -> Known | None:
-        """Return what is known of a trace closed after since_ms, TOO_LATE, or None if it is new."""
+        """Return what is known of a trace closed after since_ms, or None if it is new.
+
+        TOO_LATE: it was closed before. TOO_MANY: it was not opened.
+        """
         noted = self.current.get(trace_id)
         if noted is not None:
             minute = self.current_minute
@@ -160,6 +184,7 @@ class ClosedTraces:
     def restore(self, sealed: Sealed) -> None:
         """Know a sealed minute again. Minutes come in ascending order."""
         self.sealed.append(sealed)
+        self._sealed_count += len(sealed.hashes)
         if self._filter.count + len(sealed.hashes) > self._filter.capacity:
             self._make_filter()
         else:
@@ -185,25 +210,35 @@ class ClosedTraces:
         )
 
     def _merge_older(self, late_minute: int) -> None:
-        """Merge minutes before late_minute once there are _MERGED of them."""
-        older = [entry for entry in self.sealed if entry.minute < late_minute]
-        if len(older) < _MERGED:
-            return
-        hashes = array("Q", sorted(h for entry in older for h in entry.hashes))
-        self._older.append((older[0].minute, older[-1].minute, hashes))
-        self.sealed = self.sealed[len(older) :]
+        """Merge the minutes of each ten that lies before late_minute."""
+        while self.sealed and _end_of_ten(self.sealed[0].minute) <= late_minute:
+            end = _end_of_ten(self.sealed[0].minute)
+            ten = [entry for entry in self.sealed if entry.minute < end]
+            hashes = array("Q", sorted(h for entry in ten for h in entry.hashes))
+            self._older.append((ten[0].minute, ten[-1].minute, hashes))
+            self.sealed = self.sealed[len(ten) :]
 
     def _drop_before(self, minute: int) -> list[int]:
-        dropped = [
-            m for first, last, _ in self._older if last < minute for m in range(first, last + 1)
-        ]
-        self._older = [entry for entry in self._older if entry[1] >= minute]
-        dropped += [entry.minute for entry in self.sealed if entry.minute < minute]
-        self.sealed = [entry for entry in self.sealed if entry.minute >= minute]
-        return dropped
+        """Drop the tens of minutes that end before a minute. Returns their minutes."""
+        older = [entry for entry in self._older if _end_of_ten(entry[1]) <= minute]
+        sealed = [entry for entry in self.sealed if _end_of_ten(entry.minute) <= minute]
+        if not older and not sealed:
+            return []
+        dropped = [one for first, last, _ in older for one in range(first, last + 1)]
+        self._older = self._older[len(older) :]
+        self.sealed = self.sealed[len(sealed) :]
+        gone = sum(len(hashes) for _, _, hashes in older)
+        self._sealed_count -= gone + sum(len(entry.hashes) for entry in sealed)
+        return dropped + [entry.minute for entry in sealed]
+
+
+def _end_of_ten(minute: int) -> int:
+    return minute // _MERGED * _MERGED + _MERGED
 
 
 def _known(minute: int, *, begin_ms: int, stored: int) -> Known:
+    if stored == NOT_OPENED:
+        return TOO_MANY
     return Known(begin_ms, None if stored == NOT_STORED else minute * MINUTE_MS + stored - 1)
 
 
@@ -213,7 +248,8 @@ def pack_sealed(sealed: Sealed) -> bytes:
     Of each trace: u64 hash, u32 age in ms, u16 stored.
     """
     count = len(sealed.hashes)
-    head = _HEAD.pack(_FORMAT, sealed.minute, count, 0)
+    version = CAPPED_FORMAT if NOT_OPENED in sealed.stored else _FORMAT
+    head = _HEAD.pack(version, sealed.minute, count, 0)
     return head + b"".join(column.tobytes() for column in sealed[1:])
 
 
@@ -221,7 +257,7 @@ def unpack_sealed(packed: bytes) -> Sealed:
     """Unpack one minute. Raises ValueError for another format or a cut value."""
     kind, minute, count, _ = _HEAD.unpack_from(packed)
     at = _HEAD.size
-    if kind != _FORMAT or len(packed) != at + 14 * count:
+    if kind not in (_FORMAT, CAPPED_FORMAT) or len(packed) != at + 14 * count:
         raise ValueError(f"closed traces of format {kind}, {len(packed)} bytes: cannot be read")
     return Sealed(
         minute,

@@ -1,10 +1,11 @@
 """What the traces of a lane hand on to rules over many traces.
 
 Spans are handed on when they are taken in, to the versions that are in force then: a span of a
-`correlate` or an `expect` counts for itself, whatever becomes of its trace. Signals are handed on
-when a promise is first violated by a trace, and again whenever what is known of them changes:
-withdrawn, with another time, with other fields. The versions are those in force when the trace
-began, as for promises, so that a withdrawal goes where the signal went.
+`correlate` or an `expect` counts for itself, whatever becomes of its trace: also where that is not
+opened, since its tenant has too many. Signals are handed on when a promise is first violated by a
+trace, and again whenever what is known of them changes: withdrawn, with another time, with other
+fields. The versions are those in force when the trace began, as for promises, so that a withdrawal
+goes where the signal went.
 
 What was last said of a signal is kept with the trace:
 

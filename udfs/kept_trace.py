@@ -56,6 +56,12 @@ class KeptTrace:
         """Whether it would cost too much to judge it again and again."""
         return len(self._members) > LARGE_MEMBERS or len(self._links) > LARGE_LINKS
 
+    @property
+    def weight_bytes(self) -> int:
+        """How many bytes it takes in Flink state."""
+        heads = _MEMBER.size * len(self._members) + 2 * _U32.size
+        return self._bytes + heads + LINK_BYTES * len(self._links)
+
     def knows(self, member: bytes) -> bool:
         """Tell whether the span was kept before: the first taken in holds."""
         return key_of(member) in self._members
@@ -69,13 +75,13 @@ class KeptTrace:
         self._members[key_of(member)] = (arrived_ms, member)
         return True
 
-    def add_links(self, chain: bytes) -> bool:
-        """Keep links, one after the other. False: there is no room for all of them."""
+    def add_links(self, chain: bytes, *, most: int = MAX_LINKS) -> bool:
+        """Keep links, one after the other, so that there are `most`. False: not all of them."""
         links = self._links
         for at in range(0, len(chain), LINK_BYTES):
             link = chain[at : at + LINK_BYTES]
             if link not in links:
-                if len(links) >= MAX_LINKS:
+                if len(links) >= most:
                     return False
                 links[link] = None
         return True
@@ -87,7 +93,7 @@ class KeptTrace:
         parents.discard(bytes(_ID_BYTES))
         return not parents <= came
 
-    def structure(self, *, now_ms: int, settle_ms: int) -> TraceStructure:
+    def structure(self, *, now_ms: int, settle_ms: int, clock_skew_ms: int) -> TraceStructure:
         """Return what judging asks of the spans at a time."""
         kept = self._take_apart()
         return TraceStructure(
@@ -95,6 +101,7 @@ class KeptTrace:
             links=kept.links,
             now_ns=now_ms * _NS_PER_MS,
             settle_ns=settle_ms * _NS_PER_MS,
+            clock_skew_ns=clock_skew_ms * _NS_PER_MS,
         )
 
     def _take_apart(self) -> _TakenApart:

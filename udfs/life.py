@@ -16,6 +16,11 @@ open; they judge it when that is over.
 
 At one instant: a tick of the accounts, then records, then deadlines.
 
+No tenant can make a lane grow without bound (deploy/decisions/0030). With too many open traces no
+new one is opened: its spans are counted as `over_cap`, and its id is remembered like that of a
+closed trace, so that its other spans do not make a trace of their own. With too many bytes in open
+traces, those that would grow are truncated.
+
 What lies in Flink state for a lane: a list of byte records (`receive` returns one to append,
 `snapshot` returns a list that replaces all), and a map (`ClosedStore`) for what is written once.
 """
@@ -29,7 +34,14 @@ from typing import NamedTuple, Protocol
 
 from dsl import Judgement, Reason, Verdict
 from udfs.accounts import MINUTE_MS, TICK_MS, Accounts
-from udfs.closed import TOO_LATE, ClosedTraces, Known, pack_sealed, unpack_sealed
+from udfs.closed import (
+    TOO_LATE,
+    TOO_MANY,
+    ClosedTraces,
+    Known,
+    pack_sealed,
+    unpack_sealed,
+)
 from udfs.facts import DEAD_LETTER, NOTHING_KEPT, Facts, unpack_facts
 from udfs.handing import Handing
 from udfs.journal import Closing
@@ -51,10 +63,14 @@ _NEVER = 2**62
 _MAX_WATERMARK = 2**62
 _RECENT = 2_500
 """Traces after which the recently stored ones become the formerly stored ones."""
+_RECENT_BYTES = 8 * 2**20
+"""The same, in bytes: few traces may be large ones."""
 _ENTRY = b"E"
 _SNAPSHOT_LANE = b"L"
 _SNAPSHOT_TENANT = b"T"
 _FORMAT = 2
+_CAPPED_FORMAT = 3
+"""Of the share of a tenant that ever had traces turned away."""
 _ENTRY_HEAD = Struct("<cBqHq")
 _LANE_HEAD = Struct("<cBHqqq")
 _U16 = Struct("<H")
@@ -62,6 +78,7 @@ _U32 = Struct("<I")
 _CLOSED_ITEM = Struct("<16sQ")
 _BLOCK_ITEM = Struct("<16sI")
 _MINUTE = Struct("<q")
+_SHED = Struct("<qq")
 _BLOCK_FORMAT = b"\x01"
 _OPEN = frozenset({Reason.STILL_OPEN})
 _END_NOT_KNOWN = frozenset({Reason.NO_ROOT, Reason.STILL_OPEN})
@@ -116,8 +133,59 @@ class _Tenant:
         """Traces closed at the instant at hand, packed: (trace id, state)."""
         self.expires: list[int] = []
         """Minutes whose stored traces have still to be removed, ascending."""
-        self.accounts = Accounts(lane=lane, tenant=tenant)
+        self.accounts = Accounts(lane=lane, tenant=tenant, open_before=0)
         self.epoch = _Epoch(0, 0, -1, RuleSet(()))
+        self.open_bytes = 0
+        """What the spans of open traces take in state."""
+        self.hurried: list[tuple[bytes, TraceState]] = []
+        """Traces that the record at hand opened again although there was no room for them."""
+        self.turned_away_now: set[bytes] = set()
+        """Traces of the record at hand that were not opened."""
+        self.settings: LifeSettings | None = None
+        self.max_open_traces = self.max_open_bytes = self.max_known_traces = 0
+        """What this lane may hold, by the settings that were last adopted."""
+        self.turned_away = False
+        """Whether any trace was ever not opened."""
+        self.shed_since_ms = _NEVER
+        self.shed_until_ms = -_NEVER
+        """Traces that begin meanwhile may lack spans that nothing remembers."""
+
+    def adopt(self, settings: LifeSettings) -> None:
+        """Go by these settings from now on."""
+        self.settings = settings
+        self.max_open_traces = settings.share(settings.max_open_traces)
+        self.max_open_bytes = settings.share(settings.max_open_bytes)
+        self.max_known_traces = settings.share(settings.max_known_traces)
+
+    def weigh(self, trace: TraceState) -> None:
+        """Account for what an open trace has grown by."""
+        if trace.kept is not None or trace.counted is not None:
+            weight_bytes = trace.weight_bytes
+            self.open_bytes += weight_bytes - trace.weighed_bytes
+            trace.weighed_bytes = weight_bytes
+
+    def open_spans(self) -> int:
+        """Return how many spans have come of traces that were never closed."""
+        return sum([trace.spans for trace in self.open.values() if not trace.closed_before])
+
+    def turn_away(self, trace_id: bytes, now_ms: int, settings: LifeSettings) -> None:
+        """Remember a trace that is not opened; if that is too much, remember that there were such.
+
+        A trace without some of its spans must not be judged as if they had not been.
+        """
+        self.turned_away = True
+        self.turned_away_now.add(trace_id)
+        if self.closed.count < self.max_known_traces:
+            self.closed.add_not_opened(trace_id, begin_ms=now_ms)
+            return
+        reach_ms = settings.max_life_ms + settings.lateness_ms
+        if now_ms > self.shed_until_ms + reach_ms:
+            self.shed_since_ms = now_ms
+        self.shed_until_ms = now_ms + reach_ms
+
+    def is_truncated(self, trace: TraceState) -> bool:
+        """Tell whether not all spans that came of a trace were taken in."""
+        return trace.truncated or self.shed_since_ms <= trace.begin_ms < self.shed_until_ms
 
 
 class Lane:
@@ -150,6 +218,7 @@ class Lane:
         # costs the more the longer it has been done.
         self._recent: dict[bytes, bytes] = {}
         self._former: dict[bytes, bytes] = {}
+        self._recent_bytes = 0
         self._removals: list[bytes] = []
         self._handing = Handing(lane)
         # Minutes and snapshots turn at another moment in every lane, which spreads the work.
@@ -259,7 +328,9 @@ class Lane:
         # Ticks go on to the end of a minute, so that each minute starts with empty accounts.
         self._tick_ms = tick_ms + TICK_MS if tick_ms % MINUTE_MS else _NEVER
         for tenant in self._tenants.values():
-            stats = tenant.accounts.tick(tick_ms)
+            accounts = tenant.accounts
+            open_spans = None if accounts.is_idle else tenant.open_spans()
+            stats = accounts.tick(tick_ms, open_spans=open_spans)
             if stats is not None:
                 out.append(Output("stats", *stats, _headers(tenant)))
 
@@ -277,12 +348,21 @@ class Lane:
             tenant = _Tenant(lane=self.lane, tenant=facts.tenant)
             self._tenants[facts.tenant] = tenant
         settings = self._book.settings(facts.tenant, entry.time_ms)
+        if settings is not tenant.settings:
+            tenant.adopt(settings)
         self._turn(tenant, entry.time_ms, settings, closed)
-        tenant.accounts.count("received", facts.spans)
+        tenant.accounts.count("received", facts.spans + facts.rejected)
         if facts.rejected:
             tenant.accounts.count("rejected", facts.rejected)
         touched = self._take_fragments(tenant, facts, entry, settings, closed)
+        for trace_id, trace in tenant.hurried:
+            trace.due_ms = entry.time_ms
+            self._arm(entry.time_ms, tenant.name, trace_id)
+        tenant.hurried.clear()
+        tenant.turned_away_now.clear()
         for trace_id, trace in touched.items():
+            tenant.weigh(trace)
+            trace.clock_skew_ms = settings.clock_skew_ms
             self._judge_early(tenant, trace_id, trace, entry.time_ms, out)
 
     def _take_fragments(
@@ -299,6 +379,9 @@ class Lane:
         settle_due_ms = now_ms + settings.settle_ms
         patience_due_ms = now_ms + settings.patience_ms
         max_life_ms = settings.max_life_ms
+        max_spans = settings.max_trace_spans
+        room = tenant.open_bytes < tenant.max_open_bytes
+        late = 0
         open_traces = tenant.open
         sets = facts.sets
         matched = self._book.matched(facts.tenant, now_ms) if self._book.holds_many else None
@@ -318,6 +401,10 @@ class Lane:
             else:
                 at_fragment.append(trace)
             trace.spans += spans
+            if trace.spans > max_spans:
+                trace.truncated = True
+            if trace.closed_before:
+                late += spans
             trace.last_ms = now_ms
             trace.last_offset = offset
             trace.judged_quiet_ms = -1
@@ -333,6 +420,8 @@ class Lane:
             if due_ms < trace.due_ms:
                 self._arm(due_ms, tenant.name, trace_id)
             trace.due_ms = due_ms
+        if late:
+            tenant.accounts.count("late", late)
         for root in facts.roots:
             trace = at_fragment[root.fragment]
             if trace is not None:
@@ -345,14 +434,14 @@ class Lane:
         for fact in facts.counted:
             trace = at_fragment[fact.fragment]
             if trace is not None:
-                trace.add_counted(fact)
+                trace.add_counted(fact, room=room)
                 touched[facts.fragments[fact.fragment][0]] = trace
         for extent in facts.extents:
             trace = at_fragment[extent.fragment]
             if trace is not None:
                 trace.add_extent(extent.start_ns, extent.end_ns)
         if facts.kept is not NOTHING_KEPT:
-            self._keep(tenant, facts, at_fragment, now_ms, touched, matched)
+            self._keep(tenant, facts, at_fragment, now_ms, touched, matched, room)
         return touched
 
     def _keep(
@@ -363,27 +452,28 @@ class Lane:
         now_ms: int,
         touched: dict[bytes, TraceState],
         matched: Matched | None,
+        room: bool,
     ) -> None:
         """Keep spans one by one, for rules that ask for that, or hand them on."""
         kept = facts.kept
         asked = matched if matched is not None and matched.many is not None else None
         for fragment, member in kept.members:
             trace = at_fragment[fragment]
-            if trace is None:
-                continue
             trace_id = facts.fragments[fragment][0]
+            if trace is None and trace_id not in tenant.turned_away_now:
+                continue
             if asked is not None and not self._handing.take_span(
                 asked, tenant.accounts, tenant.name, trace_id, member, now_ms
             ):
                 continue
-            if trace.add_member(member, arrived_ms=now_ms):
+            if trace is not None and trace.add_member(member, arrived_ms=now_ms, room=room):
                 touched[trace_id] = trace
         if asked is not None:
             self._handing.end_record(tenant.name, now_ms)
         for fragment, chain in kept.chains:
             trace = at_fragment[fragment]
             if trace is not None:
-                trace.add_links(chain)
+                trace.add_links(chain, room=room)
                 touched[facts.fragments[fragment][0]] = trace
         for fragment in kept.truncated:
             trace = at_fragment[fragment]
@@ -399,19 +489,31 @@ class Lane:
         closed: ClosedStore,
         spans: int,
     ) -> TraceState | None:
-        """Begin a trace, or open a closed one again; None if it is too late for that."""
+        """Begin a trace, or open a closed one again; None if its spans are not taken.
+
+        A closed trace is opened again even if there is no room: what comes late may mend what was
+        said of it. It is then closed at this very instant.
+        """
         since_ms = entry.time_ms + self._shift_ms - settings.lateness_ms
         known = tenant.closed.find(trace_id, since_ms=since_ms)
+        has_room = len(tenant.open) < tenant.max_open_traces
+        if known is TOO_LATE:
+            tenant.accounts.count("too_late", spans)
+            return None
+        may_begin = has_room and tenant.closed.count < tenant.max_known_traces
+        if known is TOO_MANY or (known is None and not may_begin):
+            tenant.turn_away(trace_id, entry.time_ms, settings)
+            tenant.accounts.count("over_cap", spans)
+            return None
         if known is None:
             trace = TraceState(
                 begin_ms=entry.time_ms, partition=entry.partition, offset=entry.offset
             )
-        elif known is TOO_LATE:
-            tenant.accounts.count("too_late", spans)
-            return None
         else:
-            tenant.accounts.count("late", spans)
             trace = self._reopen(tenant, trace_id, entry, known, closed)
+            if not has_room:
+                trace.truncated = True
+                tenant.hurried.append((trace_id, trace))
         tenant.open[trace_id] = trace
         trace.due_ms = _NEVER
         return trace
@@ -435,6 +537,7 @@ class Lane:
             )
             trace.root = FORGOTTEN_ROOT
         trace.closed_before = True
+        tenant.weigh(trace)
         return trace
 
     # ------------------------------------------------------------------ judging
@@ -492,6 +595,7 @@ class Lane:
         trace.complete = not trace.in_doubt
         trace.now_ms = now_ms
         trace.settle_ms = settings.settle_ms
+        trace.clock_skew_ms = settings.clock_skew_ms
         judged = rules.judge(trace)
         if rules.holds_incomplete and _has_orphans(rules, trace):
             judged = [_held(item) for item in judged]
@@ -517,7 +621,7 @@ class Lane:
             doubts.add(Reason.STILL_OPEN)
         if settings.span_sampled:
             doubts.add(Reason.SAMPLED)
-        if trace.truncated:
+        if tenant.is_truncated(trace):
             doubts.add(Reason.TRUNCATED)
         root = trace.root
         if self._book.losses.touch(
@@ -561,6 +665,7 @@ class Lane:
                 self._hand_on(many, tenant, trace_id, trace, judged, now_ms)
         if first_time:
             accounts.count("judged_traces")
+            accounts.count(self._became(tenant, trace), trace.spans)
         elif trace.judged_quiet_ms < 0:
             accounts.count("rejudged_traces")
         trace.judged_quiet_ms = now_ms - trace.last_ms
@@ -568,6 +673,12 @@ class Lane:
         if waits or trace.waiting:
             silent = waits.keys() - {item.rule.id for item in judged}
             trace.waiting = frozenset(silent if first_time else silent & trace.waiting)
+
+    def _became(self, tenant: _Tenant, trace: TraceState) -> str:
+        """Return in which of the accounts the spans of a trace end when it is first closed."""
+        if not self._rule_set(tenant, trace.begin_ms).rules:
+            return "unruled"
+        return "truncated" if tenant.is_truncated(trace) else "judged"
 
     def _say(
         self,
@@ -679,6 +790,7 @@ class Lane:
     ) -> None:
         self._turn(tenant, now_ms, settings, closed)
         del tenant.open[trace_id]
+        tenant.open_bytes -= trace.weighed_bytes
         if trace.is_plain:
             tenant.closed.add(trace_id, begin_ms=trace.begin_ms, stored_ms=None)
             return
@@ -695,11 +807,13 @@ class Lane:
         """
         key = _block_key(tenant, now_ms + self._shift_ms)
         closed.put(key, _pack_block(tenant.block))
-        if len(self._recent) >= _RECENT:
+        if len(self._recent) >= _RECENT or self._recent_bytes >= _RECENT_BYTES:
             self._former, self._recent = self._recent, {}
+            self._recent_bytes = 0
         recent = self._recent
         for trace_id, packed in tenant.block:
             recent[key + trace_id] = packed
+            self._recent_bytes += len(packed)
         tenant.block = []
 
     def _turn(
@@ -773,8 +887,8 @@ class Lane:
         restored = cls(lane, book, rule_sets=rule_sets)
         for record in records:
             kind, version = record[:1], record[1]
-            if version != _FORMAT:
-                raise ValueError(f"lane state of format {version}; this build reads {_FORMAT}")
+            if version not in (_FORMAT, _CAPPED_FORMAT):
+                raise ValueError(f"lane state of format {version}; this build reads 2 and 3")
             if kind == _ENTRY:
                 _, _, time_ms, partition, offset = _ENTRY_HEAD.unpack_from(record)
                 element = record[_ENTRY_HEAD.size :]
@@ -804,6 +918,7 @@ class Lane:
         tenant = _unpack_tenant(record, lane=self.lane, closed=closed)
         self._tenants[tenant.name] = tenant
         for trace_id, trace in tenant.open.items():
+            tenant.weigh(trace)
             self._arm(trace.due_ms, tenant.name, trace_id)
 
 
@@ -926,14 +1041,15 @@ def _pack_tenant(tenant: _Tenant) -> bytes:
 
     'T', u8 format, then blocks, each u32 length and content: tenant; accounts; current minute
     (i64) with its closed traces (16s id, u64 beginning and block); sealed minutes (i64); minutes
-    to expire (i64); open traces (16s id, u32 length, trace state).
+    to expire (i64); open traces (16s id, u32 length, trace state). In format 3, of a tenant that
+    had traces turned away: since and until when spans were that nothing remembers (i64, i64).
     """
     index = tenant.closed
     open_traces = []
     for trace_id, trace in tenant.open.items():
         packed = trace.pack()
         open_traces.append(trace_id + _U32.pack(len(packed)) + packed)
-    blocks = (
+    blocks: tuple[bytes, ...] = (
         tenant.key,
         tenant.accounts.pack(),
         _MINUTE.pack(index.current_minute)
@@ -942,7 +1058,11 @@ def _pack_tenant(tenant: _Tenant) -> bytes:
         b"".join(map(_MINUTE.pack, tenant.expires)),
         b"".join(open_traces),
     )
-    head = _SNAPSHOT_TENANT + bytes((_FORMAT,))
+    version = _FORMAT
+    if tenant.turned_away:
+        version = _CAPPED_FORMAT
+        blocks += (_SHED.pack(tenant.shed_since_ms, tenant.shed_until_ms),)
+    head = _SNAPSHOT_TENANT + bytes((version,))
     return head + b"".join(_U32.pack(len(block)) + block for block in blocks)
 
 
@@ -953,8 +1073,11 @@ def _unpack_tenant(record: bytes, *, lane: int, closed: ClosedStore) -> _Tenant:
         end = at + 4 + _U32.unpack_from(record, at)[0]
         blocks.append(record[at + 4 : end])
         at = end
-    key, accounts, current, minutes, expires, open_traces = blocks
+    key, accounts, current, minutes, expires, open_traces, *shed = blocks
     tenant = _Tenant(lane=lane, tenant=key.decode())
+    if shed:
+        tenant.turned_away = True
+        tenant.shed_since_ms, tenant.shed_until_ms = _SHED.unpack(shed[0])
     tenant.accounts.restore(accounts)
     index = tenant.closed
     index.current_minute = _MINUTE.unpack_from(current)[0]

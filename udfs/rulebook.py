@@ -24,6 +24,7 @@ from google.protobuf.message import DecodeError
 import dsl
 from dsl.captures import Capture
 from dsl.showing import shown_predicates
+from udfs.lanes import LANES
 from udfs.losses import Losses
 from udfs.many_rules import ManyRule, ManySet, field_captures
 from udfs.wire import betrace_pb2 as wire
@@ -46,6 +47,17 @@ class LifeSettings:
     max_life_ms: int = 3_600_000
     lateness_ms: int = 600_000
     span_sampled: bool = False
+    clock_skew_ms: int = 0
+    """Smaller differences between the clocks of two services say nothing."""
+    max_trace_spans: int = 200_000
+    max_open_traces: int = 640_000
+    max_open_bytes: int = 2**30
+    max_known_traces: int = 128_000_000
+    """The limits of deploy/decisions/0030; those of open and known traces in all lanes."""
+
+    def share(self, limit: int) -> int:
+        """Return what one lane may hold of a limit of the tenant."""
+        return max(1, limit // LANES)
 
     @property
     def drain_ms(self) -> int:
@@ -324,6 +336,11 @@ class RuleBook:
                     max_life_ms=record.max_life_ms or default.max_life_ms,
                     lateness_ms=record.lateness_ms or default.lateness_ms,
                     span_sampled=record.span_sampled,
+                    clock_skew_ms=record.clock_skew_ms or default.clock_skew_ms,
+                    max_trace_spans=record.max_trace_spans or default.max_trace_spans,
+                    max_open_traces=record.max_open_traces or default.max_open_traces,
+                    max_open_bytes=record.max_open_bytes or default.max_open_bytes,
+                    max_known_traces=record.max_known_traces or default.max_known_traces,
                 ),
             )
         )

@@ -26,7 +26,7 @@ from typing import NamedTuple
 from dsl import Reason, Verdict
 from dsl.structure import NO_STRUCTURE, TraceStructure
 from udfs.facts import Counted, pack_mask
-from udfs.kept_trace import KeptTrace, unpack_kept
+from udfs.kept_trace import MAX_LINKS, KeptTrace, unpack_kept
 
 PLAIN_FORMAT = 1
 FORMAT = 2
@@ -102,12 +102,14 @@ class TraceState:
     """One trace of one tenant; fulfils what judging asks of a trace (dsl.TraceView).
 
     kept: its spans one by one, where rules ask for that. waiting: ids of the rules whose first
-    verdict is still to come although the trace was closed. complete, in_doubt, now_ms and
-    settle_ms belong to the judgement at hand and are not stored.
+    verdict is still to come although the trace was closed. weighed_bytes: what was last made
+    of `weight_bytes`. complete, in_doubt, now_ms, settle_ms and clock_skew_ms belong to the
+    judgement at hand and are not stored.
     """
 
     __slots__ = (
         "begin_ms",
+        "clock_skew_ms",
         "closed_before",
         "complete",
         "counted",
@@ -129,6 +131,7 @@ class TraceState:
         "true",
         "truncated",
         "waiting",
+        "weighed_bytes",
     )
 
     def __init__(self, *, begin_ms: int, partition: int, offset: int) -> None:
@@ -154,6 +157,16 @@ class TraceState:
         self.in_doubt: frozenset[Reason] = frozenset()
         self.now_ms = begin_ms
         self.settle_ms = 0
+        self.clock_skew_ms = 0
+        self.weighed_bytes = 0
+
+    @property
+    def weight_bytes(self) -> int:
+        """How many bytes its spans take in Flink state: what grows with their number."""
+        weight = 0 if self.kept is None else self.kept.weight_bytes
+        if self.counted is not None:
+            weight += _COUNTED_ITEM.size * sum(map(len, self.counted.values()))
+        return weight
 
     def count(self, number: int) -> tuple[int, int]:
         """Return how many distinct spans certainly, and how many possibly, fulfil a predicate."""
@@ -168,7 +181,9 @@ class TraceState:
         """The spans kept one by one, as of the judgement at hand."""
         if self.kept is None:
             return NO_STRUCTURE
-        return self.kept.structure(now_ms=self.now_ms, settle_ms=self.settle_ms)
+        return self.kept.structure(
+            now_ms=self.now_ms, settle_ms=self.settle_ms, clock_skew_ms=self.clock_skew_ms
+        )
 
     @property
     def is_large(self) -> bool:
@@ -190,15 +205,18 @@ class TraceState:
         if self.root is None or root < self.root:
             self.root = root
 
-    def add_counted(self, fact: Counted) -> None:
-        """Take in a counted span. The same span twice counts once: the first taken in holds."""
+    def add_counted(self, fact: Counted, *, room: bool = True) -> None:
+        """Take in a counted span. The same span twice counts once: the first taken in holds.
+
+        room: False if nothing may be added, whatever the trace's own limits.
+        """
         if self.counted is None:
             self.counted = {}
         spans = self.counted.setdefault(fact.number, {})
         key = (fact.span_id, fact.identity)
         if key in spans:
             return
-        if sum(map(len, self.counted.values())) >= MAX_COUNTED:
+        if not room or sum(map(len, self.counted.values())) >= MAX_COUNTED:
             self.truncated = True
             return
         spans[key] = fact.certain
@@ -210,21 +228,21 @@ class TraceState:
         else:
             self.extent_ns = (min(self.extent_ns[0], start_ns), max(self.extent_ns[1], end_ns))
 
-    def add_member(self, member: bytes, *, arrived_ms: int) -> bool:
+    def add_member(self, member: bytes, *, arrived_ms: int, room: bool = True) -> bool:
         """Keep a span. Returns whether anything is new: the first taken in holds."""
         if self.kept is None:
             self.kept = KeptTrace()
         if self.kept.knows(member):
             return False
-        if not self.kept.add_member(member, arrived_ms=arrived_ms):
+        if not room or not self.kept.add_member(member, arrived_ms=arrived_ms):
             self.truncated = True
         return True
 
-    def add_links(self, chain: bytes) -> None:
+    def add_links(self, chain: bytes, *, room: bool = True) -> None:
         """Keep the links of spans."""
         if self.kept is None:
             self.kept = KeptTrace()
-        if not self.kept.add_links(chain):
+        if not self.kept.add_links(chain, most=MAX_LINKS if room else 0):
             self.truncated = True
 
     @property

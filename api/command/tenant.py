@@ -20,6 +20,7 @@ from api.tenants.settings import TenantSettings
 app = typer.Typer(no_args_is_help=True, help="Tenants and how their traces are judged.")
 
 Duration = Annotated[str | None, typer.Option(metavar="DURATION", help="Such as 2s or 10m.")]
+Limit = int | None
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
@@ -32,6 +33,14 @@ def create(
     lateness: Duration = None,
     span_sampled: Annotated[bool, typer.Option(help="Spans are sampled one by one.")] = False,
     external_roots: Annotated[bool, typer.Option(help="Traces begin outside.")] = False,
+    clock_skew: Annotated[
+        str | None,
+        typer.Option(metavar="DURATION", help="By how much clocks of services may differ."),
+    ] = None,
+    max_trace_spans: Annotated[Limit, typer.Option(help="Over it a trace is truncated.")] = None,
+    max_open_traces: Annotated[Limit, typer.Option(help="Traces that are open at a time.")] = None,
+    max_open_bytes: Annotated[Limit, typer.Option(help="What is kept of their spans.")] = None,
+    max_known_traces: Annotated[Limit, typer.Option(help="Closed ones, remembered.")] = None,
     tenant_id: Annotated[UUID | None, typer.Option("--id", help="Its id, chosen.")] = None,
     if_absent: Annotated[
         bool, typer.Option(help="An existing one is fine; it gets the settings given.")
@@ -44,10 +53,18 @@ def create(
         "patience_ms": patience,
         "max_life_ms": max_life,
         "lateness_ms": lateness,
+        "clock_skew_ms": clock_skew,
     }
     chosen: dict[str, int | bool] = {
         key: _milliseconds(text) for key, text in given.items() if text is not None
     }
+    limits = {
+        "max_trace_spans": max_trace_spans,
+        "max_open_traces": max_open_traces,
+        "max_open_bytes": max_open_bytes,
+        "max_known_traces": max_known_traces,
+    }
+    chosen |= {key: limit for key, limit in limits.items() if limit is not None}
     chosen |= {"span_sampled": True} if span_sampled else {}
     chosen |= {"external_roots": True} if external_roots else {}
 

@@ -10,18 +10,26 @@ from uuid import UUID
 from udfs.wire import betrace_pb2 as pb
 
 _DAY_MS = 24 * 60 * 60 * 1000
-_LIMITS_MS = {
+_LIMITS = {
     "settle_ms": (100, 60 * 60 * 1000),
     "patience_ms": (1_000, 60 * 60 * 1000),
     "max_life_ms": (10_000, _DAY_MS),
     "lateness_ms": (0, _DAY_MS),
+    "clock_skew_ms": (0, 60_000),
+    "max_trace_spans": (100, 10_000_000),
+    "max_open_traces": (1_000, 100_000_000),
+    "max_open_bytes": (2**24, 2**40),
+    "max_known_traces": (100_000, 10_000_000_000),
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TenantSettings:
-    """When a trace counts as closed, how long late spans count, and what is exported.
+    """When a trace counts as closed, how long late spans count, what is exported, how much is held.
 
+    clock_skew_ms: smaller differences between the clocks of two services say nothing.
+    max_open_traces, max_open_bytes: traces that are open at a time and what is kept of their spans;
+    max_known_traces: closed ones that are remembered. Each lane of the job holds a 32nd of them.
     Raises ValueError for values outside their limits.
     """
 
@@ -31,9 +39,14 @@ class TenantSettings:
     lateness_ms: int = 10 * 60 * 1000
     span_sampled: bool = False
     external_roots: bool = False
+    clock_skew_ms: int = 0
+    max_trace_spans: int = 200_000
+    max_open_traces: int = 640_000
+    max_open_bytes: int = 2**30
+    max_known_traces: int = 128_000_000
 
     def __post_init__(self) -> None:
-        for name, (low, high) in _LIMITS_MS.items():
+        for name, (low, high) in _LIMITS.items():
             value = getattr(self, name)
             if not low <= value <= high:
                 raise ValueError(f"{name} is {value}; it must lie between {low} and {high}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ from api.worker.folding import (
     storable,
 )
 from api.worker.signals import Written
+from udfs.accounts import adds_up
 from udfs.wire import betrace_pb2 as wire
 
 MAX_CONTENT_BYTES = 16 * 1024
@@ -39,11 +41,13 @@ class AccountingWriter:
         stats, poison = _decoded_stats(r for r in records if r.topic == self.stats_topic)
         letters = [r for r in records if r.topic == self.letters_topic]
         rows: dict[str, int] = {}
+        accounted: dict[str, int] = {}
         if stats:
-            rows.update(_write_stats(connection, stats))
+            accounted = _write_stats(connection, stats, rows)
         if letters:
             rows["dead_letters"] = _write_letters(connection, letters)
-        return Written(rows, {}, tuple(poison))
+        unbalanced = sum(not adds_up(each) for each in stats)
+        return Written(rows, {}, tuple(poison), accounted, unbalanced)
 
 
 def _decoded_stats(records: Iterable[LogRecord]) -> tuple[list[wire.Stats], list[Poison]]:
@@ -70,6 +74,8 @@ def _problem_of(stats: wire.Stats) -> str | None:
         return f"minute_ms is {stats.minute_ms}"
     if stats.revision > MAX_BIGINT or stats.lane > MAX_INTEGER:
         return "revision or lane is out of range"
+    if max(stats.open, stats.open_before) > MAX_BIGINT:
+        return "open spans are over 2^63 - 1"
     for rule in stats.rules:
         if not rule.rule_id or "\0" in rule.rule_id or rule.version > MAX_INTEGER:
             return "a rule has no usable id or version"
@@ -78,7 +84,10 @@ def _problem_of(stats: wire.Stats) -> str | None:
     return None
 
 
-def _write_stats(connection: WorkerConnection, stats: Sequence[wire.Stats]) -> dict[str, int]:
+def _write_stats(
+    connection: WorkerConnection, stats: Sequence[wire.Stats], rows: dict[str, int]
+) -> dict[str, int]:
+    """Merge accounts. Notes in rows what changed; returns what was added to each count."""
     minutes: dict[tuple[str, int, int], wire.Stats] = {}
     rules: dict[tuple[str, str, int, int, int], tuple[int, wire.RuleStats]] = {}
     for each in sorted(stats, key=lambda s: s.revision):
@@ -89,16 +98,24 @@ def _write_stats(connection: WorkerConnection, stats: Sequence[wire.Stats]) -> d
     with connection.cursor().copy(statement("copy_stats")) as copy:
         for minute, newest in minutes.items():
             counts = {storable(name): count for name, count in sorted(newest.counts.items())}
-            copy.write_row((*minute, newest.revision, json.dumps(counts)))
-    changed = {"stats_minutes": connection.execute(statement("merge_stats")).rowcount}
+            copy.write_row((*minute, newest.revision, json.dumps(counts), *_open_spans(newest)))
+    merged = connection.execute(statement("merge_stats")).fetchall()
+    rows["stats_minutes"] = len(merged)
     if rules:
         with connection.cursor().copy(statement("copy_rule_stats")) as copy:
             for key, (revision, rule) in rules.items():
                 counted = (rule.violated, rule.satisfied, rule.not_applicable, rule.inconclusive)
                 copy.write_row((*key, revision, *counted))
-        merged = connection.execute(statement("merge_rule_stats")).rowcount
-        changed["rule_stats_minutes"] = merged
-    return changed
+        rows["rule_stats_minutes"] = connection.execute(statement("merge_rule_stats")).rowcount
+    accounted: Counter[str] = Counter()
+    for row in merged:
+        accounted.update(row["now"])
+        accounted.subtract(row["before"])
+    return dict(accounted)
+
+
+def _open_spans(stats: wire.Stats) -> tuple[int | None, int | None]:
+    return (stats.open_before, stats.open) if stats.HasField("open") else (None, None)
 
 
 def _write_letters(connection: WorkerConnection, records: Sequence[LogRecord]) -> int:

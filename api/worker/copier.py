@@ -80,6 +80,7 @@ class WantedSignal:
     rule_id: str
     rule_text: str
     group_by: tuple[str, ...]
+    clock_skew_ms: int
     verdict: str
     closed: bool
     core: Range
@@ -386,6 +387,7 @@ class Copier:
             verdict=signal.verdict,
             closed=signal.closed,
             group_by=signal.group_by,
+            clock_skew_ms=signal.clock_skew_ms,
         )
         if not told.agrees and not job.truncated:
             self._metrics.explain_mismatch.inc()
@@ -480,6 +482,7 @@ def _signal(row: dict[str, Any], task: dict[str, Any]) -> WantedSignal:
         rule_id=row["rule_id"],
         rule_text=row["rule_text"],
         group_by=tuple(str(name) for name in row["group_by"]),
+        clock_skew_ms=row["clock_skew_ms"],
         verdict=row["verdict"],
         closed=row["closed"],
         core=Range(row["log_partition"], row["log_first_offset"], row["log_last_offset"]),

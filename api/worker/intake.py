@@ -262,6 +262,10 @@ class Intake:
             metrics.rows.labels(table).inc(count)
         for reason, count in written.refused.items():
             metrics.refused.labels(reason).inc(count)
+        for name, added in written.accounted.items():
+            # A revision that counts less than the one before it is the lane's first after a replay.
+            metrics.accounted.labels(name).inc(max(added, 0))
+        metrics.unbalanced.inc(written.unbalanced)
         for each in written.poison:
             metrics.poison.labels(each.code).inc()
             log.error("worker.poison", code=each.code, detail=each.detail,
@@ -277,6 +281,8 @@ def _both(left: Written, right: Written) -> Written:
         summed(left.rows, right.rows),
         summed(left.refused, right.refused),
         left.poison + right.poison,
+        summed(left.accounted, right.accounted),
+        left.unbalanced + right.unbalanced,
     )
 
 

@@ -53,6 +53,17 @@ class Metrics:
             ["code"],
             registry=self.registry,
         )
+        self.accounted = Counter(
+            "betrace_worker_accounted",
+            "What the job counted, by count: spans received, judged, late …, traces, signals.",
+            ["count"],
+            registry=self.registry,
+        )
+        self.unbalanced = Counter(
+            "betrace_worker_accounts_unbalanced",
+            "Accounts of the job in which some span is missing or counted twice. Must stay 0.",
+            registry=self.registry,
+        )
         self.retries = Counter(
             "betrace_worker_retries",
             "Attempts that failed and were repeated, by what did not answer.",

@@ -41,6 +41,10 @@ class Written:
     refused: dict[str, int] = field(default_factory=dict)
     """Signals not stored by reason."""
     poison: tuple[Poison, ...] = ()
+    accounted: dict[str, int] = field(default_factory=dict)
+    """What was added to the accounts of all tenants, by count."""
+    unbalanced: int = 0
+    """Accounts that do not add up."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,13 @@ from typing import Any
 
 import dsl
 from api.worker.folding import storable
+from dsl.judging import Moment
 from udfs.otlp import LazySpan, decode_spans
 
 MAX_SPANS = 20_000
 """Of one trace. What is over is left out, and the copy says so."""
 SPAN_ID_BYTES = 8
+_NS_PER_MS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,14 +126,18 @@ def explained(
     verdict: str,
     closed: bool,
     group_by: Sequence[str],
+    clock_skew_ms: int = 0,
 ) -> Explained:
     """Explain a verdict on exactly the spans it rests on.
 
     verdict: what the stream said. closed: it was reached with the trace closed, so that what is
     not among the spans was absent; a doubtful verdict is explained with absence in doubt.
+    clock_skew_ms: the tenant's, as it is now.
     """
     spans = [each.span for each in found]
-    explanation = dsl.explain(rule, spans, complete=closed and verdict != "inconclusive")
+    complete = closed and verdict != "inconclusive"
+    moment = Moment(clock_skew_ns=clock_skew_ms * _NS_PER_MS)
+    explanation = dsl.explain(rule, spans, complete=complete, moment=moment)
     told = explanation.to_dict()
     witness = dsl.shown_span(rule, spans, explanation.judgement.bindings) if group_by else None
     values = {} if witness is None else {name: _field_of(witness, name) for name in group_by}

@@ -42,7 +42,9 @@ create temporary table if not exists incoming_stats (
   minute_ms bigint not null,
   lane integer not null,
   revision bigint not null,
-  counts jsonb not null
+  counts jsonb not null,
+  open_before bigint,
+  open_spans bigint
 ) on commit delete rows;
 create temporary table if not exists incoming_rule_stats (
   tenant_id uuid not null,
@@ -298,7 +300,9 @@ on conflict do nothing;
 select pg_notify('trace_tasks', '');
 
 -- name: worker-copy-stats()!
-copy incoming_stats (tenant_id, minute_ms, lane, revision, counts) from stdin;
+copy incoming_stats (
+  tenant_id, minute_ms, lane, revision, counts, open_before, open_spans
+) from stdin;
 
 -- name: worker-copy-rule-stats()!
 copy incoming_rule_stats (
@@ -306,17 +310,34 @@ copy incoming_rule_stats (
   violated, satisfied, not_applicable, inconclusive
 ) from stdin;
 
--- name: worker-merge-stats()!
-insert into stats_minutes as s (tenant_id, minute, lane, revision, counts)
-select i.tenant_id, timestamptz 'epoch' + i.minute_ms * interval '1 millisecond', i.lane,
-  i.revision, i.counts
-from incoming_stats i
-where exists (select from tenants t where t.id = i.tenant_id)
-order by i.tenant_id, i.minute_ms, i.lane
-on conflict (tenant_id, minute, lane) do update set
-  revision = excluded.revision,
-  counts = excluded.counts
-where excluded.revision > s.revision;
+-- name: worker-merge-stats()
+-- Returns the counts of every row that was written, as they are and as they were before.
+with incoming as (
+  select i.*, timestamptz 'epoch' + i.minute_ms * interval '1 millisecond' as minute
+  from incoming_stats i
+  where exists (select from tenants t where t.id = i.tenant_id)
+),
+known as (
+  select s.tenant_id, s.minute, s.lane, s.counts
+  from stats_minutes s join incoming i using (tenant_id, minute, lane)
+),
+merged as (
+  insert into stats_minutes as s (
+    tenant_id, minute, lane, revision, counts, open_before, open_spans
+  )
+  select i.tenant_id, i.minute, i.lane, i.revision, i.counts, i.open_before, i.open_spans
+  from incoming i
+  order by i.tenant_id, i.minute, i.lane
+  on conflict (tenant_id, minute, lane) do update set
+    revision = excluded.revision,
+    counts = excluded.counts,
+    open_before = excluded.open_before,
+    open_spans = excluded.open_spans
+  where excluded.revision > s.revision
+  returning s.tenant_id, s.minute, s.lane, s.counts
+)
+select m.counts as now, coalesce(k.counts, '{}') as before
+from merged m left join known k using (tenant_id, minute, lane);
 
 -- name: worker-merge-rule-stats()!
 insert into rule_stats_minutes as s (
@@ -381,9 +402,11 @@ select s.tenant_id, s.id as signal_id, s.trace_id, s.revision, s.rule_id, s.rule
   s.log_partition, s.log_first_offset, s.log_last_offset,
   least(c.log_first_offset, o.first_offset) as wide_first_offset,
   greatest(c.log_last_offset, o.last_offset) as wide_last_offset,
-  coalesce(c.whole, false) as has_whole_copy
+  coalesce(c.whole, false) as has_whole_copy,
+  coalesce((t.settings ->> 'clock_skew_ms')::bigint, 0) as clock_skew_ms
 from unnest(:tenant_ids::uuid[], :signal_ids::bytea[]) as w (tenant_id, signal_id)
 join signals s on s.tenant_id = w.tenant_id and s.id = w.signal_id
+join tenants t on t.id = s.tenant_id
 join rule_versions v on v.tenant_id = s.tenant_id and v.rule_id = s.rule_id
   and v.version = s.rule_version
 left join trace_copies c on c.tenant_id = s.tenant_id and c.trace_id = s.trace_id

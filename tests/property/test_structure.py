@@ -73,9 +73,9 @@ def arrivals(draw: st.DrawFn) -> list[Record]:
     return sent
 
 
-def rules_log(rule_texts: Sequence[str]) -> RulesLog:
+def rules_log(rule_texts: Sequence[str], *, clock_skew_ms: int = 0) -> RulesLog:
     log = RulesLog()
-    log.settings(settle_ms=SETTLE_MS, patience_ms=20_000)
+    log.settings(settle_ms=SETTLE_MS, patience_ms=20_000, clock_skew_ms=clock_skew_ms)
     for number, text in enumerate(rule_texts):
         log.rule(f"rule-{number}", text, settle_ms=9_000 if number == 1 else 0)
     return log
@@ -109,13 +109,19 @@ def last_words(outputs: Sequence[Output]) -> dict[str, tuple[Any, ...]]:
     max_examples=3 * settings.default.max_examples,
     suppress_health_check=BIG,
 )
-@given(st.lists(texts(), min_size=1, max_size=3), arrivals(), st.integers(0, 2**32))
+@given(
+    st.lists(texts(), min_size=1, max_size=3),
+    arrivals(),
+    st.integers(0, 2**32),
+    st.sampled_from((0, 0, 1_500)),
+)
 def test_the_stream_says_in_the_end_what_the_language_says(
-    rule_texts: list[str], records: list[Record], seed: int
+    rule_texts: list[str], records: list[Record], seed: int, clock_skew_ms: int
 ) -> None:
-    said = last_words(in_bundles(rules_log(rule_texts), records, random.Random(seed)))
+    log = rules_log(rule_texts, clock_skew_ms=clock_skew_ms)
+    said = last_words(in_bundles(log, records, random.Random(seed)))
     for number, text in enumerate(rule_texts):
-        judgement = judged_whole(text, records)
+        judgement = judged_whole(text, records, clock_skew_ms=clock_skew_ms)
         event(judgement.verdict.value)
         told = said.get(f"rule-{number}")
         if told is None:

@@ -290,8 +290,8 @@ def final_signals(outputs: Iterable[Output]) -> dict[tuple[str, bytes], str]:
     }
 
 
-def counts(outputs: Iterable[Output]) -> dict[str, int]:
-    """Return the sums of all accounts, each by its highest revision."""
+def accounts(outputs: Iterable[Output]) -> list[wire.Stats]:
+    """Return the accounts of every lane, tenant and minute, each by its highest revision."""
     latest: dict[bytes, wire.Stats] = {}
     for output in outputs:
         if output.topic == "stats":
@@ -299,8 +299,13 @@ def counts(outputs: Iterable[Output]) -> dict[str, int]:
             known = latest.get(output.key)
             if known is None or stats.revision > known.revision:
                 latest[output.key] = stats
+    return list(latest.values())
+
+
+def counts(outputs: Iterable[Output]) -> dict[str, int]:
+    """Return the sums of all accounts."""
     total: dict[str, int] = {}
-    for stats in latest.values():
+    for stats in accounts(outputs):
         for name, count in stats.counts.items():
             total[name] = total.get(name, 0) + count
     return total

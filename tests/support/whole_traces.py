@@ -9,6 +9,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1 import trace_pb2
 
 import dsl
+from dsl.judging import Moment
 from dsl.spans import KINDS, STATUSES, distinct_spans, root_of
 from tests.support.engine import TENANT, Record, key_value
 from udfs.lanes import lane_of
@@ -51,14 +52,15 @@ def _message(span: dsl.Span) -> trace_pb2.Span:
     )
 
 
-def judged_whole(text: str, records: Sequence[Record]) -> dsl.Judgement:
+def judged_whole(text: str, records: Sequence[Record], *, clock_skew_ms: int = 0) -> dsl.Judgement:
     """Return what the language says of all spans of these records, every window being over."""
     rule = dsl.check(text).promise
     assert rule is not None
     spans = [span for record in records for span in decode_spans(record.payload)]
     rooted = root_of(distinct_spans(spans)) is not None
     in_doubt = frozenset() if rooted else NO_ROOT
-    return dsl.judge_spans(rule, spans, complete=rooted, in_doubt=in_doubt)
+    moment = Moment(clock_skew_ns=clock_skew_ms * 1_000_000)
+    return dsl.judge_spans(rule, spans, complete=rooted, in_doubt=in_doubt, moment=moment)
 
 
 def told_by_judgement(judgement: dsl.Judgement) -> tuple[Any, ...]:

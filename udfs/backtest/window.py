@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from udfs.accounts import MINUTE_MS
 from udfs.rulebook import LifeSettings, Rule
 
-_TURNING_MS = 2 * MINUTE_MS
+_TURNING_MS = 12 * MINUTE_MS
 """What is known of closed traces is put away by minutes, which turn at another moment in every
-lane: it may be remembered for so much longer."""
+lane, and forgotten by tens of minutes: it may be remembered for so much longer."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,7 +83,7 @@ class PredicateEntry(_message.Message):
     def __init__(self, number: _Optional[int] = ..., hash: _Optional[int] = ...) -> None: ...
 
 class TenantSettings(_message.Message):
-    __slots__ = ("tenant", "settle_ms", "patience_ms", "max_life_ms", "lateness_ms", "span_sampled", "external_roots")
+    __slots__ = ("tenant", "settle_ms", "patience_ms", "max_life_ms", "lateness_ms", "span_sampled", "external_roots", "max_trace_spans", "max_open_traces", "max_open_bytes", "max_known_traces", "clock_skew_ms")
     TENANT_FIELD_NUMBER: _ClassVar[int]
     SETTLE_MS_FIELD_NUMBER: _ClassVar[int]
     PATIENCE_MS_FIELD_NUMBER: _ClassVar[int]
@@ -91,6 +91,11 @@ class TenantSettings(_message.Message):
     LATENESS_MS_FIELD_NUMBER: _ClassVar[int]
     SPAN_SAMPLED_FIELD_NUMBER: _ClassVar[int]
     EXTERNAL_ROOTS_FIELD_NUMBER: _ClassVar[int]
+    MAX_TRACE_SPANS_FIELD_NUMBER: _ClassVar[int]
+    MAX_OPEN_TRACES_FIELD_NUMBER: _ClassVar[int]
+    MAX_OPEN_BYTES_FIELD_NUMBER: _ClassVar[int]
+    MAX_KNOWN_TRACES_FIELD_NUMBER: _ClassVar[int]
+    CLOCK_SKEW_MS_FIELD_NUMBER: _ClassVar[int]
     tenant: str
     settle_ms: int
     patience_ms: int
@@ -98,7 +103,12 @@ class TenantSettings(_message.Message):
     lateness_ms: int
     span_sampled: bool
     external_roots: bool
-    def __init__(self, tenant: _Optional[str] = ..., settle_ms: _Optional[int] = ..., patience_ms: _Optional[int] = ..., max_life_ms: _Optional[int] = ..., lateness_ms: _Optional[int] = ..., span_sampled: bool = ..., external_roots: bool = ...) -> None: ...
+    max_trace_spans: int
+    max_open_traces: int
+    max_open_bytes: int
+    max_known_traces: int
+    clock_skew_ms: int
+    def __init__(self, tenant: _Optional[str] = ..., settle_ms: _Optional[int] = ..., patience_ms: _Optional[int] = ..., max_life_ms: _Optional[int] = ..., lateness_ms: _Optional[int] = ..., span_sampled: bool = ..., external_roots: bool = ..., max_trace_spans: _Optional[int] = ..., max_open_traces: _Optional[int] = ..., max_open_bytes: _Optional[int] = ..., max_known_traces: _Optional[int] = ..., clock_skew_ms: _Optional[int] = ...) -> None: ...
 
 class Gap(_message.Message):
     __slots__ = ("reason", "until_ms", "reader")
@@ -302,7 +312,7 @@ class Correction(_message.Message):
     def __init__(self, replaces_revision: _Optional[int] = ..., was: _Optional[_Union[Verdict, str]] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class Stats(_message.Message):
-    __slots__ = ("lane", "tenant", "minute_ms", "revision", "counts", "rules")
+    __slots__ = ("lane", "tenant", "minute_ms", "revision", "counts", "rules", "open_before", "open")
     class CountsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -316,13 +326,17 @@ class Stats(_message.Message):
     REVISION_FIELD_NUMBER: _ClassVar[int]
     COUNTS_FIELD_NUMBER: _ClassVar[int]
     RULES_FIELD_NUMBER: _ClassVar[int]
+    OPEN_BEFORE_FIELD_NUMBER: _ClassVar[int]
+    OPEN_FIELD_NUMBER: _ClassVar[int]
     lane: int
     tenant: str
     minute_ms: int
     revision: int
     counts: _containers.ScalarMap[str, int]
     rules: _containers.RepeatedCompositeFieldContainer[RuleStats]
-    def __init__(self, lane: _Optional[int] = ..., tenant: _Optional[str] = ..., minute_ms: _Optional[int] = ..., revision: _Optional[int] = ..., counts: _Optional[_Mapping[str, int]] = ..., rules: _Optional[_Iterable[_Union[RuleStats, _Mapping]]] = ...) -> None: ...
+    open_before: int
+    open: int
+    def __init__(self, lane: _Optional[int] = ..., tenant: _Optional[str] = ..., minute_ms: _Optional[int] = ..., revision: _Optional[int] = ..., counts: _Optional[_Mapping[str, int]] = ..., rules: _Optional[_Iterable[_Union[RuleStats, _Mapping]]] = ..., open_before: _Optional[int] = ..., open: _Optional[int] = ...) -> None: ...
 
 class RuleStats(_message.Message):
     __slots__ = ("rule_id", "version", "violated", "satisfied", "not_applicable", "inconclusive")

@@ -14,6 +14,7 @@ from deploy.embedded.stack import Stack
 from tests.support.flow import CLOSED_S, Flow, Flowing
 from tests.support.job import RunningJob, wait_for
 from tests.support.logs import SpansWriter, create_topics, judge, read_log, write_rules
+from udfs.accounts import adds_up
 from udfs.wire import betrace_pb2 as wire
 
 pytestmark = pytest.mark.integration
@@ -38,6 +39,28 @@ def written(stack: Stack, prefix: str) -> set[tuple[bytes, bytes]]:
     return {(record.key or b"", record.value) for record in log}
 
 
+def accounted(stack: Stack, prefix: str) -> dict[bytes, wire.Stats]:
+    """Return the accounts on a topic, each by its highest revision."""
+    latest: dict[bytes, wire.Stats] = {}
+    for record in read_log(stack.settings.kafka, f"{prefix}.stats"):
+        stats = wire.Stats.FromString(record.value)
+        assert adds_up(stats), stats
+        key = record.key or b""
+        if key not in latest or latest[key].revision < stats.revision:
+            latest[key] = stats
+    return latest
+
+
+def received(stack: Stack, prefix: str) -> tuple[int, int]:
+    """Return how many spans have come by the accounts, and in how many of them some are open."""
+    accounts = accounted(stack, prefix).values()
+    newest: dict[int, wire.Stats] = {}
+    for stats in sorted(accounts, key=lambda one: one.minute_ms):
+        newest[stats.lane] = stats
+    came = sum(stats.counts.get("received", 0) for stats in accounts)
+    return came, sum(stats.open > 0 for stats in newest.values())
+
+
 def violated(signals: set[tuple[bytes, bytes]]) -> set[tuple[str, bytes]]:
     """Return what the highest revisions say is violated."""
     latest: dict[bytes, wire.Signal] = {}
@@ -54,8 +77,11 @@ def test_crashes_and_replays_give_byte_identical_signals(stack: Stack) -> None:
     flow = Flow(TENANT, rate=1_500, more=(JOINED,))
     write_rules(kafka, "law.rules", flow.rules_log())
     writer = SpansWriter(kafka, "law.spans")
+    sent = 0
 
     def send(emission: Emission) -> None:
+        nonlocal sent
+        sent += emission.spans
         writer.write(emission.payload, tenant=TENANT, lane=emission.lane, spans=emission.spans)
 
     with writer.heartbeats():
@@ -71,6 +97,12 @@ def test_crashes_and_replays_give_byte_identical_signals(stack: Stack) -> None:
         planted = flowing.finish()
         writer.write_raw(b"\xff\xffnot a record of ingest", partition=7)
         time.sleep(CLOSED_S)
+        wait_for(
+            lambda: received(stack, "law") == (sent, 0),
+            "every span in the accounts, and none of them open",
+            timeout_s=CATCH_UP_S,
+            why=job.exceptions,
+        )
 
     expected = judge(read_log(kafka, "law.rules"), read_log(kafka, "law.spans"))
     joined = {pair for pair in violated(expected) if pair[0] == JOINED.rule_id}
@@ -98,6 +130,12 @@ def test_crashes_and_replays_give_byte_identical_signals(stack: Stack) -> None:
     wait_for(
         lambda: written(stack, "law-again") >= expected,
         "all signals of the replay",
+        timeout_s=CATCH_UP_S,
+        why=again.exceptions,
+    )
+    wait_for(
+        lambda: accounted(stack, "law-again") == accounted(stack, "law"),
+        "the accounts of the live run",
         timeout_s=CATCH_UP_S,
         why=again.exceptions,
     )

@@ -259,7 +259,9 @@ def test_a_worker_killed_in_the_middle_of_a_batch_leaves_the_rows_of_one_that_wa
     assert lasting_rows(seeded.admin) == after_a_kill
 
 
-def stats(revision: int, *, received: int, tenant: str = TENANT) -> wire.Stats:
+def stats(
+    revision: int, *, received: int, tenant: str = TENANT, open_spans: int | None = None
+) -> wire.Stats:
     """Return the accounts of a minute of lane 3."""
     return wire.Stats(
         lane=3,
@@ -268,7 +270,33 @@ def stats(revision: int, *, received: int, tenant: str = TENANT) -> wire.Stats:
         revision=revision,
         counts={"received": received},
         rules=[wire.RuleStats(rule_id=RULE, version=1, violated=received, satisfied=1)],
+        open_before=None if open_spans is None else 0,
+        open=open_spans,
     )
+
+
+def test_accounts_are_checked_and_added_up_for_prometheus(
+    broker: Broker, topics: TopicNames, seeded: Database
+) -> None:
+    def sent(*accounts: wire.Stats) -> None:
+        send(broker.address, topics.stats, ((b"k", s.SerializeToString()) for s in accounts))
+
+    with accounting_intake(broker.address, topics, seeded.worker) as running:
+        sent(stats(1, received=10, open_spans=10))
+        running.wait_for(topics.stats, 1)
+        sent(
+            stats(3, received=30, open_spans=29),
+            stats(2, received=20, open_spans=20),
+            stats(1, received=5, tenant=OTHER_TENANT),
+        )
+        running.wait_for(topics.stats, 4)
+        assert sample(running.metrics, "betrace_worker_accounted_total", count="received") == 35
+        assert sample(running.metrics, "betrace_worker_accounts_unbalanced_total") == 1
+    minutes = rows(
+        seeded.admin,
+        "select open_before, open_spans from stats_minutes order by revision desc",
+    )
+    assert [tuple(minute.values()) for minute in minutes] == [(0, 29), (None, None)]
 
 
 def test_accounts_keep_the_highest_revision(

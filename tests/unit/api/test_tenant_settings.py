@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from uuid import UUID
 
 import pytest
 
 from api.durations import duration_ms
 from api.tenants.settings import TenantSettings
+from udfs.rulebook import LifeSettings
 from udfs.wire import betrace_pb2 as pb
 
 TENANT = UUID("0f8fad5b-d9cb-469f-a165-70867728950e")
@@ -21,7 +23,17 @@ def test_defaults_are_those_of_the_language() -> None:
         "lateness_ms": 600_000,
         "span_sampled": False,
         "external_roots": False,
+        "clock_skew_ms": 0,
+        "max_trace_spans": 200_000,
+        "max_open_traces": 640_000,
+        "max_open_bytes": 1_073_741_824,
+        "max_known_traces": 128_000_000,
     }
+
+
+def test_defaults_are_those_of_the_job() -> None:
+    of_job, of_tenants = asdict(LifeSettings()), TenantSettings().to_dict()
+    assert of_job == {name: of_tenants[name] for name in of_job}
 
 
 def test_what_was_written_is_read_back() -> None:
@@ -37,10 +49,15 @@ def test_what_was_written_is_read_back() -> None:
         {"max_life_ms": 2 * 24 * 3_600_000},
         {"lateness_ms": -1},
         {"settle_ms": 60_000, "max_life_ms": 30_000},
+        {"clock_skew_ms": -1},
+        {"max_trace_spans": 99},
+        {"max_open_traces": 999},
+        {"max_open_bytes": 1_000_000},
+        {"max_known_traces": 0},
     ],
 )
 def test_values_outside_their_limits_are_refused(values: dict[str, int]) -> None:
-    with pytest.raises(ValueError, match="_ms"):
+    with pytest.raises(ValueError, match=r"must lie between|longer than"):
         TenantSettings.from_dict(values)
 
 
@@ -54,6 +71,10 @@ def test_the_record_carries_every_setting() -> None:
             max_life_ms=3_600_000,
             lateness_ms=600_000,
             span_sampled=True,
+            max_trace_spans=200_000,
+            max_open_traces=640_000,
+            max_open_bytes=1_073_741_824,
+            max_known_traces=128_000_000,
         )
     )
 

@@ -33,13 +33,13 @@ def snapshot(said: Inscription | None, *more: Operator) -> Snapshot:
 
 def test_the_table_of_formats_agrees_with_their_writers() -> None:
     assert {
-        "lane": life._FORMAT,
+        "lane": life._CAPPED_FORMAT,
         "block": life._BLOCK_FORMAT[0],
         "facts": facts.VERSION,
         "trace": trace_state.HANDED_FORMAT,
         "many": many_lane.FORMAT,
         "said": contributions.VERSION,
-        "minute": closed._FORMAT,
+        "minute": closed.CAPPED_FORMAT,
     }.items() <= WRITES.items()
     assert all(WRITES[name] in READS[name] for name in WRITES)
 

@@ -13,8 +13,10 @@ from typing import Any
 from tests.support.engine import Engine, RulesLog, SpanDraft, SpansLog
 from tests.support.many import ManyStages, MemoryKeys
 from udfs.contributions import STAGES, pack_contribution, unpack_contribution, unpack_items
+from udfs.lanes import LANES
 from udfs.many_lane import ManyLane
 from udfs.trace_state import unpack_trace
+from udfs.wire import betrace_pb2 as wire
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "udfs" / "formats-of-many-traces.json"
 CUT_MS = 12_000
@@ -124,8 +126,19 @@ def golden() -> dict[str, Any]:
     return json.loads(GOLDEN.read_text())  # type: ignore[no-any-return]
 
 
+def without_accounts_of_traces(found: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what lanes of traces count: test_formats_never_change has golden bytes of that."""
+    outputs = [
+        output
+        for output in found["outputs"]
+        if output["topic"] != "stats"
+        or wire.Stats.FromString(bytes.fromhex(output["value"])).lane >= LANES
+    ]
+    return {**found, "outputs": outputs}
+
+
 def test_the_same_logs_leave_the_same_bytes() -> None:
-    assert run() == golden()
+    assert without_accounts_of_traces(run()) == without_accounts_of_traces(golden())
 
 
 def test_old_contributions_are_read_and_written_alike() -> None:

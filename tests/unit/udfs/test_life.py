@@ -240,6 +240,7 @@ def test_accounts_add_up() -> None:
     engine.run(log.records, until_ms=300_000)
     assert counts(engine.outputs) == {
         "received": 4,
+        "judged": 3,
         "late": 1,
         "judged_traces": 2,
         "rejudged_traces": 1,

@@ -6,10 +6,20 @@ from typing import Any
 
 import pytest
 
-from tests.support.engine import TENANT, Engine, RulesLog, SpanDraft, SpansLog, counts, signals
+from tests.support.engine import (
+    TENANT,
+    Engine,
+    RulesLog,
+    SpanDraft,
+    SpansLog,
+    counts,
+    signals,
+    trace_id,
+)
 from udfs import many_lane
 from udfs.contributions import Joined, Seen, unpack_contribution, unpack_items
 from udfs.handing import thinned
+from udfs.lanes import LANES, lane_of
 from udfs.life import Lane, Output
 from udfs.wire import betrace_pb2 as wire
 
@@ -115,6 +125,21 @@ def test_spans_of_a_trace_that_is_too_late_are_not_handed_on() -> None:
     log.send(75_000, span("a", "login", 950, user__id="u"))
     engine = played(rules, log, until_ms=90_000)
     assert (told(engine, "logins"), counts(engine.outputs)["too_late"]) == ([], 1)
+
+
+def test_spans_of_a_trace_that_is_not_opened_are_handed_on() -> None:
+    rules, log = the_rules(max_open_traces=LANES), SpansLog()
+    rules.rule("logins", LOGINS)
+    lanes: dict[int, str] = {}
+    for trace in map(str, range(100)):
+        other = lanes.setdefault(lane_of(TENANT, trace_id(trace)), trace)
+        if other != trace:
+            break
+    log.send(1_000, span(other, "login", 900, user__id="u"))
+    log.send(1_001, span(trace, "login", 901, user__id="u"))
+    engine = played(rules, log, until_ms=30_000)
+    assert told(engine, "logins") == [(1, "VIOLATED", "")]
+    assert counts(engine.outputs)["over_cap"] == 1
 
 
 def test_members_without_the_key_are_counted() -> None:

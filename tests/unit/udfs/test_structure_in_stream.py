@@ -252,3 +252,35 @@ def test_what_is_kept_of_a_trace_is_read_as_it_was() -> None:
 
 def stats(value: bytes) -> list[wire.RuleStats]:
     return list(wire.Stats.FromString(value).rules)
+
+
+class TestClocks:
+    FOLLOWED = "when { db.query as q } always { audit.log after q }"
+    PRECEDED = "when { db.query as q } never { audit.log before q }"
+
+    def judged(self, rule: str, *, apart_ms: int, service: str, **settings: int) -> list[Any]:
+        """Judge a query at 100 ms and an audit so much before it."""
+        rules = a_log(rule)
+        rules.settings(settle_ms=SETTLE_MS, **settings)
+        engine, log = Engine(rules), SpansLog()
+        log.send(0, ROOT, span("db.query", 100))
+        log.send(500, span("audit.log", 100 - apart_ms, service=service))
+        found = engine.run(log.records, until_ms=60_000)
+        return [
+            (verdict, one.judged_ms) for verdict, one in zip(verdicts(found), found, strict=True)
+        ]
+
+    def test_clocks_that_agree_say_what_came_first(self) -> None:
+        assert self.judged(self.FOLLOWED, apart_ms=5, service="x") == [("violated", 2_500)]
+        assert self.judged(self.PRECEDED, apart_ms=5, service="x") == [("violated", 500)]
+
+    def test_a_smaller_difference_between_two_services_says_nothing(self) -> None:
+        for rule in (self.FOLLOWED, self.PRECEDED):
+            assert self.judged(rule, apart_ms=5, service="x", clock_skew_ms=10) == []
+
+    def test_a_larger_one_does_and_so_does_any_within_one_service(self) -> None:
+        at_once = [("violated", 500)]
+        judged = self.judged(self.PRECEDED, apart_ms=15, service="x", clock_skew_ms=10)
+        assert judged == at_once
+        judged = self.judged(self.PRECEDED, apart_ms=5, service="shop", clock_skew_ms=10)
+        assert judged == at_once

@@ -1,0 +1,63 @@
+"""The accounts of one tenant in one lane, and whether they add up."""
+
+from __future__ import annotations
+
+import pytest
+
+from udfs.accounts import MINUTE_MS, TICK_MS, Accounts, adds_up
+from udfs.wire import betrace_pb2 as wire
+
+TENANT = "3f0c7d0e-0c1b-4c0a-9a55-1f2e3d4c5b6a"
+
+
+def message(ticked: tuple[bytes, bytes] | None) -> wire.Stats:
+    assert ticked is not None
+    return wire.Stats.FromString(ticked[1])
+
+
+def test_each_minute_says_what_was_open_before() -> None:
+    accounts = Accounts(lane=3, tenant=TENANT, open_before=0)
+    accounts.count("received", 5)
+    first = message(accounts.tick(TICK_MS, open_spans=5))
+    accounts.count("judged", 2)
+    second = message(accounts.tick(MINUTE_MS, open_spans=3))
+    accounts.count("judged", 3)
+    restored = Accounts(lane=3, tenant=TENANT)
+    restored.restore(accounts.pack())
+    third = message(restored.tick(MINUTE_MS + TICK_MS, open_spans=0))
+    assert [
+        (s.minute_ms, s.open_before, dict(s.counts), s.open) for s in (first, second, third)
+    ] == [
+        (0, 0, {"received": 5}, 5),
+        (0, 0, {"received": 5, "judged": 2}, 3),
+        (MINUTE_MS, 3, {"judged": 3}, 0),
+    ]
+
+
+def test_a_minute_that_an_older_build_began_is_not_checked_and_the_next_one_is() -> None:
+    older = wire.Stats(lane=3, tenant=TENANT, counts={"received": 9, "late": 1})
+    accounts = Accounts(lane=3, tenant=TENANT, open_before=0)
+    accounts.restore(b"\x01" + older.SerializeToString())
+    begun = message(accounts.tick(MINUTE_MS, open_spans=7))
+    assert (begun.HasField("open"), adds_up(begun)) == (False, True)
+    accounts.count("judged", 7)
+    following = message(accounts.tick(2 * MINUTE_MS, open_spans=0))
+    assert (following.open_before, following.open) == (7, 0)
+
+
+@pytest.mark.parametrize(
+    ("counts", "open_before", "open_spans", "expected"),
+    [
+        ({"received": 9, "judged": 1, "unruled": 1, "truncated": 1, "late": 1}, 0, 5, True),
+        ({"received": 3, "over_cap": 1, "too_late": 1, "rejected": 1}, 2, 2, True),
+        ({"received": 3, "judged_traces": 1, "signals": 7}, 0, 3, True),
+        ({"received": 3, "judged": 2}, 0, 0, False),
+        ({"received": 3}, 1, 3, False),
+        ({"judged": 1}, 0, 0, False),
+    ],
+)
+def test_accounts_add_up_or_not(
+    counts: dict[str, int], open_before: int, open_spans: int, expected: bool
+) -> None:
+    stats = wire.Stats(counts=counts, open_before=open_before, open=open_spans)
+    assert adds_up(stats) is expected
