@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dsl import Verdict
+from dsl import Reason, Verdict
 from udfs.signals import REVISIONS_PER_MS
 from udfs.wire import betrace_pb2 as wire
 
 TICK_MS = 10_000
 MINUTE_MS = 60_000
+_OVER_BUDGET = frozenset({Reason.STEPS, Reason.BINDINGS})
 
 
 class Accounts:
@@ -19,6 +20,8 @@ class Accounts:
 
         self.counts: dict[str, int] = {}
         self._rules: dict[tuple[str, int], dict[Verdict, int]] = {}
+        self._over_budget: dict[tuple[str, int], int] = {}
+        self._failed: dict[tuple[str, int], int] = {}
         self._grown = False
 
     def count(self, name: str, amount: int = 1) -> None:
@@ -26,10 +29,18 @@ class Accounts:
         self.counts[name] = self.counts.get(name, 0) + amount
         self._grown = True
 
-    def count_verdict(self, rule_id: str, version: int, verdict: Verdict) -> None:
-        """Count one rule's first verdict on one trace."""
-        verdicts = self._rules.setdefault((rule_id, version), {})
+    def count_verdict(
+        self, rule_id: str, version: int, verdict: Verdict, reasons: tuple[Reason, ...] = ()
+    ) -> None:
+        """Count one rule's first verdict on one trace. reasons: why it is inconclusive."""
+        key = (rule_id, version)
+        verdicts = self._rules.setdefault(key, {})
         verdicts[verdict] = verdicts.get(verdict, 0) + 1
+        if reasons:
+            if not _OVER_BUDGET.isdisjoint(reasons):
+                self._over_budget[key] = self._over_budget.get(key, 0) + 1
+            if Reason.FAILED in reasons:
+                self._failed[key] = self._failed.get(key, 0) + 1
         self._grown = True
 
     def tick(self, tick_ms: int) -> tuple[bytes, bytes] | None:
@@ -39,6 +50,8 @@ class Accounts:
         if tick_ms % MINUTE_MS == 0:
             self.counts = {}
             self._rules = {}
+            self._over_budget = {}
+            self._failed = {}
 
         if packed is None:
             return None
@@ -59,6 +72,8 @@ class Accounts:
                     violated=verdicts.get(Verdict.VIOLATED, 0),
                     satisfied=verdicts.get(Verdict.SATISFIED, 0),
                     inconclusive=verdicts.get(Verdict.INCONCLUSIVE, 0),
+                    over_budget=self._over_budget.get((rule_id, version), 0),
+                    failed=self._failed.get((rule_id, version), 0),
                 )
                 for (rule_id, version), verdicts in sorted(self._rules.items())
             ],
@@ -76,7 +91,12 @@ class Accounts:
 
         self.counts = dict(message.counts)
         for rule in message.rules:
-            self._rules[rule.rule_id, rule.version] = {
+            key = (rule.rule_id, rule.version)
+            if rule.over_budget:
+                self._over_budget[key] = rule.over_budget
+            if rule.failed:
+                self._failed[key] = rule.failed
+            self._rules[key] = {
                 verdict: count
                 for verdict, count in (
                     (Verdict.VIOLATED, rule.violated),

@@ -9,14 +9,15 @@ subtask, every replica and every replay sees the same rules at the same t:
   record of time ≥ t − LOOK_EVERY_MS. ACTIVATION_MS exceeds LOOK_EVERY_MS by the clock
   difference allowed between brokers (2 s).
 - a version that was replaced or switched off *drains*: its predicates are matched for as long
-  as a trace judged by it can still be corrected.
+  as a trace judged by it can still be corrected. One that was put into quarantine says nothing
+  more from the moment on at which that takes effect.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias, TypeVar
 
 from google.protobuf.message import DecodeError
@@ -31,7 +32,7 @@ from udfs.wire import betrace_pb2 as wire
 ACTIVATION_MS = 5_000
 LOOK_EVERY_MS = 3_000
 LANGUAGE = 1
-_FOR_EVER = 2**62
+FOR_EVER = 2**62
 _KEPT_EPOCHS = 8
 _NS_PER_MS = 1_000_000
 _T = TypeVar("_T")
@@ -84,6 +85,8 @@ class Rule:
     """Whether it may be violated before a trace is closed."""
     shown: tuple[int, ...]
     """Numbers of the predicates whose spans stand for its signals, in this order."""
+    stops_ms: int = FOR_EVER
+    """From this event time on it says nothing more, not of traces that began earlier either."""
 
     @property
     def keeps(self) -> bool:
@@ -127,6 +130,8 @@ class _Version:
     effective_ms: int
     until_ms: int
     record: wire.RuleVersion
+    stops_ms: int = FOR_EVER
+    """When it was put into quarantine."""
 
 
 @dataclass(slots=True)
@@ -292,10 +297,13 @@ class RuleBook:
             if record.version < last.record.version:
                 return
             last.until_ms = effective_ms
+            if record.state == wire.RULE_STATE_QUARANTINED:
+                last.stops_ms = effective_ms
+                known.linked.pop((record.rule_id, last.record.version), None)
             settings = self.settings(record.tenant, effective_ms)
             drained_ms = effective_ms + _drain_ms(last.record, settings)
             _insert(known.match_changes_ms, drained_ms)
-        versions.append(_Version(effective_ms, _FOR_EVER, record))
+        versions.append(_Version(effective_ms, FOR_EVER, record))
         self._note_many(record, effective_ms)
         known.linked.pop((record.rule_id, record.version), None)
         _insert(known.changes_ms, effective_ms)
@@ -335,7 +343,7 @@ class RuleBook:
         for record in records:
             key = (record.rule_id, record.version)
             if key not in known.linked:
-                known.linked[key] = self._link(tenant, record)
+                known.linked[key] = _stopping(self._link(tenant, record), known)
             rule = known.linked[key]
             if rule is not None:
                 rules.append(rule)
@@ -347,6 +355,16 @@ class RuleBook:
             self.broken[tenant, record.rule_id, record.version] = linked
             return None
         return linked
+
+
+def _stopping(linked: AnyLinked | None, known: _Tenant) -> AnyLinked | None:
+    """Return a version with the time from which on it is not asked any more, if there is one."""
+    if not isinstance(linked, Rule):
+        return linked
+    version = _version_of(known, linked.id, linked.version)
+    if version is None or version.stops_ms == FOR_EVER:
+        return linked
+    return replace(linked, stops_ms=version.stops_ms)
 
 
 def _drain_ms(record: wire.RuleVersion, settings: LifeSettings) -> int:
@@ -495,7 +513,7 @@ def _matched_at(known: _Tenant, time_ms: int) -> Iterable[wire.RuleVersion]:
 def _interval(changes_ms: Sequence[int], time_ms: int) -> tuple[int, int]:
     at = bisect_right(changes_ms, time_ms)
     since_ms = changes_ms[at - 1] if at else -1
-    return since_ms, changes_ms[at] if at < len(changes_ms) else _FOR_EVER
+    return since_ms, changes_ms[at] if at < len(changes_ms) else FOR_EVER
 
 
 def _insert(changes_ms: list[int], time_ms: int) -> None:
