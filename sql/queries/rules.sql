@@ -68,11 +68,13 @@ insert into rule_versions (tenant_id, rule_id, version, state, object, text, can
 values (scope_tenant(), :id, :version, :state, :object, :text, :canonical, :language,
         false, :author);
 
--- name: insert_retired_version!
+-- name: insert_restated_version!
+-- As the version before, in another state. object_state: what its owner wants of it.
 insert into rule_versions (tenant_id, rule_id, version, state, object, text, canonical, language,
                            deleted, author)
-select tenant_id, rule_id, :version, 'off', object || '{"state": "off"}', text, canonical, language,
-       true, :author
+select tenant_id, rule_id, :version, :state,
+       object || jsonb_build_object('state', :object_state::text), text, canonical, language,
+       :deleted, :author
 from rule_versions
 where tenant_id = scope_tenant() and rule_id = :id and version = :before;
 

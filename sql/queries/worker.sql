@@ -54,7 +54,9 @@ create temporary table if not exists incoming_rule_stats (
   violated bigint not null,
   satisfied bigint not null,
   not_applicable bigint not null,
-  inconclusive bigint not null
+  inconclusive bigint not null,
+  over_budget bigint not null,
+  failed bigint not null
 ) on commit delete rows;
 create temporary table if not exists incoming_letters (
   letter_partition integer not null,
@@ -303,7 +305,7 @@ copy incoming_stats (tenant_id, minute_ms, lane, revision, counts) from stdin;
 -- name: worker-copy-rule-stats()!
 copy incoming_rule_stats (
   tenant_id, rule_id, rule_version, minute_ms, lane, revision,
-  violated, satisfied, not_applicable, inconclusive
+  violated, satisfied, not_applicable, inconclusive, over_budget, failed
 ) from stdin;
 
 -- name: worker-merge-stats()!
@@ -321,11 +323,11 @@ where excluded.revision > s.revision;
 -- name: worker-merge-rule-stats()!
 insert into rule_stats_minutes as s (
   tenant_id, rule_id, rule_version, minute, lane, revision,
-  violated, satisfied, not_applicable, inconclusive
+  violated, satisfied, not_applicable, inconclusive, over_budget, failed
 )
 select i.tenant_id, i.rule_id, i.rule_version,
   timestamptz 'epoch' + i.minute_ms * interval '1 millisecond', i.lane, i.revision,
-  i.violated, i.satisfied, i.not_applicable, i.inconclusive
+  i.violated, i.satisfied, i.not_applicable, i.inconclusive, i.over_budget, i.failed
 from incoming_rule_stats i
 where exists (select from tenants t where t.id = i.tenant_id)
 order by i.tenant_id, i.rule_id, i.minute_ms, i.rule_version, i.lane
@@ -334,8 +336,49 @@ on conflict (tenant_id, rule_id, minute, rule_version, lane) do update set
   violated = excluded.violated,
   satisfied = excluded.satisfied,
   not_applicable = excluded.not_applicable,
-  inconclusive = excluded.inconclusive
+  inconclusive = excluded.inconclusive,
+  over_budget = excluded.over_budget,
+  failed = excluded.failed
 where excluded.revision > s.revision;
+
+-- name: worker-note-over-budget(minutes, least_minutes, least_judgements, least_share)!
+-- Rules of the batch whose current version was over its budget in so many of the last minutes of
+-- event time, in so many judgements or in such a share of them. Of each version it is noted once.
+with touched as (
+  select tenant_id, rule_id, rule_version,
+    timestamptz 'epoch' + max(minute_ms) * interval '1 millisecond' as until
+  from incoming_rule_stats
+  where over_budget > 0
+  group by tenant_id, rule_id, rule_version
+),
+recent as (
+  select t.tenant_id, t.rule_id, t.rule_version, t.until,
+    sum(s.over_budget) as over_budget,
+    sum(s.violated + s.satisfied + s.inconclusive) as judged,
+    count(distinct s.minute) filter (where s.over_budget > 0) as minutes,
+    min(s.minute) filter (where s.over_budget > 0) as since
+  from touched t
+  join rule_stats_minutes s
+    on s.tenant_id = t.tenant_id and s.rule_id = t.rule_id and s.rule_version = t.rule_version
+    and s.minute > t.until - :minutes * interval '1 minute' and s.minute <= t.until
+  group by t.tenant_id, t.rule_id, t.rule_version, t.until
+)
+insert into notices (tenant_id, kind, rule_id, rule_version, figures)
+select n.tenant_id, 'over_budget', n.rule_id, n.rule_version,
+  jsonb_build_object(
+    'over_budget', n.over_budget,
+    'judged', n.judged,
+    'minutes', n.minutes,
+    'since', n.since,
+    'until', n.until + interval '1 minute'
+  )
+from recent n
+join rules r
+  on r.tenant_id = n.tenant_id and r.id = n.rule_id and r.current_version = n.rule_version
+where r.state in ('active', 'shadow')
+  and n.minutes >= :least_minutes
+  and (n.over_budget > :least_judgements or n.over_budget > :least_share * n.judged)
+on conflict do nothing;
 
 -- name: worker-copy-letters()!
 copy incoming_letters (
