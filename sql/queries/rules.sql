@@ -89,3 +89,14 @@ select coalesce(max(number) + 1, 0) from predicate_numbers where tenant_id = sco
 -- name: insert_number!
 insert into predicate_numbers (tenant_id, number, hash, canonical)
 values (scope_tenant(), :number, :hash, :canonical);
+
+-- name: verdicts_since^
+-- What a rule said of traces in the minutes of event time since then, all versions together.
+select
+  coalesce(sum(violated), 0)::bigint as violated,
+  coalesce(sum(satisfied), 0)::bigint as satisfied,
+  coalesce(sum(inconclusive), 0)::bigint as inconclusive,
+  coalesce(sum(over_budget), 0)::bigint as over_budget,
+  coalesce(sum(failed), 0)::bigint as failed
+from rule_stats_minutes
+where tenant_id = scope_tenant() and rule_id = :id and minute >= :since;

@@ -45,7 +45,7 @@ class RuleLogRecord(_message.Message):
     def __init__(self, rule: _Optional[_Union[RuleVersion, _Mapping]] = ..., tenant: _Optional[_Union[TenantSettings, _Mapping]] = ..., gap: _Optional[_Union[Gap, _Mapping]] = ..., death: _Optional[_Union[Death, _Mapping]] = ...) -> None: ...
 
 class RuleVersion(_message.Message):
-    __slots__ = ("tenant", "rule_id", "version", "text", "state", "predicates", "name", "severity", "controls", "tags", "group_by", "settle_ms", "on_incomplete", "language", "fields")
+    __slots__ = ("tenant", "rule_id", "version", "text", "state", "predicates", "name", "severity", "controls", "tags", "group_by", "settle_ms", "on_incomplete", "language")
     TENANT_FIELD_NUMBER: _ClassVar[int]
     RULE_ID_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -60,7 +60,6 @@ class RuleVersion(_message.Message):
     SETTLE_MS_FIELD_NUMBER: _ClassVar[int]
     ON_INCOMPLETE_FIELD_NUMBER: _ClassVar[int]
     LANGUAGE_FIELD_NUMBER: _ClassVar[int]
-    FIELDS_FIELD_NUMBER: _ClassVar[int]
     tenant: str
     rule_id: str
     version: int
@@ -75,8 +74,7 @@ class RuleVersion(_message.Message):
     settle_ms: int
     on_incomplete: str
     language: int
-    fields: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, tenant: _Optional[str] = ..., rule_id: _Optional[str] = ..., version: _Optional[int] = ..., text: _Optional[str] = ..., state: _Optional[_Union[RuleState, str]] = ..., predicates: _Optional[_Iterable[_Union[PredicateEntry, _Mapping]]] = ..., name: _Optional[str] = ..., severity: _Optional[str] = ..., controls: _Optional[_Iterable[str]] = ..., tags: _Optional[_Iterable[str]] = ..., group_by: _Optional[_Iterable[str]] = ..., settle_ms: _Optional[int] = ..., on_incomplete: _Optional[str] = ..., language: _Optional[int] = ..., fields: _Optional[_Iterable[str]] = ...) -> None: ...
+    def __init__(self, tenant: _Optional[str] = ..., rule_id: _Optional[str] = ..., version: _Optional[int] = ..., text: _Optional[str] = ..., state: _Optional[_Union[RuleState, str]] = ..., predicates: _Optional[_Iterable[_Union[PredicateEntry, _Mapping]]] = ..., name: _Optional[str] = ..., severity: _Optional[str] = ..., controls: _Optional[_Iterable[str]] = ..., tags: _Optional[_Iterable[str]] = ..., group_by: _Optional[_Iterable[str]] = ..., settle_ms: _Optional[int] = ..., on_incomplete: _Optional[str] = ..., language: _Optional[int] = ...) -> None: ...
 
 class PredicateEntry(_message.Message):
     __slots__ = ("number", "hash")
@@ -131,7 +129,7 @@ class Death(_message.Message):
     def __init__(self, partition: _Optional[int] = ..., offset: _Optional[int] = ..., time_ms: _Optional[int] = ..., tenant: _Optional[str] = ..., lane: _Optional[int] = ..., process: _Optional[bytes] = ...) -> None: ...
 
 class Signal(_message.Message):
-    __slots__ = ("id", "revision", "tenant", "rule_id", "rule_version", "rule_name", "severity", "controls", "tags", "shadow", "verdict", "broken_clause", "incomplete", "reasons", "trace_id", "root_name", "root_service", "witness_span_ids", "span_count", "bindings", "bindings_total", "first_span_ms", "last_span_ms", "closed_ms", "judged_ms", "partition", "first_offset", "last_offset", "fields", "correction", "correlated", "overdue")
+    __slots__ = ("id", "revision", "tenant", "rule_id", "rule_version", "rule_name", "severity", "controls", "tags", "shadow", "verdict", "broken_clause", "incomplete", "reasons", "trace_id", "root_name", "root_service", "witness_span_ids", "span_count", "bindings", "bindings_total", "first_span_ms", "last_span_ms", "closed_ms", "judged_ms", "partition", "first_offset", "last_offset", "correction", "correlated", "overdue")
     ID_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
     TENANT_FIELD_NUMBER: _ClassVar[int]
@@ -160,7 +158,6 @@ class Signal(_message.Message):
     PARTITION_FIELD_NUMBER: _ClassVar[int]
     FIRST_OFFSET_FIELD_NUMBER: _ClassVar[int]
     LAST_OFFSET_FIELD_NUMBER: _ClassVar[int]
-    FIELDS_FIELD_NUMBER: _ClassVar[int]
     CORRECTION_FIELD_NUMBER: _ClassVar[int]
     CORRELATED_FIELD_NUMBER: _ClassVar[int]
     OVERDUE_FIELD_NUMBER: _ClassVar[int]
@@ -192,11 +189,10 @@ class Signal(_message.Message):
     partition: int
     first_offset: int
     last_offset: int
-    fields: _containers.RepeatedCompositeFieldContainer[KeyField]
     correction: Correction
     correlated: Correlated
     overdue: Overdue
-    def __init__(self, id: _Optional[bytes] = ..., revision: _Optional[int] = ..., tenant: _Optional[str] = ..., rule_id: _Optional[str] = ..., rule_version: _Optional[int] = ..., rule_name: _Optional[str] = ..., severity: _Optional[str] = ..., controls: _Optional[_Iterable[str]] = ..., tags: _Optional[_Iterable[str]] = ..., shadow: bool = ..., verdict: _Optional[_Union[Verdict, str]] = ..., broken_clause: _Optional[str] = ..., incomplete: bool = ..., reasons: _Optional[_Iterable[str]] = ..., trace_id: _Optional[bytes] = ..., root_name: _Optional[str] = ..., root_service: _Optional[str] = ..., witness_span_ids: _Optional[_Iterable[bytes]] = ..., span_count: _Optional[int] = ..., bindings: _Optional[_Iterable[_Union[Combination, _Mapping]]] = ..., bindings_total: _Optional[int] = ..., first_span_ms: _Optional[int] = ..., last_span_ms: _Optional[int] = ..., closed_ms: _Optional[int] = ..., judged_ms: _Optional[int] = ..., partition: _Optional[int] = ..., first_offset: _Optional[int] = ..., last_offset: _Optional[int] = ..., fields: _Optional[_Iterable[_Union[KeyField, _Mapping]]] = ..., correction: _Optional[_Union[Correction, _Mapping]] = ..., correlated: _Optional[_Union[Correlated, _Mapping]] = ..., overdue: _Optional[_Union[Overdue, _Mapping]] = ...) -> None: ...
+    def __init__(self, id: _Optional[bytes] = ..., revision: _Optional[int] = ..., tenant: _Optional[str] = ..., rule_id: _Optional[str] = ..., rule_version: _Optional[int] = ..., rule_name: _Optional[str] = ..., severity: _Optional[str] = ..., controls: _Optional[_Iterable[str]] = ..., tags: _Optional[_Iterable[str]] = ..., shadow: bool = ..., verdict: _Optional[_Union[Verdict, str]] = ..., broken_clause: _Optional[str] = ..., incomplete: bool = ..., reasons: _Optional[_Iterable[str]] = ..., trace_id: _Optional[bytes] = ..., root_name: _Optional[str] = ..., root_service: _Optional[str] = ..., witness_span_ids: _Optional[_Iterable[bytes]] = ..., span_count: _Optional[int] = ..., bindings: _Optional[_Iterable[_Union[Combination, _Mapping]]] = ..., bindings_total: _Optional[int] = ..., first_span_ms: _Optional[int] = ..., last_span_ms: _Optional[int] = ..., closed_ms: _Optional[int] = ..., judged_ms: _Optional[int] = ..., partition: _Optional[int] = ..., first_offset: _Optional[int] = ..., last_offset: _Optional[int] = ..., correction: _Optional[_Union[Correction, _Mapping]] = ..., correlated: _Optional[_Union[Correlated, _Mapping]] = ..., overdue: _Optional[_Union[Overdue, _Mapping]] = ...) -> None: ...
 
 class KeyField(_message.Message):
     __slots__ = ("name", "value")
