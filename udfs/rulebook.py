@@ -34,6 +34,7 @@ LOOK_EVERY_MS = 3_000
 LANGUAGE = 1
 FOR_EVER = 2**62
 _KEPT_EPOCHS = 8
+_JUDGING = (wire.RULE_STATE_ACTIVE, wire.RULE_STATE_SHADOW)
 _NS_PER_MS = 1_000_000
 _T = TypeVar("_T")
 
@@ -316,7 +317,7 @@ class RuleBook:
         expects = "expect" in record.text
         if expects or "correlate" in record.text:
             self.holds_many = True
-        if expects and record.state != wire.RULE_STATE_OFF:
+        if expects and record.state in _JUDGING:
             one = Activation(effective_ms, record.tenant, record.rule_id, record.version)
             self._activations.append(one)
 
@@ -494,7 +495,7 @@ def _effective_ms(activation: Activation) -> int:
 def _in_force_at(known: _Tenant, time_ms: int) -> Iterable[wire.RuleVersion]:
     for _, versions in sorted(known.versions.items()):
         for version in versions:
-            judges = version.record.state in (wire.RULE_STATE_ACTIVE, wire.RULE_STATE_SHADOW)
+            judges = version.record.state in _JUDGING
             if judges and version.effective_ms <= time_ms < version.until_ms:
                 yield version.record
 
@@ -503,7 +504,7 @@ def _matched_at(known: _Tenant, time_ms: int) -> Iterable[wire.RuleVersion]:
     settings = [settings for _, settings in known.settings] or [LifeSettings()]
     for _, versions in sorted(known.versions.items()):
         for version in versions:
-            if version.record.state not in (wire.RULE_STATE_ACTIVE, wire.RULE_STATE_SHADOW):
+            if version.record.state not in _JUDGING:
                 continue
             drain_ms = max(_drain_ms(version.record, one) for one in settings)
             if version.effective_ms <= time_ms < version.until_ms + drain_ms:

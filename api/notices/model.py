@@ -8,9 +8,9 @@ from datetime import datetime
 from typing import Any, Self
 
 NEXT_STEP = (
-    "Make the rule cheaper: see the warnings that checking it gives (`rule.costly`), name spans "
-    "in `when` more narrowly, or bind fewer of them. Then save it as a new version. Or switch it "
-    "on again as it is."
+    "Make the rule cheaper: see what checking it warns of as costly, name spans in its when more "
+    "narrowly, or bind fewer of them. Then save it as a new version. Or switch it on again as it "
+    "is."
 )
 
 

@@ -103,7 +103,7 @@ async def test_a_row_of_another_tenant_cannot_be_changed(
         "update predicate_numbers set number = 7",
         "delete from rules",
         "update signals set verdict = 'satisfied'",
-        "insert into signals select * from signals",
+        "insert into signals (tenant_id, id) select tenant_id, id from signals",
         "delete from signals",
         "delete from signal_history",
         "update signal_history set actor = 'nobody'",
