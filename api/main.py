@@ -16,6 +16,7 @@ from api.backtests.routes import router as backtests_router
 from api.dead_letters.routes import router as dead_letters_router
 from api.health.routes import router as health_router
 from api.middleware import BodyLimit, RequestContext
+from api.notices.routes import router as notices_router
 from api.openapi import describe
 from api.problems import install_handlers
 from api.rules.log import RulesLog
@@ -60,6 +61,7 @@ def create_app(settings: Settings, *, rules_log: RulesLog | None = None) -> Fast
         signals_router,
         traces_router,
         dead_letters_router,
+        notices_router,
     ):
         app.include_router(router, prefix=API_PREFIX)
     app.include_router(health_router)

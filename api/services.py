@@ -20,6 +20,7 @@ from api.kafka.log_times import LogTimes
 from api.kafka.topics import TopicNames
 from api.rules.log import KafkaRulesLog, RulesLog
 from api.rules.outbox import Publisher, keep_house
+from api.rules.quarantine import keep_quarantine
 from api.settings import Settings
 from api.signals.feed import FeedHub, SignalFeed
 
@@ -78,6 +79,7 @@ async def run_services(
         beside = [
             asyncio.create_task(hub.run(), name="feed"),
             asyncio.create_task(keep_house(pool, services.publisher), name="housekeeping"),
+            asyncio.create_task(keep_quarantine(pool, services.publisher), name="quarantine"),
         ]
         try:
             yield services

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from dsl.documents import Document, Place, read_document
+from dsl.exceptions import FIELDS as _EXCEPTION_FIELDS
+from dsl.exceptions import RuleException, end_of
 from dsl.problems import Problem
 from dsl.rule import check_filter
 from dsl.traces import TraceError, duration_ns
@@ -32,7 +34,6 @@ _RULE_FIELDS: Final = (
 )
 _TEST_FIELDS: Final = ("name", "rule", "trace", "traces", "expect")
 _TRACES_FIELDS: Final = ("at", "trace")
-_EXCEPTION_FIELDS: Final = ("where", "reason", "owner", "until")
 
 Path = tuple[str | int, ...]
 
@@ -83,7 +84,7 @@ class RuleObject:
     settle: str | None = None
     on_incomplete: str | None = None
     group_by: tuple[str, ...] = ()
-    exceptions: tuple[Mapping[str, str], ...] = ()
+    exceptions: tuple[RuleException, ...] = ()
     tests: tuple[Mapping[str, Any], ...] = ()
     place: Place = field(default=Place(), compare=False, repr=False)
 
@@ -101,7 +102,7 @@ class RuleObject:
             "runbook": self.runbook,
             "rule": self.rule,
             "group_by": list(self.group_by),
-            "exceptions": [dict(one) for one in self.exceptions],
+            "exceptions": [one.to_dict() for one in self.exceptions],
             "tests": [dict(one) for one in self.tests],
         }
         if self.settle is not None:
@@ -249,8 +250,8 @@ class _Reader:
             )
         return found
 
-    def exceptions(self, value: dict[str, Any], path: Path) -> tuple[Mapping[str, str], ...]:
-        found: list[Mapping[str, str]] = []
+    def exceptions(self, value: dict[str, Any], path: Path) -> tuple[RuleException, ...]:
+        found: list[RuleException] = []
         for number, entry in enumerate(self.entries(value, "exceptions", path)):
             at = (*path, "exceptions", number)
             if not isinstance(entry, dict):
@@ -258,7 +259,7 @@ class _Reader:
                 continue
             self.only(entry, _EXCEPTION_FIELDS, at, "an exception")
             for needed in ("where", "reason"):
-                if needed not in entry:
+                if not entry.get(needed):
                     self.document.refuse(
                         "object.missing_field", at, where="an exception", field=needed
                     )
@@ -268,8 +269,31 @@ class _Reader:
                 self.document.problems.extend(
                     in_file(problem, place) for problem in check_filter(where).problems
                 )
-            found.append({key: str(entry[key]) for key in _EXCEPTION_FIELDS if key in entry})
+            found.append(
+                RuleException(
+                    where=where,
+                    reason=self.text(entry, "reason", at),
+                    owner=self.text(entry, "owner", at),
+                    until=self.until(entry, at),
+                    place=self.document.place((*at, "until")),
+                )
+            )
         return tuple(found)
+
+    def until(self, entry: dict[str, Any], path: Path) -> str:
+        found = self.text(entry, "until", path)
+        if found:
+            try:
+                end_of(found)
+            except ValueError as error:
+                self.document.refuse(
+                    "object.value",
+                    (*path, "until"),
+                    field="until",
+                    found=repr(found),
+                    next=str(error),
+                )
+        return found
 
     # -- one test ------------------------------------------------------------------------------
 

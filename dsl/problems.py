@@ -390,6 +390,10 @@ CATALOGUE: Final[Mapping[str, Row]] = {
         "a test has `trace` or `traces`, not both", "put the trace into `traces`"
     ),
     "object.too_deep": Row("nested more than {limit} deep", ""),
+    "object.exception_over": Row(
+        "this exception ended with {until}: it silences nothing any more",
+        "take it out, or give it a later `until`",
+    ),
     "object.aliases": Row("YAML aliases are not read here", "write the value out"),
 }
 

@@ -24,7 +24,7 @@ nobody knows how many spans it held. Other counts are of traces, signals and mem
 
 from __future__ import annotations
 
-from dsl import Verdict
+from dsl import Reason, Verdict
 from udfs.signals import REVISIONS_PER_MS
 from udfs.wire import betrace_pb2 as wire
 
@@ -40,6 +40,7 @@ def adds_up(stats: wire.Stats) -> bool:
         return True
     ended = sum(stats.counts.get(name, 0) for name in SETTLED)
     return stats.open_before + stats.counts.get("received", 0) == stats.open + ended
+_OVER_BUDGET = frozenset({Reason.STEPS, Reason.BINDINGS})
 
 
 class Accounts:
@@ -52,6 +53,8 @@ class Accounts:
         self._open_before = open_before
         self.counts: dict[str, int] = {}
         self._rules: dict[tuple[str, int], dict[Verdict, int]] = {}
+        self._over_budget: dict[tuple[str, int], int] = {}
+        self._failed: dict[tuple[str, int], int] = {}
         self._grown = False
 
     def count(self, name: str, amount: int = 1) -> None:
@@ -59,10 +62,18 @@ class Accounts:
         self.counts[name] = self.counts.get(name, 0) + amount
         self._grown = True
 
-    def count_verdict(self, rule_id: str, version: int, verdict: Verdict) -> None:
-        """Count one rule's first verdict on one trace."""
-        verdicts = self._rules.setdefault((rule_id, version), {})
+    def count_verdict(
+        self, rule_id: str, version: int, verdict: Verdict, reasons: tuple[Reason, ...] = ()
+    ) -> None:
+        """Count one rule's first verdict on one trace. reasons: why it is inconclusive."""
+        key = (rule_id, version)
+        verdicts = self._rules.setdefault(key, {})
         verdicts[verdict] = verdicts.get(verdict, 0) + 1
+        if reasons:
+            if not _OVER_BUDGET.isdisjoint(reasons):
+                self._over_budget[key] = self._over_budget.get(key, 0) + 1
+            if Reason.FAILED in reasons:
+                self._failed[key] = self._failed.get(key, 0) + 1
         self._grown = True
 
     @property
@@ -80,6 +91,8 @@ class Accounts:
         if tick_ms % MINUTE_MS == 0:
             self.counts = {}
             self._rules = {}
+            self._over_budget = {}
+            self._failed = {}
             if open_spans is not None:
                 self._open_before = open_spans
         if packed is None:
@@ -101,6 +114,8 @@ class Accounts:
                     violated=verdicts.get(Verdict.VIOLATED, 0),
                     satisfied=verdicts.get(Verdict.SATISFIED, 0),
                     inconclusive=verdicts.get(Verdict.INCONCLUSIVE, 0),
+                    over_budget=self._over_budget.get((rule_id, version), 0),
+                    failed=self._failed.get((rule_id, version), 0),
                 )
                 for (rule_id, version), verdicts in sorted(self._rules.items())
             ],
@@ -121,7 +136,12 @@ class Accounts:
         self._open_before = message.open_before if has_open else None
         self.counts = dict(message.counts)
         for rule in message.rules:
-            self._rules[rule.rule_id, rule.version] = {
+            key = (rule.rule_id, rule.version)
+            if rule.over_budget:
+                self._over_budget[key] = rule.over_budget
+            if rule.failed:
+                self._failed[key] = rule.failed
+            self._rules[key] = {
                 verdict: count
                 for verdict, count in (
                     (Verdict.VIOLATED, rule.violated),

@@ -549,7 +549,7 @@ class Lane:
         trace.complete = False
         trace.in_doubt = _OPEN
         rules = self._rule_set(tenant, trace.begin_ms)
-        violations = rules.violations(trace)
+        violations = rules.violations(trace, now_ms)
         for item in violations:
             said = trace.emitted.get(item.rule.id) if trace.emitted else None
             if said is None or said.verdict is not Verdict.VIOLATED:
@@ -654,7 +654,7 @@ class Lane:
         for item in judged:
             rule, judgement = item
             if first_time or rule.id in trace.waiting:
-                accounts.count_verdict(rule.id, rule.version, judgement.verdict)
+                accounts.count_verdict(rule.id, rule.version, judgement.verdict, judgement.reasons)
             if judgement.verdict is Verdict.VIOLATED or trace.emitted:
                 self._say(tenant, trace_id, trace, item, now_ms=now_ms, closed_ms=now_ms, out=out)
         if trace.emitted:
@@ -763,7 +763,7 @@ class Lane:
         rules = {rule.id: rule for rule in rule_set.rules}
         for rule_id in sorted(set(trace.emitted or ()) - spoken):
             rule = rules.get(rule_id)
-            if rule is not None:
+            if rule is not None and now_ms < rule.stops_ms:
                 item = Judged(rule, rule_set.ask(rule, trace))
                 self._say(tenant, trace_id, trace, item, now_ms=now_ms, closed_ms=now_ms, out=out)
 

@@ -9,14 +9,15 @@ subtask, every replica and every replay sees the same rules at the same t:
   record of time ≥ t − LOOK_EVERY_MS. ACTIVATION_MS exceeds LOOK_EVERY_MS by the clock
   difference allowed between brokers (2 s).
 - a version that was replaced or switched off *drains*: its predicates are matched for as long
-  as a trace judged by it can still be corrected.
+  as a trace judged by it can still be corrected. One that was put into quarantine says nothing
+  more from the moment on at which that takes effect.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias, TypeVar
 
 from google.protobuf.message import DecodeError
@@ -32,8 +33,9 @@ from udfs.wire import betrace_pb2 as wire
 ACTIVATION_MS = 5_000
 LOOK_EVERY_MS = 3_000
 LANGUAGE = 1
-_FOR_EVER = 2**62
+FOR_EVER = 2**62
 _KEPT_EPOCHS = 8
+_JUDGING = (wire.RULE_STATE_ACTIVE, wire.RULE_STATE_SHADOW)
 _NS_PER_MS = 1_000_000
 _T = TypeVar("_T")
 
@@ -96,6 +98,8 @@ class Rule:
     """Whether it may be violated before a trace is closed."""
     shown: tuple[int, ...]
     """Numbers of the predicates whose spans stand for its signals, in this order."""
+    stops_ms: int = FOR_EVER
+    """From this event time on it says nothing more, not of traces that began earlier either."""
 
     @property
     def keeps(self) -> bool:
@@ -139,6 +143,8 @@ class _Version:
     effective_ms: int
     until_ms: int
     record: wire.RuleVersion
+    stops_ms: int = FOR_EVER
+    """When it was put into quarantine."""
 
 
 @dataclass(slots=True)
@@ -304,10 +310,13 @@ class RuleBook:
             if record.version < last.record.version:
                 return
             last.until_ms = effective_ms
+            if record.state == wire.RULE_STATE_QUARANTINED:
+                last.stops_ms = effective_ms
+                known.linked.pop((record.rule_id, last.record.version), None)
             settings = self.settings(record.tenant, effective_ms)
             drained_ms = effective_ms + _drain_ms(last.record, settings)
             _insert(known.match_changes_ms, drained_ms)
-        versions.append(_Version(effective_ms, _FOR_EVER, record))
+        versions.append(_Version(effective_ms, FOR_EVER, record))
         self._note_many(record, effective_ms)
         known.linked.pop((record.rule_id, record.version), None)
         _insert(known.changes_ms, effective_ms)
@@ -320,7 +329,7 @@ class RuleBook:
         expects = "expect" in record.text
         if expects or "correlate" in record.text:
             self.holds_many = True
-        if expects and record.state != wire.RULE_STATE_OFF:
+        if expects and record.state in _JUDGING:
             one = Activation(effective_ms, record.tenant, record.rule_id, record.version)
             self._activations.append(one)
 
@@ -352,7 +361,7 @@ class RuleBook:
         for record in records:
             key = (record.rule_id, record.version)
             if key not in known.linked:
-                known.linked[key] = self._link(tenant, record)
+                known.linked[key] = _stopping(self._link(tenant, record), known)
             rule = known.linked[key]
             if rule is not None:
                 rules.append(rule)
@@ -364,6 +373,16 @@ class RuleBook:
             self.broken[tenant, record.rule_id, record.version] = linked
             return None
         return linked
+
+
+def _stopping(linked: AnyLinked | None, known: _Tenant) -> AnyLinked | None:
+    """Return a version with the time from which on it is not asked any more, if there is one."""
+    if not isinstance(linked, Rule):
+        return linked
+    version = _version_of(known, linked.id, linked.version)
+    if version is None or version.stops_ms == FOR_EVER:
+        return linked
+    return replace(linked, stops_ms=version.stops_ms)
 
 
 def _drain_ms(record: wire.RuleVersion, settings: LifeSettings) -> int:
@@ -493,7 +512,7 @@ def _effective_ms(activation: Activation) -> int:
 def _in_force_at(known: _Tenant, time_ms: int) -> Iterable[wire.RuleVersion]:
     for _, versions in sorted(known.versions.items()):
         for version in versions:
-            judges = version.record.state in (wire.RULE_STATE_ACTIVE, wire.RULE_STATE_SHADOW)
+            judges = version.record.state in _JUDGING
             if judges and version.effective_ms <= time_ms < version.until_ms:
                 yield version.record
 
@@ -502,7 +521,7 @@ def _matched_at(known: _Tenant, time_ms: int) -> Iterable[wire.RuleVersion]:
     settings = [settings for _, settings in known.settings] or [LifeSettings()]
     for _, versions in sorted(known.versions.items()):
         for version in versions:
-            if version.record.state not in (wire.RULE_STATE_ACTIVE, wire.RULE_STATE_SHADOW):
+            if version.record.state not in _JUDGING:
                 continue
             drain_ms = max(_drain_ms(version.record, one) for one in settings)
             if version.effective_ms <= time_ms < version.until_ms + drain_ms:
@@ -512,7 +531,7 @@ def _matched_at(known: _Tenant, time_ms: int) -> Iterable[wire.RuleVersion]:
 def _interval(changes_ms: Sequence[int], time_ms: int) -> tuple[int, int]:
     at = bisect_right(changes_ms, time_ms)
     since_ms = changes_ms[at - 1] if at else -1
-    return since_ms, changes_ms[at] if at < len(changes_ms) else _FOR_EVER
+    return since_ms, changes_ms[at] if at < len(changes_ms) else FOR_EVER
 
 
 def _insert(changes_ms: list[int], time_ms: int) -> None:

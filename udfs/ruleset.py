@@ -13,7 +13,7 @@ from typing import NamedTuple
 from dsl import Judgement, Reason, Verdict
 from udfs.facts import numbers_of
 from udfs.many_rules import ManySet
-from udfs.rulebook import Rule, RuleBook
+from udfs.rulebook import FOR_EVER, Rule, RuleBook
 from udfs.trace_state import TraceState
 
 _REMEMBERED = 50_000
@@ -103,28 +103,37 @@ class RuleSet:
         self.holds_incomplete = any(rule.holds_incomplete for rule in rules)
         self.keeps_links = any(rule.needs_links for rule in rules)
         self.longest_settle_ms = max((rule.settle_ms for rule in rules), default=0)
+        self._first_stop_ms = min((rule.stops_ms for rule in rules), default=FOR_EVER)
 
     def judge(self, view: TraceState) -> Sequence[Judged]:
-        """Judge a trace by all rules that may apply; those that do not apply are left out."""
+        """Judge a trace by all rules that may apply; those that do not apply are left out.
+
+        Those that have stopped by then (view.now_ms) are not asked, and say nothing.
+        """
+        now_ms = view.now_ms
         remembered = self._recall(view)
+        known = self._going(remembered.judged, now_ms)
         if not remembered.others:
-            return remembered.judged
-        judged = list(remembered.judged)
+            return known
+        judged = list(known)
         for rule in remembered.others:
+            if rule.stops_ms <= now_ms:
+                continue
             judgement = self.ask(rule, view)
             if judgement.verdict is not Verdict.NOT_APPLICABLE:
                 judged.append(Judged(rule, judgement))
         judged.sort(key=_rule_id)
         return judged
 
-    def violations(self, view: TraceState) -> Sequence[Judged]:
+    def violations(self, view: TraceState, now_ms: int) -> Sequence[Judged]:
         """Judge an open trace as `judge` does, and return only the violations."""
         remembered = self._recall(view)
+        known = self._going(remembered.violated, now_ms)
         if not remembered.others:
-            return remembered.violated
-        judged = list(remembered.violated)
+            return known
+        judged = list(known)
         for rule in remembered.others:
-            if not rule.early or (rule.keeps and view.is_large):
+            if not rule.early or (rule.keeps and view.is_large) or rule.stops_ms <= now_ms:
                 continue
             judgement = self.ask(rule, view, early=True)
             if judgement.verdict is Verdict.VIOLATED:
@@ -144,6 +153,12 @@ class RuleSet:
             key = (rule.record.tenant, rule.id)
             self._failures.setdefault(key, f"{type(error).__name__}: {error}")
             return _FAILED
+
+    def _going(self, judged: Sequence[Judged], now_ms: int) -> Sequence[Judged]:
+        """Leave out what rules say that have stopped. Hardly any tenant has such a rule."""
+        if now_ms < self._first_stop_ms:
+            return judged
+        return [item for item in judged if now_ms < item.rule.stops_ms]
 
     def _recall(self, view: TraceState) -> _Remembered:
         key = (view.true, view.maybe, view.complete, view.in_doubt)

@@ -145,7 +145,7 @@ async def _baseline(now: Sequence[Side], against: Against, *, saved: Saved) -> d
         return {}
     if against == "live":
         live = [await saved(side.definition.id, None) for side in now]
-        in_force = [rule for rule in live if rule and rule.state is not RuleState.OFF]
+        in_force = [rule for rule in live if rule and rule.judges]
         return {rule.id: await asyncio.to_thread(_as_saved, rule) for rule in in_force}
     others = await _read_all([item for item in against if isinstance(item, Mapping)], saved=saved)
     _refuse_doubles(others)

@@ -22,6 +22,8 @@ def apply(
 ) -> None:
     """Save every rule of the files, all or none. Rules that are as before stay as they are.
 
+    One in quarantine leaves it only if something of it changed.
+
     Needs DATABASE_URL and BETRACE_KAFKA. Exit 2 if a rule is not valid, and nothing is saved.
     """
     from api.command.operator import operator_scope, publisher_of, tenant_named, with_pool
@@ -47,6 +49,7 @@ def apply(
                 "id": saved.rule.id,
                 "outcome": saved.outcome.value,
                 "version": saved.rule.version,
+                "state": saved.rule.state.value,
                 "published": saved.rule.published,
             }
             for saved in await apply_rules(pool, publisher, scope, definitions)
@@ -58,4 +61,5 @@ def apply(
         return
     for result in results:
         waiting = "" if result.get("published", True) else " (waits for Kafka)"
-        typer.echo(f"{result['outcome']:9} {result['id']}{waiting}")
+        held = " (in quarantine)" if result.get("state") == "quarantined" else ""
+        typer.echo(f"{result['outcome']:9} {result['id']}{waiting}{held}")

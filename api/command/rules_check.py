@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,6 +16,7 @@ from api.command.files import Files, read_text
 from api.command.sarif import Finding, sarif
 from api.command.terminal import counted, paint, say
 from dsl.documents import Place
+from dsl.exceptions import warnings_about
 from dsl.first import differences
 from dsl.many.rule_set import check_together
 from dsl.objects import parse_rules
@@ -87,16 +89,19 @@ def check_file(file: Path, *, compare: bool) -> Checked:
     """Check the rules of a file. compare: look for what the first BeTrace understood otherwise."""
     text = read_text(file)
     problems: list[Problem] = []
+    warnings: list[Problem] = []
     together: dict[tuple[Place | None, str], CheckedText] = {}
     if holds_objects(file.name):
         document = parse_rules(text, filename=file.name)
         problems += document.problems
+        now = datetime.now(UTC)
+        for rule in document.rules:
+            warnings += warnings_about(rule.exceptions, at=now)
         together = {
             (rule.place, rule.rule): checked for rule, checked in check_together(document.rules)
         }
     # Texts of rules whose other fields are wrong are checked too, each alone.
     texts = [one for one in rule_texts(text, filename=file.name) if not one.of_test]
-    warnings: list[Problem] = []
     differing: list[Problem] = []
     for one in texts:
         checked = together.get((one.place, one.text)) or check_text(one.text)

@@ -8,12 +8,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final
 
 import dsl
 from api.problems import ApiError
 from api.rules.model import RuleState
+from dsl.exceptions import warnings_about
 from dsl.objects import RuleObject, parse_rules
 from dsl.traces import duration_ns
 
@@ -126,7 +128,8 @@ def validate_object(text: str, *, form: Form) -> Validation:
 
 def _definition(rule: RuleObject, checked: dsl.Checked) -> Definition:
     assert checked.rule is not None
-    definition = Definition(rule.to_dict(), checked.rule, checked.warnings)
+    over = warnings_about(rule.exceptions, at=datetime.now(UTC))
+    definition = Definition(rule.to_dict(), checked.rule, (*checked.warnings, *over))
     if definition.settle_ms > SETTLE_MAX_MS:
         raise ApiError(400, "rule.settle", f"A rule may settle for {SETTLE_MAX_MS} ms at most.")
     return definition

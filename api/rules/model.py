@@ -12,18 +12,24 @@ from api.rules.log import ACTIVATION_DELAY
 
 
 class RuleState(StrEnum):
-    """Whether a rule is judged, and whether it raises alerts."""
+    """Whether a rule is judged, and whether it raises alerts.
+
+    Into quarantine a rule is put by the system alone, for running out of its budget again and
+    again: it is not judged until somebody changes it or switches it on again.
+    """
 
     ACTIVE = "active"
     SHADOW = "shadow"
     OFF = "off"
+    QUARANTINED = "quarantined"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
     """One version of a rule, with where it is on its way to the job.
 
-    object: the rule as in a rules file (id, name, severity, state, rule, …).
+    object: the rule as in a rules file (id, name, severity, state, rule, …); in quarantine its
+    state is still the one that its owner wants.
     created_at: of the rule; updated_at: of this version.
     published_at: when the rules log took this version (the broker's clock), None while it waits.
     takes_effect_at: traces that begin from then on are judged by it. read_everywhere_at: when every
@@ -48,6 +54,11 @@ class Rule:
         return self.published_at is not None
 
     @property
+    def judges(self) -> bool:
+        """Whether traces are judged by it."""
+        return self.state in (RuleState.ACTIVE, RuleState.SHADOW)
+
+    @property
     def takes_effect_at(self) -> datetime | None:
         """When this version begins to judge, None while it waits for the rules log."""
         return self.published_at + ACTIVATION_DELAY if self.published_at else None
@@ -60,7 +71,7 @@ class Rule:
     def active_since(self, now: datetime) -> datetime | None:
         """Return since when this version judges, None if it does not (yet)."""
         begins = self.takes_effect_at
-        if self.state is RuleState.OFF or begins is None or begins > now:
+        if not self.judges or begins is None or begins > now:
             return None
         return begins
 

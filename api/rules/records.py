@@ -13,6 +13,7 @@ _STATES = {
     RuleState.ACTIVE: pb.RULE_STATE_ACTIVE,
     RuleState.SHADOW: pb.RULE_STATE_SHADOW,
     RuleState.OFF: pb.RULE_STATE_OFF,
+    RuleState.QUARANTINED: pb.RULE_STATE_QUARANTINED,
 }
 
 
@@ -50,9 +51,9 @@ def rule_record(
     return pb.RuleLogRecord(rule=message).SerializeToString(deterministic=True)
 
 
-def retired_record(record: bytes, *, version: int) -> bytes:
-    """Return the record of the version before, as that of a last one which is off."""
+def restated_record(record: bytes, *, version: int, state: RuleState) -> bytes:
+    """Return the record of the version before, as that of one in another state."""
     message = pb.RuleLogRecord.FromString(record)
     message.rule.version = version
-    message.rule.state = pb.RULE_STATE_OFF
+    message.rule.state = _STATES[state]
     return message.SerializeToString(deterministic=True)

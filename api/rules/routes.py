@@ -19,6 +19,7 @@ from api.rules.schemas import (
     VALIDATE_BODY,
     RuleBody,
     RulePageBody,
+    RuleStateBody,
     RuleVersionsBody,
     ValidationBody,
 )
@@ -34,6 +35,7 @@ from api.rules.service import (
     list_versions,
     save_rule,
 )
+from api.rules.states import switch_rule
 from api.services import services_of
 
 router = APIRouter(prefix="/rules", tags=["rules"])
@@ -138,6 +140,32 @@ async def remove_rule(
         rule_id,
         precondition=Precondition(version=version_of(if_match)),
     )
+
+
+@router.post("/{rule_id}/state")
+async def switch(
+    request: Request,
+    response: Response,
+    principal: Writer,
+    rule_id: RuleId,
+    body: RuleStateBody,
+    if_match: IfMatch = None,
+) -> RuleBody:
+    """Switch a rule on, into shadow or off; this also takes it out of quarantine.
+
+    Nothing else of it changes. Signals of a rule that is off are refused from now on.
+    """
+    services = services_of(request)
+    saved = await switch_rule(
+        services.pool,
+        services.publisher,
+        principal.scope,
+        rule_id,
+        RuleState(body.state),
+        precondition=Precondition(version=version_of(if_match)),
+    )
+    response.headers["ETag"] = saved.rule.etag
+    return RuleBody.of(saved.rule, now=datetime.now(UTC))
 
 
 @router.get("/{rule_id}/versions")

@@ -118,10 +118,12 @@ class ValidationBody(BaseModel):
 class RuleBody(BaseModel):
     """The rule object, and what became of this version of it.
 
-    version: 1, 2, 3 … (the entity tag). published: whether the rules log has this version; false
-    means that Kafka did not answer, and it follows by itself. takes_effect_at: traces that begin
-    from then on are judged by this version. active_since: the same, once it is past and the rule is
-    not off. active_everywhere_since: since when every subtask of the job is known to have read it.
+    version: 1, 2, 3 … (the entity tag). state: `quarantined` if it ran out of its budget again and
+    again; then it is not judged until it is changed or switched on again. published: whether the
+    rules log has this version; false means that Kafka did not answer, and it follows by itself.
+    takes_effect_at: traces that begin from then on are judged by this version. active_since: the
+    same, once it is past and the rule is judged. active_everywhere_since: since when every subtask
+    of the job is known to have read it.
     """
 
     model_config = ConfigDict(
@@ -181,6 +183,13 @@ class RuleBody(BaseModel):
                 "warnings": warnings,
             }
         )
+
+
+class RuleStateBody(BaseModel):
+    """The state that a rule is to be in."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"state": "active"}]})
+    state: Literal["active", "shadow", "off"]
 
 
 class RulePageBody(BaseModel):

@@ -30,7 +30,7 @@ from api.rules.definitions import Definition
 from api.rules.model import Rule, RulePage, RuleState
 from api.rules.outbox import Publisher
 from api.rules.predicates import number_predicates
-from api.rules.records import retired_record, rule_record
+from api.rules.records import restated_record, rule_record
 from api.rules.rule_set import refuse_unfit
 
 log = structlog.get_logger(__name__)
@@ -88,7 +88,7 @@ async def list_rules(
 async def get_rule(pool: Pool, scope: TenantScope, rule_id: str) -> Rule:
     """Return the current version of a rule. Raises ApiError 404, for a deleted one as well."""
     async with tenant_transaction(pool, scope) as connection:
-        rule = await _current(connection, rule_id)
+        rule = await current_rule(connection, rule_id)
     if rule is None or rule.deleted:
         raise not_found("rule")
     return rule
@@ -125,11 +125,11 @@ async def save_rule(
     """
     async with tenant_transaction(pool, scope) as connection:
         await queries("tenants").lock_tenant(connection)
-        before = await _current(connection, definition.id)
-        _check(before, precondition or Precondition())
+        before = await current_rule(connection, definition.id)
+        check_precondition(before, precondition or Precondition())
         await refuse_unfit(connection, [definition])
         outcome = await _store(connection, scope, definition, before)
-    return Saved(await _published(pool, publisher, scope, definition.id), outcome)
+    return Saved(await published_rule(pool, publisher, scope, definition.id), outcome)
 
 
 async def delete_rule(
@@ -146,12 +146,13 @@ async def delete_rule(
     """
     async with tenant_transaction(pool, scope) as connection:
         await queries("tenants").lock_tenant(connection)
-        before = await _current(connection, rule_id)
+        before = await current_rule(connection, rule_id)
         if before is None or before.deleted:
             raise not_found("rule")
-        _check(before, precondition or Precondition())
-        await _retire(connection, before, author=scope.actor)
-    return await _published(pool, publisher, scope, rule_id)
+        check_precondition(before, precondition or Precondition())
+        off = RuleState.OFF
+        await restate(connection, scope, before, state=off, wanted=off.value, deleted=True)
+    return await published_rule(pool, publisher, scope, rule_id)
 
 
 async def apply_rules(
@@ -168,12 +169,12 @@ async def apply_rules(
         await queries("tenants").lock_tenant(connection)
         await refuse_unfit(connection, definitions)
         outcomes = [
-            await _store(connection, scope, d, await _current(connection, d.id))
+            await _store(connection, scope, d, await current_rule(connection, d.id))
             for d in definitions
         ]
-    await _publish(publisher, scope)
+    await publish_waiting(publisher, scope)
     async with tenant_transaction(pool, scope) as connection:
-        rules = [await _current(connection, definition.id) for definition in definitions]
+        rules = [await current_rule(connection, definition.id) for definition in definitions]
     return [
         Saved(rule, outcome)
         for rule, outcome in zip(rules, outcomes, strict=True)
@@ -186,7 +187,7 @@ async def plan_rules(
 ) -> list[Outcome]:
     """Return what `apply_rules` would do to each rule."""
     async with tenant_transaction(pool, scope) as connection:
-        return [_outcome(await _current(connection, d.id), d) for d in definitions]
+        return [_outcome(await current_rule(connection, d.id), d) for d in definitions]
 
 
 def _outcome(before: Rule | None, definition: Definition) -> Outcome:
@@ -195,7 +196,8 @@ def _outcome(before: Rule | None, definition: Definition) -> Outcome:
     return Outcome.UNCHANGED if before.object == definition.object else Outcome.CHANGED
 
 
-def _check(before: Rule | None, precondition: Precondition) -> None:
+def check_precondition(before: Rule | None, precondition: Precondition) -> None:
+    """Raise ApiError 409 or 412 if a rule is not as it had to be."""
     exists = before is not None and not before.deleted
     if precondition.absent and exists:
         raise ApiError(409, "rule.exists", "There is a rule with this id already. PUT changes it.")
@@ -225,6 +227,8 @@ async def _store(
             connection, id=definition.id, state=definition.state.value, version=version
         )
     await _write(connection, scope, definition, version=version)
+    if before is not None:
+        await _leave_quarantine(connection, scope, before)
     return outcome
 
 
@@ -252,14 +256,33 @@ async def _write(
     )
 
 
-async def _retire(connection: Connection, before: Rule, *, author: str) -> None:
-    """Write the last version of a deleted rule: the one before, off. Nothing is compiled anew."""
+async def restate(
+    connection: Connection,
+    scope: TenantScope,
+    before: Rule,
+    *,
+    state: RuleState,
+    wanted: str,
+    deleted: bool = False,
+) -> int:
+    """Write the next version of a rule: the one before in another state, compiled by nobody.
+
+    The caller holds the lock of the tenant. wanted: the state in the rule object. Returns the
+    number of the version.
+    """
     version = before.version + 1
-    await queries("rules").insert_retired_version(
-        connection, id=before.id, before=before.version, version=version, author=author
+    await queries("rules").insert_restated_version(
+        connection,
+        id=before.id,
+        before=before.version,
+        version=version,
+        state=state.value,
+        object_state=wanted,
+        deleted=deleted,
+        author=scope.actor,
     )
     await queries("rules").update_rule(
-        connection, id=before.id, state=RuleState.OFF.value, version=version, deleted=True
+        connection, id=before.id, state=state.value, version=version, deleted=deleted
     )
     record = await queries("outbox").record_of(
         connection, rule_id=before.id, rule_version=before.version
@@ -268,8 +291,18 @@ async def _retire(connection: Connection, before: Rule, *, author: str) -> None:
         connection,
         rule_id=before.id,
         rule_version=version,
-        record=retired_record(record, version=version),
+        record=restated_record(record, version=version, state=state),
     )
+    await _leave_quarantine(connection, scope, before)
+    return version
+
+
+async def _leave_quarantine(connection: Connection, scope: TenantScope, before: Rule) -> None:
+    """Take the notices of a rule that was in quarantine for read: somebody did what they say."""
+    if before.state is RuleState.QUARANTINED:
+        await queries("notices").acknowledge_of_rule(
+            connection, rule_id=before.id, actor=scope.actor
+        )
 
 
 async def _refuse_too_many(connection: Connection) -> None:
@@ -279,7 +312,7 @@ async def _refuse_too_many(connection: Connection) -> None:
         )
 
 
-async def _publish(publisher: Publisher, scope: TenantScope) -> None:
+async def publish_waiting(publisher: Publisher, scope: TenantScope) -> None:
     """Publish at once if that is possible: the save stands, and the sweeper comes after us."""
     try:
         await publisher.publish(scope)
@@ -287,16 +320,20 @@ async def _publish(publisher: Publisher, scope: TenantScope) -> None:
         log.warning("rules.publish_deferred", cause=str(error.__cause__))
 
 
-async def _published(pool: Pool, publisher: Publisher, scope: TenantScope, rule_id: str) -> Rule:
-    await _publish(publisher, scope)
+async def published_rule(
+    pool: Pool, publisher: Publisher, scope: TenantScope, rule_id: str
+) -> Rule:
+    """Publish what waits, and return the current version of a rule. Raises ApiError 404."""
+    await publish_waiting(publisher, scope)
     async with tenant_transaction(pool, scope) as connection:
-        rule = await _current(connection, rule_id)
+        rule = await current_rule(connection, rule_id)
     if rule is None:
         raise not_found("rule")
     return rule
 
 
-async def _current(connection: Connection, rule_id: str) -> Rule | None:
+async def current_rule(connection: Connection, rule_id: str) -> Rule | None:
+    """Return the current version of a rule, of a deleted one too; None if there never was one."""
     row = await queries("rules").current(connection, id=rule_id)
     return Rule.from_row(row) if row else None
 

@@ -29,6 +29,15 @@ class Severity(StrEnum):
     INFO = "info"
 
 
+class Shown(StrEnum):
+    """Which signals a list holds: what alerts, what shadow rules say, what is excepted, or all."""
+
+    ALERTS = "alerts"
+    SHADOW = "shadow"
+    EXCEPTED = "excepted"
+    ALL = "all"
+
+
 class VerdictName(StrEnum):
     """The newest verdict of the engine."""
 
@@ -56,6 +65,8 @@ class Signal:
     """One violation of one rule. Ids are lower-case hex; times are event times.
 
     many: what a rule over many traces saw, None for a promise; then there is no trace_id.
+    exception: the exception of its rule that silences it (where, reason, owner, until).
+    exception_due: it waits for its exceptions to be asked.
     """
 
     id: str
@@ -89,6 +100,25 @@ class Signal:
     assignee: str | None
     version: int
     updated_at: datetime
+    exception: dict[str, str] | None
+    exception_due: bool
+
+    @property
+    def alerts(self) -> bool:
+        """Whether it is news for people: not of a shadow rule, nor silenced."""
+        return not self.shadow and not self.exception_due and self.exception is None
+
+    def is_shown(self, shown: Shown) -> bool:
+        """Return whether a list of these signals holds it: what the database does for pages."""
+        match shown:
+            case Shown.ALERTS:
+                return self.alerts
+            case Shown.SHADOW:
+                return self.shadow
+            case Shown.EXCEPTED:
+                return self.exception is not None
+            case Shown.ALL:
+                return True
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Signal:
@@ -130,6 +160,7 @@ class SignalFilter:
     from_at, to_at: half-open range of occurred_at.
     """
 
+    shown: Shown = Shown.ALERTS
     rule_id: str | None = None
     statuses: tuple[Status, ...] = ()
     severities: tuple[Severity, ...] = ()

@@ -17,7 +17,7 @@ from api.etags import version_of
 from api.problems import ApiError
 from api.services import Services, services_of
 from api.signals.feed import SignalEvent
-from api.signals.model import Severity, SignalFilter, Status, VerdictName
+from api.signals.model import Severity, Shown, SignalFilter, Status, VerdictName
 from api.signals.schemas import SignalBody, SignalChangeBody, SignalDetailBody, SignalPageBody
 from api.signals.service import PAGE_MAX, change_signal, get_signal, list_signals
 
@@ -31,7 +31,17 @@ Reader = Annotated[Principal, Depends(require(Permission.SIGNALS_READ))]
 Writer = Annotated[Principal, Depends(require(Permission.SIGNALS_WRITE))]
 
 
+ShownQuery = Annotated[
+    Shown,
+    Query(
+        description="`alerts`, what `shadow` rules say, what exceptions silence (`excepted`), "
+        "or `all`."
+    ),
+]
+
+
 def signal_filter(
+    shown: ShownQuery = Shown.ALERTS,
     rule_id: Annotated[str | None, Query(max_length=255)] = None,
     status: Annotated[list[Status] | None, Query()] = None,
     severity: Annotated[list[Severity] | None, Query()] = None,
@@ -51,6 +61,7 @@ def signal_filter(
     """Read the filters of a list from the query; several values of one are alternatives."""
     _check_range(from_at, to_at)
     return SignalFilter(
+        shown=shown,
         rule_id=rule_id,
         statuses=tuple(status or ()),
         severities=tuple(severity or ()),
@@ -85,14 +96,17 @@ async def stream_signals(
     since: Annotated[
         str | None, Query(max_length=100, description="As Last-Event-ID, where none can be sent.")
     ] = None,
+    shown: ShownQuery = Shown.ALERTS,
 ) -> EventSourceResponse:
     """Stream changes as server-sent events `raised`, `changed` (data: the signal) and `reload`.
+
+    A signal that alerts only later, when its exceptions have been asked, is `raised` then.
 
     With the id of the last event seen, what happened in between comes first. `reload` says that
     this is too long ago to tell.
     """
     events = feed_events(
-        services_of(request), principal.scope, last_event_id=last_event_id or since
+        services_of(request), principal.scope, shown, last_event_id=last_event_id or since
     )
     return EventSourceResponse(events, ping=STREAM_PING_S)
 
@@ -132,13 +146,14 @@ async def patch_signal(
 
 
 async def feed_events(
-    services: Services, scope: TenantScope, *, last_event_id: str | None
+    services: Services, scope: TenantScope, shown: Shown, *, last_event_id: str | None
 ) -> AsyncIterator[ServerSentEvent]:
-    """Yield the feed as server-sent events, for STREAM_LIFE_S."""
+    """Yield what the feed tells of some signals as server-sent events, for STREAM_LIFE_S."""
     try:
         async with asyncio.timeout(STREAM_LIFE_S):
             async for event in services.feed.events(scope, last_event_id=last_event_id):
-                yield _server_sent(event)
+                if event.signal is None or event.signal.is_shown(shown):
+                    yield _server_sent(event)
     except TimeoutError:
         return
 

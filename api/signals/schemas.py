@@ -44,7 +44,19 @@ _EXAMPLE: Final[JsonDict] = {
     "assignee": None,
     "version": 1,
     "updated_at": "2026-11-23T21:00:13.100Z",
+    "alerts": True,
+    "exception": None,
+    "exception_due": False,
 }
+
+
+class ExceptionBody(BaseModel):
+    """The exception of the rule that silences a signal."""
+
+    where: str
+    reason: str
+    owner: str = ""
+    until: str = ""
 
 
 class SignalBody(BaseModel):
@@ -55,7 +67,8 @@ class SignalBody(BaseModel):
     last that contribute, with their traces or signals) and `measured`, of an `expect`
     `last_seen_ns`, `due_ns`, `until_ns` and how it `ended`.
     occurred_at: event time of the first judgement; lists are ordered by it. version: of what people
-    changed; send it along with a change.
+    changed; send it along with a change. alerts: false for signals of shadow rules and for those
+    that an exception silences; exception_due: the exceptions of its rule are yet to be asked.
     """
 
     model_config = ConfigDict(from_attributes=True, json_schema_extra={"examples": [_EXAMPLE]})
@@ -90,6 +103,9 @@ class SignalBody(BaseModel):
     assignee: str | None
     version: int
     updated_at: datetime
+    alerts: bool
+    exception: ExceptionBody | None
+    exception_due: bool
 
 
 class SignalPageBody(BaseModel):

@@ -86,6 +86,7 @@ async def list_signals(
     async with tenant_transaction(pool, scope) as connection:
         rows = queries("signals").page(
             connection,
+            shown=chosen.shown.value,
             rule_id=chosen.rule_id,
             statuses=_names(chosen.statuses),
             severities=_names(chosen.severities),
@@ -146,7 +147,7 @@ async def change_signal(
 
 
 async def count_by_status(pool: Pool, scope: TenantScope) -> dict[Status, int]:
-    """Return how many raised signals have each status."""
+    """Return how many signals that alert have each status."""
     counts = dict.fromkeys(Status, 0)
     async with tenant_transaction(pool, scope) as connection:
         async for row in queries("signals").count_by_status(connection):

@@ -70,6 +70,7 @@ def _viewer(person: UserPrincipal) -> Viewer:
         person.email,
         person.role.value,
         may_read_letters=person.may(Permission.LETTERS_READ),
+        may_read_rules=person.may(Permission.RULES_READ),
     )
 
 

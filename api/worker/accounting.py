@@ -23,6 +23,10 @@ from udfs.accounts import adds_up
 from udfs.wire import betrace_pb2 as wire
 
 MAX_CONTENT_BYTES = 16 * 1024
+OVER_BUDGET = {"minutes": 10, "least_minutes": 3, "least_judgements": 100, "least_share": 0.1}
+"""When a rule is put into quarantine: if in the last so many minutes of event time its budget ran
+out in at least so many of them, and in more than so many judgements or more than such a share. A
+single giant trace, or a burst of them, is no reason; a rule that keeps giving no answer is one."""
 _LAST_MS = 253_402_300_799_999
 
 
@@ -79,7 +83,7 @@ def _problem_of(stats: wire.Stats) -> str | None:
     for rule in stats.rules:
         if not rule.rule_id or "\0" in rule.rule_id or rule.version > MAX_INTEGER:
             return "a rule has no usable id or version"
-        if max(rule.violated, rule.satisfied, rule.not_applicable, rule.inconclusive) > MAX_BIGINT:
+        if max(_counts(rule)) > MAX_BIGINT:
             return "a count is over 2^63 - 1"
     return None
 
@@ -104,9 +108,11 @@ def _write_stats(
     if rules:
         with connection.cursor().copy(statement("copy_rule_stats")) as copy:
             for key, (revision, rule) in rules.items():
-                counted = (rule.violated, rule.satisfied, rule.not_applicable, rule.inconclusive)
-                copy.write_row((*key, revision, *counted))
+                copy.write_row((*key, revision, *_counts(rule)))
         rows["rule_stats_minutes"] = connection.execute(statement("merge_rule_stats")).rowcount
+        if any(rule.over_budget for _, rule in rules.values()):
+            noted = connection.execute(statement("note_over_budget"), OVER_BUDGET).rowcount
+            rows["notices"] = noted
     accounted: Counter[str] = Counter()
     for row in merged:
         accounted.update(row["now"])
@@ -116,6 +122,18 @@ def _write_stats(
 
 def _open_spans(stats: wire.Stats) -> tuple[int | None, int | None]:
     return (stats.open_before, stats.open) if stats.HasField("open") else (None, None)
+
+
+def _counts(rule: wire.RuleStats) -> tuple[int, ...]:
+    """Return the counts of a rule in the order of the columns of statement copy_rule_stats."""
+    return (
+        rule.violated,
+        rule.satisfied,
+        rule.not_applicable,
+        rule.inconclusive,
+        rule.over_budget,
+        rule.failed,
+    )
 
 
 def _write_letters(connection: WorkerConnection, records: Sequence[LogRecord]) -> int:

@@ -24,6 +24,7 @@ import structlog
 
 import dsl
 from api.worker.database import WorkerConnection, statement
+from api.worker.exceptions import EXCEPTION_PATIENCE_S, as_json, exceptions_of
 from api.worker.health import POSTGRES, Health
 from api.worker.metrics import Metrics
 from api.worker.spans_log import LogUnavailable, RangeExpired, SpansLog, SpansRecord
@@ -39,6 +40,7 @@ from api.worker.trace_copy import (
     to_json,
 )
 from api.worker.trace_store import store_copy
+from dsl.exceptions import RuleException
 
 ASKED, SOON, IDLE = 0, 1, 2
 _LEASE_S = 120
@@ -56,6 +58,7 @@ _NOTHING_EXPLAINED: dict[str, Any] = {
     "explain_mismatch": False,
     "group_values": "{}",
     "group_fingerprint": None,
+    "exception": None,
 }
 
 log = structlog.get_logger(__name__)
@@ -81,6 +84,9 @@ class WantedSignal:
     rule_text: str
     group_by: tuple[str, ...]
     clock_skew_ms: int
+    exceptions: tuple[RuleException, ...]
+    """Those that may silence it."""
+    judged_at: datetime
     verdict: str
     closed: bool
     core: Range
@@ -388,6 +394,8 @@ class Copier:
             closed=signal.closed,
             group_by=signal.group_by,
             clock_skew_ms=signal.clock_skew_ms,
+            exceptions=signal.exceptions,
+            judged_at=signal.judged_at,
         )
         if not told.agrees and not job.truncated:
             self._metrics.explain_mismatch.inc()
@@ -407,6 +415,7 @@ class Copier:
             "explain_mismatch": not told.agrees and not job.truncated,
             "group_values": to_json(told.group_values),
             "group_fingerprint": told.fingerprint,
+            "exception": as_json(told.exception),
         }
 
     def _failed(
@@ -451,6 +460,7 @@ class Copier:
         for urgency, name in ((ASKED, "asked"), (SOON, "soon"), (IDLE, "idle")):
             self._metrics.copier_backlog.labels(name).set(waiting.get(urgency, 0))
         connection.execute(statement("forget_budgets"))
+        connection.execute(statement("alert_undecided"), {"patience_s": EXCEPTION_PATIENCE_S})
 
     def _connected(self) -> WorkerConnection:
         if self._connection is None:
@@ -483,6 +493,8 @@ def _signal(row: dict[str, Any], task: dict[str, Any]) -> WantedSignal:
         rule_text=row["rule_text"],
         group_by=tuple(str(name) for name in row["group_by"]),
         clock_skew_ms=row["clock_skew_ms"],
+        exceptions=exceptions_of(row["exceptions"]),
+        judged_at=row["judged_at"],
         verdict=row["verdict"],
         closed=row["closed"],
         core=Range(row["log_partition"], row["log_first_offset"], row["log_last_offset"]),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from api.worker.database import WorkerConnection, statement
+from api.worker.exceptions import decide_many
 from api.worker.folding import (
     Folded,
     LogRecord,
@@ -71,6 +72,9 @@ class SignalWriter:
         }
         changed = sum(self._merge(connection, number) for number in range(folded.rounds))
         changed += connection.execute(statement("keep_earlier_facts")).rowcount
+        of_many = {(s.tenant, s.id): s for _, s in folded.signals if is_of_many(s)}
+        if of_many:
+            decide_many(connection, list(of_many.values()))
         if changed:
             connection.execute(statement("announce_tasks"))
         return Written({"signals": changed}, refused, folded.poison)

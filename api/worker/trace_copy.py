@@ -6,11 +6,13 @@ import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from hashlib import blake2b
 from typing import Any
 
 import dsl
 from api.worker.folding import storable
+from dsl.exceptions import RuleException, silencing
 from dsl.judging import Moment
 from udfs.otlp import LazySpan, decode_spans
 
@@ -38,6 +40,8 @@ class Explained:
     group_values: dict[str, Any]
     fingerprint: bytes
     """16 bytes: BLAKE2b-128 of the rule's id and the values it groups by."""
+    exception: RuleException | None
+    """Which exception silences it."""
 
 
 def spans_of(payload: bytes, trace_id: bytes, *, offset: int) -> list[FoundSpan]:
@@ -127,25 +131,30 @@ def explained(
     closed: bool,
     group_by: Sequence[str],
     clock_skew_ms: int = 0,
+    exceptions: Sequence[RuleException] = (),
+    judged_at: datetime,
 ) -> Explained:
     """Explain a verdict on exactly the spans it rests on.
 
     verdict: what the stream said. closed: it was reached with the trace closed, so that what is
     not among the spans was absent; a doubtful verdict is explained with absence in doubt.
     clock_skew_ms: the tenant's, as it is now.
+    exceptions: those of the rule at the time of the judgement, judged_at.
     """
     spans = [each.span for each in found]
     complete = closed and verdict != "inconclusive"
     moment = Moment(clock_skew_ns=clock_skew_ms * _NS_PER_MS)
     explanation = dsl.explain(rule, spans, complete=complete, moment=moment)
     told = explanation.to_dict()
-    witness = dsl.shown_span(rule, spans, explanation.judgement.bindings) if group_by else None
+    asked = group_by or exceptions
+    witness = dsl.shown_span(rule, spans, explanation.judgement.bindings) if asked else None
     values = {} if witness is None else {name: _field_of(witness, name) for name in group_by}
     return Explained(
         json=to_json(told),
         agrees=told["verdict"] == verdict,
         group_values=values,
         fingerprint=fingerprint(rule_id, values),
+        exception=silencing(exceptions, witness, at=judged_at),
     )
 
 

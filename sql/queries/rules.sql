@@ -68,11 +68,13 @@ insert into rule_versions (tenant_id, rule_id, version, state, object, text, can
 values (scope_tenant(), :id, :version, :state, :object, :text, :canonical, :language,
         false, :author);
 
--- name: insert_retired_version!
+-- name: insert_restated_version!
+-- As the version before, in another state. object_state: what its owner wants of it.
 insert into rule_versions (tenant_id, rule_id, version, state, object, text, canonical, language,
                            deleted, author)
-select tenant_id, rule_id, :version, 'off', object || '{"state": "off"}', text, canonical, language,
-       true, :author
+select tenant_id, rule_id, :version, :state,
+       object || jsonb_build_object('state', :object_state::text), text, canonical, language,
+       :deleted, :author
 from rule_versions
 where tenant_id = scope_tenant() and rule_id = :id and version = :before;
 
@@ -87,3 +89,14 @@ select coalesce(max(number) + 1, 0) from predicate_numbers where tenant_id = sco
 -- name: insert_number!
 insert into predicate_numbers (tenant_id, number, hash, canonical)
 values (scope_tenant(), :number, :hash, :canonical);
+
+-- name: verdicts_since^
+-- What a rule said of traces in the minutes of event time since then, all versions together.
+select
+  coalesce(sum(violated), 0)::bigint as violated,
+  coalesce(sum(satisfied), 0)::bigint as satisfied,
+  coalesce(sum(inconclusive), 0)::bigint as inconclusive,
+  coalesce(sum(over_budget), 0)::bigint as over_budget,
+  coalesce(sum(failed), 0)::bigint as failed
+from rule_stats_minutes
+where tenant_id = scope_tenant() and rule_id = :id and minute >= :since;

@@ -1,14 +1,21 @@
 -- name: page
--- Newest first. Without a verdict asked for: what was ever violated.
+-- Newest first. Without a verdict asked for: what was ever violated. shown: alerts, shadow, excepted
+-- or all.
 select s.id, s.revision, s.rule_id, s.rule_version, s.rule_name, s.severity, s.controls, s.tags,
        s.shadow, s.verdict, s.broken_clause, s.incomplete, s.doubtful, s.reasons, s.trace_id, s.many,
        s.root_name, s.root_service, s.services, s.span_count, s.first_span_at, s.last_span_at,
        s.closed_at, s.judged_at, s.occurred_at, s.correction_reason, s.status, s.status_reason,
-       s.version, s.updated_at, u.email as assignee
+       s.version, s.updated_at, s.exception, s.exception_due, u.email as assignee
 from signals s
 left join users u on u.id = s.assignee_id
 where s.tenant_id = scope_tenant()
   and (case when :verdicts::text[] is null then s.raised else s.verdict = any(:verdicts) end)
+  and case :shown
+    when 'alerts' then s.alerts
+    when 'shadow' then s.shadow
+    when 'excepted' then s.exception is not null
+    else true
+  end
   and (:rule_id::text is null or s.rule_id = :rule_id)
   and (:statuses::text[] is null or s.status = any(:statuses))
   and (:severities::text[] is null or s.severity = any(:severities))
@@ -25,7 +32,7 @@ select s.id, s.revision, s.rule_id, s.rule_version, s.rule_name, s.severity, s.c
        s.shadow, s.verdict, s.broken_clause, s.incomplete, s.doubtful, s.reasons, s.trace_id, s.many,
        s.root_name, s.root_service, s.services, s.span_count, s.first_span_at, s.last_span_at,
        s.closed_at, s.judged_at, s.occurred_at, s.correction_reason, s.status, s.status_reason,
-       s.version, s.updated_at, u.email as assignee
+       s.version, s.updated_at, s.exception, s.exception_due, u.email as assignee
 from signals s
 left join users u on u.id = s.assignee_id
 where s.tenant_id = scope_tenant() and s.id = any(:ids) and s.raised;
@@ -35,7 +42,7 @@ select s.id, s.revision, s.rule_id, s.rule_version, s.rule_name, s.severity, s.c
        s.shadow, s.verdict, s.broken_clause, s.incomplete, s.doubtful, s.reasons, s.trace_id, s.many,
        s.root_name, s.root_service, s.services, s.span_count, s.first_span_at, s.last_span_at,
        s.closed_at, s.judged_at, s.occurred_at, s.correction_reason, s.status, s.status_reason,
-       s.version, s.updated_at, u.email as assignee,
+       s.version, s.updated_at, s.exception, s.exception_due, u.email as assignee,
        s.witness_span_ids, s.explanation, s.explain_mismatch, s.explained_revision, s.trace_state,
        s.trace_problem, v.text as rule_text
 from signals s
@@ -71,9 +78,10 @@ where h.tenant_id = scope_tenant() and h.signal_id = :id
 order by h.seq;
 
 -- name: count_by_status
+-- Of what alerts: shadow rules and exceptions are no work for people.
 select status, count(*) as signal_count
 from signals
-where tenant_id = scope_tenant() and raised
+where tenant_id = scope_tenant() and raised and alerts
 group by status;
 
 -- name: ask_for_trace!
@@ -86,3 +94,15 @@ where tenant_id = scope_tenant() and id = :id and trace_id is not null
 on conflict on constraint trace_tasks_pkey
 do update set urgency = 0, due_at = least(trace_tasks.due_at, now())
 where trace_tasks.urgency <> 0;
+
+-- name: count_of_rule^
+-- What a rule raised in the last day and week of event time: alerts, and what was kept silent.
+select
+  count(*) filter (where alerts and occurred_at >= :day_ago) as alerts_day,
+  count(*) filter (where alerts) as alerts_week,
+  count(*) filter (where shadow and occurred_at >= :day_ago) as shadow_day,
+  count(*) filter (where shadow) as shadow_week,
+  count(*) filter (where exception is not null and occurred_at >= :day_ago) as excepted_day,
+  count(*) filter (where exception is not null) as excepted_week
+from signals
+where tenant_id = scope_tenant() and rule_id = :rule_id and raised and occurred_at >= :week_ago;

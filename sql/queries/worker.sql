@@ -56,7 +56,9 @@ create temporary table if not exists incoming_rule_stats (
   violated bigint not null,
   satisfied bigint not null,
   not_applicable bigint not null,
-  inconclusive bigint not null
+  inconclusive bigint not null,
+  over_budget bigint not null,
+  failed bigint not null
 ) on commit delete rows;
 create temporary table if not exists incoming_letters (
   letter_partition integer not null,
@@ -105,19 +107,37 @@ copy incoming_signals (
 
 -- name: worker-refuse-signals()
 -- Takes out of the batch what may not be stored, and says why. A correction that takes back a
--- stored signal is let through even when its rule is off: leaving it would be a lie.
-with judged as (
+-- stored signal is let through even when its rule is off: leaving it would be a lie. What was judged
+-- while a rule was off is refused even if it is on again by now: a worker that lags behind must not
+-- let it in. That rule is off counts from five seconds after it was said on, as for the job.
+with once_off as (
+  select distinct v.tenant_id, v.rule_id
+  from (select distinct tenant_id, rule_id from incoming_signals) i
+  join rule_versions v on v.tenant_id = i.tenant_id and v.rule_id = i.rule_id
+  where v.state = 'off'
+),
+judged as (
   select i.ctid as place,
     case
       when v.version is null then 'unknown_rule'
       when r.deleted_at is not null then 'rule_deleted'
       when r.state = 'off' then 'rule_off'
+      when o.rule_id is not null and (
+        select e.state
+        from rule_versions e
+        where e.tenant_id = i.tenant_id and e.rule_id = i.rule_id
+          and e.created_at + interval '5 seconds'
+            <= timestamptz 'epoch' + i.judged_ms * interval '1 millisecond'
+        order by e.version desc
+        limit 1
+      ) = 'off' then 'rule_off'
     end as reason,
     i.verdict in ('satisfied', 'not_applicable') as takes_back
   from incoming_signals i
   left join rules r on r.tenant_id = i.tenant_id and r.id = i.rule_id
   left join rule_versions v on v.tenant_id = i.tenant_id and v.rule_id = i.rule_id
     and v.version = i.rule_version
+  left join once_off o on o.tenant_id = i.tenant_id and o.rule_id = i.rule_id
 ),
 refused as (
   delete from incoming_signals i using judged j
@@ -135,7 +155,14 @@ select reason, count(*) from refused group by reason;
 -- applied, and recorded in its history, in order. What was never violated does not enter the
 -- list. Status is people's; the engine closes only what nobody has closed, and opens again only
 -- what it closed itself. Signals without a trace want none copied, and bring their own groups.
-with applied as (
+-- What a rule with exceptions says is due for them, and alerts nobody until they have been asked.
+with excusing as (
+  select distinct v.tenant_id, v.rule_id
+  from (select distinct tenant_id, rule_id from incoming_signals where round = :round) i
+  join rule_versions v on v.tenant_id = i.tenant_id and v.rule_id = i.rule_id
+  where jsonb_array_length(coalesce(v.object -> 'exceptions', '[]')) > 0
+),
+applied as (
   insert into signals as s (
     tenant_id, id, revision, rule_id, rule_version, rule_name, severity, controls, tags, shadow,
     verdict, broken_clause, incomplete, doubtful, reasons, trace_id, root_name, root_service,
@@ -143,7 +170,7 @@ with applied as (
     log_partition, log_first_offset, log_last_offset,
     replaces_revision, replaces_verdict, correction_reason,
     services, trace_state, occurred_at, raised, status, status_reason,
-    many, group_values, group_fingerprint
+    many, group_values, group_fingerprint, exception_due
   )
   select
     i.tenant_id, i.id, i.revision, i.rule_id, i.rule_version, i.rule_name, i.severity, i.controls,
@@ -165,8 +192,15 @@ with applied as (
       then case when i.correction_reason in ('seen_again', 'forgotten') then i.correction_reason
         else 'late_evidence' end
     end,
-    i.many, i.group_values, i.group_fingerprint
+    i.many, i.group_values, i.group_fingerprint,
+    case when x.rule_id is not null and i.verdict = 'violated'
+      then exceptions_at(
+        i.tenant_id, i.rule_id, timestamptz 'epoch' + i.judged_ms * interval '1 millisecond'
+      ) <> '[]'
+      else false
+    end
   from incoming_signals i
+  left join excusing x on x.tenant_id = i.tenant_id and x.rule_id = i.rule_id
   where i.round = :round
     and (
       i.raised or i.replaces_revision is not null
@@ -208,6 +242,10 @@ with applied as (
     group_values = case when excluded.many is null then s.group_values
       else excluded.group_values end,
     group_fingerprint = coalesce(excluded.group_fingerprint, s.group_fingerprint),
+    exception_due = case when excluded.verdict = 'violated' then excluded.exception_due
+      else s.exception_due end,
+    exception = case when excluded.verdict = 'violated' and not excluded.exception_due then null
+      else s.exception end,
     status = case
       when excluded.status = 'resolved' and s.status in ('open', 'investigating') then 'resolved'
       when excluded.status = 'open' and s.status = 'resolved'
@@ -229,10 +267,10 @@ with applied as (
     end
   where excluded.revision > s.revision
   returning s.tenant_id, s.id, s.rule_id, s.judged_at,
-    s.raised and s.trace_id is not null as wants_trace, s.xmax = 0 as is_new
+    s.raised and s.trace_id is not null as wants_trace, s.exception_due, s.xmax = 0 as is_new
 ),
 wanted as (
-  select a.tenant_id, a.id, a.rule_id, date_trunc('hour', a.judged_at, 'UTC') as hour,
+  select a.tenant_id, a.id, a.rule_id, a.exception_due, date_trunc('hour', a.judged_at, 'UTC') as hour,
     row_number() over rule_hour as nth,
     count(*) over (
       partition by a.tenant_id, a.rule_id, date_trunc('hour', a.judged_at, 'UTC')
@@ -256,7 +294,7 @@ budget as (
 tasks as (
   insert into trace_tasks as t (tenant_id, signal_id, urgency)
   select w.tenant_id, w.id,
-    case when b.taken - w.together + w.nth <= :copied_at_once then 1 else 2 end
+    case when w.exception_due or b.taken - w.together + w.nth <= :copied_at_once then 1 else 2 end
   from wanted w join budget b using (tenant_id, rule_id, hour)
   order by w.tenant_id, w.id
   on conflict (tenant_id, signal_id) do update set
@@ -307,7 +345,7 @@ copy incoming_stats (
 -- name: worker-copy-rule-stats()!
 copy incoming_rule_stats (
   tenant_id, rule_id, rule_version, minute_ms, lane, revision,
-  violated, satisfied, not_applicable, inconclusive
+  violated, satisfied, not_applicable, inconclusive, over_budget, failed
 ) from stdin;
 
 -- name: worker-merge-stats()
@@ -342,11 +380,11 @@ from merged m left join known k using (tenant_id, minute, lane);
 -- name: worker-merge-rule-stats()!
 insert into rule_stats_minutes as s (
   tenant_id, rule_id, rule_version, minute, lane, revision,
-  violated, satisfied, not_applicable, inconclusive
+  violated, satisfied, not_applicable, inconclusive, over_budget, failed
 )
 select i.tenant_id, i.rule_id, i.rule_version,
   timestamptz 'epoch' + i.minute_ms * interval '1 millisecond', i.lane, i.revision,
-  i.violated, i.satisfied, i.not_applicable, i.inconclusive
+  i.violated, i.satisfied, i.not_applicable, i.inconclusive, i.over_budget, i.failed
 from incoming_rule_stats i
 where exists (select from tenants t where t.id = i.tenant_id)
 order by i.tenant_id, i.rule_id, i.minute_ms, i.rule_version, i.lane
@@ -355,8 +393,49 @@ on conflict (tenant_id, rule_id, minute, rule_version, lane) do update set
   violated = excluded.violated,
   satisfied = excluded.satisfied,
   not_applicable = excluded.not_applicable,
-  inconclusive = excluded.inconclusive
+  inconclusive = excluded.inconclusive,
+  over_budget = excluded.over_budget,
+  failed = excluded.failed
 where excluded.revision > s.revision;
+
+-- name: worker-note-over-budget(minutes, least_minutes, least_judgements, least_share)!
+-- Rules of the batch whose current version was over its budget in so many of the last minutes of
+-- event time, in so many judgements or in such a share of them. Of each version it is noted once.
+with touched as (
+  select tenant_id, rule_id, rule_version,
+    timestamptz 'epoch' + max(minute_ms) * interval '1 millisecond' as until
+  from incoming_rule_stats
+  where over_budget > 0
+  group by tenant_id, rule_id, rule_version
+),
+recent as (
+  select t.tenant_id, t.rule_id, t.rule_version, t.until,
+    sum(s.over_budget) as over_budget,
+    sum(s.violated + s.satisfied + s.inconclusive) as judged,
+    count(distinct s.minute) filter (where s.over_budget > 0) as minutes,
+    min(s.minute) filter (where s.over_budget > 0) as since
+  from touched t
+  join rule_stats_minutes s
+    on s.tenant_id = t.tenant_id and s.rule_id = t.rule_id and s.rule_version = t.rule_version
+    and s.minute > t.until - :minutes * interval '1 minute' and s.minute <= t.until
+  group by t.tenant_id, t.rule_id, t.rule_version, t.until
+)
+insert into notices (tenant_id, kind, rule_id, rule_version, figures)
+select n.tenant_id, 'over_budget', n.rule_id, n.rule_version,
+  jsonb_build_object(
+    'over_budget', n.over_budget,
+    'judged', n.judged,
+    'minutes', n.minutes,
+    'since', n.since,
+    'until', n.until + interval '1 minute'
+  )
+from recent n
+join rules r
+  on r.tenant_id = n.tenant_id and r.id = n.rule_id and r.current_version = n.rule_version
+where r.state in ('active', 'shadow')
+  and n.minutes >= :least_minutes
+  and (n.over_budget > :least_judgements or n.over_budget > :least_share * n.judged)
+on conflict do nothing;
 
 -- name: worker-copy-letters()!
 copy incoming_letters (
@@ -399,7 +478,9 @@ select s.tenant_id, s.id as signal_id, s.trace_id, s.revision, s.rule_id, s.rule
   v.text as rule_text, coalesce(v.object -> 'group_by', '[]') as group_by,
   s.verdict, s.reasons, s.incomplete, s.closed_at is not null as closed,
   s.first_span_at, s.last_span_at, s.closed_at,
-  s.log_partition, s.log_first_offset, s.log_last_offset,
+  s.log_partition, s.log_first_offset, s.log_last_offset, s.judged_at,
+  case when s.verdict = 'violated' then exceptions_at(s.tenant_id, s.rule_id, s.judged_at) end
+    as exceptions,
   least(c.log_first_offset, o.first_offset) as wide_first_offset,
   greatest(c.log_last_offset, o.last_offset) as wide_last_offset,
   coalesce(c.whole, false) as has_whole_copy,
@@ -465,7 +546,7 @@ select tenant_id, trace_id, ordinal, span_id, parent_span_id, name, service, kin
   dropped_attributes_count
 from incoming_spans;
 
--- name: worker-finish-signal(trace_state, trace_problem, explanation, revision, explain_mismatch, services, root_name, root_service, group_values, group_fingerprint, tenant_id, signal_id)!
+-- name: worker-finish-signal(trace_state, trace_problem, explanation, revision, explain_mismatch, services, root_name, root_service, group_values, group_fingerprint, exception, tenant_id, signal_id)!
 -- Only if the signal is still at the revision that was explained; a newer one has its own task.
 update signals set
   trace_state = :trace_state,
@@ -479,8 +560,28 @@ update signals set
   root_name = coalesce(nullif(root_name, ''), :root_name),
   root_service = coalesce(nullif(root_service, ''), :root_service),
   group_values = :group_values::jsonb,
-  group_fingerprint = :group_fingerprint
+  group_fingerprint = :group_fingerprint,
+  -- Nothing is taken back by a later copy: another revision is asked about anew.
+  exception = coalesce(:exception::jsonb, case when exception_due then null else exception end),
+  exception_due = false
 where tenant_id = :tenant_id and id = :signal_id and revision = :revision;
+
+-- name: worker-due-of-many(tenant_ids, signal_ids)
+-- Of these signals those of rules over many traces that wait for their exceptions.
+select s.tenant_id, s.id as signal_id, s.revision, s.judged_at, s.group_values,
+  exceptions_at(s.tenant_id, s.rule_id, s.judged_at) as exceptions
+from unnest(:tenant_ids::uuid[], :signal_ids::bytea[]) as w (tenant_id, signal_id)
+join signals s on s.tenant_id = w.tenant_id and s.id = w.signal_id
+where s.exception_due and s.many is not null;
+
+-- name: worker-decide-exception(exception, revision, tenant_id, signal_id)!
+update signals set exception = :exception::jsonb, exception_due = false
+where tenant_id = :tenant_id and id = :signal_id and revision = :revision and exception_due;
+
+-- name: worker-alert-undecided(patience_s)!
+-- What has waited for too long alerts: a trace that nobody can read must not silence anything.
+update signals set exception = null, exception_due = false
+where exception_due and updated_at < now() - :patience_s * interval '1 second';
 
 -- name: worker-drop-tasks(tenant_ids, signal_ids)!
 delete from trace_tasks t

@@ -21,6 +21,9 @@ def the_rules() -> RulesLog:
     rules.rule("bypass", "when { payment.charge } never { payment.bypass }")
     rules.rule("retry", "when { payment.charge } never { count(http.retry) > 2 }", settle_ms=9_000)
     rules.rule("bypass", "when { other } never { payment.bypass }", version=2, at_ms=100_000)
+    retries = "when { payment.charge } never { count(http.retry) > 1 }"
+    rules.rule("retry", retries, version=2, at_ms=5_000, state="QUARANTINED")
+    rules.rule("retry", retries, version=3, at_ms=60_000)
     return rules
 
 

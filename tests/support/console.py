@@ -29,6 +29,7 @@ from api.main import create_app
 from api.rules.definitions import Form, read_definition
 from api.rules.log import Appended
 from api.rules.outbox import Publisher
+from api.rules.quarantine import quarantine_found
 from api.rules.service import save_rule
 from api.settings import Settings
 from api.tenants.service import create_tenant, create_user
@@ -258,6 +259,28 @@ class Console:
 
         _run(add())
 
+    def quarantine(self, rule_id: str) -> None:
+        """Find the first version of a rule over its budget, and act upon it."""
+        figures = {
+            "over_budget": 1_412,
+            "judged": 2_980,
+            "minutes": 4,
+            "since": "2026-11-23T12:00:00+00:00",
+            "until": "2026-11-23T12:06:00+00:00",
+        }
+        with psycopg.connect(self.database.worker) as connection:
+            connection.execute(
+                "insert into notices (tenant_id, kind, rule_id, rule_version, figures)"
+                " values (%s, 'over_budget', %s, 1, %s)",
+                [self.tenant_id, rule_id, Jsonb(figures)],
+            )
+
+        async def act() -> None:
+            async with open_pool(self.database.app, size=1) as pool:
+                await quarantine_found(pool, Publisher(pool, self.rules_log))
+
+        _run(act())
+
     def add_trace(self, trace_id: str, spans: Sequence[SpanRow], *, at: datetime) -> None:
         """Store the copy of a trace that began at a time."""
         start_ns = int(at.timestamp()) * 1_000_000_000
@@ -321,10 +344,12 @@ class Console:
         broken_clause: str = "always",
         incomplete: bool = False,
         many: Mapping[str, Any] | None = None,
+        shadow: bool = False,
+        exception: Mapping[str, str] | None = None,
     ) -> str:
         """Store a signal of a rule's first version; return its id.
 
-        many: what a rule over many traces saw; it has no trace then.
+        many: what a rule over many traces saw; it has no trace then. exception: what silences it.
         """
         signal_id = uuid4().hex
         happened = at or datetime.now(UTC)
@@ -334,11 +359,11 @@ class Console:
                 " severity, verdict, broken_clause, incomplete, trace_id, root_name,"
                 " root_service, services, span_count, first_span_at, last_span_at, closed_at,"
                 " judged_at, occurred_at, log_partition, log_first_offset, log_last_offset,"
-                " explanation, explained_revision, trace_state, many)"
+                " explanation, explained_revision, trace_state, many, shadow, exception)"
                 " values (%(tenant)s, %(id)s, 1, %(rule)s, 1, %(name)s, %(severity)s, 'violated',"
                 " %(broken)s, %(incomplete)s, %(trace)s, %(root_name)s, %(root_service)s,"
                 " %(services)s, 10, %(at)s, %(at)s, %(at)s, %(at)s, %(at)s, 0, 0, 0,"
-                " %(explanation)s, %(explained)s, %(state)s, %(many)s)",
+                " %(explanation)s, %(explained)s, %(state)s, %(many)s, %(shadow)s, %(exception)s)",
                 {
                     "tenant": self.tenant_id,
                     "id": bytes.fromhex(signal_id),
@@ -352,6 +377,8 @@ class Console:
                     "root_service": "" if many else root[1],
                     "services": [] if many else [root[1]],
                     "many": Jsonb(many) if many else None,
+                    "shadow": shadow,
+                    "exception": Jsonb(exception) if exception else None,
                     "at": happened,
                     "explanation": Jsonb(explanation) if explanation else None,
                     "explained": 1 if explanation else None,

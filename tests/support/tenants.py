@@ -15,6 +15,7 @@ from api.auth.principal import Role, TenantScope, grant_scope
 from api.database import Pool
 from api.tenants.service import create_key, create_tenant, create_user
 from api.tenants.settings import TenantSettings
+from tests.support.postgres import Database
 
 PEPPER = b"a pepper for tests, of 32 characters or more"
 PASSWORD = "correct horse battery staple"
@@ -133,6 +134,37 @@ def insert_letter(dsn: str, scope: TenantScope | None, *, offset: int = 0, **col
     with psycopg.connect(dsn) as connection:
         connection.execute(_insert("dead_letters", row), row)
     return f"{row['letter_partition']}-{row['letter_offset']}"
+
+
+def insert_notice(database: Database, scope: TenantScope, **columns: Any) -> str:
+    """Write the notice of a quarantine as the worker and the application do; return its id."""
+    figures = {
+        "over_budget": 412,
+        "judged": 980,
+        "minutes": 4,
+        "since": NOON.isoformat(),
+        "until": (NOON + timedelta(minutes=6)).isoformat(),
+    }
+    row = {
+        "tenant_id": scope.tenant_id,
+        "id": uuid4(),
+        "kind": "over_budget",
+        "rule_id": "promise",
+        "rule_version": 1,
+        "figures": Jsonb(figures),
+        **columns,
+    }
+    told = {"acted_at": NOON, "quarantined_version": 2}
+    with psycopg.connect(database.worker) as connection:
+        connection.execute(_insert("notices", row), row)
+    with psycopg.connect(database.app) as connection:
+        connection.execute("select set_config('app.tenant_id', %s, true)", [str(scope.tenant_id)])
+        connection.execute(
+            "update notices set acted_at = %(acted_at)s,"
+            " quarantined_version = %(quarantined_version)s where id = %(id)s",
+            {**told, "id": row["id"]},
+        )
+    return str(row["id"])
 
 
 def insert_trace(dsn: str, scope: TenantScope, trace_id: str, *names: str) -> None:

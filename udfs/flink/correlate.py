@@ -135,7 +135,8 @@ class CorrelateFacts(KeyedProcessFunction):  # type: ignore[misc]
             return  # overtaken by an earlier one, which has armed the next
         lane = working.lane
         assert self._rules is not None
-        self._rules.be_ready_for(lane.latest_time_ms())
+        # A quarantine counts from the time of judgement on, which may lie after the last record.
+        self._rules.be_ready_for(max(lane.latest_time_ms(), watermark_ms))
         self._note.busy()
         outputs = lane.advance(watermark_ms, self._closed)
         self._note.put_down()

@@ -12,6 +12,7 @@ class RuleState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     RULE_STATE_ACTIVE: _ClassVar[RuleState]
     RULE_STATE_SHADOW: _ClassVar[RuleState]
     RULE_STATE_OFF: _ClassVar[RuleState]
+    RULE_STATE_QUARANTINED: _ClassVar[RuleState]
 
 class Verdict(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -24,6 +25,7 @@ RULE_STATE_UNSPECIFIED: RuleState
 RULE_STATE_ACTIVE: RuleState
 RULE_STATE_SHADOW: RuleState
 RULE_STATE_OFF: RuleState
+RULE_STATE_QUARANTINED: RuleState
 VERDICT_UNSPECIFIED: Verdict
 VERDICT_VIOLATED: Verdict
 VERDICT_SATISFIED: Verdict
@@ -339,20 +341,24 @@ class Stats(_message.Message):
     def __init__(self, lane: _Optional[int] = ..., tenant: _Optional[str] = ..., minute_ms: _Optional[int] = ..., revision: _Optional[int] = ..., counts: _Optional[_Mapping[str, int]] = ..., rules: _Optional[_Iterable[_Union[RuleStats, _Mapping]]] = ..., open_before: _Optional[int] = ..., open: _Optional[int] = ...) -> None: ...
 
 class RuleStats(_message.Message):
-    __slots__ = ("rule_id", "version", "violated", "satisfied", "not_applicable", "inconclusive")
+    __slots__ = ("rule_id", "version", "violated", "satisfied", "not_applicable", "inconclusive", "over_budget", "failed")
     RULE_ID_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     VIOLATED_FIELD_NUMBER: _ClassVar[int]
     SATISFIED_FIELD_NUMBER: _ClassVar[int]
     NOT_APPLICABLE_FIELD_NUMBER: _ClassVar[int]
     INCONCLUSIVE_FIELD_NUMBER: _ClassVar[int]
+    OVER_BUDGET_FIELD_NUMBER: _ClassVar[int]
+    FAILED_FIELD_NUMBER: _ClassVar[int]
     rule_id: str
     version: int
     violated: int
     satisfied: int
     not_applicable: int
     inconclusive: int
-    def __init__(self, rule_id: _Optional[str] = ..., version: _Optional[int] = ..., violated: _Optional[int] = ..., satisfied: _Optional[int] = ..., not_applicable: _Optional[int] = ..., inconclusive: _Optional[int] = ...) -> None: ...
+    over_budget: int
+    failed: int
+    def __init__(self, rule_id: _Optional[str] = ..., version: _Optional[int] = ..., violated: _Optional[int] = ..., satisfied: _Optional[int] = ..., not_applicable: _Optional[int] = ..., inconclusive: _Optional[int] = ..., over_budget: _Optional[int] = ..., failed: _Optional[int] = ...) -> None: ...
 
 class DeadLetter(_message.Message):
     __slots__ = ("tenant", "source", "code", "detail", "topic", "partition", "offset", "content")

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Depends, Form, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
 from api.auth.access import require
 from api.auth.principal import Permission, Principal
+from api.notices.service import list_notices
 from api.problems import ApiError
 from api.rules import definitions
-from api.rules.model import Rule
+from api.rules.figures import rule_figures
+from api.rules.model import Rule, RuleState
 from api.rules.service import (
     PAGE_MAX,
     Outcome,
@@ -25,6 +28,7 @@ from api.rules.service import (
     list_versions,
     save_rule,
 )
+from api.rules.states import switch_rule
 from api.services import services_of
 from api.web.render import render
 from api.web.views.links import rule_href
@@ -36,10 +40,13 @@ router = APIRouter(include_in_schema=False)
 
 Reader = Annotated[Principal, Depends(require(Permission.RULES_READ))]
 Writer = Annotated[Principal, Depends(require(Permission.RULES_WRITE))]
-_DONE: Final = {
+_DONE: Final[Mapping[str, str]] = {
     Outcome.CREATED: "Saved. Traces that begin a few seconds from now are judged by it.",
     Outcome.CHANGED: "Saved as a new version. It takes effect in a few seconds.",
     Outcome.UNCHANGED: "Nothing was changed.",
+    RuleState.ACTIVE: "Switched on. Traces that begin a few seconds from now are judged by it.",
+    RuleState.SHADOW: "In shadow: traces that begin a few seconds from now alert nobody.",
+    RuleState.OFF: "Switched off. Nothing it says is taken any more.",
 }
 
 
@@ -108,17 +115,27 @@ async def check_rule(
 async def rule(
     request: Request, who: Reader, rule_id: str, done: Annotated[str, Query(max_length=20)] = ""
 ) -> Response:
-    """Show a rule. done: what the form has just done, said on top."""
+    """Show a rule. done: what a form has just done, said on top."""
+    return await _rule(request, who, rule_id, good(_DONE[done]) if done in _DONE else None)
+
+
+async def _rule(
+    request: Request, who: Principal, rule_id: str, message: Message | None, *, status: int = 200
+) -> Response:
     pool = services_of(request).pool
+    now = datetime.now(UTC)
+    notices = await list_notices(pool, who.scope, rule_id=rule_id, limit=10)
     page = rule_page(
         await get_rule(pool, who.scope, rule_id),
         await list_versions(pool, who.scope, rule_id),
-        now=datetime.now(UTC),
+        figures=await rule_figures(pool, who.scope, rule_id, now=now),
+        notices=notices.items,
+        now=now,
         may_write=who.may(Permission.RULES_WRITE),
         may_test=who.may(Permission.RULES_TEST),
-        message=next((good(text) for outcome, text in _DONE.items() if outcome == done), None),
+        message=message,
     )
-    return render(request, "rules/detail.html", page=page)
+    return render(request, "rules/detail.html", page=page, status=status)
 
 
 @router.get("/rules/{rule_id}/edit")
@@ -140,6 +157,32 @@ async def change_rule(
     """Save a rule as its next version, or show what is wrong with it."""
     before = await get_rule(services_of(request).pool, who.scope, rule_id)
     return await _save(request, who, replace(draft, id=rule_id), before=before, version=version)
+
+
+@router.post("/rules/{rule_id}/state")
+async def switch(
+    request: Request,
+    who: Writer,
+    rule_id: str,
+    state: Annotated[Literal["active", "shadow", "off"], Form()],
+    version: Annotated[int, Form()],
+) -> Response:
+    """Put a rule into another state, out of quarantine too."""
+    services = services_of(request)
+    try:
+        saved = await switch_rule(
+            services.pool,
+            services.publisher,
+            who.scope,
+            rule_id,
+            RuleState(state),
+            precondition=Precondition(version=version),
+        )
+    except ApiError as error:
+        if error.status != 412:
+            raise
+        return await _rule(request, who, rule_id, bad(error.detail), status=error.status)
+    return RedirectResponse(f"{rule_href(saved.rule.id)}?done={state}", 303)
 
 
 async def _save(

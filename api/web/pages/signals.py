@@ -22,7 +22,7 @@ from api.signals.service import SignalChange, change_signal, get_signal, list_si
 from api.web.render import render, render_row
 from api.web.views.signal_list import SignalQuery, signal_list, signal_row
 from api.web.views.signal_page import STATUS_DONE, signal_page
-from api.web.views.words import Message, bad, good
+from api.web.views.words import SHOWN, Message, bad, good
 
 router = APIRouter(include_in_schema=False)
 
@@ -36,11 +36,17 @@ def signal_query(
     severity: Annotated[str, Query(max_length=20)] = "",
     rule_id: Annotated[str, Query(max_length=255)] = "",
     service: Annotated[str, Query(max_length=1_000)] = "",
+    shown: Annotated[str, Query(max_length=20)] = "",
     cursor: Annotated[str, Query(max_length=500)] = "",
 ) -> SignalQuery:
     """Read the filters of the address."""
     return SignalQuery(
-        status=status, severity=severity, rule_id=rule_id, service=service.strip(), cursor=cursor
+        status=status,
+        severity=severity,
+        rule_id=rule_id,
+        service=service.strip(),
+        shown=shown if shown in SHOWN else "",
+        cursor=cursor,
     )
 
 

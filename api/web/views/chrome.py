@@ -19,6 +19,7 @@ class Viewer:
     email: str
     role: str
     may_read_letters: bool = False
+    may_read_rules: bool = False
 
 
 @dataclass(frozen=True, slots=True)

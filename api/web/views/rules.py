@@ -8,12 +8,24 @@ from datetime import datetime
 from typing import Final
 from urllib.parse import urlencode
 
+from api.notices.model import Notice
+from api.rules.figures import RuleFigures
 from api.rules.model import Rule, RuleState
 from api.web.views.links import rule_href, web_href
 from api.web.views.moments import Moment, moment
+from api.web.views.rule_health import (
+    ExceptionRow,
+    Figure,
+    Quarantine,
+    Switch,
+    exception_rows,
+    figures_of,
+    quarantine_of,
+    switches_of,
+)
 from api.web.views.rule_text import Piece, pieces
 from api.web.views.signal_page import Fact
-from api.web.views.words import SEVERITIES, STATES, Choice, Message, choices
+from api.web.views.words import SEVERITIES, STATE_LABELS, STATES, Choice, Message, choices
 from dsl.problems import Problem
 
 NEW_TEXT: Final = "when   { payment.charge.where(amount > 1000) }\nalways { fraud.check }\n"
@@ -75,6 +87,11 @@ class RulePage:
     signals_href: str
     edit_href: str
     backtest_href: str
+    switch_href: str
+    quarantine: Quarantine | None
+    exceptions: tuple[ExceptionRow, ...]
+    figures: tuple[Figure, ...]
+    switches: tuple[Switch, ...]
     message: Message | None
 
 
@@ -129,12 +146,13 @@ class RuleForm:
 
 
 def rule_list(rules: Sequence[Rule], *, now: datetime, may_write: bool) -> RuleList:
-    """Return the page of all rules, in force first, then by name."""
-    order = tuple(RuleState)
+    """Return the page of all rules: what needs somebody first, then what is in force, by name."""
+    order = tuple(STATE_LABELS)
     rows = sorted(rules, key=lambda rule: (order.index(rule.state), _name(rule).lower(), rule.id))
     counts = [
-        f"{sum(rule.state == state for rule in rules)} {label.lower()}"
-        for state, label in STATES.items()
+        f"{count} {label.lower()}"
+        for state, label in STATE_LABELS.items()
+        if (count := sum(rule.state == state for rule in rules)) or state in STATES
     ]
     return RuleList(
         rows=tuple(_row(rule, now=now) for rule in rows),
@@ -150,7 +168,7 @@ def _row(rule: Rule, *, now: datetime) -> RuleRow:
         href=rule_href(rule.id),
         name=_name(rule),
         state=rule.state,
-        state_label=STATES[rule.state],
+        state_label=STATE_LABELS[rule.state],
         severity=_severity(rule),
         severity_label=SEVERITIES[_severity(rule)],
         version=rule.version,
@@ -166,6 +184,8 @@ def _in_force(rule: Rule, *, now: datetime) -> tuple[Moment | None, str]:
         return moment(since), ""
     if rule.state is RuleState.OFF:
         return None, "Switched off"
+    if rule.state is RuleState.QUARANTINED:
+        return None, "In quarantine"
     return None, "In a few seconds" if rule.published else "Waiting for Kafka"
 
 
@@ -185,12 +205,15 @@ def rule_page(
     rule: Rule,
     versions: Sequence[Rule],
     *,
+    figures: RuleFigures,
+    notices: Sequence[Notice] = (),
     now: datetime,
     may_write: bool,
     may_test: bool,
     message: Message | None = None,
 ) -> RulePage:
-    """Return the page of a rule, its newest version first."""
+    """Return the page of a rule, its newest version first. notices: about it, newest first."""
+    switched = may_write and not rule.deleted
     return RulePage(
         id=rule.id,
         name=_name(rule),
@@ -198,7 +221,7 @@ def rule_page(
         severity=_severity(rule),
         severity_label=SEVERITIES[_severity(rule)],
         state=rule.state,
-        state_label=STATES[rule.state],
+        state_label=STATE_LABELS[rule.state],
         version=rule.version,
         tags=_texts(rule, "tags"),
         text=pieces(rule.text),
@@ -206,7 +229,7 @@ def rule_page(
             Version(
                 version.version,
                 version.state,
-                STATES[version.state],
+                STATE_LABELS[version.state],
                 version.author,
                 moment(version.updated_at),
                 pieces(version.text),
@@ -214,11 +237,21 @@ def rule_page(
             for version in sorted(versions, key=lambda version: version.version, reverse=True)
         ),
         facts=_facts(rule, now=now),
-        signals_href=f"/signals?{urlencode({'rule_id': rule.id})}",
+        signals_href=_signals_href(rule),
         edit_href=f"{rule_href(rule.id)}/edit" if may_write and not rule.deleted else "",
         backtest_href=f"{rule_href(rule.id)}/backtest" if may_test and not rule.deleted else "",
+        switch_href=f"{rule_href(rule.id)}/state",
+        quarantine=quarantine_of(rule, notices, may_write=switched),
+        exceptions=exception_rows(rule, now=now),
+        figures=figures_of(rule, figures),
+        switches=switches_of(rule) if switched else (),
         message=message,
     )
+
+
+def _signals_href(rule: Rule) -> str:
+    shown = {"shown": "shadow"} if rule.state is RuleState.SHADOW else {}
+    return f"/signals?{urlencode({'rule_id': rule.id, **shown})}"
 
 
 def _facts(rule: Rule, *, now: datetime) -> tuple[Fact, ...]:
@@ -256,7 +289,7 @@ def draft_of(rule: Rule) -> RuleDraft:
         description=str(rule.object.get("description") or ""),
         text=rule.text,
         severity=_severity(rule),
-        state=rule.state,
+        state=as_word(STATES, str(rule.object.get("state")), otherwise="active"),
     )
 
 

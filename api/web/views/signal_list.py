@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import urlencode
 
-from api.signals.model import Severity, Signal, SignalFilter, Status
+from api.signals.model import Severity, Shown, Signal, SignalFilter, Status
 from api.web.views.many import many_marks, many_summary, many_title
 from api.web.views.moments import Moment, moment
 from api.web.views.rule_text import Piece, pieces
-from api.web.views.words import SEVERITIES, STATUSES, Choice, choices
+from api.web.views.words import SEVERITIES, SHOWN, STATUSES, Choice, choices
 
 EXAMPLE_RULE: Final = "when   { payment.charge.where(amount > 1000) }\nalways { fraud.check }\n"
 
@@ -67,6 +67,8 @@ def signal_marks(signal: Signal) -> tuple[str, ...]:
         "Doubtful": signal.doubtful,
         "Withdrawn": not signal.many and _taken_back(signal),
         "Shadow": signal.shadow,
+        "Silenced": signal.exception is not None,
+        "Not decided yet": signal.exception_due,
     }
     of_many = many_marks(signal.many, taken_back=_taken_back(signal)) if signal.many else ()
     return (*(mark for mark, applies in marks.items() if applies), *of_many)
@@ -78,12 +80,16 @@ def _taken_back(signal: Signal) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignalQuery:
-    """The filters of the address. Empty: any. cursor: opaque, empty for the newest page."""
+    """The filters of the address. Empty: any. cursor: opaque, empty for the newest page.
+
+    shown: without, what alerts.
+    """
 
     status: str = ""
     severity: str = ""
     rule_id: str = ""
     service: str = ""
+    shown: str = ""
     cursor: str = ""
 
     def href(self, path: str = "/signals") -> str:
@@ -93,6 +99,7 @@ class SignalQuery:
             "severity": self.severity,
             "rule_id": self.rule_id,
             "service": self.service,
+            "shown": self.shown,
             "cursor": self.cursor,
         }
         query = urlencode({name: value for name, value in fields.items() if value})
@@ -101,6 +108,7 @@ class SignalQuery:
     def chosen(self) -> SignalFilter:
         """Return the filter for the services; a word that is none of a field's means any."""
         return SignalFilter(
+            shown=self._shown,
             rule_id=self.rule_id or None,
             statuses=tuple(status for status in Status if status == self.status),
             severities=tuple(severity for severity in Severity if severity == self.severity),
@@ -114,12 +122,17 @@ class SignalQuery:
             and self.severity in ("", signal.severity)
             and self.rule_id in ("", signal.rule_id)
             and self.service in ("", signal.root_service, *signal.services)
+            and signal.is_shown(self._shown)
         )
+
+    @property
+    def _shown(self) -> Shown:
+        return next((shown for shown in Shown if shown == self.shown), Shown.ALERTS)
 
     @property
     def filtered(self) -> bool:
         """Whether anything but the status narrows the list."""
-        return bool(self.severity or self.rule_id or self.service)
+        return bool(self.severity or self.rule_id or self.service or self.shown)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +152,7 @@ class Filters:
     severities: tuple[Choice, ...]
     rules: tuple[Choice, ...]
     service: str
+    shown: tuple[Choice, ...]
     clear_href: str
     """Empty if nothing is set."""
 
@@ -199,6 +213,7 @@ def signal_list(
             severities=choices(SEVERITIES, query.severity, nothing="Any severity"),
             rules=choices(_with_selected(rules, query.rule_id), query.rule_id, nothing="Any rule"),
             service=query.service,
+            shown=choices(SHOWN, query.shown, nothing="Alerts"),
             clear_href=SignalQuery(status=query.status).href() if query.filtered else "",
         ),
         rows=tuple(signal_row(signal) for signal in signals),

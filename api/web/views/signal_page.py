@@ -64,6 +64,8 @@ class SignalPage:
     root_name: str
     root_service: str
     at: Moment
+    silent: str
+    """Why it alerts nobody, as a sentence; empty if it does."""
     version: int
     explanation: Explanation
     waterfall: Waterfall | None
@@ -128,6 +130,7 @@ def signal_page(
         root_name=_place(signal),
         root_service=signal.root_service,
         at=moment(signal.occurred_at),
+        silent=_silent(signal),
         version=signal.version,
         explanation=_explanation(detail),
         waterfall=waterfall,
@@ -192,6 +195,17 @@ def waterfall_summary(waterfall: Waterfall | None) -> str:
 
 def _counted(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def _silent(signal: Signal) -> str:
+    if signal.exception is not None:
+        one = signal.exception
+        owner = f" by {one['owner']}" if one.get("owner") else ""
+        until = f" until {one['until']}" if one.get("until") else ""
+        return f"Silenced{owner}{until}: {one['reason']} ({one['where']})"
+    if signal.exception_due:
+        return "The exceptions of its rule have not been asked yet: that takes its trace."
+    return "Its rule is in shadow: it is judged, and nobody is alerted." if signal.shadow else ""
 
 
 def _facts(signal: Signal) -> tuple[Fact, ...]:

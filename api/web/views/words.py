@@ -21,6 +21,14 @@ STATUSES: Final[Mapping[str, str]] = MappingProxyType(
 STATES: Final[Mapping[str, str]] = MappingProxyType(
     {"active": "Active", "shadow": "Shadow", "off": "Off"}
 )
+"""The states that people put rules into."""
+STATE_LABELS: Final[Mapping[str, str]] = MappingProxyType(
+    {"quarantined": "In quarantine", **STATES}
+)
+SHOWN: Final[Mapping[str, str]] = MappingProxyType(
+    {"shadow": "Shadow rules", "excepted": "Silenced", "all": "Alerts and silent ones"}
+)
+"""Which signals a list shows, but for alerts, which it shows unasked."""
 VERDICTS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "violated": "Violated",

@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from api.auth.principal import TenantScope
 from api.database import Pool
 from api.signals.feed import Change, FeedHub, Place, SignalEvent, SignalFeed
+from api.signals.model import Shown
 from api.signals.routes import feed_events
 from tests.integration.api.conftest import Caller
 from tests.support.postgres import Database
@@ -151,7 +152,7 @@ async def test_events_are_server_sent_with_their_id(
     services = app.state.services
     place = await services.feed.place(caller.scope)
     signal_id = insert_signal(shared_database.worker, caller.scope)
-    stream = feed_events(services, caller.scope, last_event_id=place)
+    stream = feed_events(services, caller.scope, Shown.ALERTS, last_event_id=place)
     async with asyncio.timeout(PATIENCE_S):
         sent = await anext(stream)
     assert (sent.event, json.loads(sent.data)["id"]) == ("raised", signal_id)

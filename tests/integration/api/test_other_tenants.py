@@ -11,7 +11,13 @@ from fastapi import FastAPI
 from api.auth.access import route_access
 from tests.integration.api.conftest import Caller
 from tests.support.postgres import Database
-from tests.support.tenants import insert_backtest, insert_letter, insert_signal, insert_trace
+from tests.support.tenants import (
+    insert_backtest,
+    insert_letter,
+    insert_notice,
+    insert_signal,
+    insert_trace,
+)
 
 RULE = {"id": "promise", "rule": "when { a } never { b }"}
 EMPTY_PAGE = {"items": [], "next_cursor": None}
@@ -21,6 +27,8 @@ FOREIGN: list[tuple[str, str, dict[str, Any] | None]] = [
     ("DELETE", "/api/v1/rules/{rule_id}", None),
     ("GET", "/api/v1/rules/{rule_id}/versions", None),
     ("GET", "/api/v1/rules/{rule_id}/versions/{version}", None),
+    ("POST", "/api/v1/rules/{rule_id}/state", {"state": "shadow"}),
+    ("POST", "/api/v1/notices/{notice_id}/acknowledge", None),
     ("GET", "/api/v1/signals/{signal_id}", None),
     ("PATCH", "/api/v1/signals/{signal_id}", {"status": "investigating"}),
     ("GET", "/api/v1/traces/{trace_id}", None),
@@ -30,7 +38,13 @@ FOREIGN: list[tuple[str, str, dict[str, Any] | None]] = [
     ("GET", "/api/v1/backtests/{backtest_id}/results", None),
     ("POST", "/api/v1/backtests/{backtest_id}/cancel", None),
 ]
-LISTS = ["/api/v1/rules", "/api/v1/signals", "/api/v1/backtests", "/api/v1/dead-letters"]
+LISTS = [
+    "/api/v1/rules",
+    "/api/v1/signals",
+    "/api/v1/backtests",
+    "/api/v1/dead-letters",
+    "/api/v1/notices",
+]
 OWN_OR_NOTHING = {
     ("PUT", "/api/v1/rules/{rule_id}"): "test_the_same_id_in_two_tenants_is_two_rules",
     ("POST", "/api/v1/rules"): "test_the_same_id_in_two_tenants_is_two_rules",
@@ -59,6 +73,7 @@ async def ids(caller: Caller, shared_database: Database) -> dict[str, str]:
         "signal_id": signal_id,
         "trace_id": trace_id,
         "letter_id": insert_letter(shared_database.worker, caller.scope),
+        "notice_id": insert_notice(shared_database, caller.scope),
         "backtest_id": insert_backtest(shared_database.app, caller.scope),
     }
 

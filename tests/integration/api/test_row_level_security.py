@@ -16,6 +16,7 @@ from tests.support.tenants import (
     PEPPER,
     insert_backtest,
     insert_count,
+    insert_notice,
     insert_part,
     insert_result,
     insert_rule,
@@ -29,7 +30,7 @@ from tests.support.tenants import (
 TABLES_WITH_A_TENANT = [
     "memberships", "api_keys", "rules", "rule_versions", "rules_outbox", "signals",
     "signal_feed", "trace_copies", "trace_spans", "backtests", "backtest_parts",
-    "backtest_counts", "backtest_results",
+    "backtest_counts", "backtest_results", "notices",
 ]  # fmt: skip
 
 
@@ -47,6 +48,7 @@ async def filled(pool: Pool, shared_database: Database) -> TenantScope:
     insert_part(shared_database.worker, scope, backtest_id)
     insert_count(shared_database.worker, scope, backtest_id, "", "violated", 1)
     insert_result(shared_database.worker, scope, backtest_id)
+    insert_notice(shared_database, scope)
     return scope
 
 
@@ -101,7 +103,7 @@ async def test_a_row_of_another_tenant_cannot_be_changed(
         "update predicate_numbers set number = 7",
         "delete from rules",
         "update signals set verdict = 'satisfied'",
-        "insert into signals select * from signals",
+        "insert into signals (tenant_id, id) select tenant_id, id from signals",
         "delete from signals",
         "delete from signal_history",
         "update signal_history set actor = 'nobody'",
@@ -112,6 +114,8 @@ async def test_a_row_of_another_tenant_cannot_be_changed(
         "update backtest_parts set done_at = now()",
         "insert into backtest_results select * from backtest_results",
         "delete from backtest_counts",
+        "update notices set figures = '{}'",
+        "delete from notices",
     ],
 )
 async def test_the_application_may_not_rewrite_what_is_on_record(

@@ -21,6 +21,7 @@ from tests.integration.worker.world import (
     TENANT,
     VIOLATED,
     a_signal,
+    add_version,
     lasting_rows,
     rows,
     set_rule_state,
@@ -111,6 +112,9 @@ def test_a_violation_is_stored_with_every_field(
         "group_values": {},
         "group_fingerprint": None,
         "many": None,
+        "exception": None,
+        "exception_due": False,
+        "alerts": False,
     }
 
 
@@ -207,6 +211,40 @@ def test_signals_of_a_rule_that_is_not_on_are_refused_and_counted(
     written = write(connection, a_signal(1), a_signal(2), a_signal(3, tenant=OTHER_TENANT))
     assert written.refused == {reason: 2}
     assert written.rows == {"signals": 1}
+
+
+def test_what_was_judged_before_a_rule_was_switched_off_and_comes_after_is_refused(
+    seeded: Database, connection: WorkerConnection
+) -> None:
+    add_version(seeded.admin, 2, created_ms=NOON_MS + 60_000, state="off")
+    assert write(connection, a_signal(1)).refused == {"rule_off": 1}
+    assert state_of(seeded) == []
+
+
+@pytest.mark.parametrize(("at_ms", "refused"), [(4_999, 0), (5_000, 1), (64_999, 1), (65_000, 0)])
+def test_what_was_judged_while_a_rule_was_off_is_refused_when_it_is_on_again(
+    seeded: Database, connection: WorkerConnection, at_ms: int, refused: int
+) -> None:
+    add_version(seeded.admin, 2, created_ms=NOON_MS, state="off")
+    add_version(seeded.admin, 3, created_ms=NOON_MS + 60_000, state="active")
+    written = write(connection, a_signal(1, at_ms=at_ms))
+    assert written.refused.get("rule_off", 0) == refused
+
+
+def test_a_rule_in_quarantine_keeps_what_it_said_before(
+    seeded: Database, connection: WorkerConnection
+) -> None:
+    add_version(seeded.admin, 2, created_ms=NOON_MS, state="quarantined")
+    assert write(connection, a_signal(1)).refused == {}
+    assert state_of(seeded) == [("violated", "open", None, False, True)]
+
+
+def test_a_shadow_rules_signal_is_on_record_and_alerts_nobody(
+    seeded: Database, connection: WorkerConnection
+) -> None:
+    write(connection, a_signal(1, shadow=True), a_signal(2))
+    stored = rows(seeded.admin, "select shadow, alerts, status from signals order by trace_id")
+    assert [tuple(row.values()) for row in stored] == [(True, False, "open"), (False, True, "open")]
 
 
 def test_a_rule_switched_off_still_takes_back_what_it_said(

@@ -44,8 +44,10 @@ def add_rule(
     text: str = TEXT,
     state: str = "active",
     group_by: Sequence[str] = (),
+    exceptions: Sequence[dict[str, str]] = (),
 ) -> None:
     """Put a rule with one version into the database."""
+    stored = {"group_by": list(group_by), "exceptions": list(exceptions)}
     with psycopg.connect(admin_dsn) as connection:
         connection.execute(
             "insert into rules (tenant_id, id, state, current_version) values (%s, %s, %s, 1)",
@@ -55,7 +57,34 @@ def add_rule(
             "insert into rule_versions (tenant_id, rule_id, version, state, object, text,"
             " canonical, language, deleted, author)"
             " values (%s, %s, 1, %s, %s, %s, %s, 1, false, 'test')",
-            [tenant, rule_id, state, json.dumps({"group_by": list(group_by)}), text, text],
+            [tenant, rule_id, state, json.dumps(stored), text, text],
+        )
+
+
+def add_version(
+    admin_dsn: str,
+    version: int,
+    *,
+    created_ms: int,
+    exceptions: Sequence[dict[str, str]] = (),
+    state: str = "active",
+    rule_id: str = RULE,
+) -> None:
+    """Put another version of a rule of TENANT into the database, saved at a time."""
+    with psycopg.connect(admin_dsn) as connection:
+        connection.execute(
+            "insert into rule_versions (tenant_id, rule_id, version, state, object, text,"
+            " canonical, language, deleted, author, created_at)"
+            " values (%s, %s, %s, %s, %s, %s, %s, 1, false, 'test', to_timestamp(%s))",
+            [
+                *(TENANT, rule_id, version, state),
+                json.dumps({"exceptions": list(exceptions)}),
+                *(TEXT, TEXT, created_ms / 1000),
+            ],
+        )
+        connection.execute(
+            "update rules set state = %s, current_version = %s where tenant_id = %s and id = %s",
+            [state, version, TENANT, rule_id],
         )
 
 

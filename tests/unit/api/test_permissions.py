@@ -65,4 +65,5 @@ def test_only_authentication_and_operators_grant_scopes() -> None:
         "api/auth/sessions.py",
         "api/command/operator.py",
         "api/rules/outbox.py",
+        "api/rules/quarantine.py",
     }

@@ -53,7 +53,7 @@ def test_yaml_and_json_read_the_same_and_to_dict_reads_back() -> None:
     )
     [rule] = parse_rules(text, filename="r.yaml").rules
     assert (rule.state, rule.settle, rule.on_incomplete) == ("off", "20s", "hold")
-    assert rule.exceptions[0]["until"] == "2027-01-31"
+    assert rule.exceptions[0].until == "2027-01-31"
     [again] = parse_rules(json.dumps(rule.to_dict()), filename="r.json").rules
     assert again.to_dict() == rule.to_dict()
 
@@ -89,6 +89,12 @@ def test_a_file_holds_one_rule_or_many(text: str, count: int) -> None:
         ("id: 'r 1'\nrule: x\n", ["object.value 1:5"]),
         (OBJECT + "exceptions:\n- {where: a = b, reason: x}\n", ["rule.single_equals 4:11"]),
         (OBJECT + "exceptions:\n- {reason: x}\n", ["object.missing_field 4:3"]),
+        (OBJECT + "exceptions:\n- {where: a, reason: x, unitl: y}\n", [
+            "object.unknown_field 4:32"]),
+        (OBJECT + "exceptions:\n- {where: a, reason: x, until: soon}\n", ["object.value 4:32"]),
+        (OBJECT + "exceptions:\n- {where: a, reason: ''}\n", ["object.missing_field 4:3"]),
+        (OBJECT + "exceptions:\n- where: |\n    a and\n    b = c\n  reason: x\n", [
+            "rule.single_equals 6:7"]),
         (OBJECT + "tests: [1]\n", ["object.shape 3:9"]),
         (OBJECT + "tests:\n- {trace: [], expect: broken}\n", ["object.value 4:23"]),
         (OBJECT + "tests:\n- {expect: satisfied}\n", ["object.missing_field 4:3"]),

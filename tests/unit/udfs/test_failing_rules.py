@@ -9,6 +9,7 @@ from dsl import Judgement, Reason, Verdict
 from tests.support.engine import TENANT, Engine, RulesLog, SpanDraft, SpansLog, counts, trace_id
 from udfs.rulebook import Rule
 from udfs.ruleset import RuleSet
+from udfs.wire import betrace_pb2 as wire
 
 RULE = "when { charge } always { check }"
 COUNTING = "when { charge } never { count(retry) > 1 }"
@@ -37,6 +38,16 @@ def broken(rule: Rule) -> Rule:
     return replace(rule, linked=linked)
 
 
+def failures(engine: Engine) -> dict[str, int]:
+    """Return how often each rule failed, as the accounts have it."""
+    newest = {o.key: wire.Stats.FromString(o.value) for o in engine.outputs if o.topic == "stats"}
+    found: dict[str, int] = {}
+    for stats in newest.values():
+        for rule in stats.rules:
+            found[rule.rule_id] = found.get(rule.rule_id, 0) + rule.failed
+    return found
+
+
 def test_the_other_rules_judge_and_the_failure_is_told_once() -> None:
     log, rules = rules_of(RULE, RULE, COUNTING)
     engine, spans = Engine(log), SpansLog()
@@ -51,6 +62,7 @@ def test_the_other_rules_judge_and_the_failure_is_told_once() -> None:
         ("rule-1", trace_id("u")),
     }
     assert counts(engine.outputs)["judged_traces"] == 2
+    assert failures(engine) == {"rule-0": 2, "rule-1": 0, "rule-2": 2}
     assert sets._failures == {
         (TENANT, "rule-0"): "ZeroDivisionError: a bug",
         (TENANT, "rule-2"): "ZeroDivisionError: a bug",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from api.worker.trace_copy import (
     spans_of,
     to_json,
 )
+from dsl.exceptions import RuleException
 
 TRACE = bytes(15) + b"\x01"
 
@@ -130,10 +132,19 @@ def test_a_rule_about_single_spans_is_explained_on_the_copied_spans() -> None:
     assert rule is not None
     spans = found(("login", "l", "", 5), service="door")
     spans += found(("check", "c", "l", 6), ("transfer", "t", "l", 9), offset=1, service="bank")
+    exceptions = [RuleException("service == door", "no"), RuleException("name == transfer", "yes")]
     told = explained(
-        rule, spans, rule_id="r", verdict="violated", closed=True, group_by=["service", "name"]
+        rule,
+        spans,
+        rule_id="r",
+        verdict="violated",
+        closed=True,
+        group_by=["service", "name"],
+        exceptions=exceptions,
+        judged_at=datetime(2027, 1, 1, tzinfo=UTC),
     )
     assert told.agrees
     assert told.group_values == {"service": "bank", "name": "transfer"}
+    assert told.exception == exceptions[1]
     violated = json.loads(told.json)["violated"]
     assert violated == [[{"binding": "t", "span_id": b"t".ljust(8).hex()}]]

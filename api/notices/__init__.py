@@ -1,0 +1,1 @@
+"""Notices: what the system did to something of a tenant, and what its owner can do now."""
