@@ -40,6 +40,8 @@ def adds_up(stats: wire.Stats) -> bool:
         return True
     ended = sum(stats.counts.get(name, 0) for name in SETTLED)
     return stats.open_before + stats.counts.get("received", 0) == stats.open + ended
+
+
 _OVER_BUDGET = frozenset({Reason.STEPS, Reason.BINDINGS})
 
 
