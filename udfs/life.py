@@ -791,7 +791,7 @@ class Lane:
         self._turn(tenant, now_ms, settings, closed)
         del tenant.open[trace_id]
         tenant.open_bytes -= trace.weighed_bytes
-        if trace.is_plain:
+        if trace.is_plain and not self._rule_set(tenant, trace.begin_ms).needs_root:
             tenant.closed.add(trace_id, begin_ms=trace.begin_ms, stored_ms=None)
             return
         stored_ms = now_ms + self._shift_ms

@@ -82,6 +82,8 @@ class Rule:
     counted: int
     """Mask of the numbers whose spans are counted."""
     needs_extent: bool
+    needs_root: bool
+    """Whether it looks at the root: a closed trace must then remember which span that is."""
     settle_ms: int
     """The rule's own; 0: the tenant's."""
     signals_incomplete: bool
@@ -424,6 +426,7 @@ def _linked_promise(
         candidates=None if triggers is None else _mask(numbers[i] for i in triggers),
         counted=_mask(numbers[i] for i in compiled.counted),
         needs_extent=compiled.needs_extent,
+        needs_root=compiled.needs_root,
         settle_ms=record.settle_ms,
         signals_incomplete=record.on_incomplete == "signal",
         holds_incomplete=record.on_incomplete == "hold",

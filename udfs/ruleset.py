@@ -101,6 +101,7 @@ class RuleSet:
         self._remembered: dict[_Key, _Remembered] = {}
         self.signals_incomplete = any(rule.signals_incomplete for rule in rules)
         self.holds_incomplete = any(rule.holds_incomplete for rule in rules)
+        self.needs_root = any(rule.needs_root for rule in rules)
         self.keeps_links = any(rule.needs_links for rule in rules)
         self.longest_settle_ms = max((rule.settle_ms for rule in rules), default=0)
         self._first_stop_ms = min((rule.stops_ms for rule in rules), default=FOR_EVER)

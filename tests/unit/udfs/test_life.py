@@ -110,6 +110,14 @@ def test_a_late_span_raises_a_signal_for_a_trace_that_had_nothing_to_remember() 
     assert signal.first_span_ms == 0
 
 
+def test_a_late_second_root_is_not_taken_for_the_first_where_rules_ask_for_it() -> None:
+    engine = Engine(a_log("when { trace.root.name == cron } never { cron }"))
+    log = SpansLog()
+    log.send(1_000, root("t", "GET /pay"))
+    log.send(9_000, SpanDraft(trace="t", id="another", name="cron", start_ms=8_000))
+    assert engine.run(log.records, until_ms=30_000) == []
+
+
 def test_spans_sent_twice_count_once() -> None:
     engine, log = Engine(a_log(RETRIES)), SpansLog()
     retries = [
