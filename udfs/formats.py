@@ -13,9 +13,9 @@ from udfs.lanes import LANES, MAX_PARALLELISM
 WRITES: Mapping[str, int] = {
     "lanes": LANES,
     "keygroups": MAX_PARALLELISM,
-    "lane": 2,
+    "lane": 3,
     "facts": 2,
-    "trace": 3,
+    "trace": 4,
     "minute": 2,
     "block": 1,
     "many": 1,
@@ -26,8 +26,9 @@ WRITES: Mapping[str, int] = {
 
 READS: Mapping[str, tuple[int, ...]] = {
     **{name: (written,) for name, written in WRITES.items()},
+    "lane": (2, 3),
     "facts": (1, 2),
-    "trace": (1, 2, 3),
+    "trace": (1, 2, 3, 4),
 }
 
 

@@ -31,11 +31,12 @@ from dsl import Judgement, Reason, Verdict
 from udfs.accounts import MINUTE_MS, TICK_MS, Accounts
 from udfs.closed import TOO_LATE, ClosedTraces, Known, pack_sealed, unpack_sealed
 from udfs.facts import DEAD_LETTER, NOTHING_KEPT, Facts, unpack_facts
+from udfs.folds import Folds
 from udfs.handing import Handing
 from udfs.journal import Closing
 from udfs.lanes import LANES
 from udfs.many_rules import ManySet
-from udfs.rulebook import LifeSettings, Matched, RuleBook
+from udfs.rulebook import LifeSettings, Matched, Rule, RuleBook
 from udfs.ruleset import Judged, RuleSet, RuleSets
 from udfs.signals import SCHEMA, bindings_digest, next_revision, pack_signal, signal_id
 from udfs.trace_state import (
@@ -55,6 +56,8 @@ _ENTRY = b"E"
 _SNAPSHOT_LANE = b"L"
 _SNAPSHOT_TENANT = b"T"
 _FORMAT = 2
+_FOLDS_FORMAT = 3
+"""Of a tenant of whose signals something was said in the minute at hand."""
 _ENTRY_HEAD = Struct("<cBqHq")
 _LANE_HEAD = Struct("<cBHqqq")
 _U16 = Struct("<H")
@@ -117,6 +120,7 @@ class _Tenant:
         self.expires: list[int] = []
         """Minutes whose stored traces have still to be removed, ascending."""
         self.accounts = Accounts(lane=lane, tenant=tenant)
+        self.folds = Folds(lane=lane, tenant=tenant)
         self.epoch = _Epoch(0, 0, -1, RuleSet(()))
 
 
@@ -131,7 +135,10 @@ class Lane:
         rule_sets: RuleSets | None = None,
         journal: list[Closing] | None = None,
     ) -> None:
-        """rule_sets: those of all lanes that share the book. journal: told of every closing."""
+        """rule_sets: those of all lanes that share the book.
+
+        journal: told of every closing. Whoever keeps one wants all signals: none are folded then.
+        """
         self.lane = lane
         self._journal = journal
         self._book = book
@@ -262,6 +269,8 @@ class Lane:
             stats = tenant.accounts.tick(tick_ms)
             if stats is not None:
                 out.append(Output("stats", *stats, _headers(tenant)))
+            for identity, value in tenant.folds.tick(tick_ms):
+                out.append(Output("signals", identity, value, _headers(tenant)))
 
     # ------------------------------------------------------------------ taking in
 
@@ -580,11 +589,12 @@ class Lane:
         closed_ms: int,
         out: list[Output],
     ) -> None:
-        """Emit a violation, or a change of one; nothing if nothing changed."""
+        """Emit or fold a violation, or a change of one; nothing if nothing changed."""
         rule, judgement = item
         said = trace.emitted.get(rule.id) if trace.emitted else None
         if said is None and judgement.verdict is not Verdict.VIOLATED:
             return
+        folded = said.folded if said else self._is_folded(tenant, rule, now_ms)
         revision = next_revision(judged_ms=now_ms, previous=said.revision if said else 0)
         now = Emitted(
             revision,
@@ -594,12 +604,18 @@ class Lane:
             judgement.reasons,
             bindings_digest(judgement),
             said.handed if said else b"",
+            folded,
         )
         if said is not None and said.content == now.content:
             return
         if trace.emitted is None:
             trace.emitted = {}
         trace.emitted[rule.id] = now
+        if folded:
+            was = said.verdict if said else None
+            tenant.folds.count(rule, trace_id, was=was, verdict=now.verdict, now_ms=now_ms)
+            tenant.accounts.count("folded" if said is None else "folded_corrections")
+            return
         identity = signal_id(
             tenant=tenant.name, rule_id=rule.id, version=rule.version, trace_id=trace_id
         )
@@ -617,6 +633,13 @@ class Lane:
         )
         out.append(Output("signals", identity, value, _headers(tenant)))
         tenant.accounts.count("signals" if said is None else "corrections")
+
+    def _is_folded(self, tenant: _Tenant, rule: Rule, now_ms: int) -> bool:
+        """Tell whether a new violation is folded rather than written whole."""
+        if self._journal is not None:
+            return False
+        settings = self._book.settings(tenant.name, now_ms)
+        return tenant.folds.takes(rule, fold_after=settings.fold_after)
 
     def _hand_on(
         self,
@@ -773,8 +796,8 @@ class Lane:
         restored = cls(lane, book, rule_sets=rule_sets)
         for record in records:
             kind, version = record[:1], record[1]
-            if version != _FORMAT:
-                raise ValueError(f"lane state of format {version}; this build reads {_FORMAT}")
+            if version not in (_FORMAT, _FOLDS_FORMAT):
+                raise ValueError(f"lane state of format {version}; this build reads 2 and 3")
             if kind == _ENTRY:
                 _, _, time_ms, partition, offset = _ENTRY_HEAD.unpack_from(record)
                 element = record[_ENTRY_HEAD.size :]
@@ -926,14 +949,15 @@ def _pack_tenant(tenant: _Tenant) -> bytes:
 
     'T', u8 format, then blocks, each u32 length and content: tenant; accounts; current minute
     (i64) with its closed traces (16s id, u64 beginning and block); sealed minutes (i64); minutes
-    to expire (i64); open traces (16s id, u32 length, trace state).
+    to expire (i64); open traces (16s id, u32 length, trace state); from format 3 on what was
+    written whole and folded (udfs.folds).
     """
     index = tenant.closed
     open_traces = []
     for trace_id, trace in tenant.open.items():
         packed = trace.pack()
         open_traces.append(trace_id + _U32.pack(len(packed)) + packed)
-    blocks = (
+    blocks = [
         tenant.key,
         tenant.accounts.pack(),
         _MINUTE.pack(index.current_minute)
@@ -941,8 +965,11 @@ def _pack_tenant(tenant: _Tenant) -> bytes:
         b"".join(map(_MINUTE.pack, index.minutes)),
         b"".join(map(_MINUTE.pack, tenant.expires)),
         b"".join(open_traces),
-    )
-    head = _SNAPSHOT_TENANT + bytes((_FORMAT,))
+    ]
+    folds = tenant.folds.pack()
+    if folds:
+        blocks.append(folds)
+    head = _SNAPSHOT_TENANT + bytes((_FOLDS_FORMAT if folds else _FORMAT,))
     return head + b"".join(_U32.pack(len(block)) + block for block in blocks)
 
 
@@ -953,9 +980,11 @@ def _unpack_tenant(record: bytes, *, lane: int, closed: ClosedStore) -> _Tenant:
         end = at + 4 + _U32.unpack_from(record, at)[0]
         blocks.append(record[at + 4 : end])
         at = end
-    key, accounts, current, minutes, expires, open_traces = blocks
+    key, accounts, current, minutes, expires, open_traces = blocks[:6]
     tenant = _Tenant(lane=lane, tenant=key.decode())
     tenant.accounts.restore(accounts)
+    for folds in blocks[6:]:
+        tenant.folds.restore(folds)
     index = tenant.closed
     index.current_minute = _MINUTE.unpack_from(current)[0]
     index.current = dict(_CLOSED_ITEM.iter_unpack(current[_MINUTE.size :]))

@@ -31,6 +31,10 @@ from udfs.wire import betrace_pb2 as wire
 ACTIVATION_MS = 5_000
 LOOK_EVERY_MS = 3_000
 LANGUAGE = 1
+FOLD_AFTER = 10
+"""Signals of a rule, lane and minute that are written whole, unless the tenant says otherwise."""
+FOLD_NEVER = 2**32 - 1
+"""As a setting: all of them."""
 _FOR_EVER = 2**62
 _KEPT_EPOCHS = 8
 _NS_PER_MS = 1_000_000
@@ -39,13 +43,14 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class LifeSettings:
-    """How long a tenant's traces live, in ms of event time."""
+    """How long a tenant's traces live, in ms of event time, and how many signals are whole."""
 
     settle_ms: int = 10_000
     patience_ms: int = 60_000
     max_life_ms: int = 3_600_000
     lateness_ms: int = 600_000
     span_sampled: bool = False
+    fold_after: int = FOLD_AFTER
 
     @property
     def drain_ms(self) -> int:
@@ -324,6 +329,7 @@ class RuleBook:
                     max_life_ms=record.max_life_ms or default.max_life_ms,
                     lateness_ms=record.lateness_ms or default.lateness_ms,
                     span_sampled=record.span_sampled,
+                    fold_after=record.fold_after or default.fold_after,
                 ),
             )
         )
