@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 from uuid import UUID
 
+from udfs.rulebook import FOLD_AFTER, FOLD_NEVER
 from udfs.wire import betrace_pb2 as pb
 
 _DAY_MS = 24 * 60 * 60 * 1000
@@ -16,13 +17,15 @@ _LIMITS_MS = {
     "max_life_ms": (10_000, _DAY_MS),
     "lateness_ms": (0, _DAY_MS),
 }
+_MOST_WHOLE = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TenantSettings:
     """When a trace counts as closed, how long late spans count, and what is exported.
 
-    Raises ValueError for values outside their limits.
+    fold_after: so many signals of a rule, lane and minute are written whole, the others of them
+    counted; None: all are whole. Raises ValueError for values outside their limits.
     """
 
     settle_ms: int = 10_000
@@ -31,6 +34,7 @@ class TenantSettings:
     lateness_ms: int = 10 * 60 * 1000
     span_sampled: bool = False
     external_roots: bool = False
+    fold_after: int | None = FOLD_AFTER
 
     def __post_init__(self) -> None:
         for name, (low, high) in _LIMITS_MS.items():
@@ -39,6 +43,11 @@ class TenantSettings:
                 raise ValueError(f"{name} is {value}; it must lie between {low} and {high}")
         if self.settle_ms > self.max_life_ms:
             raise ValueError("settle_ms is longer than max_life_ms")
+        if self.fold_after is not None and not 1 <= self.fold_after <= _MOST_WHOLE:
+            raise ValueError(
+                f"fold_after is {self.fold_after}; it must lie between 1 and {_MOST_WHOLE}, "
+                "or be none: nothing is folded then"
+            )
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
@@ -52,5 +61,7 @@ class TenantSettings:
 
     def log_record(self, tenant_id: UUID) -> bytes:
         """Return the serialized RuleLogRecord that announces these settings."""
-        message = pb.TenantSettings(tenant=str(tenant_id), **asdict(self))
+        fold_after = FOLD_NEVER if self.fold_after is None else self.fold_after
+        fields = {**asdict(self), "fold_after": fold_after}
+        message = pb.TenantSettings(tenant=str(tenant_id), **fields)
         return pb.RuleLogRecord(tenant=message).SerializeToString(deterministic=True)

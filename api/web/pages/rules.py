@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Form, Query, Request, Response
@@ -13,6 +13,7 @@ from fastapi.responses import RedirectResponse
 
 from api.auth.access import require
 from api.auth.principal import Permission, Principal
+from api.database import Pool
 from api.problems import ApiError
 from api.rules import definitions
 from api.rules.model import Rule
@@ -26,9 +27,17 @@ from api.rules.service import (
     save_rule,
 )
 from api.services import services_of
+from api.signals.folds import FoldFilter, Storms, list_storms
 from api.web.render import render
 from api.web.views.links import rule_href
-from api.web.views.rules import RuleDraft, draft_of, rule_form, rule_list, rule_page
+from api.web.views.rules import (
+    STORM_DAYS,
+    RuleDraft,
+    draft_of,
+    rule_form,
+    rule_list,
+    rule_page,
+)
 from api.web.views.words import SEVERITIES, STATES, Message, bad, good
 from dsl.rule import check
 
@@ -36,6 +45,7 @@ router = APIRouter(include_in_schema=False)
 
 Reader = Annotated[Principal, Depends(require(Permission.RULES_READ))]
 Writer = Annotated[Principal, Depends(require(Permission.RULES_WRITE))]
+_STORMS: Final = 10
 _DONE: Final = {
     Outcome.CREATED: "Saved. Traces that begin a few seconds from now are judged by it.",
     Outcome.CHANGED: "Saved as a new version. It takes effect in a few seconds.",
@@ -116,9 +126,18 @@ async def rule(
         now=datetime.now(UTC),
         may_write=who.may(Permission.RULES_WRITE),
         may_test=who.may(Permission.RULES_TEST),
+        storms=await _storms(pool, who, rule_id),
         message=next((good(text) for outcome, text in _DONE.items() if outcome == done), None),
     )
     return render(request, "rules/detail.html", page=page)
+
+
+async def _storms(pool: Pool, who: Principal, rule_id: str) -> Storms:
+    if not who.may(Permission.SIGNALS_READ):
+        return Storms()
+    since = datetime.now(UTC) - timedelta(days=STORM_DAYS)
+    chosen = FoldFilter(rule_id=rule_id, from_at=since)
+    return await list_storms(pool, who.scope, chosen, limit=_STORMS)
 
 
 @router.get("/rules/{rule_id}/edit")

@@ -9,13 +9,16 @@ from typing import Final
 from urllib.parse import urlencode
 
 from api.rules.model import Rule, RuleState
+from api.signals.folds import Storms
 from api.web.views.links import rule_href, web_href
 from api.web.views.moments import Moment, moment
 from api.web.views.rule_text import Piece, pieces
 from api.web.views.signal_page import Fact
+from api.web.views.storms import StormPanel, storm_panel
 from api.web.views.words import SEVERITIES, STATES, Choice, Message, choices
 from dsl.problems import Problem
 
+STORM_DAYS: Final = 7
 NEW_TEXT: Final = "when   { payment.charge.where(amount > 1000) }\nalways { fraud.check }\n"
 
 
@@ -75,6 +78,8 @@ class RulePage:
     signals_href: str
     edit_href: str
     backtest_href: str
+    storms: StormPanel
+    storm_days: int
     message: Message | None
 
 
@@ -188,9 +193,10 @@ def rule_page(
     now: datetime,
     may_write: bool,
     may_test: bool,
+    storms: Storms = Storms(),  # noqa: B008 - nothing can change it
     message: Message | None = None,
 ) -> RulePage:
-    """Return the page of a rule, its newest version first."""
+    """Return the page of a rule, its newest version first. storms: those of the last STORM_DAYS."""
     return RulePage(
         id=rule.id,
         name=_name(rule),
@@ -217,6 +223,8 @@ def rule_page(
         signals_href=f"/signals?{urlencode({'rule_id': rule.id})}",
         edit_href=f"{rule_href(rule.id)}/edit" if may_write and not rule.deleted else "",
         backtest_href=f"{rule_href(rule.id)}/backtest" if may_test and not rule.deleted else "",
+        storms=storm_panel(storms),
+        storm_days=STORM_DAYS,
         message=message,
     )
 

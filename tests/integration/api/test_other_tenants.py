@@ -11,7 +11,13 @@ from fastapi import FastAPI
 from api.auth.access import route_access
 from tests.integration.api.conftest import Caller
 from tests.support.postgres import Database
-from tests.support.tenants import insert_backtest, insert_letter, insert_signal, insert_trace
+from tests.support.tenants import (
+    insert_backtest,
+    insert_fold,
+    insert_letter,
+    insert_signal,
+    insert_trace,
+)
 
 RULE = {"id": "promise", "rule": "when { a } never { b }"}
 EMPTY_PAGE = {"items": [], "next_cursor": None}
@@ -30,7 +36,13 @@ FOREIGN: list[tuple[str, str, dict[str, Any] | None]] = [
     ("GET", "/api/v1/backtests/{backtest_id}/results", None),
     ("POST", "/api/v1/backtests/{backtest_id}/cancel", None),
 ]
-LISTS = ["/api/v1/rules", "/api/v1/signals", "/api/v1/backtests", "/api/v1/dead-letters"]
+LISTS = [
+    "/api/v1/rules",
+    "/api/v1/signals",
+    "/api/v1/signals/folds",
+    "/api/v1/backtests",
+    "/api/v1/dead-letters",
+]
 OWN_OR_NOTHING = {
     ("PUT", "/api/v1/rules/{rule_id}"): "test_the_same_id_in_two_tenants_is_two_rules",
     ("POST", "/api/v1/rules"): "test_the_same_id_in_two_tenants_is_two_rules",
@@ -52,6 +64,7 @@ async def ids(caller: Caller, shared_database: Database) -> dict[str, str]:
     signal_id = insert_signal(
         shared_database.worker, caller.scope, trace_id=bytes.fromhex(trace_id)
     )
+    insert_fold(shared_database.worker, caller.scope)
     insert_trace(shared_database.worker, caller.scope, trace_id, "root")
     return {
         "rule_id": "promise",

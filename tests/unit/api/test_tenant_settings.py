@@ -21,11 +21,12 @@ def test_defaults_are_those_of_the_language() -> None:
         "lateness_ms": 600_000,
         "span_sampled": False,
         "external_roots": False,
+        "fold_after": 10,
     }
 
 
 def test_what_was_written_is_read_back() -> None:
-    settings = TenantSettings(settle_ms=2_000, external_roots=True)
+    settings = TenantSettings(settle_ms=2_000, external_roots=True, fold_after=None)
     assert TenantSettings.from_dict({**settings.to_dict(), "unknown": 1}) == settings
 
 
@@ -37,10 +38,12 @@ def test_what_was_written_is_read_back() -> None:
         {"max_life_ms": 2 * 24 * 3_600_000},
         {"lateness_ms": -1},
         {"settle_ms": 60_000, "max_life_ms": 30_000},
+        {"fold_after": 0},
+        {"fold_after": 2**32 - 1},
     ],
 )
 def test_values_outside_their_limits_are_refused(values: dict[str, int]) -> None:
-    with pytest.raises(ValueError, match="_ms"):
+    with pytest.raises(ValueError, match=next(iter(values))):
         TenantSettings.from_dict(values)
 
 
@@ -54,8 +57,14 @@ def test_the_record_carries_every_setting() -> None:
             max_life_ms=3_600_000,
             lateness_ms=600_000,
             span_sampled=True,
+            fold_after=10,
         )
     )
+
+
+def test_no_limit_has_a_number_on_the_wire() -> None:
+    record = TenantSettings(fold_after=None).log_record(TENANT)
+    assert pb.RuleLogRecord.FromString(record).tenant.fold_after == 2**32 - 1
 
 
 @pytest.mark.parametrize(
