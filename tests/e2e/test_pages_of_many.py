@@ -13,13 +13,14 @@ from tests.support.many_signals import CORRELATE, EXPECT, correlated, overdue
 
 pytestmark = pytest.mark.e2e
 
+PROMISE = "when { charge } always { fraud.check }"
 SEEN = {"many-charges": correlated(), "nightly-backup": overdue()}
 
 
 @pytest.fixture
 def signal_ids(console: Console) -> dict[str, str]:
     """A signal of each kind of rule over many traces, by rule."""
-    console.add_rule("charge-is-checked", name="Every charge is checked")
+    console.add_rule("charge-is-checked", PROMISE, group_by=["user.id"])
     console.add_rule("many-charges", CORRELATE, name="Many unchecked charges of one user")
     console.add_rule("nightly-backup", EXPECT, name="A backup every night")
     return {

@@ -7,6 +7,7 @@ import pytest
 from tests.support.engine import (
     TENANT,
     Engine,
+    MemoryStore,
     RulesLog,
     SpanDraft,
     SpansLog,
@@ -15,6 +16,8 @@ from tests.support.engine import (
     trace_id,
     traces_of_lane,
 )
+from udfs.journal import Closing
+from udfs.life import Lane
 from udfs.rulebook import FOLD_AFTER, FOLD_NEVER
 from udfs.signals import fold_id
 from udfs.wire import betrace_pb2 as wire
@@ -177,6 +180,15 @@ def test_rules_over_many_traces_hear_of_every_folded_signal() -> None:
         ("many", "VERDICT_VIOLATED"),
         ("many", "VERDICT_SATISFIED"),
     ]
+
+
+def test_a_lane_that_keeps_a_journal_folds_nothing() -> None:
+    engine, log = Engine(a_log(CHECKED, fold_after=1)), SpansLog()
+    log.send(0, *map(charged, storm(30)))
+    engine.stores[LANE], journal = MemoryStore(), list[Closing]()
+    engine.lanes[LANE] = Lane(LANE, engine.book, journal=journal)
+    assert len(engine.run(log.records, until_ms=60_000)) == len(journal) == 30
+    assert folds(engine.outputs) == []
 
 
 def test_a_lane_restored_in_the_middle_of_a_minute_goes_on_counting() -> None:
