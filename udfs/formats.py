@@ -13,9 +13,9 @@ from udfs.lanes import LANES, MAX_PARALLELISM
 WRITES: Mapping[str, int] = {
     "lanes": LANES,
     "keygroups": MAX_PARALLELISM,
-    "lane": 3,
+    "lane": 4,
     "facts": 2,
-    "trace": 3,
+    "trace": 4,
     "minute": 3,
     "block": 1,
     "many": 1,
@@ -26,9 +26,9 @@ WRITES: Mapping[str, int] = {
 
 READS: Mapping[str, tuple[int, ...]] = {
     **{name: (written,) for name, written in WRITES.items()},
-    "lane": (2, 3),
+    "lane": (2, 3, 4),
     "facts": (1, 2),
-    "trace": (1, 2, 3),
+    "trace": (1, 2, 3, 4),
     "minute": (2, 3),
 }
 

@@ -43,11 +43,12 @@ from udfs.closed import (
     unpack_sealed,
 )
 from udfs.facts import DEAD_LETTER, NOTHING_KEPT, Facts, unpack_facts
+from udfs.folds import Folds
 from udfs.handing import Handing
 from udfs.journal import Closing
 from udfs.lanes import LANES
 from udfs.many_rules import ManySet
-from udfs.rulebook import LifeSettings, Matched, RuleBook
+from udfs.rulebook import LifeSettings, Matched, Rule, RuleBook
 from udfs.ruleset import Judged, RuleSet, RuleSets
 from udfs.signals import SCHEMA, bindings_digest, next_revision, pack_signal, signal_id
 from udfs.trace_state import (
@@ -71,6 +72,8 @@ _SNAPSHOT_TENANT = b"T"
 _FORMAT = 2
 _CAPPED_FORMAT = 3
 """Of the share of a tenant that ever had traces turned away."""
+_FOLDS_FORMAT = 4
+"""Of a tenant of whose signals something was said in the minute at hand."""
 _ENTRY_HEAD = Struct("<cBqHq")
 _LANE_HEAD = Struct("<cBHqqq")
 _U16 = Struct("<H")
@@ -134,6 +137,7 @@ class _Tenant:
         self.expires: list[int] = []
         """Minutes whose stored traces have still to be removed, ascending."""
         self.accounts = Accounts(lane=lane, tenant=tenant, open_before=0)
+        self.folds = Folds(lane=lane, tenant=tenant)
         self.epoch = _Epoch(0, 0, -1, RuleSet(()))
         self.open_bytes = 0
         """What the spans of open traces take in state."""
@@ -199,7 +203,10 @@ class Lane:
         rule_sets: RuleSets | None = None,
         journal: list[Closing] | None = None,
     ) -> None:
-        """rule_sets: those of all lanes that share the book. journal: told of every closing."""
+        """rule_sets: those of all lanes that share the book.
+
+        journal: told of every closing. Whoever keeps one wants all signals: none are folded then.
+        """
         self.lane = lane
         self._journal = journal
         self._book = book
@@ -333,6 +340,8 @@ class Lane:
             stats = accounts.tick(tick_ms, open_spans=open_spans)
             if stats is not None:
                 out.append(Output("stats", *stats, _headers(tenant)))
+            for identity, value in tenant.folds.tick(tick_ms):
+                out.append(Output("signals", identity, value, _headers(tenant)))
 
     # ------------------------------------------------------------------ taking in
 
@@ -691,11 +700,12 @@ class Lane:
         closed_ms: int,
         out: list[Output],
     ) -> None:
-        """Emit a violation, or a change of one; nothing if nothing changed."""
+        """Emit or fold a violation, or a change of one; nothing if nothing changed."""
         rule, judgement = item
         said = trace.emitted.get(rule.id) if trace.emitted else None
         if said is None and judgement.verdict is not Verdict.VIOLATED:
             return
+        folded = said.folded if said else self._is_folded(tenant, rule, now_ms)
         revision = next_revision(judged_ms=now_ms, previous=said.revision if said else 0)
         now = Emitted(
             revision,
@@ -705,12 +715,18 @@ class Lane:
             judgement.reasons,
             bindings_digest(judgement),
             said.handed if said else b"",
+            folded,
         )
         if said is not None and said.content == now.content:
             return
         if trace.emitted is None:
             trace.emitted = {}
         trace.emitted[rule.id] = now
+        if folded:
+            was = said.verdict if said else None
+            tenant.folds.count(rule, trace_id, was=was, verdict=now.verdict, now_ms=now_ms)
+            tenant.accounts.count("folded" if said is None else "folded_corrections")
+            return
         identity = signal_id(
             tenant=tenant.name, rule_id=rule.id, version=rule.version, trace_id=trace_id
         )
@@ -728,6 +744,13 @@ class Lane:
         )
         out.append(Output("signals", identity, value, _headers(tenant)))
         tenant.accounts.count("signals" if said is None else "corrections")
+
+    def _is_folded(self, tenant: _Tenant, rule: Rule, now_ms: int) -> bool:
+        """Tell whether a new violation is folded rather than written whole."""
+        if self._journal is not None:
+            return False
+        settings = self._book.settings(tenant.name, now_ms)
+        return tenant.folds.takes(rule, fold_after=settings.fold_after)
 
     def _hand_on(
         self,
@@ -887,8 +910,8 @@ class Lane:
         restored = cls(lane, book, rule_sets=rule_sets)
         for record in records:
             kind, version = record[:1], record[1]
-            if version not in (_FORMAT, _CAPPED_FORMAT):
-                raise ValueError(f"lane state of format {version}; this build reads 2 and 3")
+            if version not in (_FORMAT, _CAPPED_FORMAT, _FOLDS_FORMAT):
+                raise ValueError(f"lane state of format {version}; this build reads 2 to 4")
             if kind == _ENTRY:
                 _, _, time_ms, partition, offset = _ENTRY_HEAD.unpack_from(record)
                 element = record[_ENTRY_HEAD.size :]
@@ -1041,8 +1064,9 @@ def _pack_tenant(tenant: _Tenant) -> bytes:
 
     'T', u8 format, then blocks, each u32 length and content: tenant; accounts; current minute
     (i64) with its closed traces (16s id, u64 beginning and block); sealed minutes (i64); minutes
-    to expire (i64); open traces (16s id, u32 length, trace state). In format 3, of a tenant that
-    had traces turned away: since and until when spans were that nothing remembers (i64, i64).
+    to expire (i64); open traces (16s id, u32 length, trace state). From format 3 on, of a tenant
+    that had traces turned away: since and until when spans were that nothing remembers (i64, i64),
+    else nothing. In format 4 what was written whole and folded (udfs.folds).
     """
     index = tenant.closed
     open_traces = []
@@ -1059,9 +1083,16 @@ def _pack_tenant(tenant: _Tenant) -> bytes:
         b"".join(open_traces),
     )
     version = _FORMAT
+    shed = b""
     if tenant.turned_away:
         version = _CAPPED_FORMAT
-        blocks += (_SHED.pack(tenant.shed_since_ms, tenant.shed_until_ms),)
+        shed = _SHED.pack(tenant.shed_since_ms, tenant.shed_until_ms)
+    folds = tenant.folds.pack()
+    if folds:
+        version = _FOLDS_FORMAT
+        blocks += (shed, folds)
+    elif shed:
+        blocks += (shed,)
     head = _SNAPSHOT_TENANT + bytes((version,))
     return head + b"".join(_U32.pack(len(block)) + block for block in blocks)
 
@@ -1073,12 +1104,15 @@ def _unpack_tenant(record: bytes, *, lane: int, closed: ClosedStore) -> _Tenant:
         end = at + 4 + _U32.unpack_from(record, at)[0]
         blocks.append(record[at + 4 : end])
         at = end
-    key, accounts, current, minutes, expires, open_traces, *shed = blocks
+    key, accounts, current, minutes, expires, open_traces, *more = blocks
+    shed = more[0] if more else b""
     tenant = _Tenant(lane=lane, tenant=key.decode())
     if shed:
         tenant.turned_away = True
-        tenant.shed_since_ms, tenant.shed_until_ms = _SHED.unpack(shed[0])
+        tenant.shed_since_ms, tenant.shed_until_ms = _SHED.unpack(shed)
     tenant.accounts.restore(accounts)
+    if len(more) > 1:
+        tenant.folds.restore(more[1])
     index = tenant.closed
     index.current_minute = _MINUTE.unpack_from(current)[0]
     index.current = dict(_CLOSED_ITEM.iter_unpack(current[_MINUTE.size :]))

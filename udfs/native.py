@@ -18,6 +18,7 @@ ENGINE = (
     "accounts",
     "closed",
     "facts",
+    "folds",
     "handing",
     "kept_trace",
     "kept_values",

@@ -33,6 +33,10 @@ from udfs.wire import betrace_pb2 as wire
 ACTIVATION_MS = 5_000
 LOOK_EVERY_MS = 3_000
 LANGUAGE = 1
+FOLD_AFTER = 10
+"""Signals of a rule, lane and minute that are written whole, unless the tenant says otherwise."""
+FOLD_NEVER = 2**32 - 1
+"""As a setting: all of them."""
 FOR_EVER = 2**62
 _KEPT_EPOCHS = 8
 _JUDGING = (wire.RULE_STATE_ACTIVE, wire.RULE_STATE_SHADOW)
@@ -42,7 +46,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class LifeSettings:
-    """How long a tenant's traces live, in ms of event time."""
+    """How long a tenant's traces live, in ms of event time, and how many signals are whole."""
 
     settle_ms: int = 10_000
     patience_ms: int = 60_000
@@ -56,6 +60,7 @@ class LifeSettings:
     max_open_bytes: int = 2**30
     max_known_traces: int = 128_000_000
     """The limits of deploy/decisions/0030; those of open and known traces in all lanes."""
+    fold_after: int = FOLD_AFTER
 
     def share(self, limit: int) -> int:
         """Return what one lane may hold of a limit of the tenant."""
@@ -352,6 +357,7 @@ class RuleBook:
                     max_open_traces=record.max_open_traces or default.max_open_traces,
                     max_open_bytes=record.max_open_bytes or default.max_open_bytes,
                     max_known_traces=record.max_known_traces or default.max_known_traces,
+                    fold_after=record.fold_after or default.fold_after,
                 ),
             )
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
@@ -29,8 +30,19 @@ def signal_id(*, tenant: str, rule_id: str, version: int, trace_id: bytes) -> by
     16 bytes: BLAKE2b-128 over the fields, each preceded by its length, so that no two
     different quadruples read alike.
     """
-    digest = blake2b(digest_size=16, person=b"betrace.signal")
-    for field in (tenant.encode(), rule_id.encode(), version.to_bytes(4, "big"), trace_id):
+    fields = (tenant.encode(), rule_id.encode(), version.to_bytes(4, "big"), trace_id)
+    return _identity(b"betrace.signal", fields)
+
+
+def fold_id(*, tenant: str, rule_id: str, version: int, lane: int, minute_ms: int) -> bytes:
+    """Return the id of what a lane folds of a version of a rule in a minute; see `signal_id`."""
+    numbers = version.to_bytes(4, "big"), lane.to_bytes(4, "big"), minute_ms.to_bytes(8, "big")
+    return _identity(b"betrace.fold", (tenant.encode(), rule_id.encode(), *numbers))
+
+
+def _identity(kind: bytes, fields: Iterable[bytes]) -> bytes:
+    digest = blake2b(digest_size=16, person=kind)
+    for field in fields:
         digest.update(len(field).to_bytes(4, "big"))
         digest.update(field)
     return digest.digest()

@@ -1,6 +1,7 @@
 """What is known of one trace, and its bytes in Flink state.
 
-u8  format (1; 2 where something is said or kept of single spans; 3 where signals were handed on),
+u8  format (1; 2 where something is said or kept of single spans; 3 where signals were handed on;
+    4 where signals were folded),
 u8  flags (see below)
 i64 begin, i64 last, i64 due (ms of event time), i32 longest quiet already judged
 u32 spans received, u16 partition, i64 first offset, i64 last offset
@@ -12,6 +13,7 @@ u16 length, mask of predicates that hold; u16 length, mask of those that might h
           u8 incomplete, u16 length, reasons with commas
           from format 2 on after `incomplete`: u64 digest of the bindings that were said, 0 for none
           from format 3 on at its end: u16 length, what was handed on (udfs.handing)
+          from format 4 on behind that: u8 whether it was folded
 [KEPT]    what is kept of single spans (udfs.kept_trace); format 2
 [WAITING] u16 count, each: u16 length, rule id: rules that have not judged yet; format 2
 """
@@ -31,6 +33,7 @@ from udfs.kept_trace import MAX_LINKS, KeptTrace, unpack_kept
 PLAIN_FORMAT = 1
 FORMAT = 2
 HANDED_FORMAT = 3
+FOLDED_FORMAT = 4
 MAX_COUNTED = 10_000
 """Counted spans kept per trace; over it the trace is truncated."""
 
@@ -51,6 +54,7 @@ _EMITTED_ITEM = {
     PLAIN_FORMAT: Struct("<QBBB"),
     FORMAT: Struct("<QBBBQ"),
     HANDED_FORMAT: Struct("<QBBBQ"),
+    FOLDED_FORMAT: Struct("<QBBBQ"),
 }
 _U16 = Struct("<H")
 _U32 = Struct("<I")
@@ -81,7 +85,7 @@ class Emitted(NamedTuple):
     """What was last said of a rule and a trace on the signals topic.
 
     bindings: digest of the combinations of bound spans, 0 for none. handed: what rules over many
-    traces were told of it.
+    traces were told of it. folded: it was not said by itself but counted (udfs.folds).
     """
 
     revision: int
@@ -91,6 +95,7 @@ class Emitted(NamedTuple):
     reasons: tuple[Reason, ...]
     bindings: int = 0
     handed: bytes = b""
+    folded: bool = False
 
     @property
     def content(self) -> tuple[Verdict, str, bool, tuple[Reason, ...], int]:
@@ -261,6 +266,8 @@ class TraceState:
 
     @property
     def _format(self) -> int:
+        if self.emitted and any(said.folded for said in self.emitted.values()):
+            return FOLDED_FORMAT
         if self.emitted and any(said.handed for said in self.emitted.values()):
             return HANDED_FORMAT
         if self.kept is not None or self.waiting:
@@ -331,15 +338,17 @@ def _pack_emitted(emitted: dict[str, Emitted], version: int) -> Iterator[bytes]:
         bindings = (said.bindings,) if digests else ()
         yield item.pack(said.revision, verdict, broken, said.incomplete, *bindings)
         yield _sized(",".join(said.reasons).encode())
-        if version == HANDED_FORMAT:
+        if version >= HANDED_FORMAT:
             yield _sized(said.handed)
+        if version >= FOLDED_FORMAT:
+            yield bytes((said.folded,))
 
 
 def unpack_trace(packed: bytes) -> TraceState:
     """Return the trace in these bytes. Raises ValueError for another format."""
-    if packed[:1] not in (b"\x01", b"\x02", b"\x03"):
+    if packed[:1] not in (b"\x01", b"\x02", b"\x03", b"\x04"):
         found = packed[:1].hex() or "none"
-        raise ValueError(f"trace state of format {found}; this build reads 1, 2 and 3")
+        raise ValueError(f"trace state of format {found}; this build reads 1 to 4")
     (
         version,
         flags,
@@ -407,9 +416,12 @@ def _unpack_emitted(packed: bytes, at: int, version: int) -> tuple[dict[str, Emi
         rule_id, at = _take(packed, at)
         revision, verdict, broken, incomplete, *bindings = item.unpack_from(packed, at)
         reasons, at = _take(packed, at + item.size)
-        handed = b""
-        if version == HANDED_FORMAT:
+        handed, folded = b"", False
+        if version >= HANDED_FORMAT:
             handed, at = _take(packed, at)
+        if version >= FOLDED_FORMAT:
+            folded = bool(packed[at])
+            at += 1
         emitted[rule_id.decode()] = Emitted(
             revision,
             _VERDICTS[verdict],
@@ -418,6 +430,7 @@ def _unpack_emitted(packed: bytes, at: int, version: int) -> tuple[dict[str, Emi
             tuple(Reason(word) for word in reasons.decode().split(",") if word),
             bindings[0] if bindings else 0,
             handed,
+            folded,
         )
     return emitted, at
 

@@ -24,7 +24,7 @@ from udfs.lanes import LANES
 from udfs.life import Output
 from udfs.match import Matcher
 from udfs.native import engine_module
-from udfs.rulebook import ACTIVATION_MS, RuleBook
+from udfs.rulebook import ACTIVATION_MS, FOLD_NEVER, RuleBook
 from udfs.wire import betrace_pb2 as wire
 
 if TYPE_CHECKING:
@@ -246,7 +246,10 @@ def rule_book(
 def _machine(settings: EngineSettings) -> _Machine:
     tenant = settings.load.tenant
     lifetimes = wire.TenantSettings(
-        tenant=tenant, settle_ms=settings.settle_ms, patience_ms=settings.patience_ms
+        tenant=tenant,
+        settle_ms=settings.settle_ms,
+        patience_ms=settings.patience_ms,
+        fold_after=FOLD_NEVER,
     )
     book = rule_book(tenant, settings.load.mix, append_ms=settings.begin_ms, settings=lifetimes)
     rule_sets = RuleSets(book)

@@ -19,6 +19,7 @@ from api.tenants.settings import TenantSettings
 
 app = typer.Typer(no_args_is_help=True, help="Tenants and how their traces are judged.")
 
+_NEVER = "never"
 Duration = Annotated[str | None, typer.Option(metavar="DURATION", help="Such as 2s or 10m.")]
 Limit = int | None
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
@@ -41,6 +42,13 @@ def create(
     max_open_traces: Annotated[Limit, typer.Option(help="Traces that are open at a time.")] = None,
     max_open_bytes: Annotated[Limit, typer.Option(help="What is kept of their spans.")] = None,
     max_known_traces: Annotated[Limit, typer.Option(help="Closed ones, remembered.")] = None,
+    fold_after: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COUNT|never",
+            help="Signals of a rule, lane and minute that are whole; more are counted.",
+        ),
+    ] = None,
     tenant_id: Annotated[UUID | None, typer.Option("--id", help="Its id, chosen.")] = None,
     if_absent: Annotated[
         bool, typer.Option(help="An existing one is fine; it gets the settings given.")
@@ -55,7 +63,7 @@ def create(
         "lateness_ms": lateness,
         "clock_skew_ms": clock_skew,
     }
-    chosen: dict[str, int | bool] = {
+    chosen: dict[str, int | bool | None] = {
         key: _milliseconds(text) for key, text in given.items() if text is not None
     }
     limits = {
@@ -67,6 +75,7 @@ def create(
     chosen |= {key: limit for key, limit in limits.items() if limit is not None}
     chosen |= {"span_sampled": True} if span_sampled else {}
     chosen |= {"external_roots": True} if external_roots else {}
+    chosen |= {"fold_after": _count_or_never(fold_after)} if fold_after is not None else {}
 
     async def act(pool: Pool, settings: Settings) -> tuple[Tenant, bool, bool]:
         tenant = await find_tenant(pool, name) if if_absent else None
@@ -115,11 +124,20 @@ def _as_dict(tenant: Tenant) -> dict[str, object]:
     return {"id": str(tenant.id), "name": tenant.name, "settings": tenant.settings.to_dict()}
 
 
-def _settings(base: TenantSettings, chosen: dict[str, int | bool]) -> TenantSettings:
+def _settings(base: TenantSettings, chosen: dict[str, int | bool | None]) -> TenantSettings:
     try:
         return TenantSettings.from_dict({**base.to_dict(), **chosen})
     except ValueError as error:
         raise OperatorError(str(error)) from error
+
+
+def _count_or_never(text: str) -> int | None:
+    if text == _NEVER:
+        return None
+    try:
+        return int(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} is neither a number nor `{_NEVER}`") from error
 
 
 def _milliseconds(text: str) -> int:

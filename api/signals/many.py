@@ -78,6 +78,12 @@ def _of_expect(rule: dsl.ExpectRule, seen: Mapping[str, Any], *, judged_ns: int)
     return explain_overdue(rule, key, overdue, now_ns=judged_ns).to_dict()
 
 
+def signals_of(seen: Mapping[str, Any]) -> frozenset[str]:
+    """Return the ids of the signals that a signal speaks of."""
+    members = seen["members"] if seen["kind"] == "correlate" else ()
+    return frozenset(one["signal_id"] for one in members) - {""}
+
+
 def traces_of(seen: Mapping[str, Any]) -> frozenset[str]:
     """Return the ids of the traces that a signal speaks of."""
     if seen["kind"] == "correlate":

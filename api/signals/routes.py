@@ -17,8 +17,15 @@ from api.etags import version_of
 from api.problems import ApiError
 from api.services import Services, services_of
 from api.signals.feed import SignalEvent
+from api.signals.folds import FoldFilter, list_folds
 from api.signals.model import Severity, Shown, SignalFilter, Status, VerdictName
-from api.signals.schemas import SignalBody, SignalChangeBody, SignalDetailBody, SignalPageBody
+from api.signals.schemas import (
+    FoldPageBody,
+    SignalBody,
+    SignalChangeBody,
+    SignalDetailBody,
+    SignalPageBody,
+)
 from api.signals.service import PAGE_MAX, change_signal, get_signal, list_signals
 
 router = APIRouter(prefix="/signals", tags=["signals"])
@@ -81,11 +88,47 @@ async def read_signals(
     cursor: Annotated[str | None, Query(max_length=500)] = None,
     limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 50,
 ) -> SignalPageBody:
-    """List signals, newest first."""
+    """List signals, newest first. Of storms the first ones are here, the others in `folds`."""
     page = await list_signals(
         services_of(request).pool, principal.scope, chosen, cursor=cursor, limit=limit
     )
     return SignalPageBody.model_validate(page)
+
+
+def fold_filter(
+    rule_id: Annotated[str | None, Query(max_length=255)] = None,
+    severity: Annotated[list[Severity] | None, Query()] = None,
+    from_at: Annotated[
+        AwareDatetime | None, Query(alias="from", description="minute, inclusive")
+    ] = None,
+    to_at: Annotated[
+        AwareDatetime | None, Query(alias="to", description="minute, exclusive")
+    ] = None,
+) -> FoldFilter:
+    """Read the filters of a list of folded signals from the query."""
+    _check_range(from_at, to_at)
+    return FoldFilter(
+        rule_id=rule_id, severities=tuple(severity or ()), from_at=from_at, to_at=to_at
+    )
+
+
+@router.get("/folds")
+async def read_folds(
+    request: Request,
+    principal: Reader,
+    chosen: Annotated[FoldFilter, Depends(fold_filter)],
+    cursor: Annotated[str | None, Query(max_length=500)] = None,
+    limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 50,
+) -> FoldPageBody:
+    """List what was folded of storms: signals that are counted and not kept one by one.
+
+    One item for each version of a rule and minute of event time, newest first. A minute may still
+    grow for some seconds after it is over.
+    """
+    page = await list_folds(
+        services_of(request).pool, principal.scope, chosen, cursor=cursor, limit=limit
+    )
+    return FoldPageBody.model_validate(page)
 
 
 @router.get("/stream", response_class=EventSourceResponse)

@@ -116,6 +116,46 @@ class SignalPageBody(BaseModel):
     next_cursor: str | None
 
 
+class ExampleBody(BaseModel):
+    """A trace whose signal was folded. copied: whether `/traces/{trace_id}` has it."""
+
+    model_config = ConfigDict(from_attributes=True)
+    trace_id: str
+    copied: bool
+
+
+class FoldBody(BaseModel):
+    """What was folded of one version of a rule in one minute of event time.
+
+    raised: traces that broke the promise, each counted once. withdrawn, renewed: how often, in this
+    minute, a folded one was found not to break it any more, or not for certain, and to break it
+    again. Over all minutes raised + renewed - withdrawn of them stand. first_at, last_at: when the
+    first and the last of those raised were judged; null if none was. examples: at most five.
+    """
+
+    model_config = ConfigDict(from_attributes=True)
+    rule_id: str
+    rule_version: int
+    rule_name: str
+    severity: Severity
+    shadow: bool
+    minute: datetime
+    raised: int
+    renewed: int
+    withdrawn: int
+    first_at: datetime | None
+    last_at: datetime | None
+    examples: list[ExampleBody]
+
+
+class FoldPageBody(BaseModel):
+    """A page of minutes, newest first."""
+
+    model_config = ConfigDict(from_attributes=True)
+    items: list[FoldBody]
+    next_cursor: str | None
+
+
 class HistoryBody(BaseModel):
     """One change of a signal. change: status, verdict or assignee; actor `engine` is the job."""
 

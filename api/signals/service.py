@@ -13,7 +13,7 @@ from api.auth.principal import TenantScope
 from api.cursors import decode_cursor, encode_cursor
 from api.database import Connection, Pool, queries, tenant_transaction
 from api.problems import ApiError, not_found, stale
-from api.signals.many import explanation_of, traces_of
+from api.signals.many import explanation_of, signals_of, traces_of
 from api.signals.model import (
     NEEDS_REASON,
     TRANSITIONS,
@@ -49,8 +49,8 @@ class SignalDetail:
     trace_problem: str
     spans: tuple[Span, ...]
     history: tuple[HistoryEntry, ...]
-    copied: frozenset[str] = frozenset()
-    """Of the traces that a signal of a rule over many names: those of which there is a copy."""
+    known: frozenset[str] = frozenset()
+    """Of the traces and signals that one of a rule over many names: those that can be shown."""
 
 
 class Keep(StrEnum):
@@ -82,7 +82,7 @@ async def list_signals(
     Pages do not overlap, and none is missed, whatever is added or changed in between.
     Raises ApiError 400 for a cursor that is none.
     """
-    before_at, before_id = _place(cursor) if cursor else (None, None)
+    before_at, before_id = place_of(cursor) if cursor else (None, None)
     async with tenant_transaction(pool, scope) as connection:
         rows = queries("signals").page(
             connection,
@@ -217,7 +217,7 @@ async def _detail(connection: Connection, signal_id: bytes) -> SignalDetail:
         trace_problem=row["trace_problem"],
         spans=await spans_of(connection, bytes(row["trace_id"])) if signal.trace_id else (),
         history=tuple([HistoryEntry(**entry) async for entry in history]),
-        copied=await _copied(connection, signal),
+        known=await _known(connection, signal),
     )
 
 
@@ -227,13 +227,18 @@ def _explanation(signal: Signal, row: Mapping[str, Any]) -> dict[str, Any]:
     return {**told, "verdict": signal.verdict.value, "reasons": list(signal.reasons)}
 
 
-async def _copied(connection: Connection, signal: Signal) -> frozenset[str]:
-    named = traces_of(signal.many) if signal.many else frozenset()
-    if not named:
+async def _known(connection: Connection, signal: Signal) -> frozenset[str]:
+    """Return which of the traces that a signal names are copied, and which signals are kept.
+
+    Of signals that were folded there is only a number.
+    """
+    if signal.many is None:
         return frozenset()
-    ids = [bytes.fromhex(trace_id) for trace_id in sorted(named)]
-    rows = queries("traces").copied(connection, trace_ids=ids)
-    return frozenset([bytes(row["trace_id"]).hex() async for row in rows])
+    traces = [bytes.fromhex(trace_id) for trace_id in sorted(traces_of(signal.many))]
+    rows = queries("traces").copied(connection, trace_ids=traces)
+    copied = frozenset([bytes(row["trace_id"]).hex() async for row in rows])
+    named = [bytes.fromhex(signal_id) for signal_id in sorted(signals_of(signal.many))]
+    return copied | (await signals_by_ids(connection, named)).keys()
 
 
 def _names(values: Sequence[StrEnum]) -> list[str] | None:
@@ -244,7 +249,7 @@ def _cursor(last: Signal) -> str:
     return encode_cursor((last.occurred_at - _EPOCH) // timedelta(microseconds=1), last.id)
 
 
-def _place(cursor: str) -> tuple[datetime, bytes]:
+def place_of(cursor: str) -> tuple[datetime, bytes]:
     at_us, signal_id = decode_cursor(cursor, int, str)
     try:
         return _EPOCH + timedelta(microseconds=int(at_us)), bytes.fromhex(str(signal_id))

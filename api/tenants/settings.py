@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 from uuid import UUID
 
+from udfs.rulebook import FOLD_AFTER, FOLD_NEVER
 from udfs.wire import betrace_pb2 as pb
 
 _DAY_MS = 24 * 60 * 60 * 1000
@@ -21,6 +22,7 @@ _LIMITS = {
     "max_open_bytes": (2**24, 2**40),
     "max_known_traces": (100_000, 10_000_000_000),
 }
+_MOST_WHOLE = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +32,8 @@ class TenantSettings:
     clock_skew_ms: smaller differences between the clocks of two services say nothing.
     max_open_traces, max_open_bytes: traces that are open at a time and what is kept of their spans;
     max_known_traces: closed ones that are remembered. Each lane of the job holds a 32nd of them.
-    Raises ValueError for values outside their limits.
+    fold_after: so many signals of a rule, lane and minute are written whole, the others of them
+    counted; None: all are whole. Raises ValueError for values outside their limits.
     """
 
     settle_ms: int = 10_000
@@ -44,6 +47,7 @@ class TenantSettings:
     max_open_traces: int = 640_000
     max_open_bytes: int = 2**30
     max_known_traces: int = 128_000_000
+    fold_after: int | None = FOLD_AFTER
 
     def __post_init__(self) -> None:
         for name, (low, high) in _LIMITS.items():
@@ -52,6 +56,11 @@ class TenantSettings:
                 raise ValueError(f"{name} is {value}; it must lie between {low} and {high}")
         if self.settle_ms > self.max_life_ms:
             raise ValueError("settle_ms is longer than max_life_ms")
+        if self.fold_after is not None and not 1 <= self.fold_after <= _MOST_WHOLE:
+            raise ValueError(
+                f"fold_after is {self.fold_after}; it must lie between 1 and {_MOST_WHOLE}, "
+                "or be none: nothing is folded then"
+            )
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
@@ -65,5 +74,7 @@ class TenantSettings:
 
     def log_record(self, tenant_id: UUID) -> bytes:
         """Return the serialized RuleLogRecord that announces these settings."""
-        message = pb.TenantSettings(tenant=str(tenant_id), **asdict(self))
+        fold_after = FOLD_NEVER if self.fold_after is None else self.fold_after
+        fields = {**asdict(self), "fold_after": fold_after}
+        message = pb.TenantSettings(tenant=str(tenant_id), **fields)
         return pb.RuleLogRecord(tenant=message).SerializeToString(deterministic=True)

@@ -5,6 +5,9 @@ and a redelivery may repeat any; one upsert statement can touch a row only once.
 revision of every signal is one round, the second ones the next (there are rarely any), and each
 revision is applied, and recorded in the signal's history, in order: how the log was cut into
 batches makes no difference.
+
+Beside signals the topic holds what the job folded of storms. Those are totals: the last of a batch
+is enough.
 """
 
 from __future__ import annotations
@@ -23,6 +26,8 @@ MAX_BIGINT = 2**63 - 1
 MAX_INTEGER = 2**31 - 1
 ID_BYTES = 16
 TRACE_ID_BYTES = 16
+MAX_EXAMPLES = 100
+"""Far more traces than a record of a storm names; what holds more is none."""
 _LAST_MS = 253_402_300_799_999
 """The end of the year 9999, where Postgres and Python agree that time is representable."""
 _VERDICTS = frozenset(
@@ -62,6 +67,8 @@ class Folded:
 
     signals: tuple[tuple[int, wire.Signal], ...]
     """(round, signal), sorted by round, tenant and id: replicas lock rows in the same order."""
+    storms: tuple[wire.Signal, ...]
+    """The newest record of each lane, version of a rule and minute that was folded."""
     poison: tuple[Poison, ...]
 
     @property
@@ -77,11 +84,17 @@ def fold(records: Iterable[LogRecord]) -> Folded:
     on the order of the records, nor on how often one comes.
     """
     revisions: dict[tuple[str, bytes], dict[int, wire.Signal]] = {}
+    storms: dict[tuple[str | int, ...], wire.Signal] = {}
     poison: list[Poison] = []
     for record in records:
         decoded = decode_signal(record)
         if isinstance(decoded, Poison):
             poison.append(decoded)
+            continue
+        if is_storm(decoded):
+            row = _row_of_storm(decoded)
+            if storms.setdefault(row, decoded).revision < decoded.revision:
+                storms[row] = decoded
         else:
             key = (decoded.tenant, decoded.id)
             revisions.setdefault(key, {}).setdefault(decoded.revision, decoded)
@@ -91,7 +104,8 @@ def fold(records: Iterable[LogRecord]) -> Folded:
         for place, (_, signal) in enumerate(sorted(by_revision.items()))
     ]
     placed.sort(key=lambda each: each[:2])
-    return Folded(tuple((place, signal) for place, _, signal in placed), tuple(poison))
+    signals = tuple((place, signal) for place, _, signal in placed)
+    return Folded(signals, tuple(storms[row] for row in sorted(storms)), tuple(poison))
 
 
 def was_violated(signal: wire.Signal) -> bool:
@@ -102,7 +116,7 @@ def was_violated(signal: wire.Signal) -> bool:
 
 
 def decode_signal(record: LogRecord) -> wire.Signal | Poison:
-    """Return the signal in a record, or why it cannot be one."""
+    """Return the signal in a record, or what was folded of some, or why it can be neither."""
     if not record.value:
         return Poison(record, "signal.empty", "the record has no value")
     try:
@@ -121,18 +135,21 @@ def _problem_of(signal: wire.Signal) -> str | None:
         return problem
     if not is_tenant(signal.tenant):
         return "tenant is not a UUID in lower case with hyphens"
-    if signal.verdict not in _VERDICTS:
+    if signal.verdict not in _VERDICTS and not is_storm(signal):
         return f"verdict {signal.verdict} is not known"
     if signal.severity not in _SEVERITIES:
         return f"severity {signal.severity[:40]!r} is not known"
     if not signal.rule_id or "\0" in signal.rule_id:
         return "rule_id is empty or holds a NUL"
-    return _out_of_range(signal)
+    problem = _out_of_range(signal)
+    if problem is None and is_storm(signal):
+        return _problem_of_storm(signal.fold)
+    return problem
 
 
 def _problem_of_trace(signal: wire.Signal) -> str | None:
     has = len(signal.trace_id)
-    if is_of_many(signal):
+    if is_of_many(signal) or is_storm(signal):
         return f"trace_id has {has} bytes, and must have none" if has else None
     if has != TRACE_ID_BYTES:
         return f"trace_id has {has} bytes, and must have {TRACE_ID_BYTES}"
@@ -142,6 +159,16 @@ def _problem_of_trace(signal: wire.Signal) -> str | None:
 def is_of_many(signal: wire.Signal) -> bool:
     """Say whether a signal is of a rule over many traces."""
     return signal.HasField("correlated") or signal.HasField("overdue")
+
+
+def is_storm(signal: wire.Signal) -> bool:
+    """Say whether a record is no signal, but counts those that the job has folded."""
+    return signal.HasField("fold")
+
+
+def _row_of_storm(signal: wire.Signal) -> tuple[str | int, ...]:
+    fold = signal.fold
+    return signal.tenant, signal.rule_id, fold.minute_ms, signal.rule_version, fold.lane
 
 
 def _out_of_range(signal: wire.Signal) -> str | None:
@@ -158,6 +185,26 @@ def _out_of_range(signal: wire.Signal) -> str | None:
         ("closed_ms", signal.closed_ms, _LAST_MS),
         ("judged_ms", signal.judged_ms, _LAST_MS),
     )
+    return _beyond(limits)
+
+
+def _problem_of_storm(fold: wire.Fold) -> str | None:
+    if any(len(trace_id) != TRACE_ID_BYTES for trace_id in fold.example_trace_ids):
+        return f"an example has no trace id of {TRACE_ID_BYTES} bytes"
+    limits = (
+        ("lane", fold.lane, MAX_INTEGER),
+        ("minute_ms", fold.minute_ms, _LAST_MS),
+        ("first_judged_ms", fold.first_judged_ms, _LAST_MS),
+        ("last_judged_ms", fold.last_judged_ms, _LAST_MS),
+        ("raised", fold.raised, MAX_BIGINT),
+        ("renewed", fold.renewed, MAX_BIGINT),
+        ("withdrawn", fold.withdrawn, MAX_BIGINT),
+        ("number of examples", len(fold.example_trace_ids), MAX_EXAMPLES),
+    )
+    return _beyond(limits)
+
+
+def _beyond(limits: Iterable[tuple[str, int, int]]) -> str | None:
     for name, value, limit in limits:
         if not 0 <= value <= limit:
             return f"{name} is {value}, and must lie between 0 and {limit}"

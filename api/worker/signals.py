@@ -1,7 +1,8 @@
-"""Signals into Postgres: one batch, one transaction."""
+"""Signals into Postgres, and what was folded of them: one batch, one transaction."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -17,6 +18,7 @@ from api.worker.folding import (
     was_violated,
 )
 from api.worker.many import key_of, seen_of
+from api.worker.storms import write_storms
 from api.worker.trace_copy import fingerprint, to_json
 from udfs.wire import betrace_pb2 as wire
 
@@ -64,12 +66,18 @@ class SignalWriter:
         Raises one of database.BAD_DATA if Postgres will not take some row.
         """
         folded = fold(records)
-        if not folded.signals:
-            return Written(poison=folded.poison)
+        rows: dict[str, int] = {}
+        refused: Counter[str] = Counter()
+        if folded.signals:
+            rows["signals"] = self._write(connection, folded, refused)
+        if folded.storms:
+            rows["signal_folds"] = write_storms(connection, folded.storms, refused)
+        return Written(rows, dict(refused), folded.poison)
+
+    def _write(self, connection: WorkerConnection, folded: Folded, refused: Counter[str]) -> int:
         self._copy(connection, folded)
-        refused = {
-            row["reason"]: row["count"] for row in connection.execute(statement("refuse_signals"))
-        }
+        for row in connection.execute(statement("refuse_signals")):
+            refused[row["reason"]] += row["count"]
         changed = sum(self._merge(connection, number) for number in range(folded.rounds))
         changed += connection.execute(statement("keep_earlier_facts")).rowcount
         of_many = {(s.tenant, s.id): s for _, s in folded.signals if is_of_many(s)}
@@ -77,7 +85,7 @@ class SignalWriter:
             decide_many(connection, list(of_many.values()))
         if changed:
             connection.execute(statement("announce_tasks"))
-        return Written({"signals": changed}, refused, folded.poison)
+        return changed
 
     def _copy(self, connection: WorkerConnection, folded: Folded) -> None:
         with connection.cursor().copy(statement("copy_signals")) as copy:

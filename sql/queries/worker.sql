@@ -37,6 +37,23 @@ create temporary table if not exists incoming_signals (
   group_values jsonb not null,
   group_fingerprint bytea
 ) on commit delete rows;
+create temporary table if not exists incoming_folds (
+  tenant_id uuid not null,
+  rule_id text not null,
+  rule_version integer not null,
+  minute_ms bigint not null,
+  lane integer not null,
+  revision bigint not null,
+  rule_name text not null,
+  severity text not null,
+  shadow boolean not null,
+  raised bigint not null,
+  renewed bigint not null,
+  withdrawn bigint not null,
+  first_ms bigint not null,
+  last_ms bigint not null,
+  example_trace_ids bytea[] not null
+) on commit delete rows;
 create temporary table if not exists incoming_stats (
   tenant_id uuid not null,
   minute_ms bigint not null,
@@ -333,6 +350,60 @@ kept as (
 insert into trace_tasks (tenant_id, signal_id, urgency)
 select k.tenant_id, k.id, 2 from kept k where k.trace_state = 'waiting'
 on conflict do nothing;
+
+-- name: worker-copy-folds()!
+copy incoming_folds (
+  tenant_id, rule_id, rule_version, minute_ms, lane, revision, rule_name, severity, shadow,
+  raised, renewed, withdrawn, first_ms, last_ms, example_trace_ids
+) from stdin;
+
+-- name: worker-refuse-folds()
+-- Takes out of the batch what may not be stored, and says why. What a rule that is off had folded
+-- stays as it was counted, its withdrawals too.
+with judged as (
+  select i.ctid as place,
+    case
+      when v.version is null then 'unknown_rule'
+      when r.deleted_at is not null then 'rule_deleted'
+      when r.state = 'off' then 'rule_off'
+    end as reason
+  from incoming_folds i
+  left join rules r on r.tenant_id = i.tenant_id and r.id = i.rule_id
+  left join rule_versions v on v.tenant_id = i.tenant_id and v.rule_id = i.rule_id
+    and v.version = i.rule_version
+),
+refused as (
+  delete from incoming_folds i using judged j
+  where i.ctid = j.place and j.reason is not null
+  returning j.reason
+)
+select reason, count(*) from refused group by reason;
+
+-- name: worker-merge-folds()!
+insert into signal_folds as f (
+  tenant_id, rule_id, rule_version, minute, lane, revision, rule_name, severity, shadow,
+  raised, renewed, withdrawn, first_at, last_at, example_trace_ids
+)
+select i.tenant_id, i.rule_id, i.rule_version,
+  timestamptz 'epoch' + i.minute_ms * interval '1 millisecond', i.lane, i.revision, i.rule_name,
+  i.severity, i.shadow, i.raised, i.renewed, i.withdrawn,
+  timestamptz 'epoch' + nullif(i.first_ms, 0) * interval '1 millisecond',
+  timestamptz 'epoch' + nullif(i.last_ms, 0) * interval '1 millisecond',
+  i.example_trace_ids
+from incoming_folds i
+order by i.tenant_id, i.rule_id, i.minute_ms, i.rule_version, i.lane
+on conflict (tenant_id, rule_id, minute, rule_version, lane) do update set
+  revision = excluded.revision,
+  rule_name = excluded.rule_name,
+  severity = excluded.severity,
+  shadow = excluded.shadow,
+  raised = excluded.raised,
+  renewed = excluded.renewed,
+  withdrawn = excluded.withdrawn,
+  first_at = excluded.first_at,
+  last_at = excluded.last_at,
+  example_trace_ids = excluded.example_trace_ids
+where excluded.revision > f.revision;
 
 -- name: worker-announce-tasks()
 select pg_notify('trace_tasks', '');

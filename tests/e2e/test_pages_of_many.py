@@ -13,12 +13,14 @@ from tests.support.many_signals import CORRELATE, EXPECT, correlated, overdue
 
 pytestmark = pytest.mark.e2e
 
+PROMISE = "when { charge } always { fraud.check }"
 SEEN = {"many-charges": correlated(), "nightly-backup": overdue()}
 
 
 @pytest.fixture
 def signal_ids(console: Console) -> dict[str, str]:
     """A signal of each kind of rule over many traces, by rule."""
+    console.add_rule("charge-is-checked", PROMISE, group_by=["user.id"])
     console.add_rule("many-charges", CORRELATE, name="Many unchecked charges of one user")
     console.add_rule("nightly-backup", EXPECT, name="A backup every night")
     return {
@@ -42,6 +44,7 @@ def test_the_list_shows_the_key_in_place_of_a_trace(
 def test_a_signal_says_what_contributes_and_leads_there(
     page: Page, console: Console, signal_ids: dict[str, str]
 ) -> None:
+    console.add_signal("charge-is-checked", signal_id="09" * 16)
     page.goto(f"{console.url}/signals/{signal_ids['many-charges']}")
     panel = page.get_by_role("region", name="What contributes")
     links = panel.get_by_role("link")

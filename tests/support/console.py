@@ -331,6 +331,36 @@ class Console:
                     ],
                 )
 
+    def add_fold(
+        self,
+        rule_id: str,
+        *,
+        rule_name: str,
+        minute: datetime,
+        raised: int,
+        withdrawn: int = 0,
+        examples: Sequence[str] = (),
+    ) -> None:
+        """Store what was folded of a rule's first version in one lane and minute."""
+        with psycopg.connect(self.database.worker) as connection:
+            connection.execute(
+                "insert into signal_folds (tenant_id, rule_id, rule_version, minute, lane,"
+                " revision, rule_name, severity, raised, renewed, withdrawn, first_at, last_at,"
+                " example_trace_ids)"
+                " values (%s, %s, 1, %s, 0, 1, %s, 'high', %s, 0, %s, %s, %s, %s)",
+                [
+                    self.tenant_id,
+                    rule_id,
+                    minute,
+                    rule_name,
+                    raised,
+                    withdrawn,
+                    minute + timedelta(seconds=2),
+                    minute + timedelta(seconds=58),
+                    [bytes.fromhex(trace_id) for trace_id in examples],
+                ],
+            )
+
     def add_signal(
         self,
         rule_id: str,
@@ -346,12 +376,13 @@ class Console:
         many: Mapping[str, Any] | None = None,
         shadow: bool = False,
         exception: Mapping[str, str] | None = None,
+        signal_id: str = "",
     ) -> str:
         """Store a signal of a rule's first version; return its id.
 
         many: what a rule over many traces saw; it has no trace then. exception: what silences it.
         """
-        signal_id = uuid4().hex
+        signal_id = signal_id or uuid4().hex
         happened = at or datetime.now(UTC)
         with psycopg.connect(self.database.worker) as connection:
             connection.execute(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -43,6 +44,12 @@ class SpanDraft:
 def trace_id(text: str) -> bytes:
     """Return a 16-byte id for a short name."""
     return random.Random(f"trace {text}").randbytes(16)
+
+
+def traces_of_lane(lane: int, *, count: int, tenant: str = TENANT) -> list[str]:
+    """Return short names of traces that lie in one lane."""
+    names = (f"storm {number}" for number in itertools.count())
+    return list(itertools.islice((n for n in names if lane_of(tenant, trace_id(n)) == lane), count))
 
 
 def span_id(text: str) -> bytes:
@@ -274,7 +281,21 @@ class Engine:
 
 def signals(outputs: Iterable[Output]) -> list[wire.Signal]:
     """Return the signals among outputs."""
-    return [wire.Signal.FromString(o.value) for o in outputs if o.topic == "signals"]
+    return [each for each in _of_signals(outputs) if not each.HasField("fold")]
+
+
+def folds(outputs: Iterable[Output]) -> list[wire.Signal]:
+    """Return what was folded: of each lane, rule and minute the record that holds."""
+    latest: dict[bytes, wire.Signal] = {}
+    for each in _of_signals(outputs):
+        known = latest.get(each.id)
+        if each.HasField("fold") and (known is None or known.revision < each.revision):
+            latest[each.id] = each
+    return list(latest.values())
+
+
+def _of_signals(outputs: Iterable[Output]) -> Iterable[wire.Signal]:
+    return (wire.Signal.FromString(o.value) for o in outputs if o.topic == "signals")
 
 
 def final_signals(outputs: Iterable[Output]) -> dict[tuple[str, bytes], str]:

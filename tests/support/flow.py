@@ -13,6 +13,7 @@ from api.bench.rules import BenchRule
 from api.bench.schedule import Emission, Schedule
 from api.bench.score import Pair
 from api.bench.traffic import TrafficSettings
+from udfs.rulebook import FOLD_NEVER
 from udfs.wire import betrace_pb2 as wire
 
 SETTLE_MS = 2_000
@@ -51,7 +52,10 @@ class Flow:
     def rules_log(self) -> list[bytes]:
         """Return the records that the rules log must hold 5 s before the first span."""
         lifetimes = wire.TenantSettings(
-            tenant=self.tenant, settle_ms=SETTLE_MS, patience_ms=PATIENCE_MS
+            tenant=self.tenant,
+            settle_ms=SETTLE_MS,
+            patience_ms=PATIENCE_MS,
+            fold_after=FOLD_NEVER,
         )
         settings = wire.RuleLogRecord(tenant=lifetimes).SerializeToString()
         return [settings, *rule_records(self.tenant, (*self.settings.mix, *self.more))]

@@ -112,6 +112,29 @@ def update_signal(dsn: str, scope: TenantScope, signal_id: str, **columns: Any) 
         )
 
 
+def insert_fold(dsn: str, scope: TenantScope, **columns: Any) -> None:
+    """Write what was folded in a lane and minute as the worker does. dsn: of the worker's role."""
+    minute = columns.get("minute", NOON)
+    row = {
+        "tenant_id": scope.tenant_id,
+        "rule_id": "promise",
+        "rule_version": 1,
+        "minute": minute,
+        "lane": 0,
+        "revision": 1,
+        "rule_name": "Promise",
+        "severity": "high",
+        "raised": 7,
+        "renewed": 0,
+        "withdrawn": 0,
+        "first_at": minute + timedelta(seconds=1),
+        "last_at": minute + timedelta(seconds=9),
+        **columns,
+    }
+    with psycopg.connect(dsn) as connection:
+        connection.execute(_insert("signal_folds", row), row)
+
+
 def insert_letter(dsn: str, scope: TenantScope | None, *, offset: int = 0, **columns: Any) -> str:
     """Write a dead letter as the worker does and return its id. dsn: of the worker's role.
 

@@ -85,7 +85,7 @@ class PredicateEntry(_message.Message):
     def __init__(self, number: _Optional[int] = ..., hash: _Optional[int] = ...) -> None: ...
 
 class TenantSettings(_message.Message):
-    __slots__ = ("tenant", "settle_ms", "patience_ms", "max_life_ms", "lateness_ms", "span_sampled", "external_roots", "max_trace_spans", "max_open_traces", "max_open_bytes", "max_known_traces", "clock_skew_ms")
+    __slots__ = ("tenant", "settle_ms", "patience_ms", "max_life_ms", "lateness_ms", "span_sampled", "external_roots", "max_trace_spans", "max_open_traces", "max_open_bytes", "max_known_traces", "clock_skew_ms", "fold_after")
     TENANT_FIELD_NUMBER: _ClassVar[int]
     SETTLE_MS_FIELD_NUMBER: _ClassVar[int]
     PATIENCE_MS_FIELD_NUMBER: _ClassVar[int]
@@ -98,6 +98,7 @@ class TenantSettings(_message.Message):
     MAX_OPEN_BYTES_FIELD_NUMBER: _ClassVar[int]
     MAX_KNOWN_TRACES_FIELD_NUMBER: _ClassVar[int]
     CLOCK_SKEW_MS_FIELD_NUMBER: _ClassVar[int]
+    FOLD_AFTER_FIELD_NUMBER: _ClassVar[int]
     tenant: str
     settle_ms: int
     patience_ms: int
@@ -110,7 +111,8 @@ class TenantSettings(_message.Message):
     max_open_bytes: int
     max_known_traces: int
     clock_skew_ms: int
-    def __init__(self, tenant: _Optional[str] = ..., settle_ms: _Optional[int] = ..., patience_ms: _Optional[int] = ..., max_life_ms: _Optional[int] = ..., lateness_ms: _Optional[int] = ..., span_sampled: bool = ..., external_roots: bool = ..., max_trace_spans: _Optional[int] = ..., max_open_traces: _Optional[int] = ..., max_open_bytes: _Optional[int] = ..., max_known_traces: _Optional[int] = ..., clock_skew_ms: _Optional[int] = ...) -> None: ...
+    fold_after: int
+    def __init__(self, tenant: _Optional[str] = ..., settle_ms: _Optional[int] = ..., patience_ms: _Optional[int] = ..., max_life_ms: _Optional[int] = ..., lateness_ms: _Optional[int] = ..., span_sampled: bool = ..., external_roots: bool = ..., max_trace_spans: _Optional[int] = ..., max_open_traces: _Optional[int] = ..., max_open_bytes: _Optional[int] = ..., max_known_traces: _Optional[int] = ..., clock_skew_ms: _Optional[int] = ..., fold_after: _Optional[int] = ...) -> None: ...
 
 class Gap(_message.Message):
     __slots__ = ("reason", "until_ms", "reader")
@@ -139,7 +141,7 @@ class Death(_message.Message):
     def __init__(self, partition: _Optional[int] = ..., offset: _Optional[int] = ..., time_ms: _Optional[int] = ..., tenant: _Optional[str] = ..., lane: _Optional[int] = ..., process: _Optional[bytes] = ...) -> None: ...
 
 class Signal(_message.Message):
-    __slots__ = ("id", "revision", "tenant", "rule_id", "rule_version", "rule_name", "severity", "controls", "tags", "shadow", "verdict", "broken_clause", "incomplete", "reasons", "trace_id", "root_name", "root_service", "witness_span_ids", "span_count", "bindings", "bindings_total", "first_span_ms", "last_span_ms", "closed_ms", "judged_ms", "partition", "first_offset", "last_offset", "correction", "correlated", "overdue")
+    __slots__ = ("id", "revision", "tenant", "rule_id", "rule_version", "rule_name", "severity", "controls", "tags", "shadow", "verdict", "broken_clause", "incomplete", "reasons", "trace_id", "root_name", "root_service", "witness_span_ids", "span_count", "bindings", "bindings_total", "first_span_ms", "last_span_ms", "closed_ms", "judged_ms", "partition", "first_offset", "last_offset", "correction", "correlated", "overdue", "fold")
     ID_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
     TENANT_FIELD_NUMBER: _ClassVar[int]
@@ -171,6 +173,7 @@ class Signal(_message.Message):
     CORRECTION_FIELD_NUMBER: _ClassVar[int]
     CORRELATED_FIELD_NUMBER: _ClassVar[int]
     OVERDUE_FIELD_NUMBER: _ClassVar[int]
+    FOLD_FIELD_NUMBER: _ClassVar[int]
     id: bytes
     revision: int
     tenant: str
@@ -202,7 +205,8 @@ class Signal(_message.Message):
     correction: Correction
     correlated: Correlated
     overdue: Overdue
-    def __init__(self, id: _Optional[bytes] = ..., revision: _Optional[int] = ..., tenant: _Optional[str] = ..., rule_id: _Optional[str] = ..., rule_version: _Optional[int] = ..., rule_name: _Optional[str] = ..., severity: _Optional[str] = ..., controls: _Optional[_Iterable[str]] = ..., tags: _Optional[_Iterable[str]] = ..., shadow: bool = ..., verdict: _Optional[_Union[Verdict, str]] = ..., broken_clause: _Optional[str] = ..., incomplete: bool = ..., reasons: _Optional[_Iterable[str]] = ..., trace_id: _Optional[bytes] = ..., root_name: _Optional[str] = ..., root_service: _Optional[str] = ..., witness_span_ids: _Optional[_Iterable[bytes]] = ..., span_count: _Optional[int] = ..., bindings: _Optional[_Iterable[_Union[Combination, _Mapping]]] = ..., bindings_total: _Optional[int] = ..., first_span_ms: _Optional[int] = ..., last_span_ms: _Optional[int] = ..., closed_ms: _Optional[int] = ..., judged_ms: _Optional[int] = ..., partition: _Optional[int] = ..., first_offset: _Optional[int] = ..., last_offset: _Optional[int] = ..., correction: _Optional[_Union[Correction, _Mapping]] = ..., correlated: _Optional[_Union[Correlated, _Mapping]] = ..., overdue: _Optional[_Union[Overdue, _Mapping]] = ...) -> None: ...
+    fold: Fold
+    def __init__(self, id: _Optional[bytes] = ..., revision: _Optional[int] = ..., tenant: _Optional[str] = ..., rule_id: _Optional[str] = ..., rule_version: _Optional[int] = ..., rule_name: _Optional[str] = ..., severity: _Optional[str] = ..., controls: _Optional[_Iterable[str]] = ..., tags: _Optional[_Iterable[str]] = ..., shadow: bool = ..., verdict: _Optional[_Union[Verdict, str]] = ..., broken_clause: _Optional[str] = ..., incomplete: bool = ..., reasons: _Optional[_Iterable[str]] = ..., trace_id: _Optional[bytes] = ..., root_name: _Optional[str] = ..., root_service: _Optional[str] = ..., witness_span_ids: _Optional[_Iterable[bytes]] = ..., span_count: _Optional[int] = ..., bindings: _Optional[_Iterable[_Union[Combination, _Mapping]]] = ..., bindings_total: _Optional[int] = ..., first_span_ms: _Optional[int] = ..., last_span_ms: _Optional[int] = ..., closed_ms: _Optional[int] = ..., judged_ms: _Optional[int] = ..., partition: _Optional[int] = ..., first_offset: _Optional[int] = ..., last_offset: _Optional[int] = ..., correction: _Optional[_Union[Correction, _Mapping]] = ..., correlated: _Optional[_Union[Correlated, _Mapping]] = ..., overdue: _Optional[_Union[Overdue, _Mapping]] = ..., fold: _Optional[_Union[Fold, _Mapping]] = ...) -> None: ...
 
 class KeyField(_message.Message):
     __slots__ = ("name", "value")
@@ -288,6 +292,26 @@ class Overdue(_message.Message):
     seen_trace_id: bytes
     every_ns: int
     def __init__(self, key: _Optional[_Iterable[_Union[KeyField, _Mapping]]] = ..., last_seen_ns: _Optional[int] = ..., last_trace_id: _Optional[bytes] = ..., due_ns: _Optional[int] = ..., until_ns: _Optional[int] = ..., ended: _Optional[str] = ..., seen_trace_id: _Optional[bytes] = ..., every_ns: _Optional[int] = ...) -> None: ...
+
+class Fold(_message.Message):
+    __slots__ = ("lane", "minute_ms", "raised", "renewed", "withdrawn", "first_judged_ms", "last_judged_ms", "example_trace_ids")
+    LANE_FIELD_NUMBER: _ClassVar[int]
+    MINUTE_MS_FIELD_NUMBER: _ClassVar[int]
+    RAISED_FIELD_NUMBER: _ClassVar[int]
+    RENEWED_FIELD_NUMBER: _ClassVar[int]
+    WITHDRAWN_FIELD_NUMBER: _ClassVar[int]
+    FIRST_JUDGED_MS_FIELD_NUMBER: _ClassVar[int]
+    LAST_JUDGED_MS_FIELD_NUMBER: _ClassVar[int]
+    EXAMPLE_TRACE_IDS_FIELD_NUMBER: _ClassVar[int]
+    lane: int
+    minute_ms: int
+    raised: int
+    renewed: int
+    withdrawn: int
+    first_judged_ms: int
+    last_judged_ms: int
+    example_trace_ids: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, lane: _Optional[int] = ..., minute_ms: _Optional[int] = ..., raised: _Optional[int] = ..., renewed: _Optional[int] = ..., withdrawn: _Optional[int] = ..., first_judged_ms: _Optional[int] = ..., last_judged_ms: _Optional[int] = ..., example_trace_ids: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class Combination(_message.Message):
     __slots__ = ("spans",)

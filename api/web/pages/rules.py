@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Depends, Form, Query, Request, Response
@@ -14,6 +14,7 @@ from fastapi.responses import RedirectResponse
 
 from api.auth.access import require
 from api.auth.principal import Permission, Principal
+from api.database import Pool
 from api.notices.service import list_notices
 from api.problems import ApiError
 from api.rules import definitions
@@ -30,9 +31,17 @@ from api.rules.service import (
 )
 from api.rules.states import switch_rule
 from api.services import services_of
+from api.signals.folds import FoldFilter, Storms, list_storms
 from api.web.render import render
 from api.web.views.links import rule_href
-from api.web.views.rules import RuleDraft, draft_of, rule_form, rule_list, rule_page
+from api.web.views.rules import (
+    STORM_DAYS,
+    RuleDraft,
+    draft_of,
+    rule_form,
+    rule_list,
+    rule_page,
+)
 from api.web.views.words import SEVERITIES, STATES, Message, bad, good
 from dsl.rule import check
 
@@ -40,6 +49,7 @@ router = APIRouter(include_in_schema=False)
 
 Reader = Annotated[Principal, Depends(require(Permission.RULES_READ))]
 Writer = Annotated[Principal, Depends(require(Permission.RULES_WRITE))]
+_STORMS: Final = 10
 _DONE: Final[Mapping[str, str]] = {
     Outcome.CREATED: "Saved. Traces that begin a few seconds from now are judged by it.",
     Outcome.CHANGED: "Saved as a new version. It takes effect in a few seconds.",
@@ -133,9 +143,18 @@ async def _rule(
         now=now,
         may_write=who.may(Permission.RULES_WRITE),
         may_test=who.may(Permission.RULES_TEST),
+        storms=await _storms(pool, who, rule_id),
         message=message,
     )
     return render(request, "rules/detail.html", page=page, status=status)
+
+
+async def _storms(pool: Pool, who: Principal, rule_id: str) -> Storms:
+    if not who.may(Permission.SIGNALS_READ):
+        return Storms()
+    since = datetime.now(UTC) - timedelta(days=STORM_DAYS)
+    chosen = FoldFilter(rule_id=rule_id, from_at=since)
+    return await list_storms(pool, who.scope, chosen, limit=_STORMS)
 
 
 @router.get("/rules/{rule_id}/edit")

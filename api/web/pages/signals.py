@@ -14,11 +14,18 @@ from api.auth.access import require
 from api.auth.principal import Permission, Principal
 from api.problems import ApiError
 from api.rules.service import PAGE_MAX, list_rules
-from api.services import services_of
+from api.services import Services, services_of
 from api.signals.feed import Change, SignalEvent
-from api.signals.model import Status
+from api.signals.folds import Storms, list_storms
+from api.signals.model import SignalPage, Status
 from api.signals.routes import STREAM_LIFE_S, STREAM_PING_S
-from api.signals.service import SignalChange, change_signal, get_signal, list_signals
+from api.signals.service import (
+    SignalChange,
+    change_signal,
+    get_signal,
+    list_signals,
+    place_of,
+)
 from api.web.render import render, render_row
 from api.web.views.signal_list import SignalQuery, signal_list, signal_row
 from api.web.views.signal_page import STATUS_DONE, signal_page
@@ -27,6 +34,8 @@ from api.web.views.words import SHOWN, Message, bad, good
 router = APIRouter(include_in_schema=False)
 
 PAGE_SIZE: Final = 50
+STORMS: Final = 5
+"""So many are told of on top of a list."""
 Reader = Annotated[Principal, Depends(require(Permission.SIGNALS_READ))]
 Writer = Annotated[Principal, Depends(require(Permission.SIGNALS_WRITE))]
 
@@ -69,8 +78,22 @@ async def signals(request: Request, who: Reader, query: Chosen) -> Response:
         next_cursor=found.next_cursor or "",
         feed_position=position,
         otlp_url=f"http://{services.settings.otlp_host}:{services.settings.otlp_http_port}",
+        storms=await _storms(services, who, query, found),
     )
     return render(request, "signals/list.html", page=page)
+
+
+async def _storms(
+    services: Services, who: Principal, query: SignalQuery, page: SignalPage
+) -> Storms:
+    """Return the storms of the time that a page of the list covers."""
+    chosen = query.folds(
+        from_at=page.items[-1].occurred_at if page.next_cursor else None,
+        to_at=place_of(query.cursor)[0] if query.cursor else None,
+    )
+    if chosen is None:
+        return Storms()
+    return await list_storms(services.pool, who.scope, chosen, limit=STORMS)
 
 
 @router.get("/live/signals")

@@ -82,14 +82,14 @@ def many_times(seen: Mapping[str, Any]) -> tuple[tuple[str, str, Moment | None],
     )
 
 
-def contributors(seen: Mapping[str, Any], *, copied: Collection[str]) -> Contributors:
-    """Return the panel of what contributes. copied: ids of traces that can be shown."""
+def contributors(seen: Mapping[str, Any], *, known: Collection[str]) -> Contributors:
+    """Return the panel of what contributes. known: ids of traces and signals that can be shown."""
     if seen["kind"] == "correlate":
-        rows = tuple(_member(one, copied) for one in seen["members"])
+        rows = tuple(_member(one, known) for one in seen["members"])
         left_out = max(0, seen["count"] - len(rows))
         return Contributors("What contributes", many_summary(seen), rows, left_out, NO_TRACE)
     rows = tuple(
-        Contributor(what, "", _trace_href(trace, copied), exact_moment(at_ns), (), trace[:8])
+        Contributor(what, "", _trace_href(trace, known), exact_moment(at_ns), (), trace[:8])
         for what, trace, at_ns in (
             ("Last seen", seen["last_trace_id"], seen["last_seen_ns"]),
             ("Seen again", seen["seen_trace_id"], seen["until_ns"]),
@@ -99,13 +99,13 @@ def contributors(seen: Mapping[str, Any], *, copied: Collection[str]) -> Contrib
     return Contributors("When it was seen", many_summary(seen), rows, 0, NO_TRACE)
 
 
-def _member(one: Mapping[str, Any], copied: Collection[str]) -> Contributor:
+def _member(one: Mapping[str, Any], known: Collection[str]) -> Contributor:
     signal_id, trace = one["signal_id"], one["trace_id"]
-    href = f"/signals/{signal_id}" if signal_id else _trace_href(trace, copied)
+    href = f"/signals/{signal_id}" if signal_id in known else _trace_href(trace, known)
     what = "Signal" if signal_id else "Span"
     values = tuple(one["values"].items())
     return Contributor(one["name"], what, href, exact_moment(one["time_ns"]), values, trace[:8])
 
 
-def _trace_href(trace_id: str, copied: Collection[str]) -> str:
-    return f"/traces/{trace_id}" if trace_id in copied else ""
+def _trace_href(trace_id: str, known: Collection[str]) -> str:
+    return f"/traces/{trace_id}" if trace_id in known else ""

@@ -32,6 +32,15 @@ def exact_moment(time_ns: int) -> Moment:
     )
 
 
+def between(first: datetime, last: datetime) -> str:
+    """Return a stretch of time to the minute: between 14:02 and 14:09 UTC on 26 Nov 2026."""
+    first, last = first.astimezone(UTC), last.astimezone(UTC)
+    since, until = f"{first:%H:%M}", f"{last:%H:%M} UTC on {last:%-d %b %Y}"
+    if first.date() != last.date():
+        return f"between {since} UTC on {first:%-d %b %Y} and {until}"
+    return f"at {until}" if since == f"{last:%H:%M}" else f"between {since} and {until}"
+
+
 def duration_text(duration_ns: int) -> str:
     """Return a duration with three significant digits: 950 ns, 12.3 ms, 4.05 s, 2 min 5 s."""
     if duration_ns < 0:

@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 from api.notices.model import Notice
 from api.rules.figures import RuleFigures
 from api.rules.model import Rule, RuleState
+from api.signals.folds import Storms
 from api.web.views.links import rule_href, web_href
 from api.web.views.moments import Moment, moment
 from api.web.views.rule_health import (
@@ -25,9 +26,11 @@ from api.web.views.rule_health import (
 )
 from api.web.views.rule_text import Piece, pieces
 from api.web.views.signal_page import Fact
+from api.web.views.storms import StormPanel, storm_panel
 from api.web.views.words import SEVERITIES, STATE_LABELS, STATES, Choice, Message, choices
 from dsl.problems import Problem
 
+STORM_DAYS: Final = 7
 NEW_TEXT: Final = "when   { payment.charge.where(amount > 1000) }\nalways { fraud.check }\n"
 
 
@@ -92,6 +95,8 @@ class RulePage:
     exceptions: tuple[ExceptionRow, ...]
     figures: tuple[Figure, ...]
     switches: tuple[Switch, ...]
+    storms: StormPanel
+    storm_days: int
     message: Message | None
 
 
@@ -210,9 +215,13 @@ def rule_page(
     now: datetime,
     may_write: bool,
     may_test: bool,
+    storms: Storms = Storms(),  # noqa: B008 - nothing can change it
     message: Message | None = None,
 ) -> RulePage:
-    """Return the page of a rule, its newest version first. notices: about it, newest first."""
+    """Return the page of a rule, its newest version first.
+
+    notices: about it, newest first. storms: those of the last STORM_DAYS.
+    """
     switched = may_write and not rule.deleted
     return RulePage(
         id=rule.id,
@@ -245,6 +254,8 @@ def rule_page(
         exceptions=exception_rows(rule, now=now),
         figures=figures_of(rule, figures),
         switches=switches_of(rule) if switched else (),
+        storms=storm_panel(storms),
+        storm_days=STORM_DAYS,
         message=message,
     )
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Final
 from urllib.parse import urlencode
 
+from api.signals.folds import FoldFilter, Storms
 from api.signals.model import Severity, Shown, Signal, SignalFilter, Status
 from api.web.views.many import many_marks, many_summary, many_title
 from api.web.views.moments import Moment, moment
 from api.web.views.rule_text import Piece, pieces
+from api.web.views.storms import StormPanel, storm_panel
 from api.web.views.words import SEVERITIES, SHOWN, STATUSES, Choice, choices
 
 EXAMPLE_RULE: Final = "when   { payment.charge.where(amount > 1000) }\nalways { fraud.check }\n"
@@ -115,6 +118,18 @@ class SignalQuery:
             service=self.service or None,
         )
 
+    def folds(self, *, from_at: datetime | None, to_at: datetime | None) -> FoldFilter | None:
+        """Return which folded signals belong to the list; None where they cannot.
+
+        Nobody works on them one by one, so they are open. Their services are not known.
+        """
+        if self.status not in ("", Status.OPEN):
+            return None
+        chosen = self.chosen()
+        return FoldFilter(
+            rule_id=chosen.rule_id, severities=chosen.severities, from_at=from_at, to_at=to_at
+        )
+
     def admits(self, signal: Signal) -> bool:
         """Return whether the list shows a signal: what the database does for pages."""
         return (
@@ -182,8 +197,11 @@ class SignalList:
     tabs: tuple[Tab, ...]
     filters: Filters
     rows: tuple[SignalRow, ...]
+    storms: StormPanel
     live_url: str
     """Where new rows come from; empty on older pages, which stay as they are."""
+    storms_url: str
+    """Where news of storms come from, as long as there is a live_url."""
     older_href: str
     newest_href: str
     first_run: FirstRun | None
@@ -198,11 +216,13 @@ def signal_list(
     next_cursor: str,
     feed_position: str,
     otlp_url: str,
+    storms: Storms = Storms(),  # noqa: B008 - nothing can change it
 ) -> SignalList:
     """Return the page of a list.
 
     rules: rule id to name, for the filter. feed_position: the live feed continues after it.
-    otlp_url: where exporters send to, shown while there is nothing else to show.
+    otlp_url: where exporters send to, shown while there is nothing else to show. storms: what was
+    folded in the time that the page covers.
     """
     newest = replace(query, cursor="")
     bare = query == SignalQuery()
@@ -217,6 +237,8 @@ def signal_list(
             clear_href=SignalQuery(status=query.status).href() if query.filtered else "",
         ),
         rows=tuple(signal_row(signal) for signal in signals),
+        storms=storm_panel(storms, of_one_service=bool(query.service)),
+        storms_url=newest.href(),
         live_url="" if query.cursor else _live_url(newest, feed_position),
         older_href=replace(query, cursor=next_cursor).href() if next_cursor else "",
         newest_href=newest.href() if query.cursor else "",

@@ -139,7 +139,7 @@ def signal_page(
         if detail.trace_state == "lost"
         else "The trace is not here",
         trace_missing=detail.trace_problem or _TRACE_MISSING.get(detail.trace_state, _TRACE_COMING),
-        contributors=contributors(signal.many, copied=detail.copied) if signal.many else None,
+        contributors=contributors(signal.many, known=detail.known) if signal.many else None,
         facts=_facts(signal),
         actions=_actions(signal.status) if may_write else (),
         history=_history(detail.history, signal),

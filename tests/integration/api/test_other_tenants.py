@@ -13,6 +13,7 @@ from tests.integration.api.conftest import Caller
 from tests.support.postgres import Database
 from tests.support.tenants import (
     insert_backtest,
+    insert_fold,
     insert_letter,
     insert_notice,
     insert_signal,
@@ -41,6 +42,7 @@ FOREIGN: list[tuple[str, str, dict[str, Any] | None]] = [
 LISTS = [
     "/api/v1/rules",
     "/api/v1/signals",
+    "/api/v1/signals/folds",
     "/api/v1/backtests",
     "/api/v1/dead-letters",
     "/api/v1/notices",
@@ -66,6 +68,7 @@ async def ids(caller: Caller, shared_database: Database) -> dict[str, str]:
     signal_id = insert_signal(
         shared_database.worker, caller.scope, trace_id=bytes.fromhex(trace_id)
     )
+    insert_fold(shared_database.worker, caller.scope)
     insert_trace(shared_database.worker, caller.scope, trace_id, "root")
     return {
         "rule_id": "promise",

@@ -16,6 +16,7 @@ from tests.support.tenants import (
     PEPPER,
     insert_backtest,
     insert_count,
+    insert_fold,
     insert_notice,
     insert_part,
     insert_result,
@@ -30,7 +31,7 @@ from tests.support.tenants import (
 TABLES_WITH_A_TENANT = [
     "memberships", "api_keys", "rules", "rule_versions", "rules_outbox", "signals",
     "signal_feed", "trace_copies", "trace_spans", "backtests", "backtest_parts",
-    "backtest_counts", "backtest_results", "notices",
+    "backtest_counts", "backtest_results", "notices", "signal_folds",
 ]  # fmt: skip
 
 
@@ -43,6 +44,7 @@ async def filled(pool: Pool, shared_database: Database) -> TenantScope:
     insert_rule(shared_database.app, scope)
     trace_id = secrets.token_hex(16)
     insert_signal(shared_database.worker, scope, trace_id=bytes.fromhex(trace_id))
+    insert_fold(shared_database.worker, scope)
     insert_trace(shared_database.worker, scope, trace_id, "root", "child")
     backtest_id = insert_backtest(shared_database.app, scope)
     insert_part(shared_database.worker, scope, backtest_id)
@@ -108,6 +110,7 @@ async def test_a_row_of_another_tenant_cannot_be_changed(
         "delete from signal_history",
         "update signal_history set actor = 'nobody'",
         "delete from trace_spans",
+        "update signal_folds set raised = 0",
         "delete from api_keys",
         "update api_keys set key_hash = ''",
         "update backtests set problem = 'x'",

@@ -107,10 +107,23 @@ async def test_pages_show_what_was_seen_in_place_of_a_trace(
     assert key in listed
     assert key in page.text
     if signal.HasField("correlated"):
-        assert f'href="/signals/{"09" * 16}"' in page.text
+        assert f"/signals/{'09' * 16}" not in page.text  # folded, or refused
         assert f'href="/traces/{"08" * 16}"' in page.text
     if signal.overdue.ended:
         assert "Seen again" in page.text
+
+
+async def test_a_contributing_signal_that_is_kept_is_linked(
+    caller: Caller, stranger: Caller, shared_database: Database
+) -> None:
+    signal_id = await insert(caller, shared_database, correlated())
+    contributing = {"id": bytes([9] * 16), "rule_id": "charge-is-checked"}
+    await stranger.client.put("/api/v1/rules/charge-is-checked", json=PROMISE)
+    insert_signal(shared_database.worker, stranger.scope, **contributing)
+    href = f'href="/signals/{"09" * 16}"'
+    assert href not in (await caller.client.get(f"/signals/{signal_id}")).text
+    insert_signal(shared_database.worker, caller.scope, **contributing)
+    assert href in (await caller.client.get(f"/signals/{signal_id}")).text
 
 
 def _verdict(signal: wire.Signal) -> str:

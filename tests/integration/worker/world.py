@@ -149,6 +149,45 @@ def a_signal(
     return signal
 
 
+def a_fold(
+    *,
+    lane: int = 3,
+    minute: int = 0,
+    raised: int = 7,
+    renewed: int = 0,
+    withdrawn: int = 0,
+    examples: Sequence[bytes] = (b"\1" * 16, b"\2" * 16),
+    tick: int = 6,
+    tenant: str = TENANT,
+    rule_id: str = RULE,
+    **changed: Any,
+) -> wire.Signal:
+    """Return what was folded in the n-th minute after NOON_MS, as of a tick of ten seconds."""
+    minute_ms = NOON_MS + minute * 60_000
+    signal = wire.Signal(
+        id=blake2b(f"{tenant} {rule_id} {minute} {lane}".encode(), digest_size=16).digest(),
+        revision=(minute_ms + tick * 10_000) * 16,
+        tenant=tenant,
+        rule_id=rule_id,
+        rule_version=1,
+        rule_name="Every charge is checked",
+        severity="high",
+        fold=wire.Fold(
+            lane=lane,
+            minute_ms=minute_ms,
+            raised=raised,
+            renewed=renewed,
+            withdrawn=withdrawn,
+            first_judged_ms=minute_ms + 1_000 if raised else 0,
+            last_judged_ms=minute_ms + 9_000 if raised else 0,
+            example_trace_ids=examples if raised else (),
+        ),
+    )
+    for name, value in changed.items():
+        setattr(signal, name, value)
+    return signal
+
+
 @dataclass(frozen=True)
 class Told:
     """A record as it would be read from Kafka."""
@@ -178,6 +217,8 @@ LASTING = (
     "select to_jsonb(h) - 'at' - 'seq' as row from signal_history h"
     " order by tenant_id, signal_id, seq",
     "select to_jsonb(b) as row from trace_budgets b order by tenant_id, rule_id, hour",
+    "select to_jsonb(f) as row from signal_folds f"
+    " order by tenant_id, rule_id, minute, rule_version, lane",
     "select to_jsonb(m) as row from stats_minutes m order by tenant_id, minute, lane",
     "select to_jsonb(r) as row from rule_stats_minutes r"
     " order by tenant_id, rule_id, minute, rule_version, lane",

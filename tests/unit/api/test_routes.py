@@ -34,6 +34,7 @@ PERMISSIONS = {
     ("POST", "/api/v1/backtests/{backtest_id}/cancel"): Permission.RULES_TEST,
     ("GET", "/api/v1/backtests/{backtest_id}/results"): Permission.SIGNALS_READ,
     ("GET", "/api/v1/signals"): Permission.SIGNALS_READ,
+    ("GET", "/api/v1/signals/folds"): Permission.SIGNALS_READ,
     ("GET", "/api/v1/signals/stream"): Permission.SIGNALS_READ,
     ("GET", "/api/v1/signals/{signal_id}"): Permission.SIGNALS_READ,
     ("PATCH", "/api/v1/signals/{signal_id}"): Permission.SIGNALS_WRITE,

@@ -28,6 +28,7 @@ def test_defaults_are_those_of_the_language() -> None:
         "max_open_traces": 640_000,
         "max_open_bytes": 1_073_741_824,
         "max_known_traces": 128_000_000,
+        "fold_after": 10,
     }
 
 
@@ -37,7 +38,7 @@ def test_defaults_are_those_of_the_job() -> None:
 
 
 def test_what_was_written_is_read_back() -> None:
-    settings = TenantSettings(settle_ms=2_000, external_roots=True)
+    settings = TenantSettings(settle_ms=2_000, external_roots=True, fold_after=None)
     assert TenantSettings.from_dict({**settings.to_dict(), "unknown": 1}) == settings
 
 
@@ -54,10 +55,12 @@ def test_what_was_written_is_read_back() -> None:
         {"max_open_traces": 999},
         {"max_open_bytes": 1_000_000},
         {"max_known_traces": 0},
+        {"fold_after": 0},
+        {"fold_after": 2**32 - 1},
     ],
 )
 def test_values_outside_their_limits_are_refused(values: dict[str, int]) -> None:
-    with pytest.raises(ValueError, match=r"must lie between|longer than"):
+    with pytest.raises(ValueError, match=next(iter(values))):
         TenantSettings.from_dict(values)
 
 
@@ -75,8 +78,14 @@ def test_the_record_carries_every_setting() -> None:
             max_open_traces=640_000,
             max_open_bytes=1_073_741_824,
             max_known_traces=128_000_000,
+            fold_after=10,
         )
     )
+
+
+def test_no_limit_has_a_number_on_the_wire() -> None:
+    record = TenantSettings(fold_after=None).log_record(TENANT)
+    assert pb.RuleLogRecord.FromString(record).tenant.fold_after == 2**32 - 1
 
 
 @pytest.mark.parametrize(

@@ -23,22 +23,25 @@ from tests.support.engine import (
     SpanDraft,
     SpansLog,
     trace_id,
+    traces_of_lane,
 )
 from udfs.closed import Sealed, pack_sealed, unpack_sealed
 from udfs.facts import pack_facts, unpack_facts
 from udfs.lanes import lane_of
 from udfs.life import Lane
+from udfs.rulebook import FOLD_NEVER
 from udfs.trace_state import unpack_trace
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "udfs"
 CUT_MS = 16_000
 END_MS = 90_000
+LIVES = {"settle_ms": 2_000, "patience_ms": 20_000, "lateness_ms": 60_000, "max_life_ms": 60_000}
 
 
 def scenario() -> tuple[RulesLog, SpansLog]:
     """Two rules; traces that are open, closed, counted, doubtful, corrected."""
     rules = RulesLog()
-    rules.settings(settle_ms=2_000, patience_ms=20_000, lateness_ms=60_000, max_life_ms=60_000)
+    rules.settings(fold_after=FOLD_NEVER, **LIVES)
     rules.rule("check", "when { charge.where(amount > 10) } always { fraud.check }")
     rules.rule("retry", "when { charge } never { count(http.retry) > 1 or trace.duration > 9s }")
     log = SpansLog()
@@ -72,7 +75,7 @@ def scenario() -> tuple[RulesLog, SpansLog]:
 def scenario_of_single_spans() -> tuple[RulesLog, SpansLog]:
     """Rules that keep spans, captured values and links; a trace that waits for a window."""
     rules, log = RulesLog(), SpansLog()
-    rules.settings(settle_ms=2_000, patience_ms=20_000, lateness_ms=60_000, max_life_ms=60_000)
+    rules.settings(fold_after=FOLD_NEVER, **LIVES)
     rules.rule("plain", "when { charge } always { fraud.check }")
     rules.rule("above", "when { charge as c } always { login ancestor of c }")
     rules.rule(
@@ -107,7 +110,8 @@ def scenario_over_caps() -> tuple[RulesLog, SpansLog]:
     """A tenant with room for one open trace a lane, and for few that are closed."""
     rules, log = RulesLog(), SpansLog()
     lives = {"settle_ms": 2_000, "patience_ms": 20_000, "lateness_ms": 60_000}
-    rules.settings(**lives, max_life_ms=60_000, max_open_traces=32, max_known_traces=5 * 32)
+    limits = {"max_open_traces": 32, "max_known_traces": 5 * 32}
+    rules.settings(**lives, **limits, max_life_ms=60_000, fold_after=FOLD_NEVER)
     rules.rule("check", "when { charge.where(amount > 10) } always { fraud.check }")
     traces = [name for name in map(str, range(900)) if lane_of(TENANT, trace_id(name)) == 27][:12]
     for at_ms in (0, 1_000, 4_000, 15_000, 40_000):
@@ -117,11 +121,42 @@ def scenario_over_caps() -> tuple[RulesLog, SpansLog]:
     return rules, log
 
 
+def scenario_of_folds() -> tuple[RulesLog, SpansLog]:
+    """A storm in one lane: one signal whole, others folded, withdrawn, and found broken again."""
+    rules, log = RulesLog(), SpansLog()
+    rules.settings(fold_after=1, **LIVES)
+    rules.rule("check", "when { charge } always { fraud.check }", name="Charges are checked")
+    rules.rule("many", 'correlate { violated("check") } by service within 1m having count > 1')
+    storm = traces_of_lane(7, count=4)
+
+    def send(at_ms: int, traces: list[str], name: str, parent: str = "root") -> None:
+        drafts = [
+            SpanDraft(
+                trace=one,
+                id=f"{one}/{name}",
+                parent=parent and f"{one}/{parent}",
+                name=name,
+                start_ms=at_ms,
+            )
+            for one in traces
+        ]
+        log.send(at_ms, *drafts)
+
+    send(0, storm, "root", parent="")
+    send(100, storm, "charge")
+    send(13_000, storm[2:3], "fraud.check")
+    send(15_500, storm[3:], "fraud.check")
+    send(40_000, storm[1:2], "fraud.check")
+    send(61_000, storm[:1], "fraud.check")
+    return rules, log
+
+
 Scenario: TypeAlias = Callable[[], tuple[RulesLog, SpansLog]]
 WRITTEN: dict[str, Scenario] = {
     "formats-with-open-spans": scenario,
     "formats-of-single-spans-with-open-spans": scenario_of_single_spans,
     "formats-over-caps": scenario_over_caps,
+    "formats-of-folds": scenario_of_folds,
 }
 """What this build writes."""
 WRITTEN_BEFORE = {
@@ -191,8 +226,9 @@ def test_old_elements_are_read_and_written_alike(name: str) -> None:
     heads = 1 + 1 + 8 + 2 + 8  # 'E', format, time, partition, offset
     elements = [bytes.fromhex(element)[heads:] for element in golden(name)["elements"].values()]
     assert [pack_facts(unpack_facts(element)) for element in elements] == elements
-    single = "single-spans" in name
-    assert {element[0] for element in elements} == ({2} if single else {1})
+    kinds = {"formats-of-folds": {1, 2}, "formats-of-single-spans": {2}}
+    of_single = "single-spans" in name
+    assert {element[0] for element in elements} == kinds.get(name, {2} if of_single else {1})
 
 
 @every_scenario
@@ -231,6 +267,14 @@ def test_old_closed_traces_are_read_and_written_alike(name: str) -> None:
         size = int.from_bytes(block[17:21], "little")
         state = block[21 : 21 + size]
         assert unpack_trace(state).pack() == state
+
+
+def test_what_folds_is_kept_in_formats_of_its_own() -> None:
+    kept = golden("formats-of-folds")
+    _, tenant = kept["snapshots"]["7"]
+    blocks = [v for k, v in kept["stores"]["7"].items() if k.startswith("62")]
+    traces = {block[42:44] for block in blocks}
+    assert (tenant[:4], traces) == ("54" + "04", {"03", "04"})
 
 
 def test_a_minute_of_closed_traces_is_written_as_ever() -> None:

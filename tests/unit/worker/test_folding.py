@@ -13,6 +13,7 @@ from tests.integration.worker.world import (
     SATISFIED,
     VIOLATED,
     Told,
+    a_fold,
     a_signal,
     told,
 )
@@ -71,6 +72,31 @@ def test_an_unusable_record_is_poison_and_says_why(
     [poison] = fold([Told(value)]).poison
     assert poison.code == code
     assert detail in poison.detail
+
+
+def test_of_what_was_folded_in_a_minute_and_lane_the_newest_totals_are_kept() -> None:
+    older, newer, lane, minute = a_fold(tick=2), a_fold(), a_fold(lane=4), a_fold(minute=1)
+    for order in permutations((older, newer, lane, minute)):
+        folded = fold(told(*order, FIRST))
+        assert folded.storms == (newer, lane, minute)
+        assert [signal for _, signal in folded.signals] == [FIRST]
+
+
+@pytest.mark.parametrize(
+    ("storm", "detail"),
+    [
+        (a_fold(trace_id=b"x" * 16), "trace_id has 16 bytes, and must have none"),
+        (a_fold(examples=[b"short"]), "an example has no trace id of 16 bytes"),
+        (a_fold(lane=2**31), "lane is"),
+        (a_fold(raised=2**63), "raised is"),
+        (a_fold(examples=[b"x" * 16] * 101), "number of examples is 101"),
+        (a_fold(tenant="nobody"), "tenant"),
+    ],
+)
+def test_what_cannot_have_been_folded_is_poison(storm: wire.Signal, detail: str) -> None:
+    folded = fold(told(storm))
+    assert folded.storms == ()
+    assert [(p.code, detail in p.detail) for p in folded.poison] == [("signal.invalid", True)]
 
 
 def test_poison_does_not_touch_its_neighbours() -> None:

@@ -1,0 +1,1 @@
+drop table signal_folds;
