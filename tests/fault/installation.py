@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 import psycopg
@@ -25,6 +25,7 @@ from deploy.embedded.stack import Stack
 from tests.support.flow import PATIENCE_MS, SETTLE_MS, Flow
 from tests.support.job import wait_for
 from tests.support.logs import read_log
+from udfs.accounts import SETTLED
 from udfs.wire import betrace_pb2 as wire
 
 RECOVERY_S = 300
@@ -50,6 +51,15 @@ def paused(*pids: int) -> Iterator[None]:
             os.kill(pid, signal.SIGCONT)
 
 
+class Accounts(NamedTuple):
+    """received: spans. still_open: those of traces that are not closed. unbalanced: rows whose
+    buckets do not add up."""
+
+    received: int
+    still_open: int
+    unbalanced: int
+
+
 class Installation:
     """A stack and a new tenant of it."""
 
@@ -60,6 +70,8 @@ class Installation:
         self._door = self._client("BETRACE_OTLP_HTTP")
         self._door.headers["Content-Type"] = "application/x-protobuf"
         self._api = self._client("BETRACE_URL")
+        self.sent = 0
+        """Spans that ingest has taken; a retry may have brought it more."""
 
     def post_rules(self, flow: Flow) -> None:
         """Save the rules of a flow, and wait until they judge."""
@@ -76,9 +88,9 @@ class Installation:
 
     def send(self, emission: Emission) -> None:
         """Export as an OTLP exporter does: again and again, until it is taken."""
-        self.export(emission.payload)
+        self.export(emission.payload, emission.spans)
 
-    def export(self, request: bytes) -> None:
+    def export(self, request: bytes, spans: int) -> None:
         """Send a request until it is taken. AssertionError if it is refused for what it holds."""
         while True:
             try:
@@ -88,6 +100,7 @@ class Installation:
                 continue
             if answer.status_code == 200:
                 assert not answer.content, "ingest refused good spans"
+                self.sent += spans
                 return
             assert answer.status_code in (429, 502, 503, 504), answer.text
             time.sleep(RETRY_S)
@@ -142,6 +155,20 @@ class Installation:
             for s in latest.values()
             if s.verdict == wire.VERDICT_VIOLATED and s.tenant == self.tenant.id
         ]
+
+    def accounts(self) -> Accounts:
+        """Return what became of the spans received so far, of all lanes and minutes."""
+        query = (
+            "select counts, open_before, open_spans, minute = max(minute) over (partition by lane) "
+            "from stats_minutes where tenant_id = %s"
+        )
+        received = still_open = unbalanced = 0
+        for counts, open_before, open_spans, newest in self._rows(query, self.tenant.id):
+            came, ended = counts.get("received", 0), sum(counts.get(name, 0) for name in SETTLED)
+            received += came
+            still_open += open_spans if newest else 0
+            unbalanced += open_before + came != open_spans + ended
+        return Accounts(received, still_open, unbalanced)
 
     def _client(self, address: str) -> httpx.Client:
         return httpx.Client(

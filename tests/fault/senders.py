@@ -10,7 +10,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from api.bench.schedule import Emission
 
-Export = Callable[[bytes], None]
+Export = Callable[[bytes, int], None]
+"""Takes a request and the number of its spans."""
 
 _HELD = 12
 _SKEW_NS = 5 * 60 * 1_000_000_000
@@ -25,7 +26,7 @@ class Sender:
 
     def send(self, emission: Emission) -> None:
         """Send a record, or keep it for a while."""
-        self._export(emission.payload)
+        self._export(emission.payload, emission.spans)
 
     def close(self) -> None:
         """Send what was kept."""
@@ -36,19 +37,19 @@ class TwiceAndShuffled(Sender):
 
     def __init__(self, export: Export) -> None:
         super().__init__(export)
-        self._held: deque[bytes] = deque()
+        self._held: deque[Emission] = deque()
 
     def send(self, emission: Emission) -> None:
         """Put a record among those held back, and send one of these."""
-        self._held += (emission.payload, emission.payload)
+        self._held += (emission, emission)
         while len(self._held) > _HELD:
             self._held.rotate(self._random.randrange(len(self._held)))
-            self._export(self._held.popleft())
+            super().send(self._held.popleft())
 
     def close(self) -> None:
         """Send all that is held back."""
         while self._held:
-            self._export(self._held.popleft())
+            super().send(self._held.popleft())
 
 
 class OfSkewedClocks(Sender):
@@ -63,4 +64,4 @@ class OfSkewedClocks(Sender):
                 for span in of_scope.spans:
                     span.start_time_unix_nano += skew_ns
                     span.end_time_unix_nano += skew_ns
-        self._export(request.SerializeToString())
+        self._export(request.SerializeToString(), emission.spans)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -20,7 +21,7 @@ RATE = 500
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_planted_violations_are_all_that_is_signalled(
-    fault: Fault, stack: Stack, record_property: pytest.RecordProperty
+    fault: Fault, stack: Stack, record_property: Callable[[str, object], None]
 ) -> None:
     stack.wait_ready(*stack.settings.components)
     at = Installation(stack)
@@ -38,7 +39,13 @@ def test_planted_violations_are_all_that_is_signalled(
         timeout_s=RECOVERY_S,
     )
     time.sleep(CLOSED_S)  # a wrong signal would come when the last traces are closed
+    wait_for(
+        lambda: at.accounts().received >= at.sent and not at.accounts().still_open,
+        "every span in the accounts, and none of them open",
+        timeout_s=RECOVERY_S,
+    )
     rows = at.violated_rows()
     record_property("row", FaultRow.of(fault.name, recovery_s, planted, rows))
+    assert at.accounts().unbalanced == 0
     assert sorted(rows) == sorted(planted)
     assert sorted(at.violated_on_topic()) == sorted(planted)
