@@ -83,10 +83,10 @@ def _is_ancestor(scene: Scene, span: KeptSpan, other: KeptSpan) -> Truth:
 def is_first(scene: Scene, one: KeptSpan, other: KeptSpan) -> Truth:
     """Tell whether a span starts before another, different one."""
     ahead_ns = other.start_ns - one.start_ns
-    if _in_skew(scene, ahead_ns, one, other):
-        return SAME_TIME
     if ahead_ns == 0:
         return _is_first_of_equals(scene, one, other)
+    if _in_skew(scene, ahead_ns, one, other):
+        return SAME_TIME
     return YES if ahead_ns > 0 else NO
 
 
