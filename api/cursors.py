@@ -5,24 +5,49 @@ from __future__ import annotations
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
 
 from api.problems import ApiError
 
-
-def encode_cursor(*values: str | int) -> str:
-    """Return the values as a cursor."""
-    return urlsafe_b64encode(json.dumps(values).encode()).decode().rstrip("=")
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def decode_cursor(text: str, *types: type) -> list[str | int]:
-    """Return the values of a cursor, checked to be of the types.
+def encode_cursor(*values: str | int | datetime) -> str:
+    """Return the values as a cursor. Times are exact to the microsecond, as Postgres has them."""
+    plain = [_microseconds(value) if isinstance(value, datetime) else value for value in values]
+    return urlsafe_b64encode(json.dumps(plain).encode()).decode().rstrip("=")
+
+
+def decode_cursor(text: str, *types: type) -> list[Any]:
+    """Return the values of a cursor, checked to be of the types (str, int or datetime).
 
     Raises ApiError 400 for a text that no `encode_cursor` wrote.
     """
+    plain = [int if wanted is datetime else wanted for wanted in types]
     try:
         values = json.loads(urlsafe_b64decode(text + "=" * (-len(text) % 4)))
     except (Base64Error, ValueError):
         values = None
-    if not isinstance(values, list) or [type(value) for value in values] != list(types):
+    if not isinstance(values, list) or [type(value) for value in values] != plain:
         raise ApiError(400, "request.cursor", "The cursor is none that this server gave out.")
-    return values
+    return [
+        _time(value) if wanted is datetime else value
+        for value, wanted in zip(values, types, strict=True)
+    ]
+
+
+def foreign_cursor() -> ApiError:
+    """Return the refusal of a cursor whose values mean nothing here."""
+    return ApiError(400, "request.cursor", "The cursor is none of this server's.")
+
+
+def _microseconds(at: datetime) -> int:
+    return (at - _EPOCH) // timedelta(microseconds=1)
+
+
+def _time(microseconds: int) -> datetime:
+    try:
+        return _EPOCH + timedelta(microseconds=microseconds)
+    except OverflowError as error:
+        raise foreign_cursor() from error

@@ -6,9 +6,7 @@ The names of columns are read by the queries below and by nobody else.
 from __future__ import annotations
 
 from jobs.settings import JobSettings
-
-MAX_RECORD_BYTES = 8_388_608
-"""`max.message.bytes` of the topics."""
+from udfs.payload import MAX_BYTES
 
 OUTPUTS = "outputs"
 MANY_OUTPUTS = "many_outputs"
@@ -81,7 +79,7 @@ def outputs_table(settings: JobSettings, *, name: str = OUTPUTS) -> str:
         "connector": "kafka",
         "topic": ";".join(settings.output_topics.values()),
         "properties.bootstrap.servers": settings.kafka,
-        "properties.max.request.size": str(MAX_RECORD_BYTES),
+        "properties.max.request.size": str(MAX_BYTES),
         "properties.linger.ms": "20",
         "properties.acks": "all",
         "key.format": "raw",

@@ -13,7 +13,7 @@ import threading
 import zstandard
 
 MAX_BYTES = 8 * 1024 * 1024
-"""Of an opened record: what a topic takes of a plain one."""
+"""Of any record: `max.message.bytes` of the topics, and what a frame may grow to."""
 
 _MAGIC = zstandard.FRAME_HEADER
 _LEVEL = 1

@@ -41,7 +41,6 @@ class GeneratorSettings:
     partitions: int
     late_s: float
     load: LoadSettings
-    compressed: bool = True
 
     def to_json(self) -> str:
         """Return one line of JSON."""
@@ -115,7 +114,6 @@ def main(commands: TextIO, reports: TextIO) -> None:
         topic=settings.topic,
         tenant=settings.load.tenant,
         partitions=settings.partitions,
-        compressed=settings.compressed,
     )
     schedule = Schedule(load, late_ns=int(settings.late_s * 1e9))
     generator = Generator(schedule, topic)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from confluent_kafka import KafkaError, Message, Producer
 
+from api.kafka.topics import MAX_MESSAGE_BYTES
 from udfs.lanes import partition_of
 from udfs.payload import compress
 
 HEARTBEAT_EVERY_S = 0.25
 _QUEUE_KBYTES = 256 * 1024
 _BATCH_BYTES = 2 * 1024 * 1024
-_MAX_MESSAGE_BYTES = 8 * 1024 * 1024
 
 
 class SpansLost(Exception):
@@ -24,20 +24,17 @@ class SpansLost(Exception):
 class SpansTopic:
     """A producer of span records of one tenant."""
 
-    def __init__(
-        self, *, bootstrap: str, topic: str, tenant: str, partitions: int, compressed: bool
-    ) -> None:
+    def __init__(self, *, bootstrap: str, topic: str, tenant: str, partitions: int) -> None:
         self._topic = topic
         self._tenant = tenant.encode()
         self._partitions = partitions
-        self._compressed = compressed
         self._failed: list[str] = []
         self._producer = Producer(
             {
                 "bootstrap.servers": bootstrap,
                 "linger.ms": 20,
                 "batch.size": _BATCH_BYTES,
-                "message.max.bytes": _MAX_MESSAGE_BYTES,
+                "message.max.bytes": MAX_MESSAGE_BYTES,
                 "queue.buffering.max.kbytes": _QUEUE_KBYTES,
                 "enable.idempotence": True,
                 "delivery.report.only.error": True,
@@ -50,7 +47,7 @@ class SpansTopic:
         Raises SpansLost once any record before this one was lost.
         """
         self._produce(
-            compress(payload) if self._compressed else payload,
+            compress(payload),
             partition=partition_of(lane, partitions=self._partitions),
             headers=[
                 ("tenant", self._tenant),

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from api.auth.principal import TenantScope
-from api.cursors import decode_cursor, encode_cursor
+from api.cursors import decode_cursor, encode_cursor, foreign_cursor
 from api.database import Connection, Pool, queries, tenant_transaction
 from api.dead_letters.model import DeadLetter, LetterFilter, LetterId, LetterPage, LetterState
 from api.dead_letters.replay import Replayed, Replayer
@@ -14,7 +14,6 @@ from api.problems import ApiError, not_found
 
 PAGE_MAX: Final = 1_000
 NOTHING: Final = Replayed(0, 0)
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 async def list_letters(
@@ -109,12 +108,12 @@ async def _settle(
 
 
 def _cursor(last: DeadLetter) -> str:
-    return encode_cursor((last.at - _EPOCH) // timedelta(microseconds=1), last.id)
+    return encode_cursor(last.at, last.id)
 
 
 def _place(cursor: str) -> tuple[datetime, LetterId]:
-    at_us, letter = decode_cursor(cursor, int, str)
+    at, letter = decode_cursor(cursor, datetime, str)
     try:
-        return _EPOCH + timedelta(microseconds=int(at_us)), LetterId.parse(str(letter))
-    except (OverflowError, ApiError) as error:
-        raise ApiError(400, "request.cursor", "The cursor is none of this server's.") from error
+        return at, LetterId.parse(letter)
+    except ApiError as error:
+        raise foreign_cursor() from error

@@ -13,10 +13,11 @@ from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
 from udfs.lanes import LANES
+from udfs.payload import MAX_BYTES
 
 _DAY_MS = 24 * 60 * 60 * 1000
 _APPEND_TIME = {"message.timestamp.type": "LogAppendTime"}
-MAX_MESSAGE_BYTES = 8 * 1024 * 1024
+MAX_MESSAGE_BYTES = MAX_BYTES
 
 
 @dataclass(frozen=True, slots=True)

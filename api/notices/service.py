@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
 from api.auth.principal import TenantScope
-from api.cursors import decode_cursor, encode_cursor
+from api.cursors import decode_cursor, encode_cursor, foreign_cursor
 from api.database import Connection, Pool, queries, tenant_transaction
 from api.notices.model import Notice, NoticePage
-from api.problems import ApiError, not_found
+from api.problems import not_found
 
 PAGE_MAX: Final = 1_000
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 async def list_notices(
@@ -71,12 +70,12 @@ def _parse(text: str) -> UUID:
 
 
 def _cursor(last: Notice) -> str:
-    return encode_cursor((last.at - _EPOCH) // timedelta(microseconds=1), last.id)
+    return encode_cursor(last.at, last.id)
 
 
 def _place(cursor: str) -> tuple[datetime, UUID]:
-    at_us, notice_id = decode_cursor(cursor, int, str)
+    at, notice_id = decode_cursor(cursor, datetime, str)
     try:
-        return _EPOCH + timedelta(microseconds=int(at_us)), UUID(str(notice_id))
-    except (ValueError, OverflowError) as error:
-        raise ApiError(400, "request.cursor", "The cursor is none of this server's.") from error
+        return at, UUID(notice_id)
+    except ValueError as error:
+        raise foreign_cursor() from error

@@ -10,7 +10,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from api.auth.principal import TenantScope
-from api.cursors import decode_cursor, encode_cursor
+from api.cursors import decode_cursor, encode_cursor, foreign_cursor
 from api.database import Connection, Pool, queries, tenant_transaction
 from api.problems import ApiError, not_found, stale
 from api.signals.many import explanation_of, signals_of, traces_of
@@ -246,12 +246,12 @@ def _names(values: Sequence[StrEnum]) -> list[str] | None:
 
 
 def _cursor(last: Signal) -> str:
-    return encode_cursor((last.occurred_at - _EPOCH) // timedelta(microseconds=1), last.id)
+    return encode_cursor(last.occurred_at, last.id)
 
 
 def place_of(cursor: str) -> tuple[datetime, bytes]:
-    at_us, signal_id = decode_cursor(cursor, int, str)
+    at, signal_id = decode_cursor(cursor, datetime, str)
     try:
-        return _EPOCH + timedelta(microseconds=int(at_us)), bytes.fromhex(str(signal_id))
-    except (ValueError, OverflowError) as error:
-        raise ApiError(400, "request.cursor", "The cursor is none of this server's.") from error
+        return at, bytes.fromhex(signal_id)
+    except ValueError as error:
+        raise foreign_cursor() from error

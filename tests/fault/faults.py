@@ -15,8 +15,10 @@ from dataclasses import dataclass
 import psutil
 
 from deploy.embedded.flink_rest import FlinkRest
-from tests.fault.installation import Installation, kill, paused
+from tests.fault.installation import Installation, kill
 from tests.fault.senders import OfSkewedClocks, Sender, TwiceAndShuffled
+from tests.support.job import betrace_job
+from tests.support.stack import paused
 
 Strike = Callable[[Installation], None]
 
@@ -103,15 +105,15 @@ def job_command(*words: str) -> Strike:
     """An operator's command on the running job."""
 
     def strike(at: Installation) -> None:
-        at.job(*words)
+        betrace_job(at.stack, *words)
 
     return strike
 
 
 def rescaled_and_back(at: Installation) -> None:
     """The job runs with one task, and with two again, each time from a savepoint."""
-    at.job("rescale", "1")
-    at.job("rescale", "2")
+    betrace_job(at.stack, "rescale", "1")
+    betrace_job(at.stack, "rescale", "2")
 
 
 def drained(at: Installation) -> None:

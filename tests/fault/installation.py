@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
@@ -20,7 +15,6 @@ import psycopg
 from api.bench import stack as bench
 from api.bench.schedule import Emission
 from api.bench.score import Pair
-from deploy.embedded.settings import REPOSITORY
 from deploy.embedded.stack import Stack
 from tests.support.flow import PATIENCE_MS, SETTLE_MS, Flow
 from tests.support.job import wait_for
@@ -30,25 +24,12 @@ from udfs.wire import betrace_pb2 as wire
 
 RECOVERY_S = 300
 RETRY_S = 0.5
-_BETRACE = Path(sys.executable).parent / "betrace"
 
 
 def kill(*pids: int) -> None:
     """End processes as a power cut would."""
     for pid in pids:
         os.kill(pid, signal.SIGKILL)
-
-
-@contextmanager
-def paused(*pids: int) -> Iterator[None]:
-    """Let processes stand still while the body runs."""
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for pid in pids:
-            os.kill(pid, signal.SIGCONT)
 
 
 class Accounts(NamedTuple):
@@ -104,20 +85,6 @@ class Installation:
                 return
             assert answer.status_code in (429, 502, 503, 504), answer.text
             time.sleep(RETRY_S)
-
-    def job(self, *words: str) -> dict[str, Any]:
-        """Run `betrace job …` and return what it printed."""
-        done = subprocess.run(
-            [str(_BETRACE), "job", *words, "--json"],
-            env={**os.environ, **self.stack.environment()},
-            cwd=REPOSITORY,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-        printed: dict[str, Any] = json.loads(done.stdout)
-        return printed
 
     def recovers_from(self, strike: Callable[[], None]) -> float:
         """Strike, and wait until a signal of what came afterwards is in the database.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 
 import pytest
 
@@ -11,6 +10,7 @@ from tests.shows.conftest import NEEDED
 from tests.shows.customer import Customer, eventually
 from tests.shows.test_door import request as spans_request
 from tests.shows.test_door import span
+from tests.support.stack import paused
 
 pytestmark = [
     pytest.mark.e2e,
@@ -30,11 +30,8 @@ def test_without_kafka_the_door_asks_to_try_again_and_recovers(
     def send() -> int:
         return customer.post_spans(body()).status_code
 
-    os.kill(broker, signal.SIGSTOP)
-    try:
+    with paused(broker):
         refused = customer.post_spans(body())
-    finally:
-        os.kill(broker, signal.SIGCONT)
     assert refused.status_code == 503
     assert int(refused.headers["Retry-After"]) >= 1
     assert eventually(lambda: send() == 200, within_s=60)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -9,6 +10,8 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
+from typing import Any
 
 from deploy.embedded.endpoint import Unreachable, http_json
 from deploy.embedded.flink import flink_environment
@@ -16,6 +19,7 @@ from deploy.embedded.flink_rest import ENDED, FlinkRest
 from deploy.embedded.settings import REPOSITORY
 from deploy.embedded.stack import Stack
 
+_BETRACE = Path(sys.executable).parent / "betrace"
 START_S = 180
 """A cluster on two busy cores takes its time to plan and deploy a job."""
 
@@ -48,6 +52,21 @@ def cancel_jobs(stack: Stack) -> None:
     for job_id in living():
         rest.cancel(job_id)
     wait_for(lambda: not living(), "no job is left", timeout_s=START_S)
+
+
+def betrace_job(stack: Stack, *words: str, code: int | None = 0) -> dict[str, Any]:
+    """Run `betrace job … --json` and return what it printed. code: None for any."""
+    done = subprocess.run(
+        [str(_BETRACE), "job", *words, "--json"],
+        env={**os.environ, **stack.environment()},
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert code in (None, done.returncode), f"{done.stdout}\n{done.stderr}"
+    printed: dict[str, Any] = json.loads(done.stdout) if done.stdout else {"said": done.stderr}
+    return printed
 
 
 class RunningJob:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -37,6 +38,18 @@ def running_stack(components: Iterable[str], **settings: object) -> Iterator[Sta
         _running.remove(stack)
         stack.down()
         remove_home(home)
+
+
+@contextmanager
+def paused(*pids: int) -> Iterator[None]:
+    """Let processes stand still while the body runs."""
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
 
 
 def running_stacks() -> tuple[Stack, ...]:

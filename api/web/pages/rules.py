@@ -143,17 +143,16 @@ async def _rule(
         now=now,
         may_write=who.may(Permission.RULES_WRITE),
         may_test=who.may(Permission.RULES_TEST),
-        storms=await _storms(pool, who, rule_id),
+        storms=await _storms(pool, who, rule_id, now=now),
         message=message,
     )
     return render(request, "rules/detail.html", page=page, status=status)
 
 
-async def _storms(pool: Pool, who: Principal, rule_id: str) -> Storms:
+async def _storms(pool: Pool, who: Principal, rule_id: str, *, now: datetime) -> Storms:
     if not who.may(Permission.SIGNALS_READ):
         return Storms()
-    since = datetime.now(UTC) - timedelta(days=STORM_DAYS)
-    chosen = FoldFilter(rule_id=rule_id, from_at=since)
+    chosen = FoldFilter(rule_id=rule_id, from_at=now - timedelta(days=STORM_DAYS))
     return await list_storms(pool, who.scope, chosen, limit=_STORMS)
 
 

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,11 +10,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from deploy.embedded.settings import REPOSITORY, SERVERS
+from deploy.embedded.settings import SERVERS
 from deploy.embedded.stack import Stack
 from tests.support.charges import charge_rules, send, violations
 from tests.support.engine import trace_id
-from tests.support.job import wait_for
+from tests.support.job import betrace_job, wait_for
 from tests.support.logs import SpansWriter, read_log, write_rules
 from tests.support.stack import running_stack
 
@@ -26,7 +22,6 @@ pytestmark = pytest.mark.integration
 
 PREFIX = "betrace"
 PATIENCE_S = 300
-BETRACE = Path(sys.executable).parent / "betrace"
 
 
 @pytest.fixture(scope="module")
@@ -35,21 +30,6 @@ def stack() -> Iterator[Stack]:
     with running_stack((*SERVERS, "ingest", "job"), checkpoint_interval_s=10) as stack:
         write_rules(stack.settings.kafka, f"{PREFIX}.rules", charge_rules(max_life_ms=60_000))
         yield stack
-
-
-def betrace_job(stack: Stack, *words: str, code: int | None = 0) -> dict[str, Any]:
-    """Run `betrace job … --json` and return what it printed. code: None for any."""
-    done = subprocess.run(
-        [str(BETRACE), "job", *words, "--json"],
-        env={**os.environ, **stack.environment()},
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert code in (None, done.returncode), f"{done.stdout}\n{done.stderr}"
-    printed: dict[str, Any] = json.loads(done.stdout) if done.stdout else {"said": done.stderr}
-    return printed
 
 
 def wait_for_signal(stack: Stack, rule: str, trace: str) -> None:

@@ -8,6 +8,7 @@ from itertools import count
 import pytest
 
 from api.kafka.topics import TopicAdmin, TopicNames, topic_specs
+from api.worker.database import WorkerConnection, connect
 from tests.integration.worker.world import OTHER_TENANT, TENANT, add_rule, add_tenant
 from tests.support.kafka import Broker, running_kafka
 from tests.support.postgres import Database
@@ -38,3 +39,10 @@ def seeded(database: Database) -> Database:
         add_tenant(database.admin, tenant)
         add_rule(database.admin, tenant=tenant)
     return database
+
+
+@pytest.fixture
+def connection(seeded: Database) -> Iterator[WorkerConnection]:
+    """A connection of the worker's role to the seeded database."""
+    with connect(seeded.worker, name="test") as connection:
+        yield connection

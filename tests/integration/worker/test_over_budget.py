@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import psycopg
 import pytest
 
 from api.worker.accounting import AccountingWriter
-from api.worker.database import WorkerConnection, connect
+from api.worker.database import WorkerConnection
 from tests.integration.worker.world import (
     NOON_MS,
     OTHER_TENANT,
@@ -25,12 +25,6 @@ pytestmark = pytest.mark.integration
 
 STATS = "betrace.stats"
 MINUTE_MS = 60_000
-
-
-@pytest.fixture
-def connection(seeded: Database) -> Iterator[WorkerConnection]:
-    with connect(seeded.worker, name="test") as connection:
-        yield connection
 
 
 def minute(

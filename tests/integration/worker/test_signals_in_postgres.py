@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from api.worker.database import WorkerConnection, connect
+from api.worker.database import WorkerConnection
 from api.worker.signals import SignalWriter, Written
 from tests.integration.worker.world import (
     INCONCLUSIVE,
@@ -31,12 +29,6 @@ from tests.support.postgres import Database
 from udfs.wire import betrace_pb2 as wire
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture
-def connection(seeded: Database) -> Iterator[WorkerConnection]:
-    with connect(seeded.worker, name="test") as connection:
-        yield connection
 
 
 def write(connection: WorkerConnection, *signals: wire.Signal) -> Written:

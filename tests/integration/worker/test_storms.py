@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import permutations
 from typing import Any
 
 import psycopg
 import pytest
 
-from api.worker.database import WorkerConnection, connect
+from api.worker.database import WorkerConnection
 from api.worker.signals import SignalWriter, Written
 from tests.integration.worker.world import (
     NOON_MS,
@@ -26,12 +25,6 @@ from tests.support.postgres import Database
 from udfs.wire import betrace_pb2 as wire
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture
-def connection(seeded: Database) -> Iterator[WorkerConnection]:
-    with connect(seeded.worker, name="test") as connection:
-        yield connection
 
 
 def write(connection: WorkerConnection, *records: wire.Signal) -> Written:

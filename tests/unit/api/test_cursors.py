@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -38,3 +40,14 @@ def test_if_match_names_a_version(header: str | None, version: int | None) -> No
 def test_if_match_takes_nothing_else(header: str) -> None:
     with pytest.raises(ApiError, match="If-Match"):
         version_of(header)
+
+
+@given(st.datetimes(timezones=st.just(UTC)))
+def test_times_come_back_to_the_microsecond(at: datetime) -> None:
+    assert decode_cursor(encode_cursor(at, "id"), datetime, str) == [at, "id"]
+
+
+@pytest.mark.parametrize("microseconds", [2**63, -(10**30)])
+def test_times_that_no_calendar_has_are_refused(microseconds: int) -> None:
+    with pytest.raises(ApiError, match="cursor"):
+        decode_cursor(encode_cursor(microseconds, "id"), datetime, str)
