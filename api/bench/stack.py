@@ -10,6 +10,7 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -125,6 +126,7 @@ def own_stack(*, slots: int, arguments: Sequence[str] = ()) -> Iterator[Stack]:
     """Start an embedded stack in a temporary home on free ports; stop and forget it at the end.
 
     arguments: further ones for `deploy.embedded up`. Raises StackTrouble if it does not start.
+    SIGTERM ends it in the same order as Ctrl-C does.
     """
     home = Path(tempfile.mkdtemp(prefix="betrace-bench-"))
     ports = dict(zip(_PORTS, map(str, _free_ports(len(_PORTS))), strict=True))
@@ -139,10 +141,12 @@ def own_stack(*, slots: int, arguments: Sequence[str] = ()) -> Iterator[Stack]:
         "BETRACE_TOPIC_PREFIX": "bench",
     }
     embedded = [sys.executable, "-m", "deploy.embedded"]
+    before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
         _run([*embedded, "up", *arguments], environment)
         yield Stack({**environment, **read_variables(home / "demo.env")})
     finally:
+        signal.signal(signal.SIGTERM, before)
         subprocess.run(
             [*embedded, "down"], env=environment, cwd=_REPOSITORY, check=False, capture_output=True
         )
