@@ -13,6 +13,7 @@ repeated scalar field the last one counts, repeated messages are merged.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Mapping, Sequence
 from struct import Struct
 from typing import TYPE_CHECKING, Any
@@ -50,6 +51,8 @@ else:
 MAX_TIME_NS = 2**63 - 1
 KEPT_VALUES = 10_000
 """Values of one attribute whose predicates are remembered."""
+MAX_NOTED = 64
+"""Attributes of a span whose places are noted."""
 MAX_KEYED = 60
 """Keys of a group: which of them a span has is noted in the bits of one number."""
 KEPT_ORIGINS = 1_000
@@ -62,6 +65,9 @@ MAX_MEMBERS_BYTES = 262_144
 
 _PERHAPS = object()
 _DOUBLE = Struct("<d").unpack_from
+# Declared, since a literal beyond 31 bits would be an object wherever it is used.
+_LOW_63_BITS = cython.declare(cython.ulonglong, 2**63 - 1)
+_LOW_32_BITS = cython.declare(cython.longlong, 2**32 - 1)
 
 
 class Malformed(ValueError):
@@ -141,6 +147,9 @@ class Group:
     resource_keyed: tuple
     asks: cython.bint
     rest: Group
+    asked_origin: Any
+    """The resource that was asked last: spans come by the resource."""
+    origin_says: tuple
 
     def __init__(
         self,
@@ -160,6 +169,8 @@ class Group:
         self.heads = {}
         self.maps = {}
         self.known = {}
+        self.asked_origin = None
+        self.origin_says = ()
         self.asks = bool(mask or keyed or tested)
         self.all_seen = (1 << len(self.keyed)) - 1
         asking_resource: list = []
@@ -330,13 +341,16 @@ class _Span:
     ends_at: cython.Py_ssize_t
     dropped: cython.bint
     odd: cython.bint
-    attributes: list
-    """Places and sizes of attributes that may be of interest, in turn."""
+    attributes: cython.longlong[::1]
+    """Places and sizes of attributes that may be of interest, in turn: the first MAX_NOTED."""
+    noted: cython.Py_ssize_t
+    """How many numbers of these belong to the span at hand."""
     kept: list
     """Predicates that keep the span: (number, whether it certainly fulfils it)."""
 
     def __init__(self) -> None:
-        self.attributes = []
+        self.attributes = array("q", bytes(16 * MAX_NOTED))
+        self.noted = 0
         self.kept = []
 
 
@@ -529,9 +543,8 @@ def _read_span(
     span.has_parent = span.dropped = span.odd = False
     span.kind = 0
     span.times_at = span.ends_at = -1
-    attributes: list = span.attributes
-    if attributes:
-        attributes.clear()
+    attributes: cython.longlong[::1] = span.attributes
+    noted: cython.Py_ssize_t = 0
     while at < end:
         tag = payload[at]
         if tag < 0x80:
@@ -554,8 +567,13 @@ def _read_span(
                     # The value before the key, a very long key, or no key at all.
                     span.odd = True
                 elif looks[key_bytes << 5 | payload[at + 1 + key_bytes] & 31]:
-                    attributes.append(at)
-                    attributes.append(size)
+                    if noted == 2 * MAX_NOTED:
+                        # More than there is room for: those are read off the whole span.
+                        span.odd = True
+                    else:
+                        attributes[noted] = at
+                        attributes[noted + 1] = size
+                        noted += 2
             elif tag == 0x0A:
                 span.trace_at = at
                 span.trace_bytes = size
@@ -577,13 +595,14 @@ def _read_span(
             span.ends_at = at
             at += 8
         elif tag == 0x30:
-            span.kind = _varint(payload, at) & 0xFFFFFFFF
+            span.kind = _varint(payload, at) & _LOW_32_BITS
             at += _varint_bytes(payload, at)
         elif tag == 0x50:
-            span.dropped = _varint(payload, at) & 0xFFFFFFFF != 0
+            span.dropped = _varint(payload, at) & _LOW_32_BITS != 0
             at += _varint_bytes(payload, at)
         else:
             at = _skip(payload, at, end, tag)
+    span.noted = noted
     if at != end:
         raise Malformed("a field is longer than its message")
 
@@ -615,7 +634,7 @@ def _varint(payload: bytes, at: cython.Py_ssize_t) -> cython.longlong:
         shift += 7
         if shift > 63:
             raise Malformed("a varint is longer than 10 bytes")
-    return value & 0x7FFFFFFFFFFFFFFF
+    return value & _LOW_63_BITS
 
 
 @cython.cfunc
@@ -761,7 +780,7 @@ def _look_up(
 
     view: the span's, if there is one. Returns it, made if it was needed.
     """
-    attributes: list = span.attributes
+    attributes: cython.longlong[::1] = span.attributes
     known: dict = group.known
     looks: bytes = group.looks
     seen: cython.ulonglong = 0
@@ -770,7 +789,7 @@ def _look_up(
     key_bytes: cython.Py_ssize_t
     number: cython.Py_ssize_t
     answer: _Answer
-    for number in range(0, len(attributes), 2):
+    for number in range(0, span.noted, 2):
         at = attributes[number]
         key_bytes = payload[at + 1]
         if not looks[key_bytes << 5 | payload[at + 1 + key_bytes] & 31]:
@@ -804,7 +823,10 @@ def _look_up(
                 _ask_found(reading, payload, span, fragment, view, one.found_in(one.read(view)))
         seen |= closely
     if group.resource_keyed:
-        for number, found in reading.index.of_resource(group, origin):
+        if group.asked_origin is not origin:
+            group.origin_says = reading.index.of_resource(group, origin)
+            group.asked_origin = origin
+        for number, found in group.origin_says:
             if not seen >> number & 1:
                 if view is None:
                     view = _view(payload, span, origin)
@@ -1068,4 +1090,9 @@ def _add_extent(payload: bytes, span: _Span, fragment: _Fragment) -> None:
 @cython.cfunc
 def _time(payload: bytes, at: cython.Py_ssize_t) -> Any:
     """Return the 64-bit number at a place; 0 if there is none."""
-    return int.from_bytes(payload[at : at + 8], "little") if at >= 0 else 0
+    value: cython.ulonglong = 0
+    number: cython.Py_ssize_t
+    if at >= 0:
+        for number in range(at + 7, at - 1, -1):
+            value = value << 8 | payload[number]
+    return value

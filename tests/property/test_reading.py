@@ -111,6 +111,8 @@ ATTRIBUTES = st.lists(
     ),
     max_size=5,
 )
+CROWDS = st.sampled_from([[], [], [attribute("xmount", 1)] * (interpreted.MAX_NOTED + 6)])
+"""More attributes of a key like `amount`, at the first look, than there are places to note."""
 
 
 @st.composite
@@ -124,7 +126,7 @@ def spans(draw: st.DrawFn) -> Span:
         kind=draw(st.integers(0, 5)),
         start_time_unix_nano=draw(st.sampled_from([0, 1, 2**62, 2**64 - 1])),
         end_time_unix_nano=draw(st.integers(0, 9)),
-        attributes=draw(ATTRIBUTES),
+        attributes=draw(CROWDS) + draw(ATTRIBUTES),
         dropped_attributes_count=draw(st.sampled_from([0, 0, 3])),
         events=[Span.Event(name="e", attributes=draw(ATTRIBUTES))],
         status={"code": draw(st.integers(0, 2)), "message": "m"},
