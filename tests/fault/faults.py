@@ -90,7 +90,7 @@ def _nothing_written(*pids: int) -> Iterator[None]:
 def many_rule_changes(at: Installation) -> None:
     """One rule after the other gets new versions while others judge."""
     for number in range(30):
-        at.save_rule(f"changing-{number % 3}", f"when {{ never.seen_{number} }} never {{ other }}")
+        at.save_rule(f"changing-{number % 3}", f"when {{ unseen.v{number} }} never {{ other }}")
 
 
 def rule_changes_under_pressure(at: Installation) -> None:

@@ -53,13 +53,22 @@ class TwiceAndShuffled(Sender):
 
 
 class OfSkewedClocks(Sender):
-    """Exports every record with the clock of its producer up to five minutes wrong."""
+    """Exports spans as if the clock of each of their resources were up to five minutes wrong.
+
+    A clock is wrong by the same in every span: one that is sent again is the same span.
+    """
+
+    def __init__(self, export: Export) -> None:
+        super().__init__(export)
+        self._skews_ns: dict[bytes, int] = {}
 
     def send(self, emission: Emission) -> None:
         """Send a record whose spans are all at another time."""
         request = ExportTraceServiceRequest.FromString(emission.payload)
-        skew_ns = self._random.randint(-_SKEW_NS, _SKEW_NS)
         for of_resource in request.resource_spans:
+            clock = of_resource.resource.SerializeToString(deterministic=True)
+            drawn_ns = self._random.randint(-_SKEW_NS, _SKEW_NS)
+            skew_ns = self._skews_ns.setdefault(clock, drawn_ns)
             for of_scope in of_resource.scope_spans:
                 for span in of_scope.spans:
                     span.start_time_unix_nano += skew_ns
