@@ -21,8 +21,17 @@ from opentelemetry.proto.common.v1.common_pb2 import (
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span, Status
 
-from api.ingest.otlp_json import from_json
+from api.ingest.otlp_json import read_json
+from api.ingest.rejects import Reject
+from api.ingest.request_wire import encode
 from api.ingest.split import Malformed
+
+
+def from_json(body: bytes) -> tuple[bytes, list[Reject]]:
+    """A request read and written again."""
+    groups, rejects = read_json(body)
+    return encode(groups), rejects
+
 
 texts = st.text(max_size=10)
 values = st.recursive(
@@ -162,6 +171,10 @@ def test_spellings_that_are_read(fields: dict[str, object], expected: dict[str, 
         {"attributes": [{"key": "a", "value": {"bytesValue": "!"}}]},
         {"name": "\ud800"},
         {"events": 5},
+        {"events": {}},
+        {"links": {}},
+        {"droppedLinksCount": False},
+        {"attributes": [{"key": "a", "value": {"doubleValue": 10**400}}]},
     ],
 )
 def test_a_span_that_is_not_valid_is_rejected_and_its_neighbour_is_not(
