@@ -68,6 +68,7 @@ class GiantSettings:
             facts_share=self.facts_share,
             giant_spans=self.giant_spans,
             seed=self.seed,
+            rate=self.rate,
         )
 
 

@@ -127,11 +127,14 @@ class Phases:
         *,
         usage: Callable[[], dict[str, Usage]],
         say: Callable[[str], None],
+        most: float = inf,
     ) -> None:
+        """most: spans per second that warming up and catching up may send."""
         self._generator = generator
         self._watch = watch
         self._usage = usage
         self._say = say
+        self._most = most
         self._read = 0
         self._newest_ms = 0.0
 
@@ -229,7 +232,7 @@ class Phases:
     def warm_up(self, *, seconds: float) -> None:
         """Send until signals come and compilers are warm; raises NothingJudged if none come."""
         # The JVMs compile for minutes, and the more they are given to do the sooner they are done.
-        for rate in (FIRST_RATE, 2 * FIRST_RATE):
+        for rate in (min(FIRST_RATE, self._most), min(2 * FIRST_RATE, self._most)):
             self._generator.set_rate(rate)
             self._rest(seconds / 2, label="warming up", rate=rate)
         if not self._newest_ms:
@@ -237,14 +240,15 @@ class Phases:
 
     def drain(self) -> None:
         """Send gently until judging has caught up."""
-        self._generator.set_rate(FIRST_RATE / 2)
+        rate = min(FIRST_RATE / 2, self._most)
+        self._generator.set_rate(rate)
         end = time.monotonic() + _DRAIN_S
         while time.monotonic() < end:
             time.sleep(_STEP_S)
             point = self._point()
             if point.lag_ms < SETTLED_LAG_MS:
                 return
-            self._say(_line("catching up", FIRST_RATE / 2, point))
+            self._say(_line("catching up", rate, point))
 
     def complete(self, *, quiet_s: float) -> None:
         """Complete all traces, and wait until no change has been seen for so long."""

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from math import inf
 
 from api.bench.generator import RunningGenerator
 from api.bench.load import GeneratorSettings
@@ -31,13 +32,16 @@ PARTITIONS = 32
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """The load that is wanted; lifetimes: of the tenant that is made for it."""
+    """The load that is wanted. rate: known beforehand, 0 if it is looked for; warming up does not
+    exceed it. lifetimes: of the tenant that is made for it.
+    """
 
     rules: int = 100
     record_spans: int = 512
     facts_share: float = 0.2
     giant_spans: int = 0
     seed: int = 1
+    rate: float = 0.0
     lifetimes: Lifetimes = field(default_factory=Lifetimes)
 
     def load(self, tenant: str) -> LoadSettings:
@@ -117,7 +121,13 @@ def running_load(wanted: Wanted, stack: Stack, *, say: Say) -> Iterator[RunningL
         stack.post_rules(load.mix, key=tenant.key)
         time.sleep(ACTIVE_AFTER_S)
         roots = _roots(stack, generator)
-        phases = Phases(generator, watch, usage=lambda: usage_by_group(roots), say=say)
+        phases = Phases(
+            generator,
+            watch,
+            usage=lambda: usage_by_group(roots),
+            say=say,
+            most=wanted.rate or inf,
+        )
         yield RunningLoad(wanted, stack, tenant, truth, generator, watch, phases, say)
 
 

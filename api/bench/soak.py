@@ -63,6 +63,7 @@ class SoakSettings:
             record_spans=self.record_spans,
             facts_share=self.facts_share,
             seed=self.seed,
+            rate=self.rate,
             lifetimes=LIFETIMES,
         )
 

@@ -61,6 +61,7 @@ class TableSettings:
             record_spans=self.record_spans,
             facts_share=self.facts_share,
             seed=self.seed,
+            rate=self.rate,
         )
 
     def which(self, *, rules: int, slots: int) -> dict[str, Any]:
