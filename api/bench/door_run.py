@@ -31,18 +31,30 @@ SIZES = "20,512"
 PATHS = "kafka,http,grpc,json"
 TRANSPORT = "transport, event loop"
 _INGEST = "ingest"
+_ON_THEIR_WAY = 16_384
+"""Spans of a client that wait for their answer: 250,000 a second with 65 ms to an answer."""
+_MOST_CONNECTIONS = 128
 _CLOSE_S = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DoorSettings:
-    """seconds: of each path and size; sizes: spans to a request; paths: of PATHS."""
+    """seconds: of each path and size; sizes: spans to a request; paths: of PATHS. connections: of
+    each client, 0: so many that requests waiting to be gathered do not bound the rate.
+    """
 
     seconds: float
     sizes: tuple[int, ...]
     paths: tuple[str, ...]
     clients: int = 1
-    connections: int = 8
+    connections: int = 0
+
+    def connections_for(self, size: int) -> int:
+        """Return how many connections a client opens for requests of so many spans.
+
+        Each has one request on its way, which takes what gathering takes, 50 ms and more.
+        """
+        return self.connections or min(max(_ON_THEIR_WAY // size, 8), _MOST_CONNECTIONS)
 
     def which(self, path: str, size: int) -> dict[str, Any]:
         """Return the fields by which a row is known."""
@@ -51,7 +63,7 @@ class DoorSettings:
             "request_spans": size,
             "asked_seconds": self.seconds,
             "clients": self.clients,
-            "connections": self.connections,
+            "connections": self.connections_for(size),
         }
 
 
@@ -89,7 +101,7 @@ def _measure(settings: DoorSettings, stack: Stack, tenant: Tenant, *, path: str,
         address=_address(stack, path),
         key=tenant.key,
         seconds=settings.seconds,
-        connections=settings.connections,
+        connections=settings.connections_for(size),
         request_spans=size,
         tenant=tenant.id,
         topic=stack.spans_topic,

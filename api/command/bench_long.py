@@ -64,7 +64,9 @@ def door(
     spans: Annotated[str, typer.Option(help="Spans to a request, several with commas.")] = SIZES,
     paths: Annotated[str, typer.Option(help="Of http, grpc, json, kafka, with commas.")] = PATHS,
     clients: Annotated[int, typer.Option(min=1, help="Sending processes.")] = 1,
-    connections: Annotated[int, typer.Option(min=1, help="Of each process.")] = 8,
+    connections: Annotated[
+        int, typer.Option(min=0, help="Of each process; 0: as many as keep the door busy.")
+    ] = 0,
     rows: Rows = None,
     running: Running = False,
     as_json: AsJson = False,

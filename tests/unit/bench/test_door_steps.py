@@ -83,3 +83,9 @@ def test_a_row_of_the_door_is_known_by_path_and_size() -> None:
     settings = DoorSettings(seconds=5, sizes=(20, 512), paths=("http", KAFKA))
     assert settings.which("http", 20) != settings.which("http", 512) != settings.which(KAFKA, 512)
     assert DoorClientSettings(KAFKA, "k:9092", "", 1.0, 1).topic == ""
+
+
+def test_small_requests_get_more_connections_up_to_a_bound() -> None:
+    settings = DoorSettings(seconds=5, sizes=(), paths=())
+    assert [settings.connections_for(size) for size in (20, 512, 10_000)] == [128, 32, 8]
+    assert DoorSettings(seconds=5, sizes=(), paths=(), connections=3).connections_for(20) == 3
