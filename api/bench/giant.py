@@ -152,7 +152,7 @@ class _Parts:
         enough = _for(self.settings.seconds)
         with long.feeding():
             row = self._row(
-                "beside traces that live long", going=lambda: enough() or not long.finished
+                "beside traces that live long", going=lambda: enough() or not long.ended
             )
         return row | {"max_life_ms": LONG_LIFE_MS, "long_spans": long.spans}
 
@@ -209,11 +209,12 @@ class _LongTraces:
         self._watch = watch
         self._within = self._trace(_WITHIN, seed=1)
         self._beyond = self._trace(_BEYOND, seed=2)
+        self._thread: Thread | None = None
 
     @property
-    def finished(self) -> bool:
-        """Whether all of both has been sent."""
-        return self._within.finished and self._beyond.finished
+    def ended(self) -> bool:
+        """Whether nothing more is sent: both are complete, or sending has failed."""
+        return self._thread is not None and not self._thread.is_alive()
 
     @property
     def spans(self) -> int:
@@ -232,7 +233,7 @@ class _LongTraces:
             partitions=PARTITIONS,
         )
         stop = Event()
-        thread = Thread(target=self._feed, args=(topic, stop), daemon=True)
+        self._thread = thread = Thread(target=self._feed, args=(topic, stop), daemon=True)
         thread.start()
         try:
             yield
@@ -265,8 +266,9 @@ class _LongTraces:
         )
 
     def _feed(self, topic: SpansTopic, stop: Event) -> None:
-        while not stop.wait(_FEED_S) and not self.finished:
-            for trace in (self._within, self._beyond):
+        traces = (self._within, self._beyond)
+        while not stop.wait(_FEED_S) and not all(trace.finished for trace in traces):
+            for trace in traces:
                 for emission in trace.due(time.time_ns() // 1_000_000):
                     topic.write(emission.payload, lane=emission.lane, spans=emission.spans)
 
