@@ -24,11 +24,17 @@ from google.protobuf.json_format import MessageToDict
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from api.bench.chunk import Chunk, Stamp
-from api.bench.plan import LoadSettings, plan
+from api.bench.plan import Load, LoadSettings, plan
+from api.bench.topic import SpansTopic
+from udfs.lanes import LANES
 
 EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 PROTOCOLS = ("http", "grpc", "json")
+KAFKA = "kafka"
+"""No protocol of the door: records go straight to the topic of spans, as `ingest` writes them."""
 _TIMEOUT_S = 30.0
+_KAFKA_SPANS = 65_536
+"""Enough for full records of every lane."""
 _AFTER_BROKEN_S = 0.05
 _HEX_FIELDS = ("traceId", "spanId", "parentSpanId")
 
@@ -38,7 +44,9 @@ Send = Callable[[bytes], str]
 
 @dataclass(frozen=True, slots=True)
 class DoorClientSettings:
-    """address: http://host:port. requests: how many different ones are sent in turn."""
+    """address: http://host:port; of Kafka host:port. requests: how many different ones are sent in
+    turn. tenant, topic: where records go, for Kafka alone.
+    """
 
     protocol: str
     address: str
@@ -48,6 +56,8 @@ class DoorClientSettings:
     request_spans: int = 512
     requests: int = 32
     seed: int = 1
+    tenant: str = ""
+    topic: str = ""
 
 
 @dataclass(slots=True)
@@ -156,15 +166,46 @@ def _connection(settings: DoorClientSettings, bodies: list[bytes], *, number: in
     return sent
 
 
-def main(commands: TextIO, results: TextIO) -> None:
-    """Run one client process."""
-    settings = DoorClientSettings(**json.loads(commands.readline()))
+def _to_kafka(settings: DoorClientSettings, load: Load) -> Sent:
+    """Write records until the time is over, and wait until the broker has them all."""
+    topic = SpansTopic(
+        bootstrap=settings.address,
+        topic=settings.topic,
+        tenant=settings.tenant,
+        partitions=LANES,
+    )
+    sent = Sent()
+    end = time.monotonic() + settings.seconds
+    while time.monotonic() < end:
+        for slot, record in load.whole:
+            topic.write(record, lane=slot.lane, spans=slot.spans)
+            sent.spans += slot.spans
+            sent.bytes += len(record)
+            sent.statuses["written"] += 1
+            if time.monotonic() > end:
+                break
+    topic.flush(timeout_s=_TIMEOUT_S)
+    return sent
+
+
+def _prepared(settings: DoorClientSettings) -> Callable[[], Sent]:
+    """Lay out what is to be sent, and return what sends it."""
+    if settings.protocol == KAFKA:
+        load = plan(
+            LoadSettings(
+                tenant=settings.tenant,
+                chunk_spans=max(settings.requests * settings.request_spans, _KAFKA_SPANS),
+                record_spans=settings.request_spans,
+            )
+        ).load()
+        stamp = Stamp(1, time.time_ns())
+        load.whole.stamp(stamp, previous=stamp)
+        return lambda: _to_kafka(settings, load)
     bodies = requests_of(settings)
-    results.write("ready\n")
-    results.flush()
-    commands.readline()
-    cpu_s = time.process_time()
-    begun = time.monotonic()
+    return lambda: _over_connections(settings, bodies)
+
+
+def _over_connections(settings: DoorClientSettings, bodies: list[bytes]) -> Sent:
     total = Sent()
     with ThreadPoolExecutor(settings.connections) as threads:
         running = [
@@ -173,6 +214,19 @@ def main(commands: TextIO, results: TextIO) -> None:
         ]
         for each in running:
             total.add(each.result())
+    return total
+
+
+def main(commands: TextIO, results: TextIO) -> None:
+    """Run one client process."""
+    settings = DoorClientSettings(**json.loads(commands.readline()))
+    send = _prepared(settings)
+    results.write("ready\n")
+    results.flush()
+    commands.readline()
+    cpu_s = time.process_time()
+    begun = time.monotonic()
+    total = send()
     result = {
         "spans": total.spans,
         "bytes": total.bytes,

@@ -8,11 +8,12 @@ that the final verdicts are those planted.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import contextmanager, nullcontext
 from cProfile import Profile
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Protocol
 
 import dsl
 from api.bench.plan import Load, LoadSettings, plan
@@ -61,7 +62,40 @@ class EngineSettings:
     begin_ms: int = 1_795_000_000_000
     settle_ms: int = 2_000
     patience_ms: int = 10_000
+    max_life_ms: int = 60 * 60 * 1000
     late_ms: int = 4_000
+    step_ms: int = STEP_MS
+    more_rules: tuple[BenchRule, ...] = ()
+
+
+class Beside(Protocol):
+    """What the engine is fed with beside its load, and what must be found of it."""
+
+    @property
+    def planted(self) -> Set[Pair]:
+        """Its violations."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether all of it was sent; the load goes on until then."""
+
+    def due(self, now_ms: int) -> Iterator[Emission]:
+        """Yield what is due by now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """Nothing beside the load."""
+
+    planted: Set[Pair] = frozenset()
+    finished: bool = True
+
+    def due(self, now_ms: int) -> Iterator[Emission]:
+        """Yield nothing."""
+        return iter(())
+
+
+NOTHING = Nothing()
 
 
 @dataclass(slots=True)
@@ -127,6 +161,7 @@ class _Machine:
     offsets: list[int] = field(default_factory=lambda: [0] * LANES)
     verdicts: dict[Pair, tuple[int, str]] = field(default_factory=dict)
     records: int = 0
+    spans: int = 0
     state_bytes: int = 0
 
     @contextmanager
@@ -140,6 +175,7 @@ class _Machine:
         offset = self.offsets[lane]
         self.offsets[lane] += 1
         self.records += 1
+        self.spans += emission.spans
         with self.timed("match"):
             element = self.matcher.match(
                 emission.payload,
@@ -178,7 +214,9 @@ class _Machine:
             self.verdicts[pair] = max(self.verdicts.get(pair, verdict), verdict)
 
 
-def run_engine(settings: EngineSettings, *, profile_to: str = "") -> EngineRun:
+def run_engine(
+    settings: EngineSettings, *, beside: Beside = NOTHING, profile_to: str = ""
+) -> EngineRun:
     """Run a load through matcher and lanes; raises RuleRefused if a rule does not check.
 
     profile_to: file for a cProfile of the run, which makes it several times as slow.
@@ -189,12 +227,12 @@ def run_engine(settings: EngineSettings, *, profile_to: str = "") -> EngineRun:
     machine = _machine(settings)
     spare_the_living()  # as the job's workers do
     with Profile() if profile_to else nullcontext() as profile:
-        schedule = _drive(machine, load, settings)
+        schedule = _drive(machine, load, settings, beside)
     if profile:
         profile.dump_stats(profile_to)
-    planted = truth.violations(cycles=schedule.cycles, giants=schedule.giants)
+    planted = truth.violations(cycles=schedule.cycles, giants=schedule.giants) | beside.planted
     return EngineRun(
-        spans=schedule.sent,
+        spans=machine.spans,
         records=machine.records,
         score=score(planted, {pair: v for pair, (_, v) in machine.verdicts.items()}),
         giving_share=truth.giving_share,
@@ -249,9 +287,11 @@ def _machine(settings: EngineSettings) -> _Machine:
         tenant=tenant,
         settle_ms=settings.settle_ms,
         patience_ms=settings.patience_ms,
+        max_life_ms=settings.max_life_ms,
         fold_after=FOLD_NEVER,
     )
-    book = rule_book(tenant, settings.load.mix, append_ms=settings.begin_ms, settings=lifetimes)
+    rules = (*settings.load.mix, *settings.more_rules)
+    book = rule_book(tenant, rules, append_ms=settings.begin_ms, settings=lifetimes)
     rule_sets = RuleSets(book)
     return _Machine(
         matcher=Matcher(book),
@@ -261,21 +301,21 @@ def _machine(settings: EngineSettings) -> _Machine:
     )
 
 
-def _drive(machine: _Machine, load: Load, settings: EngineSettings) -> Schedule:
+def _drive(machine: _Machine, load: Load, settings: EngineSettings, beside: Beside) -> Schedule:
     """Send everything, then let time pass until every trace has been closed."""
     schedule = Schedule(load, late_ns=settings.late_ms * _NS_PER_MS)
     schedule.rate = settings.spans_per_s
     now_ms = settings.begin_ms + HEADSTART_MS
     while not schedule.finished:
-        now_ms += STEP_MS
-        for emission in schedule.due(now_ms * _NS_PER_MS):
+        now_ms += settings.step_ms
+        for emission in chain(schedule.due(now_ms * _NS_PER_MS), beside.due(now_ms)):
             machine.take(emission, time_ms=now_ms)
         machine.advance(now_ms - 1)
         if schedule.cycles == 2:
             schedule.add_giant()
-        if schedule.cycles >= settings.cycles:
+        if schedule.cycles >= settings.cycles and beside.finished:
             schedule.finish()
-    for _ in range(2 * settings.patience_ms // STEP_MS):
-        now_ms += STEP_MS
+    for _ in range(2 * settings.patience_ms // settings.step_ms):
+        now_ms += settings.step_ms
         machine.advance(now_ms - 1)
     return schedule

@@ -31,6 +31,7 @@ class Report:
     bytes: int
     cycles: int
     giants: int
+    giant_left: int
     queued: int
     cpu_s: float
     finished: bool
@@ -105,7 +106,7 @@ class RunningGenerator:
         with self._lock:
             if self._reports:
                 return self._reports[-1]
-        return Report(0, 0, 0, 0, 0, 0, 0.0, False)
+        return Report(0, 0, 0, 0, 0, 0, 0, 0.0, False)
 
     def sent_at(self, at_ms: float) -> float:
         """Return how many spans had been sent at a time, between two reports by proportion."""

@@ -93,6 +93,7 @@ class Generator:
             "bytes": schedule.sent_bytes,
             "cycles": schedule.cycles,
             "giants": schedule.giants,
+            "giant_left": schedule.giant_left,
             "queued": self.topic.queued(),
             "cpu_s": time.process_time(),
             "finished": schedule.finished,

@@ -12,7 +12,7 @@ judging catches up, and the broker takes in as much as is read.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import ceil, inf
 from statistics import median
@@ -22,17 +22,12 @@ from api.bench.machine import Usage
 from api.bench.watch import Seen, SignalWatch
 
 FIRST_RATE = 40_000.0
-FIRST_TRIAL = 110_000.0
 SETTLED_LAG_MS = 2_500
 """Up to here nothing queues: bundles, watermarks, the worker's batches."""
 HIGH_LAG_MS = 10_000
 """Above this a trial is given up: the rate is too high."""
 LAG_DRIFT_MS = 1_000
 """Lag may differ by so much between the ends of a sustained phase: a checkpoint's worth."""
-STEP_UP = 1.4
-"""From a rate that was held to the next one tried."""
-NARROW = 1.06
-"""The search ends when the rate that was not held is so close to the one that was."""
 LESS = 0.97
 """What is tried of a rate that was held for some seconds, or was not held for all of them."""
 MAX_TRIALS = 8
@@ -69,6 +64,23 @@ class Sustained:
     spans: float
     usage: dict[str, Usage]
     trials: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """How a rate is looked for.
+
+    seconds: of each trial, after rest_s of coming to rest. first: the first rate tried. step: from
+    a rate that was held to the next one. narrow: the search ends when the rate that was not held
+    is so close to the one that was. until_s: no trial begins after it (`time.monotonic`).
+    """
+
+    seconds: float
+    rest_s: float = 10.0
+    first: float = 110_000.0
+    step: float = 1.4
+    narrow: float = 1.06
+    until_s: float = inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,52 +127,87 @@ class Phases:
         *,
         usage: Callable[[], dict[str, Usage]],
         say: Callable[[str], None],
+        most: float = inf,
     ) -> None:
+        """most: spans per second that warming up and catching up may send."""
         self._generator = generator
         self._watch = watch
         self._usage = usage
         self._say = say
+        self._most = most
         self._read = 0
         self._newest_ms = 0.0
 
-    def search(self, *, seconds: float) -> float:
-        """Return the highest rate found that is held for so many seconds.
+    def search(self, settings: Search) -> float:
+        """Return the highest rate found that is held; 0 if time was over before any was.
 
-        Raises NothingJudged if not even the first one is.
+        Raises NothingJudged if not even a low one is.
         """
-        held, lost, rate = 0.0, inf, FIRST_TRIAL
-        while lost / max(held, 1.0) > NARROW:
+        held, lost, rate = 0.0, inf, settings.first
+        while lost / max(held, 1.0) > settings.narrow and time.monotonic() < settings.until_s:
             self.drain()
-            trial = self._hold(rate, seconds=seconds, label="finding the limit")
+            label = "finding the limit"
+            trial = self._hold(rate, seconds=settings.seconds, label=label, rest_s=settings.rest_s)
             if trial.flat:
-                held, rate = rate, min(rate * STEP_UP, (rate + lost) / 2)
+                held, rate = rate, min(rate * settings.step, (rate + lost) / 2)
             else:
-                lost, rate = rate, (held + rate) / 2 if held else rate / 2
+                lost, rate = rate, (held + rate) / 2 if held else rate / settings.step**2
             if rate < FIRST_RATE / 8:
                 raise NothingJudged(f"not even {rate:,.0f} spans/s can be judged")
         return held
 
-    def sustain(self, *, rate: float, seconds: float, giant: bool) -> Sustained:
-        """Send at a rate that judging can follow for so many seconds, lowering it if need be."""
+    def sustain(
+        self, *, rate: float, seconds: float, giant: bool = False, until_s: float = inf
+    ) -> Sustained:
+        """Send at a rate that judging can follow for so many seconds, lowering it if need be.
+
+        until_s: no trial but the first begins after it (`time.monotonic`).
+        """
         for trials in range(1, MAX_TRIALS + 1):
             self.drain()
-            found = self._hold(rate, seconds=seconds, label="sustained", giant=giant)
-            if found.flat:
-                return replace(found, trials=trials)
+            held = self._hold(rate, seconds=seconds, label="sustained", giant=giant)
+            found = replace(held, trials=trials)
+            if found.flat or time.monotonic() > until_s:
+                break
             self._say(f"{rate:,.0f} spans/s were not sustained: {found.processed_per_s:,.0f}")
             # What was processed while the lag grew says little of what can be held.
             rate *= LESS
-        return replace(found, trials=trials)
+        return found
 
     def latency(self, *, share: float, rate: float, seconds: float) -> Latency:
         """Measure delays at a rate; the first seconds are for coming to rest."""
         self.drain()
         self._generator.set_rate(rate)
         self._rest(_EDGE_S, label=f"delays at {share:.0%}", rate=rate)
+        end = time.monotonic() + seconds
+        return self.delays(
+            share=share,
+            rate=rate,
+            label=f"delays at {share:.0%}",
+            going=lambda: time.monotonic() < end,
+        )
+
+    def delays(
+        self,
+        *,
+        share: float,
+        rate: float,
+        label: str,
+        going: Callable[[], bool],
+        but: Collection[bytes] = (),
+    ) -> Latency:
+        """Measure delays as long as something goes on, at the rate that is being sent.
+
+        but: ids of traces whose own delays do not count.
+        """
         first = self._watch.count()
-        self._rest(seconds, label=f"delays at {share:.0%}", rate=rate)
+        while going():
+            time.sleep(_STEP_S)
+            self._say(_line(label, rate, self._point()))
         raised = [
-            seen for seen in self._watch.since(first) if seen.raised and seen.verdict == "violated"
+            seen
+            for seen in self._watch.since(first)
+            if seen.raised and seen.verdict == "violated" and seen.trace_id not in but
         ]
         closed = [seen for seen in raised if seen.closed_ms is not None]
         at_once = [seen for seen in raised if seen.closed_ms is None]
@@ -172,10 +219,20 @@ class Phases:
             at_once=Delays.of([s.visible_ms - s.last_span_ms for s in at_once]),
         )
 
+    def watch(self, rate: float, *, seconds: float, every_s: float, label: str) -> Iterator[Point]:
+        """Send at a rate for so many seconds, and yield now and then how far judging is."""
+        self._generator.set_rate(rate)
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            time.sleep(every_s)
+            point = self._point()
+            self._say(_line(label, rate, point))
+            yield point
+
     def warm_up(self, *, seconds: float) -> None:
         """Send until signals come and compilers are warm; raises NothingJudged if none come."""
         # The JVMs compile for minutes, and the more they are given to do the sooner they are done.
-        for rate in (FIRST_RATE, 2 * FIRST_RATE):
+        for rate in (min(FIRST_RATE, self._most), min(2 * FIRST_RATE, self._most)):
             self._generator.set_rate(rate)
             self._rest(seconds / 2, label="warming up", rate=rate)
         if not self._newest_ms:
@@ -183,14 +240,15 @@ class Phases:
 
     def drain(self) -> None:
         """Send gently until judging has caught up."""
-        self._generator.set_rate(FIRST_RATE / 2)
+        rate = min(FIRST_RATE / 2, self._most)
+        self._generator.set_rate(rate)
         end = time.monotonic() + _DRAIN_S
         while time.monotonic() < end:
             time.sleep(_STEP_S)
             point = self._point()
             if point.lag_ms < SETTLED_LAG_MS:
                 return
-            self._say(_line("catching up", FIRST_RATE / 2, point))
+            self._say(_line("catching up", rate, point))
 
     def complete(self, *, quiet_s: float) -> None:
         """Complete all traces, and wait until no change has been seen for so long."""
@@ -203,10 +261,18 @@ class Phases:
             if self._watch.count() != changes:
                 changes, since = self._watch.count(), time.monotonic()
 
-    def _hold(self, rate: float, *, seconds: float, label: str, giant: bool = False) -> Sustained:
+    def _hold(
+        self,
+        rate: float,
+        *,
+        seconds: float,
+        label: str,
+        giant: bool = False,
+        rest_s: float = _EDGE_S,
+    ) -> Sustained:
         """Send at a rate; give up where judging falls far behind."""
         self._generator.set_rate(rate)
-        self._rest(_EDGE_S, label="coming to rest", rate=rate)
+        self._rest(rest_s, label="coming to rest", rate=rate)
         if giant:
             self._generator.add_giant()
         usage = self._usage()

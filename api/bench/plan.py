@@ -208,7 +208,9 @@ def plan(settings: LoadSettings) -> Plan:
     share = planter.giving_share
     giant = None
     if settings.giant_spans:
-        draft = draft_trace(rng, planter, size=settings.giant_spans)
+        # One that breaks nothing would show nothing of how a giant is judged.
+        breaking = replace(settings.traffic, breach_share=1.0, rootless_share=0, orphan_share=0)
+        draft = draft_trace(rng, Planter(settings.mix, breaking), size=settings.giant_spans)
         giant = _lay(draft, rng, replace(settings, late_share=0.0))
     return Plan(settings, traces, giant, share)
 

@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from api.bench.generator import RunningGenerator
-from api.bench.load import GeneratorSettings
-from api.bench.machine import cpu_capacity_s, hardware, usage_by_group
-from api.bench.phases import LESS, Latency, Phases, Sustained
-from api.bench.plan import LoadSettings, Truth, plan
-from api.bench.score import Score, score
+from api.bench.machine import cpu_capacity_s, hardware
+from api.bench.phases import LESS, Latency, Search, Sustained
+from api.bench.running import RunningLoad, Wanted, running_load
+from api.bench.score import Score
 from api.bench.stack import Stack, checkpoints
-from api.bench.traffic import TrafficSettings
-from api.bench.watch import SignalWatch
 from udfs.native import is_compiled
-
-SETTLE_MS = 2_000
-PATIENCE_MS = 10_000
-LATE_S = 5.0
-ACTIVE_AFTER_S = 8.0
-"""A rule takes effect 5 s after it was written to the log; the rest is for clocks."""
-PARTITIONS = 32
-QUIET_S = PATIENCE_MS / 1000 + SETTLE_MS / 1000 + 8.0
-"""After so long without a change none is to come: the last traces have been closed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +30,17 @@ class RunSettings:
     seed: int = 1
     warm_up_s: float = 90.0
     trial_s: float = 12.0
+
+    @property
+    def wanted(self) -> Wanted:
+        """The load to send."""
+        return Wanted(
+            rules=self.rules,
+            record_spans=self.record_spans,
+            facts_share=self.facts_share,
+            giant_spans=self.giant_spans,
+            seed=self.seed,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,58 +121,17 @@ def measure(
     Raises StackTrouble, GeneratorFailed, NothingJudged.
     """
     say("starting the stack")
-    with stack_of as stack:
-        tenant = stack.make_tenant(settle_ms=SETTLE_MS, patience_ms=PATIENCE_MS)
-        load = _load_settings(settings, tenant.id)
-        say("inventing the load")
-        planned = plan(load)
-        truth = planned.truth()
-        del planned
-        generator_settings = GeneratorSettings(
-            bootstrap=stack["BETRACE_KAFKA"],
-            topic=stack.spans_topic,
-            partitions=PARTITIONS,
-            late_s=LATE_S,
-            load=load,
-        )
-        watch = SignalWatch(dsn=stack["DATABASE_URL"], tenant=tenant.id)
-        with RunningGenerator(generator_settings) as generator, watch:
-            watch.wait_until_listening()
-            say(f"posting {len(load.mix)} rules")
-            stack.post_rules(load.mix, key=tenant.key)
-            time.sleep(ACTIVE_AFTER_S)
-            return _phases(settings, stack, truth, generator, watch, say=say)
+    with stack_of as stack, running_load(settings.wanted, stack, say=say) as load:
+        return _phases(settings, load)
 
 
-def _load_settings(settings: RunSettings, tenant: str) -> LoadSettings:
-    traffic = TrafficSettings(seed=settings.seed, facts_share=settings.facts_share)
-    # Without rules one promise is kept in, as a marker: nothing else would show that spans
-    # were judged at all.
-    return LoadSettings(
-        tenant=tenant,
-        rules=max(settings.rules, 1),
-        record_spans=settings.record_spans,
-        giant_spans=settings.giant_spans,
-        traffic=traffic if settings.rules else replace(traffic, facts_share=0.0),
-    )
-
-
-def _phases(
-    settings: RunSettings,
-    stack: Stack,
-    truth: Truth,
-    generator: RunningGenerator,
-    watch: SignalWatch,
-    *,
-    say: Callable[[str], None],
-) -> Figures:
-    roots = {**stack.roots(), "generator": generator.pid}
-    phases = Phases(generator, watch, usage=lambda: usage_by_group(roots), say=say)
+def _phases(settings: RunSettings, load: RunningLoad) -> Figures:
+    phases = load.phases
     phases.warm_up(seconds=settings.warm_up_s)
-    rate = settings.rate or LESS * phases.search(seconds=settings.trial_s)
+    rate = settings.rate or LESS * phases.search(Search(seconds=settings.trial_s))
     sustained = phases.sustain(rate=rate, seconds=settings.seconds, giant=settings.giant_spans > 0)
-    newest = checkpoints(stack["BETRACE_FLINK"])
-    traces = generator.last.sent * len(truth.traces) // truth.cycle_spans
+    newest = checkpoints(load.stack["BETRACE_FLINK"])
+    traces = load.traces
     latencies = tuple(
         phases.latency(
             share=share, rate=share * sustained.processed_per_s, seconds=settings.latency_seconds
@@ -183,16 +139,14 @@ def _phases(
         for share in (0.5, 0.8)
         if settings.latency_seconds
     )
-    say("completing all traces")
-    phases.complete(quiet_s=QUIET_S)
-    last = generator.last
-    planted = truth.violations(cycles=last.cycles, giants=last.giants)
+    found = load.complete()
+    last = load.generator.last
     return Figures(
         settings=settings,
         sustained=sustained,
         latencies=latencies,
-        score=score(planted, watch.finals()),
-        giving_share=truth.giving_share,
+        score=found,
+        giving_share=load.truth.giving_share,
         span_bytes=last.bytes / max(last.sent, 1),
         checkpoints=newest,
         traces=traces,

@@ -33,6 +33,7 @@ class Schedule:
 
     rate: spans per second, 0 pauses. sent, sent_bytes: so far, late ones included. cycles: how
     many have been begun, giants: how many giant traces; the measure of the truth once `finished`.
+    giant_left: records of the giant trace that have still to be sent.
     """
 
     def __init__(self, load: Load, *, late_ns: int) -> None:
@@ -50,6 +51,7 @@ class Schedule:
         self._finishing = False
         self._late: deque[tuple[int, Stamp]] = deque()
         self._giant: Iterator[tuple[Slot, bytes]] = iter(())
+        self.giant_left = 0
         self._stream = self._cycles()
         self._exhausted = False
 
@@ -64,6 +66,7 @@ class Schedule:
             self._load.giant.stamp(stamp, previous=stamp)
             self._giant = iter(self._load.giant)
             self.giants = 1
+            self.giant_left = len(self._load.giant.slots)
 
     def due(self, now_ns: int) -> Iterator[Emission]:
         """Yield what is owed by now; times must not go back."""
@@ -100,6 +103,7 @@ class Schedule:
             yield from self._with_giant(whole)
             self._await_late(previous)
         yield from self._with_giant(self._stamped(self._load.tail, stamp))
+        self.giant_left = 0
         yield from self._giant
         self._await_late(stamp)
 
@@ -108,6 +112,7 @@ class Schedule:
             if number % GIANT_EVERY == 0:
                 giant = next(self._giant, None)
                 if giant is not None:
+                    self.giant_left -= 1
                     yield giant
             yield record
 

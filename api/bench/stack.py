@@ -18,7 +18,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,22 @@ _REPOSITORY = Path(__file__).resolve().parents[2]
 
 class StackTrouble(Exception):
     """The stack does not do what a run needs; the text says what."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lifetimes:
+    """How a tenant's traces are closed; None: as for any tenant."""
+
+    settle_ms: int = 2_000
+    patience_ms: int = 10_000
+    max_life_ms: int | None = None
+    lateness_ms: int | None = None
+
+    def options(self) -> Iterator[str]:
+        """Return the options of `betrace tenant create`."""
+        for name, value_ms in asdict(self).items():
+            if value_ms is not None:
+                yield from (f"--{name.removesuffix('_ms').replace('_', '-')}", f"{value_ms}ms")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +109,12 @@ class Stack:
             self.environment,
         )
 
-    def make_tenant(self, *, settle_ms: int, patience_ms: int) -> Tenant:
+    def make_tenant(self, lifetimes: Lifetimes) -> Tenant:
         """Make a tenant of its own for this run."""
         name = f"bench-{time.time_ns() // 1_000_000}"
-        lifetimes = ("--settle", f"{settle_ms}ms", "--patience", f"{patience_ms}ms")
         every = ("--fold-after", "never")  # signals are compared with violations one by one
-        made = json.loads(self.command("tenant", "create", name, *lifetimes, *every, "--json"))
+        options = (*lifetimes.options(), *every, "--json")
+        made = json.loads(self.command("tenant", "create", name, *options))
         wanted = ("--tenant", name, "--name", "bench", "--role", "admin", "--json")
         key = json.loads(self.command("key", "create", *wanted))
         return Tenant(id=made["id"], key=key["key"])

@@ -10,43 +10,45 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from api.bench.door import ClientFailed, DoorFigures, measure_door
+from api.bench.door import DoorFigures, measure_door
 from api.bench.door_client import PROTOCOLS, DoorClientSettings
-from api.bench.engine import EngineSettings, RuleRefused, run_engine
+from api.bench.engine import EngineSettings, run_engine
 from api.bench.evaluator import RULE_COUNTS, measure_evaluator
-from api.bench.generator import GeneratorFailed
 from api.bench.machine import hardware
-from api.bench.phases import NothingJudged
 from api.bench.plan import LoadSettings
 from api.bench.report import door_table, engine_table, evaluator_table, run_table
 from api.bench.run import RunSettings, measure
-from api.bench.stack import Stack, StackTrouble, own_stack, running_stack
+from api.bench.stack import Lifetimes, Stack, own_stack, running_stack
 from api.bench.traffic import TrafficSettings
-
-_TROUBLE = (StackTrouble, GeneratorFailed, NothingJudged, ClientFailed, RuleRefused)
+from api.command.bench_long import (
+    TROUBLE,
+    AsJson,
+    Facts,
+    Records,
+    Rules,
+    Running,
+    door,
+    failed,
+    giant,
+    say,
+    soak,
+    table,
+)
 
 app = typer.Typer(
     help="Measure throughput, delays, precision and recall under a load whose verdicts are known.",
 )
-
-_Json = Annotated[bool, typer.Option("--json", help="One JSON object instead of a table.")]
-_Rules = Annotated[int, typer.Option(min=0, help="Rules of the mix: half on names present.")]
-_Records = Annotated[int, typer.Option(min=1, help="Spans to a Kafka record.")]
-_Facts = Annotated[float, typer.Option(min=0, max=1, help="Share of spans that give facts.")]
-_Running = Annotated[
-    bool, typer.Option("--running", help="Use the stack of this shell's variables (demo.env).")
-]
 
 
 @app.callback(invoke_without_command=True)
 def bench(
     context: typer.Context,
     *,
-    rules: _Rules = 100,
+    rules: Rules = 100,
     seconds: Annotated[float, typer.Option(min=10, help="Of the sustained phase.")] = 60.0,
     slots: Annotated[int, typer.Option(min=1, help="Flink task slots of an own stack.")] = 2,
-    record_spans: _Records = 512,
-    facts_share: _Facts = 0.2,
+    record_spans: Records = 512,
+    facts_share: Facts = 0.2,
     latency_seconds: Annotated[
         float, typer.Option(min=0, help="Of each latency phase, at 50 % and 80 % load; 0: none.")
     ] = 30.0,
@@ -55,8 +57,8 @@ def bench(
         float, typer.Option(min=0, help="Spans per second to hold; 0: find the highest.")
     ] = 0.0,
     seed: Annotated[int, typer.Option(help="Of the load: equal seeds, equal traces.")] = 1,
-    running: _Running = False,
-    as_json: _Json = False,
+    running: Running = False,
+    as_json: AsJson = False,
 ) -> None:
     """Measure the whole way, from Kafka to signals in Postgres, on real servers.
 
@@ -77,9 +79,9 @@ def bench(
     )
     stack: AbstractContextManager[Stack] = running_stack() if running else own_stack(slots=slots)
     try:
-        figures = measure(settings, stack, say=_say)
-    except _TROUBLE as error:
-        raise _failed(error) from error
+        figures = measure(settings, stack, say=say)
+    except TROUBLE as error:
+        raise failed(error) from error
     if as_json:
         typer.echo(json.dumps(figures.to_dict()))
     else:
@@ -96,17 +98,17 @@ def ingest(
     connections: Annotated[int, typer.Option(min=1, help="Of each process.")] = 8,
     request_spans: Annotated[int, typer.Option(min=1, help="Spans to a request.")] = 512,
     protocol: Annotated[list[str] | None, typer.Option(help="http, grpc, json; all.")] = None,
-    running: _Running = False,
-    as_json: _Json = False,
+    running: Running = False,
+    as_json: AsJson = False,
 ) -> None:
     """Measure the OTLP door alone, up to Kafka's acknowledgement."""
     stack = running_stack() if running else own_stack(slots=1)
     runs: list[DoorFigures] = []
     try:
         with stack as servers:
-            key = servers.make_tenant(settle_ms=2_000, patience_ms=10_000).key
+            key = servers.make_tenant(Lifetimes()).key
             for name in protocol or PROTOCOLS:
-                _say(f"measuring {name}")
+                say(f"measuring {name}")
                 address = servers["BETRACE_OTLP_GRPC" if name == "grpc" else "BETRACE_OTLP_HTTP"]
                 client = DoorClientSettings(
                     protocol=name,
@@ -118,8 +120,8 @@ def ingest(
                 )
                 each = [replace(client, seed=number + 1) for number in range(clients)]
                 runs.append(measure_door(each, roots=servers.roots()))
-    except _TROUBLE as error:
-        raise _failed(error) from error
+    except TROUBLE as error:
+        raise failed(error) from error
     if as_json:
         typer.echo(json.dumps({"hardware": hardware(), "door": [run.to_dict() for run in runs]}))
     else:
@@ -129,14 +131,14 @@ def ingest(
 @app.command()
 def engine(
     *,
-    rules: _Rules = 100,
+    rules: Rules = 100,
     cycles: Annotated[int, typer.Option(min=2, help="Of about 131,000 spans each.")] = 6,
-    record_spans: _Records = 512,
-    facts_share: _Facts = 0.2,
+    record_spans: Records = 512,
+    facts_share: Facts = 0.2,
     giant: Annotated[int, typer.Option(min=0, help="Spans of one giant trace; 0: none.")] = 0,
     seed: int = 1,
     profile: Annotated[str, typer.Option(help="Write a cProfile of the run to this file.")] = "",
-    as_json: _Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Measure the engine alone, in this process, and check its verdicts.
 
@@ -151,8 +153,8 @@ def engine(
     )
     try:
         run = run_engine(EngineSettings(load=load, cycles=cycles), profile_to=profile)
-    except _TROUBLE as error:
-        raise _failed(error) from error
+    except TROUBLE as error:
+        raise failed(error) from error
     if as_json:
         typer.echo(json.dumps(run.to_dict() | {"hardware": hardware()}))
     else:
@@ -166,7 +168,7 @@ def evaluator(
     rules: Annotated[list[int] | None, typer.Option(help="Rule counts; 1 to 10000.")] = None,
     traces: Annotated[int, typer.Option(min=1, help="Traces judged for each figure.")] = 3_000,
     repeats: Annotated[int, typer.Option(min=1, help="Each figure is the least of them.")] = 5,
-    as_json: _Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Measure the evaluator alone, in this process: small traces, a large one, long rule texts."""
     figures = measure_evaluator(rules=rules or RULE_COUNTS, traces=traces, repeats=repeats)
@@ -176,10 +178,5 @@ def evaluator(
         Console().print(evaluator_table(figures, hardware=hardware()))
 
 
-def _say(text: str) -> None:
-    typer.echo(text, err=True)
-
-
-def _failed(error: Exception) -> typer.Exit:
-    typer.echo(f"betrace bench: {error}", err=True)
-    return typer.Exit(2)
+for command in (door, table, soak, giant):
+    app.command()(command)

@@ -13,13 +13,12 @@ from dataclasses import dataclass
 from prometheus_client import CollectorRegistry
 
 from api.dead_letters.model import DeadLetter
-from api.ingest.door import Door, Encoding
+from api.ingest.door import Door, Encoding, read
 from api.ingest.limits import IngestLimits
 from api.ingest.metrics import IngestMetrics
-from api.ingest.otlp_json import from_json
 from api.ingest.refusals import Refused
 from api.ingest.rejects import describe
-from api.ingest.split import Malformed, split
+from api.ingest.split import Malformed
 from api.kafka.producer import Producer
 from api.kafka.record_at import KafkaSilent, record_at
 from api.kafka.topics import TopicNames
@@ -137,12 +136,11 @@ class Replayer:
 def _refuse_hopeless(tenant: str, body: bytes, encoding: Encoding) -> None:
     """Raise ApiError 422 if not one span would be taken: it would only become a letter again."""
     try:
-        payload, rejects = from_json(body) if encoding is Encoding.JSON else (body, [])
-        divided = split(payload, tenant=tenant)
+        divided = read(tenant, body, encoding)
     except Malformed as error:
         raise ApiError(422, "dead_letter.refused", f"It is refused again: {error}.") from error
     if not any(part.span_count for part in divided.parts.values()):
-        reasons = describe([*rejects, *divided.rejects])
+        reasons = describe(divided.rejects)
         raise ApiError(422, "dead_letter.refused", f"Every span is refused again: {reasons}.")
 
 

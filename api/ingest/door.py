@@ -19,11 +19,11 @@ from api.ingest.dead_letters import dead_letter, dead_letter_partition
 from api.ingest.gather import Gatherer, Record
 from api.ingest.limits import IngestLimits
 from api.ingest.metrics import IngestMetrics
-from api.ingest.otlp_json import from_json
+from api.ingest.otlp_json import read_json
 from api.ingest.refusals import Refusal, Refused
 from api.ingest.rejects import Reject, rejected_spans
-from api.ingest.split import Malformed, Split, split
-from api.kafka.producer import DeliveryFailed, Headers, Producer, ProducerUnavailable
+from api.ingest.split import Malformed, Split, divide, split
+from api.kafka.producer import DeliveryFailed, Headers, ProducerUnavailable, RecordWriter
 from api.kafka.topics import TopicNames
 from udfs.lanes import LANES, partition_of
 from udfs.payload import compress
@@ -72,7 +72,7 @@ class Door:
     def __init__(
         self,
         *,
-        producer: Producer,
+        producer: RecordWriter,
         topics: TopicNames,
         limits: IngestLimits,
         metrics: IngestMetrics,
@@ -172,9 +172,9 @@ class Door:
 
     async def _divided(self, tenant: str, body: bytes, encoding: Encoding) -> Split:
         if len(body) < _ASIDE_BYTES:
-            return _read(tenant, body, encoding)
+            return read(tenant, body, encoding)
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._aside, _read, tenant, body, encoding)
+        return await loop.run_in_executor(self._aside, read, tenant, body, encoding)
 
     def _charge(self, tenant: str, divided: Split, size_bytes: int) -> None:
         now_s = self._monotonic()
@@ -271,15 +271,12 @@ class Door:
             settled(DeliveryFailed(str(error)))
 
 
-def _read(tenant: str, body: bytes, encoding: Encoding) -> Split:
+def read(tenant: str, body: bytes, encoding: Encoding) -> Split:
     """Decode and split a body. Raises Malformed."""
     if encoding is Encoding.PROTOBUF:
         return split(body, tenant=tenant)
-    payload, rejects = from_json(body)
-    divided = split(payload, tenant=tenant)
-    return Split(
-        divided.parts, rejects + divided.rejects, divided.received + rejected_spans(rejects)
-    )
+    groups, rejects = read_json(body)
+    return divide(groups, rejects, tenant=tenant)
 
 
 def _unavailable(reason: str) -> Refused:

@@ -16,8 +16,9 @@ from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from api.ingest.json_span import usual_span
 from api.ingest.rejects import Reject
-from api.ingest.request_wire import Group, Origin, encode, resource_head, scope_head
+from api.ingest.request_wire import Group, Origin, resource_head, scope_head
 from api.ingest.split import Malformed
 
 _MAX_DEPTH = 32
@@ -27,14 +28,16 @@ Convert = Callable[[Any], Any]
 Fields = Mapping[str, tuple[str, Convert]]
 
 
-def from_json(body: bytes) -> tuple[bytes, list[Reject]]:
-    """Return a serialized ExportTraceServiceRequest, and a Reject for each span left out of it.
+def read_json(body: bytes) -> tuple[list[Group], list[Reject]]:
+    """Return the spans of a request, serialized, those of one origin together, and a Reject for
+    each span left out.
 
+    All that is returned decodes by the official schema, as it was written by it.
     Raises Malformed where the body is not JSON, or not shaped like an export request down to
     its lists of spans.
     """
     rejects: list[Reject] = []
-    groups: list[Group] = []
+    groups: dict[Origin, list[bytes]] = {}
     try:
         request = json.loads(body, parse_constant=_not_json)
         for of_resource in _objects(_object(request), "resourceSpans", "resource_spans"):
@@ -47,15 +50,20 @@ def from_json(body: bytes) -> tuple[bytes, list[Reject]]:
                     resource_head(resource.SerializeToString(), resource_url.encode()),
                     scope_head(scope.SerializeToString(), scope_url.encode()),
                 )
-                groups.append((origin, _spans(_list(of_scope, "spans"), rejects)))
+                spans = _spans(_list(of_scope, "spans"), rejects)
+                groups.setdefault(origin, []).extend(spans)
     except (ValueError, TypeError, RecursionError) as error:
         raise Malformed(f"the body is not OTLP/JSON: {error}") from error
-    return encode(groups), rejects
+    return list(groups.items()), rejects
 
 
 def _spans(spans: list[Any], rejects: list[Reject]) -> list[bytes]:
     serialized: list[bytes] = []
     for span in spans:
+        usual = usual_span(span)
+        if usual is not None:
+            serialized.append(usual)
+            continue
         try:
             serialized.append(Span(**_span(span)).SerializeToString())
         except (ValueError, TypeError) as error:
@@ -116,7 +124,10 @@ def _integer(value: Any) -> int:
 def _double(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise ValueError("a number was expected")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise ValueError("a number is too large") from error
 
 
 def _enum(value: Any) -> int | str:

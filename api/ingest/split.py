@@ -7,13 +7,14 @@ undecodable span would take the others with it.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from zlib import crc32
 
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from api.ingest.rejects import Reject
+from api.ingest.rejects import Reject, rejected_spans
 from api.ingest.request_wire import (
     SPAN_FRAME_BYTES,
     Group,
@@ -77,30 +78,61 @@ def split(payload: bytes, *, tenant: str, max_record_bytes: int = MAX_RECORD_BYT
     its resource or scope) does not decode while the request around it does.
     Raises Malformed when the request as a whole does not decode.
     """
-    decodable = _decodes(payload)
+    decodable = decodes(payload)
+    groups = parse(payload)
+    rejects: list[Reject] = []
+    if not decodable:
+        if not any(spans for _, spans in groups):
+            raise Malformed("the body is not an ExportTraceServiceRequest")
+        groups = [(origin, _salvage(origin, spans, rejects)) for origin, spans in groups]
+    return divide(groups, rejects, tenant=tenant, max_record_bytes=max_record_bytes)
+
+
+def decodes(payload: bytes) -> bool:
+    """Whether the official schema reads it, UTF-8 of strings and depth of nesting included."""
+    try:
+        ExportTraceServiceRequest.FromString(payload)
+    except DecodeError:
+        return False
+    return True
+
+
+def parse(payload: bytes) -> list[Group]:
+    """Return the spans of a request, serialized as they came, those of one origin together.
+
+    Whether the spans themselves decode is not looked at. Raises Malformed.
+    """
     try:
         request = SplitRequest.FromString(payload)
     except DecodeError as error:
         raise Malformed("the body is not an ExportTraceServiceRequest") from error
-    prefix_crc = tenant_prefix_crc(tenant)
-    parts: defaultdict[int, Part] = defaultdict(Part)
-    rejects: list[Reject] = []
-    received = 0
+    groups: dict[Origin, list[bytes]] = {}
     for of_resource in request.resource_spans:
         of_resource_head = resource_head(of_resource.resource, of_resource.schema_url)
         for of_scope in of_resource.scope_spans:
-            spans: list[bytes] = list(of_scope.spans)
-            received += len(spans)
             origin = Origin(of_resource_head, scope_head(of_scope.scope, of_scope.schema_url))
-            if not decodable:
-                spans = _salvage(origin, spans, rejects)
-            room_bytes = max_record_bytes - origin.size_bytes - SPAN_FRAME_BYTES
-            if spans and max(map(len, spans)) > room_bytes:
-                spans = _fitting(spans, room_bytes, rejects)
-            for lane, of_lane in _by_lane(spans, prefix_crc, rejects).items():
-                parts[lane].add(origin, of_lane)
-    if not decodable and not received:
-        raise Malformed("the body is not an ExportTraceServiceRequest")
+            groups.setdefault(origin, []).extend(of_scope.spans)
+    return list(groups.items())
+
+
+def divide(
+    groups: Iterable[Group],
+    rejects: list[Reject],
+    *,
+    tenant: str,
+    max_record_bytes: int = MAX_RECORD_BYTES,
+) -> Split:
+    """Sort spans that decode by lane. rejects: the spans refused so far; it is added to."""
+    prefix_crc = tenant_prefix_crc(tenant)
+    parts: defaultdict[int, Part] = defaultdict(Part)
+    received = rejected_spans(rejects)
+    for origin, spans in groups:
+        received += len(spans)
+        room_bytes = max_record_bytes - origin.size_bytes - SPAN_FRAME_BYTES
+        if spans and max(map(len, spans)) > room_bytes:
+            spans = _fitting(spans, room_bytes, rejects)
+        for lane, of_lane in _by_lane(spans, prefix_crc, rejects).items():
+            parts[lane].add(origin, of_lane)
     return Split(dict(parts), rejects, received)
 
 
@@ -143,25 +175,16 @@ def _fitting(spans: list[bytes], room_bytes: int, rejects: list[Reject]) -> list
 
 def _salvage(origin: Origin, spans: list[bytes], rejects: list[Reject]) -> list[bytes]:
     """Return the spans that decode; the request around them is known not to."""
-    if _decodes(encode([(origin, spans)])):
+    if decodes(encode([(origin, spans)])):
         return spans
-    if not _decodes(encode([(origin, [])])):
+    if not decodes(encode([(origin, [])])):
         detail = "the resource or scope of the span does not decode"
         rejects.append(Reject("otlp.origin_malformed", detail, b"".join(origin), len(spans)))
         return []
     sound: list[bytes] = []
     for span in spans:
-        if _decodes(encode([(origin, [span])])):
+        if decodes(encode([(origin, [span])])):
             sound.append(span)
         else:
             rejects.append(Reject("otlp.span_malformed", "the span does not decode", span))
     return sound
-
-
-def _decodes(payload: bytes) -> bool:
-    """Whether the official schema reads it, UTF-8 of strings and depth of nesting included."""
-    try:
-        ExportTraceServiceRequest.FromString(payload)
-    except DecodeError:
-        return False
-    return True

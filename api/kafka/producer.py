@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
+from typing import Protocol
 
 from confluent_kafka import KafkaError, KafkaException, Message
 from confluent_kafka import Producer as RdKafkaProducer
@@ -35,6 +36,19 @@ class ProducerUnavailable(Exception):
 
 class DeliveryFailed(Exception):
     """The broker did not acknowledge the record in time. It may have it nevertheless."""
+
+
+class RecordWriter(Protocol):
+    """What whoever hands over records needs of a `Producer`."""
+
+    @property
+    def healthy(self) -> bool:
+        """Whether records are acknowledged."""
+
+    def send(
+        self, topic: str, value: bytes, *, partition: int, headers: Headers, done: Done
+    ) -> None:
+        """Hand one record over; see `Producer.send`."""
 
 
 class Producer:

@@ -47,7 +47,9 @@ class Installation:
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
         self._variables = bench.Stack({**os.environ, **stack.environment()})
-        self.tenant = self._variables.make_tenant(settle_ms=SETTLE_MS, patience_ms=PATIENCE_MS)
+        self.tenant = self._variables.make_tenant(
+            bench.Lifetimes(settle_ms=SETTLE_MS, patience_ms=PATIENCE_MS)
+        )
         self._door = self._client("BETRACE_OTLP_HTTP")
         self._door.headers["Content-Type"] = "application/x-protobuf"
         self._api = self._client("BETRACE_URL")

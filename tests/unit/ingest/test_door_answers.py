@@ -89,7 +89,7 @@ def ingest_with(**limits: Any) -> Ingest:
     kafka = ListedKafka()
     metrics = IngestMetrics(CollectorRegistry())
     door = Door(
-        producer=kafka,  # type: ignore[arg-type]
+        producer=kafka,
         topics=TopicNames("t"),
         limits=chosen,
         metrics=metrics,
