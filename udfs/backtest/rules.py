@@ -68,7 +68,7 @@ class GivenRules:
 
         A version of a rule over many traces lives by the settings of its activation.
         """
-        known = [entry for entry in self._log if _kind(entry.record) == "tenant"]
+        known = [entry for entry in self._log if _is_settings(entry.record)]
         before = [entry for entry in known if entry.append_ms + ACTIVATION_MS <= time_ms]
         return GivenRules(
             self._rules,
@@ -83,5 +83,5 @@ class GivenRules:
         return tuple({self.book.settings(self.tenant, at_ms): None for at_ms in times_ms})
 
 
-def _kind(record: bytes) -> str | None:
-    return wire.RuleLogRecord.FromString(record).WhichOneof("kind")
+def _is_settings(record: bytes) -> bool:
+    return wire.RuleLogRecord.FromString(record).HasField("tenant")
