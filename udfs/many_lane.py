@@ -95,8 +95,17 @@ class _Place(NamedTuple):
 class ManyLane:
     """One lane of one stage: a state machine over what lanes of traces say."""
 
-    def __init__(self, lane: int, stage: str, book: RuleBook) -> None:
+    def __init__(
+        self,
+        lane: int,
+        stage: str,
+        book: RuleBook,
+        *,
+        journal: list[Contribution] | None = None,
+    ) -> None:
+        """journal: gets all that is taken in, for who wants to know of keys without signals."""
         self.lane = lane
+        self._journal = journal
         self.stage = stage
         self._book = book
         self._source = lane + (SPANS_SOURCE if stage == MANY_SPANS else SIGNALS_SOURCE)
@@ -223,6 +232,8 @@ class ManyLane:
                 concerned.add(ref)
                 state.advance(now_ms)
             self._take(state, contribution)
+            if self._journal is not None:
+                self._journal.append(contribution)
         for ref in sorted(concerned):
             self._collect(ref, now_ms, out)
 

@@ -14,17 +14,24 @@ from typing import Any, Final, Literal
 from uuid import UUID
 
 import dsl
-from api.backtests.model import ComparedRule, Version
+from api.backtests.model import ComparedRule, RuleKind, Version
 from api.durations import duration_ms
 from api.problems import ApiError, not_found
 from api.rules.definitions import Definition, Form, read_definition
 from api.rules.model import Rule, RuleState
 from api.rules.records import rule_record
+from api.rules.rule_set import problems_together
 
 RULES_MAX: Final = 50
 _DRAFT: Final = 0
 """The number of a version that was never saved."""
 _TEXT_ALONE: Final = frozenset(("id", "rule"))
+
+_AS: Final[Mapping[RuleKind, str]] = {
+    RuleKind.PROMISE: "a promise",
+    RuleKind.CORRELATE: "a correlate",
+    RuleKind.EXPECT: "an expect",
+}
 
 Saved = Callable[[str, int | None], Awaitable[Rule | None]]
 """Finds a saved rule by id and version (None: the current one)."""
@@ -59,6 +66,7 @@ class Comparison:
             id=self.now.definition.id,
             name=str(rule.get("name") or self.now.definition.id),
             severity=str(rule["severity"]),
+            kind=_kind(self.now),
             now=self.now.shown,
             was=self.was.shown if self.was else None,
         )
@@ -116,7 +124,49 @@ async def read_comparisons(
     now = await _read_all(rules, saved=saved)
     _refuse_doubles(now)
     before = await _baseline(now, against, saved=saved)
-    return [Comparison(side, before.get(side.definition.id)) for side in now]
+    found = [Comparison(side, before.get(side.definition.id)) for side in now]
+    for one in found:
+        if one.was is not None and _kind(one.now) is not _kind(one.was):
+            raise ApiError(
+                422,
+                "backtest.kinds",
+                f"{one.now.definition.id} was {_AS[_kind(one.was)]} and is {_AS[_kind(one.now)]} "
+                "now: what they say cannot be compared. Compare it with nothing.",
+            )
+    return found
+
+
+async def with_looked_at(
+    sides: Sequence[Side], *, saved: Saved, only_in_force: bool = False
+) -> list[Side]:
+    """Return rules with the saved ones whose signals they look at, however deep.
+
+    only_in_force: as a baseline, in which a rule that is off or not there says nothing.
+    Raises ApiError 422 for a rule that is named and not to be found, and for rules that do not go
+    together.
+    """
+    known = {side.definition.id: side for side in sides}
+    waiting = list(sides)
+    while waiting:
+        side = waiting.pop()
+        for rule_id in sorted(_looks_at(side) - known.keys()):
+            rule = await saved(rule_id, None)
+            if rule is not None and (rule.judges or not only_in_force):
+                known[rule_id] = await asyncio.to_thread(_as_saved, rule)
+                waiting.append(known[rule_id])
+            elif not only_in_force:
+                raise ApiError(
+                    422,
+                    "backtest.looked_at",
+                    f"{side.definition.id} looks at signals of {rule_id}, which is neither among "
+                    "the rules of the request nor saved. Give it, or save it.",
+                )
+    definitions = [side.definition for side in known.values()]
+    ids = [side.definition.id for side in sides]
+    problems = await asyncio.to_thread(problems_together, definitions, ids)
+    if problems:
+        raise _refusal(problems)
+    return list(known.values())
 
 
 def side_records(sides: Sequence[Side], *, tenant_id: UUID) -> list[bytes]:
@@ -163,14 +213,18 @@ async def _read_all(rules: Sequence[Mapping[str, Any]], *, saved: Saved) -> list
                 raise
             problems += [{"rule": item.get("id"), **each} for each in refusal.members["problems"]]
     if problems:
-        count = len(problems)
-        raise ApiError(
-            422,
-            "rule.invalid",
-            f"There {'is a problem' if count == 1 else f'are {count} problems'} in the rules.",
-            problems=problems,
-        )
+        raise _refusal(problems)
     return sides
+
+
+def _refusal(problems: Sequence[Mapping[str, Any]]) -> ApiError:
+    count = len(problems)
+    return ApiError(
+        422,
+        "rule.invalid",
+        f"There {'is a problem' if count == 1 else f'are {count} problems'} in the rules.",
+        problems=list(problems),
+    )
 
 
 async def _read(item: Mapping[str, Any], *, saved: Saved) -> Side:
@@ -198,20 +252,19 @@ def _as_saved(rule: Rule) -> Side:
 
 
 def _define(item: Mapping[str, Any]) -> Definition:
-    _refuse_many_traces(item["rule"], item["id"])
     return read_definition(json.dumps(dict(item)), form=Form.JSON, expected_id=item["id"])
 
 
-def _refuse_many_traces(text: object, rule_id: str) -> None:
-    """Rules that look at several traces need the lanes of all partitions together."""
-    checked = dsl.check(text) if isinstance(text, str) else None
-    if checked is not None and checked.rule is not None and checked.promise is None:
-        raise ApiError(
-            422,
-            "backtest.many_traces",
-            f"{rule_id} looks at many traces: `correlate` and `expect` cannot be backtested yet. "
-            "Try the promise that it builds on, or save it as a shadow rule and watch.",
-        )
+def _kind(side: Side) -> RuleKind:
+    rule = side.definition.compiled
+    if isinstance(rule, dsl.CorrelateRule):
+        return RuleKind.CORRELATE
+    return RuleKind.EXPECT if isinstance(rule, dsl.ExpectRule) else RuleKind.PROMISE
+
+
+def _looks_at(side: Side) -> frozenset[str]:
+    rule = side.definition.compiled
+    return frozenset(rule.correlated) if isinstance(rule, dsl.CorrelateRule) else frozenset()
 
 
 def _refuse_doubles(sides: Sequence[Side]) -> None:

@@ -31,6 +31,14 @@ class BacktestState(StrEnum):
         return self in (BacktestState.CANCELLED, BacktestState.DONE, BacktestState.FAILED)
 
 
+class RuleKind(StrEnum):
+    """What a rule judges: each trace, what many have in common, or that something comes."""
+
+    PROMISE = "promise"
+    CORRELATE = "correlate"
+    EXPECT = "expect"
+
+
 @dataclass(frozen=True, slots=True)
 class Version:
     """One side of a rule. number: None for a draft that was never saved."""
@@ -46,8 +54,14 @@ class ComparedRule:
     id: str
     name: str
     severity: str
+    kind: RuleKind
     now: Version
     was: Version | None
+
+    @property
+    def over_many_traces(self) -> bool:
+        """Whether it raises signals for keys rather than judging each trace."""
+        return self.kind is not RuleKind.PROMISE
 
     def to_dict(self) -> dict[str, Any]:
         """Return the rule as it is stored."""
@@ -55,6 +69,7 @@ class ComparedRule:
             "id": self.id,
             "name": self.name,
             "severity": self.severity,
+            "kind": self.kind.value,
             "now": {"version": self.now.number, "text": self.now.text},
             "was": {"version": self.was.number, "text": self.was.text} if self.was else None,
         }
@@ -67,6 +82,7 @@ class ComparedRule:
             values["id"],
             values["name"],
             values["severity"],
+            RuleKind(values.get("kind", RuleKind.PROMISE)),
             Version(values["now"]["version"], values["now"]["text"]),
             Version(was["version"], was["text"]) if was else None,
         )
@@ -74,7 +90,10 @@ class ComparedRule:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far it is. records: of the log, those of other tenants and heartbeats among them."""
+    """How far it is. records: of the log, those of other tenants and heartbeats among them.
+
+    to_gather: rules over many traces wait until all partitions are judged.
+    """
 
     records_read: int
     records_total: int
@@ -82,6 +101,12 @@ class Progress:
     trace_count: int
     parts_done: int
     parts_total: int
+    to_gather: bool = False
+
+    @property
+    def gathers(self) -> bool:
+        """Whether all that is left is to judge the rules over many traces."""
+        return self.to_gather and self.parts_done == self.parts_total
 
     @property
     def share(self) -> float:
@@ -91,7 +116,10 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """So many traces were judged so by a rule; was: NOTHING where nothing is compared."""
+    """So many traces were judged so by a rule; was: NOTHING where nothing is compared.
+
+    Of a rule over many traces each signal counts, and each key that was seen and has none.
+    """
 
     rule_id: str
     was: str
@@ -146,6 +174,8 @@ class Backtest:
         share = self.progress.share
         if self.state is not BacktestState.RUNNING or self.started_at is None or not share:
             return None
+        if self.progress.gathers:
+            return None
         return (now - self.started_at).total_seconds() * (1 - share) / share
 
     def summaries(self) -> tuple[Summary, ...]:
@@ -174,6 +204,7 @@ class Backtest:
                 trace_count=row["trace_count"],
                 parts_done=row["parts_done"],
                 parts_total=row["parts_total"],
+                to_gather=row["to_gather"],
             ),
             open_count=row["open_count"],
             counts=tuple(counts),
@@ -182,7 +213,11 @@ class Backtest:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A trace as both sides judge it. Outcomes are as the worker stores them."""
+    """A trace as both sides judge it. Outcomes are as the worker stores them.
+
+    seen: of a rule over many traces {key, was, now}, the sides as `api.worker.many` tells a signal,
+    None where there is none; then trace_id names the row, and nothing is known of a root.
+    """
 
     rule_id: str
     trace_id: str
@@ -196,6 +231,7 @@ class Result:
     now_outcome: Mapping[str, Any]
     explanations: Mapping[str, Any] | None
     copied: bool
+    seen: Mapping[str, Any] | None = None
 
     @property
     def changed(self) -> bool:

@@ -10,7 +10,15 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
 from api.backtests.asking import RULES_MAX
-from api.backtests.model import Backtest, BacktestPage, BacktestState, Result, ResultPage, Summary
+from api.backtests.model import (
+    Backtest,
+    BacktestPage,
+    BacktestState,
+    Result,
+    ResultPage,
+    RuleKind,
+    Summary,
+)
 from api.backtests.service import BacktestRequest
 
 _EXAMPLE_RULE: Final[JsonDict] = {
@@ -24,8 +32,10 @@ class BacktestRequestBody(BaseModel):
 
     rules: objects with an `id` and nothing else (the saved rule), with `version` as well (a saved
     version), or with a `rule`: a draft, a whole rule object or its text alone, which then keeps the
-    other fields of the saved rule. from, to: `now`, a time ago (`2h`), or ISO 8601. against:
-    `live`, the saved rules of the same ids that are not off; `nothing`; or a list like `rules`.
+    other fields of the saved rule. A `correlate` looks at signals of the rules that it names as
+    they are in this list, else as they are saved. from, to: `now`, a time ago (`2h`), or ISO 8601.
+    against: `live`, the saved rules of the same ids that are not off; `nothing`; or a list like
+    `rules`.
     """
 
     model_config = ConfigDict(
@@ -60,12 +70,16 @@ class RuleOfBacktestBody(BaseModel):
     id: str
     name: str
     severity: str
+    kind: RuleKind
     now: VersionBody
     was: VersionBody | None
 
 
 class ProgressBody(BaseModel):
-    """How far it is. records: of the log; spans, traces: of the tenant, traces of the range."""
+    """How far it is. records: of the log; spans, traces: of the tenant, traces of the range.
+
+    gathering: all partitions are judged; rules over many traces are judged by what was found there.
+    """
 
     share: float
     records_read: int
@@ -74,11 +88,12 @@ class ProgressBody(BaseModel):
     traces: int
     partitions_done: int
     partitions_total: int
+    gathering: bool
     seconds_left: float | None
 
 
 class ChangeBody(BaseModel):
-    """So many traces have another verdict now."""
+    """So many traces have another verdict now; of a rule over many traces: signals, and keys."""
 
     was: str
     now: str
@@ -86,7 +101,11 @@ class ChangeBody(BaseModel):
 
 
 class SummaryBody(BaseModel):
-    """All traces of the range by the verdicts of one rule; was: null if nothing is compared."""
+    """All traces of the range by the verdicts of one rule; was: null if nothing is compared.
+
+    Of a rule over many traces the signals that begin in the range are `violated`, and keys that
+    were seen there without one `satisfied`. A signal that only one side raises is a change.
+    """
 
     rule_id: str
     now: dict[str, int]
@@ -155,6 +174,7 @@ class BacktestBody(BaseModel):
                 traces=progress.trace_count,
                 partitions_done=progress.parts_done,
                 partitions_total=progress.parts_total,
+                gathering=progress.gathers,
                 seconds_left=backtest.seconds_left(now),
             ),
             open_traces=backtest.open_count,
@@ -206,11 +226,14 @@ class OutcomeBody(BaseModel):
 class ResultBody(BaseModel):
     """A trace whose verdict differs, or that would signal. copied: its spans are kept.
 
+    Of a rule over many traces: a signal, or a key; trace_id is null, and seen tells the key, and of
+    each side that signals its window and members, or its gap. begin_at: when it began, was due, or
+    was first seen.
     explanations: `{was, now}` as for signals, of copied traces and only when asked for.
     """
 
     rule_id: str
-    trace_id: str
+    trace_id: str | None
     changed: bool
     was: OutcomeBody | None
     now: OutcomeBody
@@ -219,6 +242,7 @@ class ResultBody(BaseModel):
     root_service: str
     span_count: int
     copied: bool
+    seen: dict[str, Any] | None
     explanations: dict[str, Any] | None
 
     @classmethod
@@ -227,7 +251,7 @@ class ResultBody(BaseModel):
         was = result.was_outcome
         return cls(
             rule_id=result.rule_id,
-            trace_id=result.trace_id,
+            trace_id=None if result.seen else result.trace_id,
             changed=result.changed,
             was=OutcomeBody.of(result.was, dict(was)) if was is not None else None,
             now=OutcomeBody.of(result.now, dict(result.now_outcome)),
@@ -236,6 +260,7 @@ class ResultBody(BaseModel):
             root_service=result.root_service,
             span_count=result.span_count,
             copied=result.copied,
+            seen=dict(result.seen) if result.seen else None,
             explanations=dict(result.explanations) if result.explanations else None,
         )
 

@@ -16,10 +16,12 @@ from api.auth.principal import TenantScope
 from api.backtests.asking import (
     Against,
     Comparison,
+    Side,
     check_range,
     moment,
     read_comparisons,
     side_records,
+    with_looked_at,
 )
 from api.backtests.model import (
     Backtest,
@@ -37,7 +39,7 @@ from api.problems import ApiError, not_found, unavailable
 from api.rules.model import Rule
 from api.tenants.settings import TenantSettings
 from udfs.backtest.rules import GivenRules, RuleRefused
-from udfs.backtest.window import reading_around_ms
+from udfs.backtest.window import reading_around_ms, reading_before_ms
 from udfs.rulebook import LifeSettings
 
 PAGE_MAX: Final = 500
@@ -76,10 +78,17 @@ async def create_backtest(
         return await _saved(pool, scope, rule_id, version)
 
     comparisons = await read_comparisons(request.rules, request.against, saved=saved)
-    records = await asyncio.to_thread(_Records.of, comparisons, tenant_id=scope.tenant_id)
+    now_sides = [comparison.now for comparison in comparisons]
+    was_sides = [comparison.was for comparison in comparisons if comparison.was]
+    records = await asyncio.to_thread(
+        _Records.of,
+        await with_looked_at(now_sides, saved=saved),
+        await with_looked_at(was_sides, saved=saved, only_in_force=True),
+        tenant_id=scope.tenant_id,
+    )
     settings = await _life_settings(pool, scope)
-    around_ms = await asyncio.to_thread(records.around_ms, settings)
-    await _refuse_expired(from_at, around_ms=around_ms, log_times=log_times)
+    before_ms = await asyncio.to_thread(records.before_ms, settings)
+    await _refuse_expired(from_at, before_ms=before_ms, log_times=log_times)
     backtest_id = uuid4()
     await _insert(pool, scope, backtest_id, from_at, to_at, comparisons, records)
     return await get_backtest(pool, scope, backtest_id)
@@ -171,23 +180,23 @@ class _Records:
     was: list[bytes]
 
     @classmethod
-    def of(cls, comparisons: Sequence[Comparison], *, tenant_id: UUID) -> _Records:
-        before = [comparison.was for comparison in comparisons if comparison.was]
+    def of(cls, now: Sequence[Side], was: Sequence[Side], *, tenant_id: UUID) -> _Records:
         return cls(
             str(tenant_id),
-            side_records([comparison.now for comparison in comparisons], tenant_id=tenant_id),
-            side_records(before, tenant_id=tenant_id),
+            side_records(now, tenant_id=tenant_id),
+            side_records(was, tenant_id=tenant_id),
         )
 
-    def around_ms(self, settings: LifeSettings) -> int:
-        """Return how much is read around the range. Raises ApiError 422 for a rule too new."""
+    def before_ms(self, settings: LifeSettings) -> int:
+        """Return how much is read before the range. Raises ApiError 422 for a rule too new."""
         try:
             sides = [
                 GivenRules(records, (), tenant=self.tenant) for records in (self.now, self.was)
             ]
         except RuleRefused as error:
             raise ApiError(422, "backtest.rules", str(error)) from error
-        return max(reading_around_ms([settings], side.rules) for side in sides)
+        around_ms = max(reading_around_ms([settings], side.rules) for side in sides)
+        return around_ms + max(reading_before_ms([settings], side.many) for side in sides)
 
 
 async def _insert(
@@ -223,12 +232,12 @@ async def _insert(
         ) from error
 
 
-async def _refuse_expired(from_at: datetime, *, around_ms: int, log_times: LogTimes) -> None:
+async def _refuse_expired(from_at: datetime, *, before_ms: int, log_times: LogTimes) -> None:
     try:
         extents = await asyncio.to_thread(log_times.extents)
     except LogTimesUnavailable as error:
         raise unavailable("kafka.unavailable", "Kafka does not answer. Try again.") from error
-    earliest_ms = earliest_start_ms(extents, around_ms=around_ms)
+    earliest_ms = earliest_start_ms(extents, around_ms=before_ms)
     if earliest_ms is None or from_at.timestamp() * 1000 >= earliest_ms:
         return
     earliest_at = datetime.fromtimestamp(-(-earliest_ms // 1000), from_at.tzinfo)
@@ -237,7 +246,7 @@ async def _refuse_expired(from_at: datetime, *, around_ms: int, log_times: LogTi
         "backtest.expired",
         f"The range begins too early: the earliest time possible is "
         f"{earliest_at.isoformat().replace('+00:00', 'Z')}. The spans log begins "
-        f"{around_ms // 60_000} min before that, and traces that were open then are read as well.",
+        f"{before_ms // 60_000} min before that, and what came then matters to the range.",
         earliest=earliest_at.isoformat(),
     )
 

@@ -11,6 +11,7 @@ from typing import Any, Final, Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
+from api.command.backtest_seen import counted_as, duration, key_text, seen_text
 from api.command.terminal import paint
 
 _WORDS: Final = {
@@ -20,6 +21,13 @@ _WORDS: Final = {
     "not_applicable": "not applicable",
     "open": "still open",
 }
+_WORDS_OF_MANY: Final = {
+    "violated": "signal",
+    "satisfied": "no signal",
+    "inconclusive": "in doubt",
+    "not_applicable": "not seen",
+}
+"""Of rules over many traces: what there is of a key."""
 _ROLES: Final = {"violated": "bad", "satisfied": "good", "inconclusive": "doubt", "open": "doubt"}
 _WIDTH: Final = max(map(len, _WORDS.values()))
 _STALLED_S: Final = 10
@@ -108,17 +116,21 @@ def _rule(
     *,
     examples: int,
 ) -> Iterator[str]:
+    many = rule["kind"] != "promise"
+    words = _WORDS_OF_MANY if many else _WORDS
     yield f"{paint('place', rule['id'])}  {_versions(rule)}"
-    yield from _verdicts(summary)
+    yield from _verdicts(summary, words)
     if summary["was"] is None:
         shown = [result for result in results if result["now"]["verdict"] == "violated"]
         yield from _examples(shown[:examples])
         return
     if not summary["changes"]:
-        yield "  " + paint("good", "No trace is judged otherwise.")
+        same = "The signals are the same." if many else "No trace is judged otherwise."
+        yield "  " + paint("good", same)
     for change in summary["changes"]:
-        title = f"{_word(change['was'])} → {_word(change['now'])}"
-        yield f"  {title}: {_counted(change['traces'], 'trace')}"
+        title = f"{_word(words, change['was'])} → {_word(words, change['now'])}"
+        noun = counted_as(change["was"], change["now"]) if many else "trace"
+        yield f"  {title}: {_counted(change['traces'], noun)}"
         kind = (change["was"], change["now"])
         shown = [result for result in results if _kind(result) == kind]
         yield from _examples(_with_reasons_first(shown)[:examples])
@@ -133,28 +145,32 @@ def _version(version: Mapping[str, Any]) -> str:
     return f"version {version['version']}" if version["version"] else "the draft"
 
 
-def _verdicts(summary: Mapping[str, Any]) -> Iterator[str]:
+def _verdicts(summary: Mapping[str, Any], words: Mapping[str, str]) -> Iterator[str]:
     now, was = summary["now"], summary["was"]
     if was is not None:
         yield f"  {'':{_WIDTH}}  {'before':>10}  {'now':>10}"
-    for verdict in _WORDS:
+    for verdict in words:
         before = was[verdict] if was else 0
         if not (now[verdict] or before):
             continue
         if was is None:
-            yield f"  {_word(verdict, _WIDTH)}  {now[verdict]:>10,}"
+            yield f"  {_word(words, verdict, _WIDTH)}  {now[verdict]:>10,}"
         else:
             gap = now[verdict] - before
             yield (
-                f"  {_word(verdict, _WIDTH)}  {before:>10,}  {now[verdict]:>10,}"
+                f"  {_word(words, verdict, _WIDTH)}  {before:>10,}  {now[verdict]:>10,}"
                 f"  {f'{gap:+,}' if gap else '':>8}".rstrip()
             )
 
 
 def _examples(results: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     for result in results:
-        root = " ".join(filter(None, (result["root_service"], result["root_name"])))
-        yield f"    {_time(result['begin_at'])}  {result['trace_id']}  {paint('code', root)}"
+        at, seen = _time(result["begin_at"]), result["seen"]
+        if seen is None:
+            root = " ".join(filter(None, (result["root_service"], result["root_name"])))
+            yield f"    {at}  {result['trace_id']}  {paint('code', root)}"
+        else:
+            yield f"    {at}  {paint('code', key_text(seen['key']))}  {seen_text(seen)}".rstrip()
         for line in _why(result):
             yield f"      {line}"
 
@@ -186,8 +202,8 @@ def _kind(result: Mapping[str, Any]) -> tuple[str, str]:
     return was["verdict"] if was else "", result["now"]["verdict"]
 
 
-def _word(verdict: str, width: int = 0) -> str:
-    text = f"{_WORDS[verdict]:{width}}"
+def _word(words: Mapping[str, str], verdict: str, width: int = 0) -> str:
+    text = f"{words[verdict]:{width}}"
     return paint(_ROLES[verdict], text) if verdict in _ROLES else text
 
 
@@ -207,16 +223,10 @@ def _counted(count: int, noun: str) -> str:
 
 def _pace(progress: Mapping[str, Any]) -> str:
     said = f"{progress['spans']:,} spans, {progress['traces']:,} traces"
+    if progress["gathering"]:
+        return f"{said}, judging the rules over many traces"
     left_s = progress["seconds_left"]
-    return said if left_s is None else f"{said}, {_duration(left_s)} left"
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+    return said if left_s is None else f"{said}, {duration(left_s)} left"
 
 
 def _time(text: str) -> str:

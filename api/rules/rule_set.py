@@ -44,6 +44,13 @@ async def refuse_unfit(connection: Connection, definitions: Sequence[Definition]
         raise refusal(problems)
 
 
+def problems_together(
+    definitions: Sequence[Definition], ids: Sequence[str]
+) -> list[dict[str, object]]:
+    """Return what is wrong with some of the rules of a set that holds all they look at."""
+    return _problems({one.id: _of_definition(one) for one in definitions}, ids)
+
+
 def _of_definition(definition: Definition) -> _Known:
     group_by = definition.object.get("group_by") or ()
     return _Known(definition.compiled.text, tuple(map(str, group_by)))
@@ -70,8 +77,8 @@ def _named_beyond(known: dict[str, _Known]) -> set[str]:
     return named - known.keys()
 
 
-def _problems(known: dict[str, _Known], saved: Sequence[str]) -> list[dict[str, object]]:
-    """Return what is wrong with the rules to be saved, at places of their texts."""
+def _problems(known: dict[str, _Known], ids: Sequence[str]) -> list[dict[str, object]]:
+    """Return what is wrong with rules, at places of their texts."""
     fields_of = fields_among({id_: (one.text, one.group_by) for id_, one in known.items()})
     checked = {id_: dsl.check(one.text, fields_of=fields_of) for id_, one in known.items()}
     together = check_rule_set(
@@ -79,6 +86,6 @@ def _problems(known: dict[str, _Known], saved: Sequence[str]) -> list[dict[str, 
     )
     return [
         {"rule": id_, **problem.to_dict()}
-        for id_ in saved
+        for id_ in ids
         for problem in (*checked[id_].problems, *together.problems.get(id_, ()))
     ]

@@ -23,12 +23,13 @@ update backtests set
   state = 'running', started_at = now(), log_end_at = :log_end_at, runner = null, lease_until = null
 where tenant_id = :tenant_id and id = :id and state = 'queued';
 
--- name: run-insert-part(tenant_id, id, partition, first_offset, end_offset)!
-insert into backtest_parts (tenant_id, backtest_id, partition, first_offset, end_offset)
-values (:tenant_id, :id, :partition, :first_offset, :end_offset);
+-- name: run-insert-part(tenant_id, id, partition, first_offset, end_offset, gathers)!
+insert into backtest_parts (tenant_id, backtest_id, partition, first_offset, end_offset, gathers)
+values (:tenant_id, :id, :partition, :first_offset, :end_offset, :gathers);
 
 -- name: run-claim-part(runner, lease_s)
--- By partition before backtest, so that tenants take turns.
+-- By partition before backtest, so that tenants take turns. The part that gathers comes when all
+-- others of its backtest are done.
 update backtest_parts p set
   runner = :runner,
   lease_until = now() + :lease_s * interval '1 second',
@@ -40,6 +41,11 @@ from (
   join backtests b on b.tenant_id = w.tenant_id and b.id = w.backtest_id
   where b.state = 'running' and w.done_at is null
     and (w.lease_until is null or w.lease_until < now())
+    and not (w.gathers and exists (
+      select from backtest_parts o
+      where o.tenant_id = w.tenant_id and o.backtest_id = w.backtest_id
+        and not o.gathers and o.done_at is null
+    ))
   order by w.partition, b.started_at, b.id
   limit 1
   for update of w skip locked
@@ -47,7 +53,7 @@ from (
 join backtests b on b.tenant_id = n.tenant_id and b.id = n.backtest_id
 where p.tenant_id = n.tenant_id and p.backtest_id = n.backtest_id and p.partition = n.partition
 returning p.tenant_id, p.backtest_id as id, p.partition, p.first_offset, p.end_offset, p.attempts,
-  b.from_at, b.to_at, b.log_end_at, b.rules, b.now_records, b.was_records;
+  p.gathers, b.from_at, b.to_at, b.log_end_at, b.rules, b.now_records, b.was_records;
 
 -- name: run-progress(records_read, span_count, trace_count, lease_s, tenant_id, id, partition, runner)
 -- No row: somebody else has the part. state: of the backtest.
@@ -60,10 +66,11 @@ where p.tenant_id = :tenant_id and p.backtest_id = :id and p.partition = :partit
   and b.tenant_id = p.tenant_id and b.id = p.backtest_id
 returning b.state;
 
--- name: run-finish-part(records_read, span_count, trace_count, open_count, tenant_id, id, partition, runner)!
+-- name: run-finish-part(records_read, span_count, trace_count, open_count, first_ms, tenant_id, id, partition, runner)!
 update backtest_parts set
   records_read = :records_read, span_count = :span_count, trace_count = :trace_count,
-  open_count = :open_count, done_at = now(), runner = null, lease_until = null
+  open_count = :open_count,
+  first_at = timestamptz 'epoch' + :first_ms::float8 * interval '1 millisecond', done_at = now(), runner = null, lease_until = null
 where tenant_id = :tenant_id and backtest_id = :id and partition = :partition
   and runner = :runner and done_at is null;
 
@@ -71,18 +78,51 @@ where tenant_id = :tenant_id and backtest_id = :id and partition = :partition
 insert into backtest_counts (tenant_id, backtest_id, partition, rule_id, was, now, trace_count)
 values (:tenant_id, :id, :partition, :rule_id, :was, :now, :trace_count);
 
--- name: run-insert-result(tenant_id, id, partition, rule_id, trace_id, was, now, begin_ms, root_name, root_service, span_count, first_offset, last_offset, was_outcome, now_outcome, explanations, copied)!
+-- name: run-insert-result(tenant_id, id, partition, rule_id, trace_id, was, now, begin_ms, root_name, root_service, span_count, first_offset, last_offset, was_outcome, now_outcome, explanations, copied, seen)!
 insert into backtest_results (
   tenant_id, backtest_id, partition, rule_id, trace_id, was, now, begin_at, root_name,
   root_service, span_count, log_first_offset, log_last_offset, was_outcome, now_outcome,
-  explanations, copied
+  explanations, copied, seen
 ) values (
   :tenant_id, :id, :partition, :rule_id, :trace_id, :was, :now,
   timestamptz 'epoch' + :begin_ms * interval '1 millisecond', :root_name, :root_service,
   :span_count, :first_offset, :last_offset, :was_outcome::jsonb, :now_outcome::jsonb,
-  :explanations::jsonb, :copied
+  :explanations::jsonb, :copied, :seen::jsonb
 )
 on conflict do nothing;
+
+-- name: run-insert-handed(tenant_id, id, partition, side, number, item_count, packed)!
+insert into backtest_handed (
+  tenant_id, backtest_id, partition, side, number, item_count, packed
+) values (:tenant_id, :id, :partition, :side, :number, :item_count, :packed);
+
+-- name: run-handed-count(tenant_id, id)
+select coalesce(sum(item_count), 0)::bigint as item_count
+from backtest_handed where tenant_id = :tenant_id and backtest_id = :id;
+
+-- name: run-handed(tenant_id, id, side)
+select partition, count(*)::integer as chunk_count
+from backtest_handed
+where tenant_id = :tenant_id and backtest_id = :id and side = :side
+group by partition
+order by partition;
+
+-- name: run-handed-chunk(tenant_id, id, partition, side, number)
+select packed
+from backtest_handed
+where tenant_id = :tenant_id and backtest_id = :id and partition = :partition and side = :side
+  and number = :number;
+
+-- name: run-parts-begun(tenant_id, id)
+select partition, first_at
+from backtest_parts
+where tenant_id = :tenant_id and backtest_id = :id and not gathers;
+
+-- name: run-forget-handed()!
+-- What was handed on is of no use once a backtest is over, however it ended.
+delete from backtest_handed h
+using backtests b
+where b.tenant_id = h.tenant_id and b.id = h.backtest_id and b.finished_at is not null;
 
 -- name: run-release-part(tenant_id, id, partition, runner)!
 -- Given back unfinished, at once and not only when the lease is over; it did not fail.
@@ -121,5 +161,14 @@ select exists (
       select from backtest_parts p
       where p.tenant_id = b.tenant_id and p.backtest_id = b.id and p.done_at is null
         and (p.lease_until is null or p.lease_until < now())
+        and not (p.gathers and exists (
+          select from backtest_parts o
+          where o.tenant_id = p.tenant_id and o.backtest_id = p.backtest_id
+            and not o.gathers and o.done_at is null
+        ))
     ))
+) or exists (
+  select from backtest_handed h
+  join backtests b on b.tenant_id = h.tenant_id and b.id = h.backtest_id
+  where b.finished_at is not null
 ) as is_work;

@@ -16,7 +16,8 @@ select b.id, b.state, b.requested_by, b.created_at, b.from_at, b.to_at, b.rules,
        coalesce(p.records_read, 0) as records_read, coalesce(p.records_total, 0) as records_total,
        coalesce(p.span_count, 0) as span_count, coalesce(p.trace_count, 0) as trace_count,
        coalesce(p.open_count, 0) as open_count,
-       coalesce(p.parts_done, 0) as parts_done, coalesce(p.parts_total, 0) as parts_total
+       coalesce(p.parts_done, 0) as parts_done, coalesce(p.parts_total, 0) as parts_total,
+       coalesce(p.to_gather, false) as to_gather
 from backtests b
 cross join lateral (
   select sum(w.records_read)::bigint as records_read,
@@ -24,8 +25,9 @@ cross join lateral (
          sum(w.span_count)::bigint as span_count,
          sum(w.trace_count)::bigint as trace_count,
          sum(w.open_count)::bigint as open_count,
-         count(w.done_at) as parts_done,
-         count(*) as parts_total
+         count(w.done_at) filter (where not w.gathers) as parts_done,
+         count(*) filter (where not w.gathers) as parts_total,
+         bool_or(w.gathers and w.done_at is null) as to_gather
   from backtest_parts w
   where w.tenant_id = b.tenant_id and w.backtest_id = b.id
 ) p
@@ -59,7 +61,8 @@ where b.tenant_id = scope_tenant() and b.id = :id and b.state in ('queued', 'run
 
 -- name: results
 select rule_id, trace_id, was, now, begin_at, root_name, root_service, span_count,
-       was_outcome, now_outcome, case when :explained then explanations end as explanations, copied
+       was_outcome, now_outcome, case when :explained then explanations end as explanations, copied,
+       seen
 from backtest_results
 where tenant_id = scope_tenant() and backtest_id = :id
   and (:rule_id::text is null or rule_id = :rule_id)

@@ -131,7 +131,7 @@ class Outcomes:
             for rule_id, judgement in closing.judged:
                 words[rule_id] = _of_judgement(judgement, closing.closed_ms)
         for rule_id, signal in self._signals.get(trace_id, {}).items():
-            words[rule_id] = _of_signal(signal)
+            words[rule_id] = outcome_of_signal(signal)
         return words
 
     def unsaid(self, trace_id: bytes) -> Outcome:
@@ -150,7 +150,8 @@ def _of_judgement(judgement: Judgement, judged_ms: int) -> Outcome:
     )
 
 
-def _of_signal(signal: wire.Signal) -> Outcome:
+def outcome_of_signal(signal: wire.Signal) -> Outcome:
+    """Return what a signal says."""
     return Outcome(
         verdict=_VERDICT_OF[signal.verdict],
         broken=signal.broken_clause,

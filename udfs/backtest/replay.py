@@ -9,9 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from udfs.addressing import read_address
+from udfs.backtest.handed import HandedOn
 from udfs.backtest.outcomes import Outcomes
 from udfs.backtest.rules import GivenRules
 from udfs.backtest.window import Window
+from udfs.contributions import STAGES
 from udfs.journal import Closing
 from udfs.match import Matcher
 from udfs.native import engine_module
@@ -73,6 +75,8 @@ class Replay:
 
     def __init__(self, given: GivenRules, window: Window) -> None:
         self.outcomes = Outcomes(window)
+        self.handed = HandedOn()
+        """What is said to rules over many traces, up to where time has come."""
         self._tenant = given.tenant.encode()
         self._book = given.book
         self._matcher = Matcher(given.book)
@@ -83,7 +87,7 @@ class Replay:
         self._tidied_ms = 0
 
     def take(self, record: SpansRecord) -> None:
-        """Take the next record."""
+        """Take the next record. Raises TooManyMembers."""
         if record.tenant != self._tenant or not record.payload:
             return
         address = read_address(tenant=record.tenant, lane=record.lane)
@@ -107,7 +111,10 @@ class Replay:
         )
 
     def finish(self, watermark_ms: int) -> Outcomes:
-        """Let time come to where the log ends for all partitions; return what was said."""
+        """Let time come to where the log ends for all partitions; return what was said.
+
+        Raises TooManyMembers.
+        """
         self._advance(watermark_ms)
         for working in self._lanes.values():
             self.outcomes.take_unclosed(working.lane.unclosed())
@@ -127,9 +134,12 @@ class Replay:
             for output in lane.advance(watermark_ms, closed):
                 if output.topic == "signals":
                     self.outcomes.take_signal(output.value)
+                elif output.topic in STAGES:
+                    self.handed.take(output.topic, output.key[0], output.value)
             if tidy:
                 lane.snapshot(closed)  # what is over is forgotten only with a snapshot
         if tidy:
             self._tidied_ms = watermark_ms
         self.outcomes.take_closings(self._journal)
         self._journal.clear()
+        self.handed.settle()

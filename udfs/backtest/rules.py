@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from google.protobuf.message import DecodeError
 
+from udfs.many_rules import ManyRule
 from udfs.rulebook import ACTIVATION_MS, LifeSettings, Rule, RuleBook
 from udfs.wire import betrace_pb2 as wire
 
@@ -56,12 +57,31 @@ class GivenRules:
         for offset, entry in enumerate((*given, *log)):
             self.book.add(entry.record, append_ms=entry.append_ms, offset=offset)
         self.rules: tuple[Rule, ...] = self.book.in_force(tenant, 0)
+        many = self.book.many_in_force(tenant, 0)
+        self.many: tuple[ManyRule, ...] = () if many is None else tuple(many.rules)
         for (_, rule_id, version), reason in self.book.broken.items():
             raise RuleRefused(f"rule {rule_id}, version {version}: {reason}")
-        self._log = tuple(log)
+        self._rules, self._log = tuple(rules), tuple(log)
+
+    def as_of(self, time_ms: int) -> GivenRules:
+        """Return the same rules, activated under the settings that are in force at a time.
+
+        A version of a rule over many traces lives by the settings of its activation.
+        """
+        known = [entry for entry in self._log if _is_settings(entry.record)]
+        before = [entry for entry in known if entry.append_ms + ACTIVATION_MS <= time_ms]
+        return GivenRules(
+            self._rules,
+            [LogEntry(_FROM_EVER_MS, entry.record) for entry in (before[-1:] or known[:1])],
+            tenant=self.tenant,
+        )
 
     def settings_since(self, time_ms: int) -> tuple[LifeSettings, ...]:
         """Return the settings of the tenant in force at a time or later."""
         changes_ms = (entry.append_ms + ACTIVATION_MS for entry in self._log)
         times_ms = (time_ms, *(change_ms for change_ms in changes_ms if change_ms > time_ms))
         return tuple({self.book.settings(self.tenant, at_ms): None for at_ms in times_ms})
+
+
+def _is_settings(record: bytes) -> bool:
+    return wire.RuleLogRecord.FromString(record).HasField("tenant")

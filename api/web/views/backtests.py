@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Final
 from urllib.parse import urlencode
 
+import dsl
 from api.backtests.model import (
     NOTHING,
     Backtest,
@@ -19,6 +20,11 @@ from api.backtests.model import (
     Version,
 )
 from api.rules.model import Rule
+from api.web.views.backtest_keys import COUNTED as KEYS_COUNTED
+from api.web.views.backtest_keys import WORDS as KEY_WORDS
+from api.web.views.backtest_keys import KeyRow, key_row
+from api.web.views.backtest_keys import counted as counted_keys
+from api.web.views.backtest_keys import headline as headline_of_keys
 from api.web.views.links import rule_href
 from api.web.views.moments import Moment, duration_text, moment
 from api.web.views.rule_text import Piece, pieces
@@ -80,6 +86,7 @@ class BacktestForm:
     rule_name: str
     rule_href: str
     action: str
+    text_label: str
     text: str
     saved_text: str
     version: int
@@ -163,9 +170,15 @@ class TraceRow:
     why: tuple[Why, ...]
 
 
+Row = TraceRow | KeyRow
+
+
 @dataclass(frozen=True, slots=True)
 class ChangeView:
-    """Traces that are judged otherwise in the same way, or would signal."""
+    """Traces that are judged otherwise in the same way, or would signal.
+
+    of_keys: signals of a rule over many traces, or keys.
+    """
 
     title: str
     was: str
@@ -173,19 +186,23 @@ class ChangeView:
     now: str
     now_tone: str
     count: str
-    rows: tuple[TraceRow, ...]
+    rows: tuple[Row, ...]
     more_href: str
+    of_keys: bool
 
 
 @dataclass(frozen=True, slots=True)
 class RuleView:
-    """What became of all traces under one rule."""
+    """What became of all traces under one rule. nothing: what stands in place of an empty table."""
 
     id: str
     name: str
     href: str
     versions: str
     compared: bool
+    caption: str
+    counts_what: str
+    nothing: str
     verdicts: tuple[VerdictRow, ...]
     changes: tuple[ChangeView, ...]
     headline: str
@@ -209,6 +226,7 @@ class BacktestPage:
     chip: str
     is_over: bool
     may_cancel: bool
+    reports: str
     from_at: Moment
     to_at: Moment
     asked_by: str
@@ -221,7 +239,7 @@ class BacktestPage:
 
 @dataclass(frozen=True, slots=True)
 class TracesPage:
-    """All traces that are shown of one kind, a page of them."""
+    """All traces, or keys, that are shown of one kind, a page of them."""
 
     title: str
     back_href: str
@@ -230,8 +248,9 @@ class TracesPage:
     was_tone: str
     now: str
     now_tone: str
-    rows: tuple[TraceRow, ...]
+    rows: tuple[Row, ...]
     next_href: str
+    of_keys: bool
 
 
 Kind = tuple[str, str, str]
@@ -254,6 +273,7 @@ def backtest_form(
         rule_name=str(rule.object.get("name") or rule.id),
         rule_href=rule_href(rule.id),
         action=f"{rule_href(rule.id)}/backtest",
+        text_label="Rule" if _is_over_many_traces(rule.text) else "Promise",
         text=draft.text,
         saved_text=rule.text,
         version=rule.version,
@@ -271,6 +291,11 @@ def backtest_form(
         message=message,
         running_href=backtest_href(running) if running else "",
     )
+
+
+def _is_over_many_traces(text: str) -> bool:
+    checked = dsl.check(text)
+    return checked.rule is not None and checked.promise is None
 
 
 def backtest_page(
@@ -295,6 +320,7 @@ def backtest_page(
         chip=chip,
         is_over=backtest.state.is_over,
         may_cancel=may_cancel and backtest.state in (BacktestState.QUEUED, BacktestState.RUNNING),
+        reports="Signals" if all(r.over_many_traces for r in backtest.rules) else "Traces",
         from_at=moment(backtest.from_at),
         to_at=moment(backtest.to_at),
         asked_by=backtest.requested_by.partition(":")[2] or backtest.requested_by,
@@ -325,17 +351,20 @@ def traces_page(
 ) -> TracesPage:
     """Return a page of traces of one kind."""
     rule_id, was, now = kind
-    names = {rule.id: rule.name for rule in backtest.rules}
+    rule = next((rule for rule in backtest.rules if rule.id == rule_id), None)
+    of_keys = rule is not None and rule.over_many_traces
+    words = KEY_WORDS if of_keys else VERDICTS
     return TracesPage(
-        title=names.get(rule_id, rule_id),
+        title=rule.name if rule else rule_id,
         back_href=backtest_href(backtest.id),
         rule_id=rule_id,
-        was=VERDICTS.get(was, ""),
+        was=words.get(was, ""),
         was_tone=_TONES.get(was, "plain"),
-        now=VERDICTS.get(now, now),
+        now=words.get(now, now),
         now_tone=_TONES.get(now, "plain"),
-        rows=tuple(map(_trace, results)),
+        rows=tuple(map(_row, results)),
         next_href=_traces_href(backtest, kind, cursor=next_cursor) if next_cursor else "",
+        of_keys=of_keys,
     )
 
 
@@ -360,6 +389,8 @@ def _progress(backtest: Backtest, *, now: datetime) -> ProgressView:
         stalled = " No worker has taken it yet: is one running?" if waited_s > _STALLED_S else ""
         return ProgressView(0, "", f"Waiting for a worker.{stalled}")
     parts = [f"{progress.span_count:,} spans", f"{progress.trace_count:,} traces"]
+    if progress.gathers:
+        parts.append("judging the rules over many traces")
     left_s = backtest.seconds_left(now)
     if left_s is not None:
         parts.append(f"{duration_text(round(left_s) * 1_000_000_000)} left")
@@ -405,9 +436,12 @@ def _rule(
         href=rule_href(rule.id) if rule.was or rule.now.number else "",
         versions=_versions(rule),
         compared=summary.was is not None,
+        caption="Signals and keys" if rule.over_many_traces else "Traces by verdict",
+        counts_what="Of each key" if rule.over_many_traces else "Verdict",
+        nothing=_nothing(backtest, rule),
         verdicts=tuple(_verdicts(summary)),
         changes=tuple(
-            _change(backtest, kind, count, results.get(kind, ())) for kind, count in counts
+            _change(backtest, rule, kind, count, results.get(kind, ())) for kind, count in counts
         ),
         headline=headline,
         headline_tone=tone,
@@ -415,6 +449,16 @@ def _rule(
         text=pieces(rule.now.text.strip("\n")),
         was_text=pieces(rule.was.text.strip("\n")) if rule.was else (),
     )
+
+
+def _nothing(backtest: Backtest, rule: ComparedRule) -> str:
+    if not rule.over_many_traces:
+        return "No trace began in the range."
+    if not backtest.progress.to_gather:
+        return "Nothing that the rule looks at came in the range."
+    if backtest.state.is_over:
+        return "Not judged: it ended before all partitions of the log were done."
+    return "Judged last, when all partitions of the log are done."
 
 
 def _kinds_of(summary: Summary) -> list[tuple[Kind, int]]:
@@ -426,6 +470,8 @@ def _kinds_of(summary: Summary) -> list[tuple[Kind, int]]:
 
 def _headline(summary: Summary) -> tuple[str, str, str]:
     """Return what a rule comes to in one sentence, its tone and icon."""
+    if summary.rule.over_many_traces:
+        return headline_of_keys(summary)
     if summary.was is None:
         violated = summary.now["violated"]
         if not violated:
@@ -457,7 +503,8 @@ def _version(version: Version) -> str:
 
 
 def _verdicts(summary: Summary) -> Iterable[VerdictRow]:
-    for verdict, label in VERDICTS.items():
+    labels = KEYS_COUNTED if summary.rule.over_many_traces else VERDICTS
+    for verdict, label in labels.items():
         now = summary.now.get(verdict, 0)
         was = summary.was.get(verdict, 0) if summary.was is not None else 0
         if now or was:
@@ -471,18 +518,26 @@ def _verdicts(summary: Summary) -> Iterable[VerdictRow]:
             )
 
 
-def _change(backtest: Backtest, kind: Kind, count: int, results: Sequence[Result]) -> ChangeView:
+def _change(
+    backtest: Backtest, rule: ComparedRule, kind: Kind, count: int, results: Sequence[Result]
+) -> ChangeView:
     _, was, now = kind
+    words = KEY_WORDS if rule.over_many_traces else VERDICTS
     return ChangeView(
-        title=f"{VERDICTS[was]} to {VERDICTS[now].lower()}" if was else VERDICTS[now],
-        was=VERDICTS.get(was, ""),
+        title=f"{words[was]} to {words[now].lower()}" if was else words[now],
+        was=words.get(was, ""),
         was_tone=_TONES.get(was, "plain"),
-        now=VERDICTS[now],
+        now=words[now],
         now_tone=_TONES.get(now, "plain"),
-        count=_counted(count, "trace"),
-        rows=tuple(map(_trace, results)),
+        count=counted_keys(count, was, now) if rule.over_many_traces else _counted(count, "trace"),
+        rows=tuple(map(_row, results)),
         more_href=_traces_href(backtest, kind) if count > len(results) else "",
+        of_keys=rule.over_many_traces,
     )
+
+
+def _row(result: Result) -> Row:
+    return _trace(result) if result.seen is None else key_row(result)
 
 
 def _trace(result: Result) -> TraceRow:

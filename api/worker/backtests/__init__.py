@@ -2,5 +2,6 @@
 shared with what carries live signals.
 
 `keeper` starts the process when there is work; `process` takes work and gives it back; `planning`
-decides what is read, `part` judges one partition, `storing` writes what came out.
+decides what is read, `part` judges one partition, `gathering` the rules over many traces by what
+all partitions found, `storing` writes what came out.
 """

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from api.worker.backtests.log_reader import SpansReader
 from api.worker.backtests.work import Part, Sides
 from udfs.backtest.difference import Difference, difference
+from udfs.backtest.handed import Chunk
 from udfs.backtest.replay import Replay, SpansRecord
 
 ROWS_PER_KIND = 50
 """Traces of each kind that a partition shows; all of them are counted."""
-_TELL_EVERY_S = 0.5
+TELL_EVERY_S = 0.5
 _LEAST_NAP_S = 0.005
 
 
@@ -28,10 +29,14 @@ class Progress(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A part that was read to its end."""
+    """A partition that was read to its end."""
 
     progress: Progress
     difference: Difference
+    handed: Mapping[str, Sequence[Chunk]]
+    """By side: what is said to rules over many traces."""
+    first_ms: int
+    """When the first record came, if only a heartbeat; where there is none, when reading begins."""
 
 
 class Throttle:
@@ -69,12 +74,14 @@ def judge_part(
 ) -> Judged:
     """Read a partition and judge it by both sides.
 
-    tell: called twice a second; what it raises ends the part. Raises LogUnavailable, LogExpired.
+    tell: called twice a second; what it raises ends the part. Raises LogUnavailable, LogExpired,
+    TooManyMembers.
     """
     now = Replay(sides.now, sides.window)
     was = Replay(sides.was, sides.window) if sides.was else None
     tenant = part.asked.tenant.encode()
     read_count = span_count = 0
+    first_ms: int | None = None
     told_at = time.monotonic()
     for batch in reader.read(part.partition, part.first_offset, part.end_offset):
         for record in batch:
@@ -82,21 +89,28 @@ def judge_part(
                 _take(record, now, was)
                 span_count += record.span_count
         if batch:
+            first_ms = batch[0].time_ms if first_ms is None else first_ms
             read_count = batch[-1].offset + 1 - part.first_offset
         throttle.pay()
-        if time.monotonic() - told_at >= _TELL_EVERY_S:
+        if time.monotonic() - told_at >= TELL_EVERY_S:
             tell(Progress(read_count, span_count, now.outcomes.trace_count))
             told_at = time.monotonic()
     outcomes = now.finish(part.log_end_ms)
     found = difference(
         outcomes,
         was.finish(part.log_end_ms) if was else None,
-        rule_ids=part.asked.rule_ids,
+        rule_ids=part.asked.over_one_trace(sides),
         compared=part.asked.compared_ids,
         rows_per_kind=ROWS_PER_KIND,
     )
     whole = part.end_offset - part.first_offset
-    return Judged(Progress(whole, span_count, found.trace_count), found)
+    replays = {"now": now} if was is None else {"now": now, "was": was}
+    return Judged(
+        Progress(whole, span_count, found.trace_count),
+        found,
+        {side: replay.handed.chunks() for side, replay in replays.items()},
+        sides.window.read_from_ms if first_ms is None else first_ms,
+    )
 
 
 def _take(record: SpansRecord, now: Replay, was: Replay | None) -> None:

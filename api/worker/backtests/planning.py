@@ -26,10 +26,22 @@ class Stretch(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """log_end_at: event time when the log ended, or where reading ends, if that is earlier."""
+    """log_end_at: event time when the log ended, or where reading ends, if that is earlier.
+
+    gathers: what the stretches hand on is put together by a last part.
+    """
 
     stretches: Sequence[Stretch]
     log_end_at: datetime
+    gathers: bool
+
+    def parts(self) -> list[dict[str, object]]:
+        """Return the rows of the parts: a stretch each, and the last one, which reads nothing."""
+        rows = [{**stretch._asdict(), "gathers": False} for stretch in self.stretches]
+        if self.gathers:
+            number = max(stretch.partition for stretch in self.stretches) + 1
+            rows.append({**Stretch(number, 0, 0)._asdict(), "gathers": True})
+        return rows
 
 
 def plan_reading(asked: Asked, log: Sequence[LogEntry], times: LogTimes) -> Plan:
@@ -37,9 +49,10 @@ def plan_reading(asked: Asked, log: Sequence[LogEntry], times: LogTimes) -> Plan
 
     log: the rules log. Raises CannotRun, RuleRefused, LogTimesUnavailable.
     """
-    window = asked.sides(log).window
+    sides = asked.sides(log)
+    window = sides.window
     extents = times.extents()
-    earliest_ms = earliest_start_ms(extents, around_ms=window.around_ms)
+    earliest_ms = earliest_start_ms(extents, around_ms=window.around_ms + window.many_ms)
     if earliest_ms is not None and window.from_ms < earliest_ms:
         raise CannotRun(
             "the beginning of the range has expired from the spans log while it waited; "
@@ -53,4 +66,5 @@ def plan_reading(asked: Asked, log: Sequence[LogEntry], times: LogTimes) -> Plan
     return Plan(
         [Stretch(number, first[number], end[number]) for number in sorted(extents)],
         from_ms(min(end_ms, window.read_to_ms - 1)),
+        sides.gather,
     )

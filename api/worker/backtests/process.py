@@ -30,13 +30,16 @@ from api.kafka.topics import TopicNames
 from api.logs import configure_logging
 from api.worker import spans_log
 from api.worker.backtests.examples import chosen, read_examples
+from api.worker.backtests.gathering import gather
 from api.worker.backtests.log_reader import LogExpired, LogUnavailable, RulesReader, SpansReader
 from api.worker.backtests.part import Judged, Progress, Throttle, judge_part
 from api.worker.backtests.planning import CannotRun, plan_reading
-from api.worker.backtests.storing import PartLost, store_part
+from api.worker.backtests.storing import PartLost, store_gathered, store_part
 from api.worker.backtests.work import Asked, Part, Sides
 from api.worker.database import WorkerConnection, backtest_statement, connect
 from api.worker.spans_log import SpansLog
+from udfs.backtest.gathering import TooManySignals
+from udfs.backtest.handed import TooManyMembers
 from udfs.backtest.rules import RuleRefused
 
 NICENESS = 19
@@ -52,7 +55,14 @@ log = structlog.get_logger(__name__)
 
 _SILENT_BROKER = (LogUnavailable, LogTimesUnavailable, spans_log.LogUnavailable)
 _OUTAGES = (*_SILENT_BROKER, psycopg.OperationalError)
-_REFUSALS = (CannotRun, RuleRefused, LogExpired, spans_log.RangeExpired)
+_REFUSALS = (
+    CannotRun,
+    RuleRefused,
+    LogExpired,
+    spans_log.RangeExpired,
+    TooManyMembers,
+    TooManySignals,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +131,7 @@ class Runner:
         """Do one thing that waits to be done; False if there is none. Raises what outages raise."""
         connection = self._connected()
         connection.execute(backtest_statement("settle"))
+        connection.execute(backtest_statement("forget_handed"))
         lease = {"runner": self.name, "lease_s": _LEASE_S}
         row = connection.execute(backtest_statement("claim_plan"), lease).fetchone()
         if row is not None:
@@ -131,8 +142,7 @@ class Runner:
         row = connection.execute(backtest_statement("claim_part"), lease).fetchone()
         if row is not None:
             part = Part.from_row(row)
-            what = f"partition {part.partition}"
-            with self._mishaps(connection, part.asked, attempts=part.attempts, what=what):
+            with self._mishaps(connection, part.asked, attempts=part.attempts, what=part.what):
                 self._do(connection, part)
             return True
         return False
@@ -146,10 +156,8 @@ class Runner:
                 backtest_statement("begin"), {**asked.key, "log_end_at": plan.log_end_at}
             )
             if began.rowcount:
-                for stretch in plan.stretches:
-                    connection.execute(
-                        backtest_statement("insert_part"), {**asked.key, **stretch._asdict()}
-                    )
+                for row in plan.parts():
+                    connection.execute(backtest_statement("insert_part"), {**asked.key, **row})
         log.info("backtests.planned", tenant=asked.tenant, backtest=asked.id)
 
     def _do(self, connection: WorkerConnection, part: Part) -> None:
@@ -165,7 +173,7 @@ class Runner:
 
     def _judge_and_store(self, connection: WorkerConnection, part: Part) -> None:
         if part.attempts > _ATTEMPTS:
-            what = f"partition {part.partition}: {_ATTEMPTS} workers ended while judging it"
+            what = f"{part.what}: {_ATTEMPTS} workers ended while judging it"
             self._fail(connection, part.asked, what)
             return
 
@@ -173,6 +181,10 @@ class Runner:
             self._tell(connection, part, progress)
 
         sides = part.asked.sides(self._rules.entries(until_ms=part.log_end_ms))
+        if part.gathers:
+            gathered = gather(part, sides, connection, throttle=self._throttle, tell=tell)
+            store_gathered(connection, part, sides, gathered, runner=self.name)
+            return
         judged = judge_part(part, sides, self._spans, throttle=self._throttle, tell=tell)
         tell(judged.progress)
         self._store(connection, part, sides, judged)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from udfs.backtest.rules import GivenRules, LogEntry, heeded
-from udfs.backtest.window import Window, reading_around_ms
+from udfs.backtest.window import Window, reading_around_ms, reading_before_ms
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LONGEST_LIFE_MS = 3 * 24 * 60 * 60 * 1000
@@ -65,26 +65,50 @@ class Asked:
         was = None
         if self.was_records:
             was = GivenRules(self.was_records, entries, tenant=self.tenant)
-        around_ms = max(
-            reading_around_ms(side.settings_since(self.from_ms - _LONGEST_LIFE_MS), side.rules)
-            for side in (now, was)
-            if side is not None
-        )
-        return Sides(now, was, Window(self.from_ms, self.to_ms, around_ms))
+        both = [side for side in (now, was) if side is not None]
+        settings = now.settings_since(self.from_ms - _LONGEST_LIFE_MS)
+        around_ms = max(reading_around_ms(settings, side.rules) for side in both)
+        many_ms = max(reading_before_ms(settings, side.many) for side in both)
+        return Sides(now, was, Window(self.from_ms, self.to_ms, around_ms, many_ms))
+
+    def over_one_trace(self, sides: Sides) -> list[str]:
+        """Return the rules to report that each trace is judged by."""
+        many = {rule.id for rule in sides.now.many}
+        return [rule_id for rule_id in self.rule_ids if rule_id not in many]
+
+    def over_many_traces(self, sides: Sides) -> list[str]:
+        """Return the rules to report that many traces are judged by together."""
+        many = {rule.id for rule in sides.now.many}
+        return [rule_id for rule_id in self.rule_ids if rule_id in many]
 
 
 @dataclass(frozen=True, slots=True)
 class Sides:
-    """The rules that are tried, those they are compared with, and what is read for both."""
+    """The rules that are tried, those they are compared with, and what is read for both.
+
+    With the rules of a side come those whose signals they look at.
+    """
 
     now: GivenRules
     was: GivenRules | None
     window: Window
 
+    @property
+    def gather(self) -> bool:
+        """Whether some rule looks at many traces, so that all parts are needed together."""
+        return any(side.many for side in (self.now, self.was) if side is not None)
+
+    def named(self) -> Mapping[str, GivenRules]:
+        """Return the sides by the names under which they are stored."""
+        return {"now": self.now} if self.was is None else {"now": self.now, "was": self.was}
+
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One partition of a backtest: offsets [first, end). log_end_ms: where time ends."""
+    """One partition of a backtest: offsets [first, end). log_end_ms: where time ends.
+
+    gathers: none of the log, but the last part, which puts together what the others handed on.
+    """
 
     asked: Asked
     partition: int
@@ -92,6 +116,7 @@ class Part:
     end_offset: int
     log_end_ms: int
     attempts: int
+    gathers: bool = False
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Part:
@@ -103,7 +128,13 @@ class Part:
             end_offset=row["end_offset"],
             log_end_ms=to_ms(row["log_end_at"]),
             attempts=row["attempts"],
+            gathers=row["gathers"],
         )
+
+    @property
+    def what(self) -> str:
+        """What is done, for messages."""
+        return "the rules over many traces" if self.gathers else f"partition {self.partition}"
 
     @property
     def key(self) -> dict[str, object]:

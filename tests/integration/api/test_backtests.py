@@ -27,6 +27,8 @@ from udfs.wire import betrace_pb2 as wire
 TEXT = "when { payment.charge } always { fraud.check }"
 OTHER = "when { payment.charge } always { fraud.check } never { bypass }"
 CORRELATE = "correlate { login.failed } by user.id within 10m having count >= 5"
+OVER_NOBODY = 'correlate { violated("nobody") } by rule within 10m having count >= 5'
+OVER_TEXT = 'correlate { violated("b") } by user.id within 10m having count >= 5'
 BACKTESTS = "/api/v1/backtests"
 
 
@@ -127,6 +129,50 @@ async def test_all_problems_of_all_rules_are_told_at_once(
     assert {problem["rule"] for problem in answer.json()["problems"]} == {"one", "two"}
 
 
+async def test_rules_that_a_correlate_looks_at_come_with_it_and_are_not_reported(
+    caller: Caller, log_times: FakeLogTimes, shared_database: Database
+) -> None:
+    await save(caller, "b", TEXT, group_by=["user.id"])
+    await save(caller, "a", OVER_TEXT)
+    await save(caller, "top", 'correlate { violated("a") } by user.id within 1h having count > 1')
+    asked = (await ask(caller, {"id": "top"})).json()
+    assert [(rule["id"], rule["kind"]) for rule in asked["rules"]] == [("top", "correlate")]
+    records = records_of(shared_database, asked["id"])
+    for side in ("now", "was"):
+        assert sorted((one.rule_id, one.version) for one in records[side]) == [
+            ("a", 1), ("b", 1), ("top", 1),
+        ]  # fmt: skip
+
+
+async def test_a_rule_of_the_request_is_looked_at_in_place_of_the_saved_one(
+    caller: Caller, log_times: FakeLogTimes, shared_database: Database
+) -> None:
+    await save(caller, "b", TEXT, group_by=["user.id"])
+    await save(caller, "a", OVER_TEXT)
+    asked = (await ask(caller, {"id": "a"}, {"id": "b", "rule": OTHER})).json()
+    records = records_of(shared_database, asked["id"])
+    assert {one.rule_id: (one.version, one.text) for one in records["now"]} == {
+        "a": (1, OVER_TEXT),
+        "b": (0, OTHER),
+    }
+    assert {one.rule_id: (one.version, one.text) for one in records["was"]} == {
+        "a": (1, OVER_TEXT),
+        "b": (1, TEXT),
+    }
+
+
+async def test_a_rule_that_is_off_is_looked_at_where_it_is_tried_and_not_where_it_was(
+    caller: Caller, log_times: FakeLogTimes, shared_database: Database
+) -> None:
+    await save(caller, "b", TEXT, group_by=["user.id"], state="off")
+    await save(caller, "a", OVER_TEXT)
+    records = records_of(shared_database, (await ask(caller, {"id": "a"})).json()["id"])
+    assert {side: sorted(one.rule_id for one in records[side]) for side in records} == {
+        "now": ["a", "b"],
+        "was": ["a"],
+    }
+
+
 @pytest.mark.parametrize(
     ("rules", "more", "status", "code"),
     [
@@ -135,7 +181,14 @@ async def test_all_problems_of_all_rules_are_told_at_once(
         ([{"id": "a", "version": "1"}], {}, 400, "backtest.rules"),
         ([{"id": "a", "version": 7}], {}, 404, "request.not_found"),
         ([{"id": "nobody"}], {}, 404, "request.not_found"),
-        ([{"id": "a", "rule": CORRELATE}], {}, 422, "backtest.many_traces"),
+        ([{"id": "a", "rule": OVER_NOBODY}], {}, 422, "backtest.looked_at"),
+        ([{"id": "a", "rule": OVER_TEXT}, {"id": "b", "rule": TEXT}], {}, 422, "rule.invalid"),
+        (
+            [{"id": "a", "rule": CORRELATE}],
+            {"against": [{"id": "a", "rule": TEXT}]},
+            422,
+            "backtest.kinds",
+        ),
         ([], {}, 400, "request.invalid"),
         ([{"id": "a", "rule": TEXT}], {"from": "yesterday"}, 400, "backtest.time"),
         ([{"id": "a", "rule": TEXT}], {"from": "2026-11-23T12:00:00"}, 400, "backtest.time"),

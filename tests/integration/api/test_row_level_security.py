@@ -75,6 +75,14 @@ async def test_a_transaction_sees_the_rows_of_its_tenant_alone(
     assert (seen["own"], seen["none"]) == ({filled.tenant_id}, set())
 
 
+async def test_what_parts_of_backtests_hand_on_is_for_workers_alone(
+    filled: TenantScope, pool: Pool, shared_database: Database
+) -> None:
+    async with tenant_transaction(pool, filled) as connection:
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            await connection.execute("select from backtest_handed")
+
+
 async def test_a_row_cannot_be_written_for_another_tenant(
     filled: TenantScope, scope: TenantScope, pool: Pool
 ) -> None:

@@ -35,6 +35,7 @@ def backtest(state: str, *, changes: tuple[tuple[str, str, int], ...] = (), **mo
         "id": "charges",
         "name": "Charges",
         "severity": "high",
+        "kind": "promise",
         "now": {"version": None, "text": TEXT},
         "was": {"version": 3, "text": TEXT},
     }
@@ -46,6 +47,7 @@ def backtest(state: str, *, changes: tuple[tuple[str, str, int], ...] = (), **mo
         "traces": 50,
         "partitions_done": 32 if over else 3,
         "partitions_total": 32,
+        "gathering": False,
         "seconds_left": None,
     }
     return {
@@ -97,6 +99,7 @@ def result(was: str, now: str) -> dict[str, Any]:
         "begin_at": STARTED,
         "root_name": "POST /pay",
         "root_service": "shop",
+        "seen": None,
         "explanations": {"now": {"clauses": [{"clause": "always", "conditions": [condition]}]}},
     }
 
@@ -195,6 +198,32 @@ def test_a_text_is_asked_about_and_the_difference_shown(rule: Path) -> None:
     assert f"2026-11-23 12:00:00 {'ab' * 16} shop POST /pay" in lines
     assert "always: fraud.check is false" in lines
     assert "nearest: fraud.check fails score > 1: score is 0" in lines
+
+
+def test_a_rule_over_many_traces_counts_signals_and_shows_keys(rule: Path) -> None:
+    changes = (
+        ("satisfied", "violated", 2),
+        ("violated", "violated", 1),
+        ("satisfied", "satisfied", 9),
+    )
+    done = backtest("done", changes=changes)
+    done["rules"][0]["kind"] = "correlate"
+    seen = {"kind": "correlate", "count": 7, "since_ns": 0, "last_ns": 65 * 10**9,
+            "within_ns": 300 * 10**9}  # fmt: skip
+    raised = {
+        **result("satisfied", "violated"),
+        "trace_id": None,
+        "seen": {"key": {"user.id": "u1"}, "was": None, "now": seen},
+        "explanations": None,
+    }
+    played = Played([done], [raised])
+    with playing(played):
+        told = run(played, str(rule))
+    lines = [" ".join(line.split()) for line in told.stdout.splitlines()]
+    assert "signal 1 3 +2" in lines
+    assert "no signal 11 9 -2" in lines
+    assert "no signal → signal: 2 signals" in lines
+    assert "2026-11-23 12:00:00 user.id = u1 7 within 6 min 5 s" in lines
 
 
 def test_json_holds_the_backtest_and_its_results(rule: Path) -> None:

@@ -133,18 +133,26 @@ def test_the_problems_of_the_manual_are_what_check_says(
     assert f"$ betrace rules check fraud.rule\n{result.stdout}" == said
 
 
+BACKTESTS = {
+    "dsl-manual-backtest.json": ["large-payments-are-checked.rule", "--from", "6h"],
+    "dsl-manual-backtest-many.json": ["password-spraying.rule", "--from", "6h"],
+}
+
+
+@pytest.mark.parametrize(
+    ("said", "golden"), list(zip(_blocks("report"), BACKTESTS, strict=True)), ids=BACKTESTS
+)
 def test_a_backtest_of_the_manual_is_what_the_command_prints(
-    monkeypatch: pytest.MonkeyPatch,
+    said: str, golden: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    [said] = _blocks("report")
-    told = json.loads((ROOT / "tests" / "golden" / "dsl-manual-backtest.json").read_text())
+    told = json.loads((ROOT / "tests" / "golden" / golden).read_text())
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
     printed = click.unstyle(report(told["backtest"], told["results"], examples=3))
     command, _, shown = said.partition("\n")
     assert shown == printed + "\n"
     _, rest = _command(shlex.split(command.removeprefix("$ betrace ")))
-    assert rest == ["large-payments-are-checked.rule", "--from", "6h"]
+    assert rest == BACKTESTS[golden]
 
 
 @pytest.mark.parametrize("text", _blocks("yaml"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.support.engine import TENANT, RulesLog
 from udfs.backtest.rules import GivenRules, LogEntry
-from udfs.backtest.window import Window, reading_around_ms
+from udfs.backtest.window import Window, reading_around_ms, reading_before_ms
 from udfs.rulebook import LifeSettings
 from udfs.wire import betrace_pb2 as wire
 
@@ -60,3 +60,33 @@ def test_settings_that_were_replaced_before_the_range_no_longer_count() -> None:
     ]
     given = GivenRules([], entries, tenant=TENANT)
     assert [s.max_life_ms for s in given.settings_since(60_000)] == [2, 3]
+
+
+def many(**texts: str) -> GivenRules:
+    log = RulesLog()
+    for rule_id, text in texts.items():
+        log.rule(rule_id, text, group_by=["service"])
+    return GivenRules([record for _, record in log.records], [], tenant=TENANT)
+
+
+def test_promises_need_nothing_more_before() -> None:
+    assert reading_before_ms([LIFE], rules("when { a } always { b }").many) == 0
+
+
+def test_a_correlate_reads_some_windows_and_a_life_more_before() -> None:
+    given = many(c="correlate { a } by k within 10m having count > 1")
+    assert reading_before_ms([LIFE], given.many) == (40 + 70) * MINUTE_MS
+
+
+def test_an_expect_reads_as_far_back_as_its_last_sighting_may_lie() -> None:
+    given = many(e="expect { a } every 2h")
+    assert reading_before_ms([LIFE], given.many) == 120 * MINUTE_MS
+
+
+def test_a_rule_over_signals_needs_what_made_them_as_well() -> None:
+    given = many(
+        top='correlate { violated("c") or violated("e") } by rule within 5m having count > 1',
+        c="correlate { a } by k within 10m having count > 1",
+        e="expect { a } every 2h",
+    )
+    assert reading_before_ms([LIFE], given.many) == (20 + 70 + 120) * MINUTE_MS
