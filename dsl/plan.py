@@ -40,15 +40,37 @@ class Reader:
 Operand: TypeAlias = Constant | Duration | tuple[Constant, ...] | Reader | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Ask:
-    """One comparison. op is an operator of the language, or "exists" (operand None)."""
+    """One comparison. op is an operator of the language, or "exists" (operand None).
+
+    Equal where it asks the same: `x == 1` and `x == true` do not, though to Python 1 is True.
+    """
 
     reader: Reader
     op: str
     operand: Operand
-    at: int = field(default=0, compare=False)
-    end: int = field(default=0, compare=False)
+    at: int = 0
+    end: int = 0
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Ask):
+            return NotImplemented
+        return (
+            self.op == other.op
+            and self.reader == other.reader
+            and _is_same_operand(self.operand, other.operand)
+        )
+
+    def __hash__(self) -> int:
+        reader = self.reader
+        return hash((reader.source, reader.key, reader.of, self.op, self.operand))
+
+
+def _is_same_operand(one: Operand, other: Operand) -> bool:
+    if isinstance(one, tuple) and isinstance(other, tuple):
+        return one == other and [*map(type, one)] == [*map(type, other)]
+    return type(one) is type(other) and one == other
 
 
 @dataclass(frozen=True, slots=True)
