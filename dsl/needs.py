@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from dsl.captures import Capturing
 from dsl.plan import (
@@ -19,7 +20,6 @@ from dsl.plan import (
     Plan,
     Related,
     RootAsk,
-    leaves_of,
     terms_of,
 )
 
@@ -35,6 +35,9 @@ class PredicateNeed:
     counted: bool = False
     kept: bool = False
     captures: tuple[int, ...] = ()
+
+
+NOTHING_MORE: Final = PredicateNeed()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,18 +75,16 @@ _ORDERING = frozenset({"before", "after"})
 
 def needs_of(plan: Plan, capturing: Capturing) -> Needs:
     """Return what a rule needs."""
-    leaves = [
-        leaf
-        for _, clause in plan.clauses
-        for leaf in leaves_of(clause)
-        if not isinstance(leaf, Exists)  # most are, and need nothing more
-    ]
+    leaves = plan.telling
     relations = [relation for leaf in leaves for relation in _relations_of(leaf)]
     words = {relation.word for relation in relations}
     kept = {term.predicate for leaf in leaves for term in terms_of(leaf)}
+    looked_at = kept | plan.counted | capturing.wanted.keys()
     return Needs(
         predicates=tuple(
             PredicateNeed(number in plan.counted, number in kept, capturing.wanted.get(number, ()))
+            if number in looked_at
+            else NOTHING_MORE
             for number in range(len(plan.tests))
         ),
         extent=plan.needs_extent,
@@ -122,12 +123,12 @@ def _is_early(plan: Plan) -> bool:
 
 def _can_be(condition: Condition, answer: bool) -> bool:
     """Tell whether a condition can have this answer in an open trace."""
+    while isinstance(condition, Opposite):
+        condition, answer = condition.item, not answer
     match condition:
         case Every(items) | Either(items):
             combine: Callable[..., bool] = all if isinstance(condition, Every) is answer else any
             return combine(_can_be(item, answer) for item in items)
-        case Opposite(item):
-            return _can_be(item, not answer)
         case Exists() | Found() | Ordered():
             return answer
         case RootAsk():

@@ -95,22 +95,38 @@ def build_predicate(test: SpanTest) -> SpanPredicate:
     """Return the predicate of a span test."""
     canonical = span_test_text(test)
     name = test.name
+    if test.filter is None:
+        return _unfiltered(name, canonical)
     conjuncts = conjuncts_of(test.filter)
     if name is None:
         name = _required_name(conjuncts)
     considered = conjuncts[:MAX_NECESSARY]
     found = [_necessary(part, at) for at, part in enumerate(considered)]
-    filtered = _always if test.filter is None else compile_filter(test.filter)
+    filtered = compile_filter(test.filter)
     return SpanPredicate(
         canonical=canonical,
         hash=hash_of(canonical),
         name=name,
         necessary=tuple(needed for needed in found if needed is not None),
-        unfiltered=test.filter is None,
+        unfiltered=False,
         exact=name == test.name and considered == conjuncts and all(map(_is_plain, conjuncts)),
         test=filtered if test.name is None else _of_name(test.name, filtered),
         named=filtered,
         conjuncts=tuple(conjuncts),
+    )
+
+
+def _unfiltered(name: str | None, canonical: str) -> SpanPredicate:
+    return SpanPredicate(
+        canonical=canonical,
+        hash=hash_of(canonical),
+        name=name,
+        necessary=(),
+        unfiltered=True,
+        exact=True,
+        test=_always if name is None else _of_name(name, _always),
+        named=_always,
+        conjuncts=(),
     )
 
 
@@ -341,6 +357,9 @@ _NEVER_ABSENT: Final[dict[str, Read1]] = {
 
 # -- what an index may use -------------------------------------------------------------------------
 
+_NAME: Final = Reader("intrinsic", "name")
+_SERVICE: Final = Reader("intrinsic", "service")
+_SERVICE_NAME: Final = Reader("resource", "service.name")
 _INDEXABLE: Final = {"any": "", "span": "span", "resource": "resource", "scope": "scope"}
 
 
@@ -357,8 +376,8 @@ def _required_name(conjuncts: list[Filter]) -> str | None:
     for part in conjuncts:
         if (
             isinstance(part, Ask)
-            and part.reader == Reader("intrinsic", "name")
             and part.op == "=="
+            and part.reader == _NAME
             and isinstance(part.operand, str)
         ):
             return part.operand
@@ -378,8 +397,8 @@ def _necessary(part: Filter, at: int) -> AttributeTest | None:
     if not isinstance(part, Ask):
         return None
     reader = part.reader
-    if reader == Reader("intrinsic", "service"):
-        reader = Reader("resource", "service.name")
+    if reader == _SERVICE:
+        reader = _SERVICE_NAME
     if reader.source not in _INDEXABLE:
         return None
     if isinstance(part.operand, Reader):
