@@ -204,6 +204,8 @@ def _exact(digits: str) -> int | float | None:
 
 def _duration(source: Source, digits: str, unit: str, start: int) -> Token:
     end = start + len(digits) + len(unit)
+    if digits.isdigit():
+        return Token("duration", Duration(int(digits) * NS_PER_UNIT[unit]), start, end)
     ns = Fraction(digits) * NS_PER_UNIT[unit]
     if ns.denominator != 1:
         source.refuse("rule.duration_too_fine", start, end, text=digits + unit)

@@ -14,11 +14,9 @@ from dsl.plan import (
     Exists,
     Found,
     Held,
-    Leaf,
     Opposite,
     Ordered,
     Plan,
-    Related,
     RootAsk,
     terms_of,
 )
@@ -76,9 +74,13 @@ _ORDERING = frozenset({"before", "after"})
 def needs_of(plan: Plan, capturing: Capturing) -> Needs:
     """Return what a rule needs."""
     leaves = plan.telling
-    relations = [relation for leaf in leaves for relation in _relations_of(leaf)]
+    terms = [term for leaf in leaves for term in terms_of(leaf)]
+    relations = [relation for term in terms for relation in term.relations]
+    relations += [one for leaf in leaves if isinstance(leaf, Held) for one in leaf.relations]
     words = {relation.word for relation in relations}
-    kept = {term.predicate for leaf in leaves for term in terms_of(leaf)}
+    windows = [one.within_ns or 0 for one in relations if one.word == "after"]
+    windows += [leaf.within_ns or 0 for leaf in leaves if isinstance(leaf, Ordered)]
+    kept = {term.predicate for term in terms}
     looked_at = kept | plan.counted | capturing.wanted.keys()
     return Needs(
         predicates=tuple(
@@ -91,23 +93,9 @@ def needs_of(plan: Plan, capturing: Capturing) -> Needs:
         root=plan.needs_root,
         climbs=bool(words & _CLIMBING),
         orders=bool(words & _ORDERING) or any(isinstance(leaf, Ordered) for leaf in leaves),
-        window_ns=max((_window_ns(leaf) for leaf in leaves), default=0),
+        window_ns=max(windows, default=0),
         early=_is_early(plan),
     )
-
-
-def _relations_of(leaf: Leaf) -> list[Related]:
-    found = [relation for term in terms_of(leaf) for relation in term.relations]
-    return [*found, *leaf.relations] if isinstance(leaf, Held) else found
-
-
-def _window_ns(leaf: Leaf) -> int:
-    windows = [
-        relation.within_ns or 0 for relation in _relations_of(leaf) if relation.word == "after"
-    ]
-    if isinstance(leaf, Ordered):
-        windows.append(leaf.within_ns or 0)
-    return max(windows, default=0)
 
 
 # -- can it be decided early? ----------------------------------------------------------------------
