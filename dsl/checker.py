@@ -195,7 +195,9 @@ class _Checker:
 
     def is_bound(self, node: SpanTerm) -> bool | None:
         """Tell whether a path begins with a binding; None with a problem."""
-        if node.quoted or (node.parts[0] == node.alias and node.alias not in self.bindings.here):
+        if node.quoted or not self.bindings.all:
+            return False
+        if node.parts[0] == node.alias and node.alias not in self.bindings.here:
             return False
         return self.bindings.begins(node.parts[0], at=node.at, end=node.end)
 
