@@ -16,6 +16,7 @@ from dsl.plan import (
     AnyFilter,
     Ask,
     BoundNumber,
+    Exists,
     Filter,
     Held,
     Leaf,
@@ -24,7 +25,6 @@ from dsl.plan import (
     Plan,
     Reader,
     SomeOf,
-    leaves_of,
     looks_elsewhere,
     names_in,
     numbers_of,
@@ -89,16 +89,17 @@ def capturing_of(plan: Plan) -> Capturing:
 
 class _Collector:
     def __init__(self, plan: Plan) -> None:
-        self.clauses = [leaves_of(clause) for _, clause in plan.clauses]
+        self.plan = plan
         self.predicates: dict[str, int] = {}
         self.keys: dict[CaptureKey, int] = {}
         self.wanted: dict[int, dict[int, None]] = {}
 
     def collected(self) -> Capturing:
         # `when` comes first; a name that other clauses make holds until one of them makes it anew.
-        for leaves in self.clauses:
-            self.predicates.update(_bound_predicates(leaves))
-            for leaf in leaves:
+        for leaves in self.plan.leaves_by_clause.values():
+            telling = [leaf for leaf in leaves if not isinstance(leaf, Exists)]
+            self.predicates.update(_bound_predicates(telling))
+            for leaf in telling:
                 self.leaf(leaf)
         wanted = {predicate: tuple(numbers) for predicate, numbers in self.wanted.items()}
         return Capturing(tuple(self.keys), wanted)

@@ -111,7 +111,7 @@ class _Checker:
         self.filters = FilterChecker(source, self.bindings)
         self.numbers = NumberChecker(source, self.bindings, self.term, self.number_of)
         self.tests: list[SpanTest] = []
-        self.places: dict[SpanTest, int] = {}
+        self.places: dict[tuple[str | None, Filter | None], int] = {}
 
     @property
     def needs_extent(self) -> bool:
@@ -184,7 +184,9 @@ class _Checker:
             return None
         if bound:
             return self.held(node)
-        term = self.term(node, binds=binds)
+        if node.alias is None and not node.filters and not node.relations:
+            return Exists(self.number_of(name_of(node), None), node.at, node.end)
+        term = self.unbound_term(node, binds=binds)
         if term is None:
             return None
         if term.is_plain:
@@ -193,7 +195,9 @@ class _Checker:
 
     def is_bound(self, node: SpanTerm) -> bool | None:
         """Tell whether a path begins with a binding; None with a problem."""
-        if node.quoted or (node.parts[0] == node.alias and node.alias not in self.bindings.here):
+        if node.quoted or not self.bindings.all:
+            return False
+        if node.parts[0] == node.alias and node.alias not in self.bindings.here:
             return False
         return self.bindings.begins(node.parts[0], at=node.at, end=node.end)
 
@@ -202,10 +206,12 @@ class _Checker:
         bound = self.is_bound(node)
         if bound:
             self.refuse_bound(node, "a binding is one span: name the spans, with a relation to it")
-        if bound is not False:
-            return None
+        return None if bound is not False else self.unbound_term(node, binds=binds)
+
+    def unbound_term(self, node: SpanTerm, *, binds: bool) -> Term | None:
+        """Return the meaning of a span test that does not begin with a binding."""
         if node.alias is None and not node.filters and not node.relations:
-            return Term(self.number_of(SpanTest(name_of(node), None)))
+            return Term(self.number_of(name_of(node), None))
         self.bindings.expect(node.alias)
         filters = [self.filters.filter(one, scope="") for one in node.filters]
         known = [one for one in filters if one is not None]
@@ -220,10 +226,11 @@ class _Checker:
         self, name: str | None, filters: list[Filter], relations: tuple[Related, ...], alias: str
     ) -> Term:
         """Take the filters of a span test apart: its predicate, and what reads other spans."""
-        conjuncts = _conjuncts(filters)
-        own = [one for one in conjuncts if not looks_elsewhere(one)]
-        joined = [one for one in conjuncts if looks_elsewhere(one)]
-        predicate = self.number_of(SpanTest(name, all_filters(own) if own else None))
+        own: list[Filter] = []
+        joined: list[Filter] = []
+        for one in _conjuncts(filters):
+            (joined if looks_elsewhere(one) else own).append(one)
+        predicate = self.number_of(name, all_filters(own) if own else None)
         return Term(predicate, all_filters(joined) if joined else None, relations, alias)
 
     def bind(self, node: SpanTerm, *, binds: bool) -> bool:
@@ -278,10 +285,10 @@ class _Checker:
             first = node.relations[0]
             self.source.refuse("rule.sequence_brackets", first.at, first.end)
             return None
-        if self.is_bound(node):
+        bound = self.is_bound(node)
+        if bound:
             self.refuse_bound(node, f"write the next step with `after {node.parts[0]}`")
-            return None
-        return self.term(node, binds=binds)
+        return None if bound is not False else self.unbound_term(node, binds=binds)
 
     def held(self, node: SpanTerm) -> Condition | None:
         """What the span of a binding itself fulfils: `q.where(status == ok)`, `q child of r`."""
@@ -304,13 +311,12 @@ class _Checker:
             return None
         return Held(binding, all_filters(known) if known else None, relations, node.at, node.end)
 
-    def number_of(self, test: SpanTest) -> int:
+    def number_of(self, name: str | None, condition: Filter | None) -> int:
         """Return the number of a span test in the rule."""
-        known = self.places.get(test)
-        if known is None:
-            known = self.places[test] = len(self.tests)
-            self.tests.append(test)
-        return known
+        number = self.places.setdefault((name, condition), len(self.tests))
+        if number == len(self.tests):
+            self.tests.append(SpanTest(name, condition))
+        return number
 
     # -- comparisons at trace level --------------------------------------------------------------
 

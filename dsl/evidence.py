@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
-from dsl.captures import CaptureKey
 from dsl.explanation import NearestMiss, Witness, jsonable, shown_value
 from dsl.joins import Wiring, compile_join, trace_value
 from dsl.plan import (
@@ -45,7 +44,7 @@ class Evidence:
         spans: Sequence[SpanView],
         scene: Scene,
         wiring: Wiring,
-        kept_of: Callable[[SpanView, Iterable[CaptureKey]], KeptSpan],
+        kept_of: Callable[[SpanView], KeptSpan],
         owners: Callable[[str], SpanView | None],
     ) -> None:
         self.spans = spans
@@ -141,7 +140,7 @@ class Evidence:
     ) -> list[Callable[[SpanView], Truth]]:
         """Return one question for each filter and relation of a term, in this order."""
         scene = self.scene
-        kept = _Kept(self.kept_of, self.wiring.captures)
+        kept_of = self.kept_of
         checks = [
             *(compile_join(one, self.wiring) for one in other),
             *(compile_relation(one, self.wiring.slots) for one in relations),
@@ -149,7 +148,7 @@ class Evidence:
         plain = [compile_filter(one) for one in own]
         return [
             *((lambda span, run=run: int(run(span) is True)) for run in plain),
-            *((lambda span, check=check: check(scene, kept.of(span))) for check in checks),
+            *((lambda span, check=check: check(scene, kept_of(span))) for check in checks),
         ]
 
     def failure(self, part: Filter | Related, span: SpanView) -> str:
@@ -202,21 +201,6 @@ class Evidence:
         if not any(span.parent_span_id):
             return "it has no parent"
         return f"its parent {span.parent_span_id.hex()} did not come"
-
-
-class _Kept:
-    """Spans as they would be kept with every capture of the rule that they can answer."""
-
-    def __init__(
-        self,
-        kept_of: Callable[[SpanView, Iterable[CaptureKey]], KeptSpan],
-        captures: Iterable[CaptureKey],
-    ) -> None:
-        self.kept_of = kept_of
-        self.captures = tuple(captures)
-
-    def of(self, span: SpanView) -> KeptSpan:
-        return self.kept_of(span, self.captures)
 
 
 def witness(span: SpanView, values: dict[str, Any]) -> Witness:

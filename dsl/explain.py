@@ -12,7 +12,6 @@ from collections.abc import Iterable, Sequence
 from math import inf
 from typing import Any, Final
 
-from dsl.captures import CaptureKey
 from dsl.clauses import Clause, compile_ask
 from dsl.evidence import MAX_WITNESSES, Evidence, filters_of, label_of, witness
 from dsl.explanation import (
@@ -91,8 +90,8 @@ class _Stage:
         self.facts = facts
         self.moment = moment
         self.source = Source(rule.text)
-        captures = range(len(rule.captures))
-        numbers = range(len(rule.predicates))
+        self.captures = {capture.hash: capture for capture in rule.captures}
+        numbers, captures = range(len(rule.predicates)), list(self.captures)
         self.wiring: Wiring = wiring_of(rule.plan, rule.capturing, numbers, captures)
         self.scene = self.new_scene()
         exemplar = compile_promise(rule.plan, self.wiring).exemplar(self.new_scene())
@@ -104,9 +103,8 @@ class _Stage:
         facts = self.facts
         return Scene(facts, len(self.wiring.slots), complete=facts.complete)
 
-    def kept(self, span: SpanView, keys: Iterable[CaptureKey]) -> KeptSpan:
-        numbers = [self.wiring.captures[key] for key in keys]
-        return kept_span(self.rule, span, numbers, self.moment)
+    def kept(self, span: SpanView) -> KeptSpan:
+        return kept_span(span, self.captures, self.moment)
 
     def owner(self, binding: str) -> SpanView | None:
         """Return the whole span of a binding, or None if it has none here."""
@@ -119,7 +117,7 @@ class _Stage:
             for span in self.spans
             if span.span_id == kept.span_id and span.start_ns == kept.start_ns
         ]
-        return next(span for span in alike if self.kept(span, ()).identity == kept.identity)
+        return next(span for span in alike if self.kept(span).identity == kept.identity)
 
     def bindings(self) -> tuple[ExplainedBinding, ...]:
         found = []

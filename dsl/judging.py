@@ -9,14 +9,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TypeAlias
 from zlib import crc32
 
 from dsl.ancestry import Ancestry
+from dsl.captures import Capture
 from dsl.predicates import SpanPredicate
 from dsl.rule import CompiledRule
 from dsl.spans import SpanView, distinct_spans, root_of
-from dsl.structure import FOR_EVER, NO_STRUCTURE, KeptSpan, Links, Member, TraceStructure
+from dsl.structure import (
+    FOR_EVER,
+    NO_STRUCTURE,
+    Kept,
+    KeptSpan,
+    Links,
+    Member,
+    TraceStructure,
+)
+from dsl.tables import Table
 from dsl.verdict import Judgement, Reason
 
 
@@ -57,8 +66,13 @@ class Moment:
 AFTER_ALL = Moment()
 """Judged when every window is over, by clocks that agree."""
 
-Answers: TypeAlias = list[tuple[int, bool]]
-"""The spans that fulfil a predicate, certainly or perhaps: (place in the trace, certain)."""
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """The spans that fulfil a predicate: their places in the trace, and whether certainly."""
+
+    found: list[tuple[int, bool]]
+    certain: int
 
 
 class SpansAtHand:
@@ -75,18 +89,30 @@ class SpansAtHand:
         for at, span in enumerate(self.distinct):
             self._by_name.setdefault(span.name, []).append(at)
         self._answers: dict[str, Answers] = {}
+        self._kept: _KeptSpans | None = None
 
     def answers(self, predicate: SpanPredicate) -> Answers:
         """Return which spans fulfil a predicate; only those of its name are asked."""
-        found = self._answers.get(predicate.canonical)
-        if found is None:
-            found = self._answers[predicate.canonical] = self._ask(predicate)
-        return found
+        known = self._answers.get(predicate.canonical)
+        if known is None:
+            found = self._ask(predicate)
+            known = Answers(found, sum(certain for _, certain in found))
+            self._answers[predicate.canonical] = known
+        return known
 
-    def _ask(self, predicate: SpanPredicate) -> Answers:
-        spans, test, name = self.distinct, predicate.test, predicate.name
+    def _ask(self, predicate: SpanPredicate) -> list[tuple[int, bool]]:
+        spans, name = self.distinct, predicate.name
         asked = range(len(spans)) if name is None else self._by_name.get(name, ())
+        if predicate.unfiltered:
+            return [(at, True) for at in asked]
+        test = predicate.named
         return [(at, answer is True) for at in asked if (answer := test(spans[at])) is not False]
+
+    def kept(self, moment: Moment) -> _KeptSpans:
+        """Return the spans as rules keep them that are judged at a moment."""
+        if self._kept is None or self._kept.moment is not moment:
+            self._kept = _KeptSpans(self, moment)
+        return self._kept
 
     @cached_property
     def links(self) -> Links:
@@ -102,6 +128,73 @@ class SpansAtHand:
         return self._ancestry
 
 
+class _KeptSpans:
+    """The spans of a trace as rules keep them, each made once however many rules keep it."""
+
+    def __init__(self, at_hand: SpansAtHand, moment: Moment) -> None:
+        self.moment = moment
+        self._at_hand = at_hand
+        self._captures: dict[int, Capture] = {}
+        self._spans: dict[int, KeptSpan] = {}
+        self._members: dict[str, tuple[Member, ...]] = {}
+        self._tables: dict[str, Table] = {}
+
+    def capture(self, captures: Iterable[Capture]) -> None:
+        """Let these captures be asked for."""
+        self._captures.update((capture.hash, capture) for capture in captures)
+
+    def members(self, predicate: SpanPredicate) -> tuple[Member, ...]:
+        """Return the spans that fulfil a predicate."""
+        known = self._members.get(predicate.canonical)
+        if known is None:
+            answers = self._at_hand.answers(predicate)
+            known = tuple(Member(self._span(at), certain) for at, certain in answers.found)
+            self._members[predicate.canonical] = known
+        return known
+
+    def table(self, predicate: SpanPredicate) -> Table:
+        """Return the same, ready to look up."""
+        known = self._tables.get(predicate.canonical)
+        if known is None:
+            known = self._tables[predicate.canonical] = Table(self.members(predicate))
+        return known
+
+    def _span(self, at: int) -> KeptSpan:
+        known = self._spans.get(at)
+        if known is None:
+            span = self._at_hand.distinct[at]
+            known = self._spans[at] = kept_span(span, self._captures, self.moment)
+        return known
+
+
+class _Values(dict[int, Kept]):
+    """The captured values of a span by the hashes of captures, each read when first asked for."""
+
+    __slots__ = ("_captures", "_span")
+
+    def __init__(self, span: SpanView, captures: Mapping[int, Capture]) -> None:
+        self._span = span
+        self._captures = captures
+
+    def __missing__(self, number: int) -> Kept:
+        value = self[number] = self._captures[number].read(self._span)
+        return value
+
+
+def kept_span(span: SpanView, captures: Mapping[int, Capture], moment: Moment) -> KeptSpan:
+    """Return what is kept of a span. captures: what may be asked of it, by their hashes."""
+    return KeptSpan(
+        span_id=span.span_id,
+        identity=crc32(f"{span.kind} {span.name}".encode(errors="replace")),
+        parent_id=span.parent_span_id,
+        start_ns=span.start_ns,
+        end_ns=span.end_ns,
+        service=span.service,
+        arrived_ns=moment.arrived_ns.get(span.span_id, span.start_ns),
+        values=_Values(span, captures),
+    )
+
+
 def facts_of(
     rule: CompiledRule,
     spans: Iterable[SpanView] | SpansAtHand,
@@ -110,19 +203,19 @@ def facts_of(
     in_doubt: frozenset[Reason] = frozenset(),
     moment: Moment = AFTER_ALL,
 ) -> TraceFacts:
-    """Return what a rule can know about the spans of one trace. Repeated spans count once."""
+    """Return what a rule can know about the spans of one trace. Repeated spans count once.
+
+    Captured values are found under the hashes of captures, as in the stream.
+    """
     at_hand = spans if isinstance(spans, SpansAtHand) else SpansAtHand(spans)
     true = maybe = 0
     counts: dict[int, tuple[int, int]] = {}
-    kept: dict[int, Answers] = {}
     for number, predicate in enumerate(rule.predicates):
         answers = at_hand.answers(predicate)
-        certain = sum(sure for _, sure in answers)
+        certain, possible = answers.certain, len(answers.found)
         true |= (certain > 0) << number
-        maybe |= (len(answers) > certain) << number
-        counts[number] = (certain, len(answers))
-        if rule.needs.predicates[number].kept:
-            kept[number] = answers
+        maybe |= (possible > certain) << number
+        counts[number] = (certain, possible)
     root = at_hand.root
     return TraceFacts(
         true=true,
@@ -132,50 +225,28 @@ def facts_of(
         extent_ns=at_hand.extent_ns,
         root_name=root.name if root is not None else None,
         root_service=root.service if root is not None else None,
-        structure=_structure(rule, at_hand, kept, moment) if rule.needs.structure else NO_STRUCTURE,
+        structure=_structure(rule, at_hand, moment) if rule.needs.structure else NO_STRUCTURE,
         counts=counts,
     )
 
 
-def _structure(
-    rule: CompiledRule, at_hand: SpansAtHand, answered: Mapping[int, Answers], moment: Moment
-) -> TraceStructure:
-    """Keep the spans of predicates that need it. answered: by number of these predicates."""
-    wanted: dict[int, set[int]] = {}
-    for number, answers in answered.items():
-        for at, _ in answers:
-            wanted.setdefault(at, set()).update(rule.needs.predicates[number].captures)
-    kept = {
-        at: kept_span(rule, at_hand.distinct[at], captures, moment)
-        for at, captures in wanted.items()
-    }
-    members = {
-        number: tuple(Member(kept[at], certain) for at, certain in answers)
-        for number, answers in answered.items()
-    }
+def _structure(rule: CompiledRule, at_hand: SpansAtHand, moment: Moment) -> TraceStructure:
+    """Keep the spans of predicates that need it."""
+    kept = at_hand.kept(moment)
+    kept.capture(rule.captures)
+    predicates = rule.predicates
     return TraceStructure(
-        members=members,
+        members={
+            number: kept.members(predicates[number])
+            for number, need in enumerate(rule.needs.predicates)
+            if need.kept
+        },
         links=at_hand.links if rule.needs.links else {},
-        ancestry=at_hand.ancestry if rule.needs.links else None,
         now_ns=moment.now_ns,
         settle_ns=moment.settle_ns,
         clock_skew_ns=moment.clock_skew_ns,
-    )
-
-
-def kept_span(
-    rule: CompiledRule, span: SpanView, captures: Iterable[int], moment: Moment
-) -> KeptSpan:
-    """Return what is kept of a span, with the values of these captures."""
-    return KeptSpan(
-        span_id=span.span_id,
-        identity=crc32(f"{span.kind} {span.name}".encode(errors="replace")),
-        parent_id=span.parent_span_id,
-        start_ns=span.start_ns,
-        end_ns=span.end_ns,
-        service=span.service,
-        arrived_ns=moment.arrived_ns.get(span.span_id, span.start_ns),
-        values={number: rule.captures[number].read(span) for number in captures},
+        table=lambda number: kept.table(predicates[number]),
+        ancestry=at_hand.ancestry if rule.needs.links else None,
     )
 
 

@@ -95,11 +95,11 @@ def tokenize(source: Source) -> list[Token] | None:
         found = scan(text, position)
         assert found is not None  # the last branch takes any character
         kind = found.lastgroup
-        start, position = found.start(kind), found.end()  # type: ignore[arg-type]
+        start, position = found.span(kind)  # type: ignore[arg-type]
         if kind == "ident":
-            add(_token(Token, ("ident", found[kind], start, position)))
+            add(_token(Token, ("ident", text[start:position], start, position)))
         elif kind == "punct":
-            word = found[kind]
+            word = text[start:position]
             if word in _INSTEAD or len(word) > 2:
                 add(_instead(source, word, start, position))
             else:
@@ -204,6 +204,8 @@ def _exact(digits: str) -> int | float | None:
 
 def _duration(source: Source, digits: str, unit: str, start: int) -> Token:
     end = start + len(digits) + len(unit)
+    if digits.isdigit():
+        return Token("duration", Duration(int(digits) * NS_PER_UNIT[unit]), start, end)
     ns = Fraction(digits) * NS_PER_UNIT[unit]
     if ns.denominator != 1:
         source.refuse("rule.duration_too_fine", start, end, text=digits + unit)

@@ -12,7 +12,7 @@ from dsl import compiler
 from dsl.captures import Capturing
 from dsl.compiler import LinkedRule
 from dsl.joins import Wiring
-from dsl.plan import Plan, SpanTest, is_plain, leaves_of, names_in
+from dsl.plan import Plan, SpanTest, is_plain, names_in
 from dsl.promise import compile_promise
 
 
@@ -23,7 +23,7 @@ def link(
 
     numbers[i]: dictionary number of test i. captures[i]: number of capture i.
     """
-    if all(is_plain(leaf) for _, clause in plan.clauses for leaf in leaves_of(clause)):
+    if all(map(is_plain, plan.telling)):
         return compiler.link(plan, numbers)
     wiring = wiring_of(plan, capturing, numbers, captures)
     return LinkedRule(bits_only=False, judge=compile_promise(plan, wiring).judge)
@@ -37,12 +37,12 @@ def wiring_of(
     The bindings of `when` have the first slots.
     """
     names = dict.fromkeys(plan.bindings)
-    for _, clause in plan.clauses:
-        names.update(dict.fromkeys(name for leaf in leaves_of(clause) for name in names_in(leaf)))
+    names.update(dict.fromkeys(name for leaf in plan.telling for name in names_in(leaf)))
     every_span = SpanTest(None, None)
+    of_every_span = (number for number in plan.counted if plan.tests[number] == every_span)
     return Wiring(
         numbers=numbers,
         captures={key: captures[at] for at, key in enumerate(capturing.keys)},
         slots={name: at for at, name in enumerate(names)},
-        trace_spans=numbers[plan.tests.index(every_span)] if every_span in plan.tests else None,
+        trace_spans=next((numbers[number] for number in of_every_span), None),
     )

@@ -8,6 +8,7 @@ from typing import Final
 
 from dsl.compiler import compile_condition
 from dsl.plan import (
+    Among,
     Ask,
     Compared,
     Condition,
@@ -98,11 +99,13 @@ def lint_key(source: Source, reader: Reader, known: KnownNames, *, at: int, end:
 
 def _warn_about_firing(source: Source, plan: Plan) -> None:
     """Try the rule on every trace that its span tests can tell apart."""
+    if len(plan.tests) > MAX_WORLDS_TESTS:
+        return
     clauses = {word: _unbound(clause) for word, clause in plan.clauses}
     leaves = [leaf for clause in clauses.values() for leaf in leaves_of(clause)]
     if not all(isinstance(leaf, Exists) for leaf in leaves):
         return
-    if len(plan.tests) > MAX_WORLDS_TESTS or len(leaves) << len(plan.tests) > MAX_LOOKS:
+    if len(leaves) << len(plan.tests) > MAX_LOOKS:
         return
     decides = {
         word: compile_condition(clause, range(len(plan.tests))) for word, clause in clauses.items()
@@ -169,22 +172,20 @@ _NO_VIEW: Final = _NoView()
 
 
 def _warn_about_cost(source: Source, plan: Plan, predicates: Sequence[SpanPredicate]) -> None:
-    for leaf in _leaves(plan):
-        for number in _tests_of(leaf):
-            predicate = predicates[number]
-            if predicate.name is not None or (predicate.unfiltered and isinstance(leaf, Exists)):
-                continue
-            if _is_broad(predicate):
+    broad = {
+        number
+        for number, predicate in enumerate(predicates)
+        if predicate.name is None and _is_broad(predicate)
+    }
+    for leaf in plan.leaves if broad else ():
+        for number in broad.intersection(_tests_of(leaf)):
+            if not (predicates[number].unfiltered and isinstance(leaf, Exists)):
                 source.warn("rule.costly", leaf.at, leaf.end)
 
 
 def _is_broad(predicate: SpanPredicate) -> bool:
     """Tell whether no value of an attribute leads to the spans that a test is about."""
     return not any(needed.equals is not None for needed in predicate.necessary)
-
-
-def _leaves(plan: Plan) -> list[Leaf]:
-    return [leaf for _, clause in plan.clauses for leaf in leaves_of(clause)]
 
 
 def _tests_of(leaf: Leaf) -> list[int]:
@@ -201,7 +202,9 @@ _OPPOSITE: Final = {"<": ">=", "<=": ">", ">": "<=", ">=": "<", "==": "!=", "!="
 
 def _warn_about_nothing(source: Source, plan: Plan) -> None:
     """Where nothing takes part a comparison is false: in `always` that breaks the promise."""
-    for leaf in leaves_of(plan.always) if plan.always is not None else ():
+    for leaf in plan.leaves_by_clause.get("always", ()):
+        if not isinstance(leaf, Compared | Among):
+            continue
         functions = {part.function for part in numbers_of(leaf) if isinstance(part, Measured)}
         if not functions - {"count", "sum", "distinct"}:
             continue
@@ -216,7 +219,7 @@ def _warn_about_nothing(source: Source, plan: Plan) -> None:
 
 
 def _warn_about_unseen(source: Source, plan: Plan, known: KnownNames) -> None:
-    leaves = _leaves(plan)
+    leaves = plan.leaves
     places = {
         number: (leaf.at, leaf.end) for leaf in reversed(leaves) for number in _tests_of(leaf)
     }

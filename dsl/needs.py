@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from dsl.captures import Capturing
 from dsl.plan import (
@@ -13,13 +14,10 @@ from dsl.plan import (
     Exists,
     Found,
     Held,
-    Leaf,
     Opposite,
     Ordered,
     Plan,
-    Related,
     RootAsk,
-    leaves_of,
     terms_of,
 )
 
@@ -35,6 +33,9 @@ class PredicateNeed:
     counted: bool = False
     kept: bool = False
     captures: tuple[int, ...] = ()
+
+
+NOTHING_MORE: Final = PredicateNeed()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,41 +73,29 @@ _ORDERING = frozenset({"before", "after"})
 
 def needs_of(plan: Plan, capturing: Capturing) -> Needs:
     """Return what a rule needs."""
-    leaves = [
-        leaf
-        for _, clause in plan.clauses
-        for leaf in leaves_of(clause)
-        if not isinstance(leaf, Exists)  # most are, and need nothing more
-    ]
-    relations = [relation for leaf in leaves for relation in _relations_of(leaf)]
+    leaves = plan.telling
+    terms = [term for leaf in leaves for term in terms_of(leaf)]
+    relations = [relation for term in terms for relation in term.relations]
+    relations += [one for leaf in leaves if isinstance(leaf, Held) for one in leaf.relations]
     words = {relation.word for relation in relations}
-    kept = {term.predicate for leaf in leaves for term in terms_of(leaf)}
+    windows = [one.within_ns or 0 for one in relations if one.word == "after"]
+    windows += [leaf.within_ns or 0 for leaf in leaves if isinstance(leaf, Ordered)]
+    kept = {term.predicate for term in terms}
+    looked_at = kept | plan.counted | capturing.wanted.keys()
     return Needs(
         predicates=tuple(
             PredicateNeed(number in plan.counted, number in kept, capturing.wanted.get(number, ()))
+            if number in looked_at
+            else NOTHING_MORE
             for number in range(len(plan.tests))
         ),
         extent=plan.needs_extent,
         root=plan.needs_root,
         climbs=bool(words & _CLIMBING),
         orders=bool(words & _ORDERING) or any(isinstance(leaf, Ordered) for leaf in leaves),
-        window_ns=max((_window_ns(leaf) for leaf in leaves), default=0),
+        window_ns=max(windows, default=0),
         early=_is_early(plan),
     )
-
-
-def _relations_of(leaf: Leaf) -> list[Related]:
-    found = [relation for term in terms_of(leaf) for relation in term.relations]
-    return [*found, *leaf.relations] if isinstance(leaf, Held) else found
-
-
-def _window_ns(leaf: Leaf) -> int:
-    windows = [
-        relation.within_ns or 0 for relation in _relations_of(leaf) if relation.word == "after"
-    ]
-    if isinstance(leaf, Ordered):
-        windows.append(leaf.within_ns or 0)
-    return max(windows, default=0)
 
 
 # -- can it be decided early? ----------------------------------------------------------------------
@@ -122,12 +111,12 @@ def _is_early(plan: Plan) -> bool:
 
 def _can_be(condition: Condition, answer: bool) -> bool:
     """Tell whether a condition can have this answer in an open trace."""
+    while isinstance(condition, Opposite):
+        condition, answer = condition.item, not answer
     match condition:
         case Every(items) | Either(items):
             combine: Callable[..., bool] = all if isinstance(condition, Every) is answer else any
             return combine(_can_be(item, answer) for item in items)
-        case Opposite(item):
-            return _can_be(item, not answer)
         case Exists() | Found() | Ordered():
             return answer
         case RootAsk():

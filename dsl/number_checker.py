@@ -35,12 +35,12 @@ from dsl.plan import (
     Compared,
     Condition,
     Counted,
+    Filter,
     Fixed,
     Measured,
     Number,
     Reader,
     Scaled,
-    SpanTest,
     Term,
     Total,
     TraceDuration,
@@ -72,7 +72,7 @@ class NumberChecker:
     source: Source
     bindings: Bindings
     term: Callable[[SpanTerm], Term | None]
-    number_of: Callable[[SpanTest], int]
+    number_of: Callable[[str | None, Filter | None], int]
     counted: set[int] = field(default_factory=set)
     needs_extent: bool = False
     times: bool = True
@@ -331,7 +331,7 @@ class NumberChecker:
 
     def trace_spans(self) -> Number:
         """Return the number of spans of the trace: those that any span test would count."""
-        predicate = self.number_of(SpanTest(None, None))
+        predicate = self.number_of(None, None)
         self.counted.add(predicate)
         return Counted(predicate)
 

@@ -89,8 +89,11 @@ def whole(parse_text: Callable[[], T]) -> T | None:
 class Parser:
     def __init__(self, source: Source, tokens: list[Token]) -> None:
         self.source = source
-        # Four more ends, so that looking ahead needs no check.
+        # A few more ends, so that looking ahead needs no check.
         self.tokens = tokens + tokens[-1:] * _LOOK_AHEAD
+        # What is asked most, side by side: the kinds of the tokens, and what words they are.
+        self.kinds = [token[0] for token in self.tokens]
+        self.words = [token[1] if token[0] == "ident" else None for token in self.tokens]
         self.i = 0
         self.depth = 0
         self.quiet = False  # a closing bracket may be missing because of a recorded problem
@@ -98,11 +101,10 @@ class Parser:
     # -- looking and stepping ------------------------------------------------------------------
 
     def is_word(self, word: str, ahead: int = 0) -> bool:
-        token = self.tokens[self.i + ahead]
-        return token.kind == "ident" and token.value == word
+        return self.words[self.i + ahead] == word
 
     def kind(self, ahead: int = 0) -> str:
-        return self.tokens[self.i + ahead].kind
+        return self.kinds[self.i + ahead]
 
     def last_end(self) -> int:
         return self.tokens[self.i - 1].end if self.i else 0
@@ -142,8 +144,7 @@ class Parser:
             raise _TooDeep
 
     def starts_clause(self) -> bool:
-        token = self.tokens[self.i]
-        return token.kind == "ident" and token.value in CLAUSES and self.kind(1) == "{"
+        return self.words[self.i] in CLAUSES and self.kinds[self.i + 1] == "{"
 
     # -- the rule ------------------------------------------------------------------------------
 
@@ -345,8 +346,9 @@ class Parser:
         at = self.tokens[self.i].start
         alternatives: list[Node] = []
         together = [self.negated(operand)]
-        while self.kind() == "ident":
-            word = self.tokens[self.i].value
+        words = self.words
+        while True:
+            word = words[self.i]
             if word == "and":
                 self.i += 1
                 together.append(self.negated(operand))
@@ -361,7 +363,7 @@ class Parser:
 
     def negated(self, operand: Callable[[], Node]) -> Node:
         starts: list[int] = []
-        while self.is_word("not"):
+        while self.words[self.i] == "not":
             starts.append(self.tokens[self.i].start)
             self.deeper()
             self.i += 1
@@ -374,9 +376,11 @@ class Parser:
             at = self.tokens[start].start
             self.skip_operand()
             node = Broken(at, max(at, self.last_end()))
-        for at in reversed(starts):
-            node = Not(node, at, self.last_end())
-        self.depth -= len(starts)
+        if starts:
+            end = self.last_end()
+            for at in reversed(starts):
+                node = Not(node, at, end)
+            self.depth -= len(starts)
         return node
 
     def close(self, opening: Token) -> None:
@@ -405,7 +409,7 @@ class Parser:
     def comparison(self) -> Node:
         token = self.tokens[self.i]
         at = token.start
-        if token.kind == "ident" and self.kind(1) == "ident" and self.is_lone_name(token):
+        if self.words[self.i + 1] in _JOINERS and self.is_lone_name(token):
             self.i += 1
             return SpanTerm([str(token.value)], False, [], None, [], at, token.end)
         left = self.arithmetic(right=False)
@@ -424,20 +428,20 @@ class Parser:
     def is_lone_name(self, token: Token) -> bool:
         """Tell whether a word is a whole condition: most are, and this saves ten calls each."""
         return (
-            token.value not in RESERVED
-            and self.tokens[self.i + 1].value in _JOINERS
+            token.kind == "ident"
+            and token.value not in RESERVED
             and token.end - token.start <= MAX_NAME_CHARACTERS
         )
 
     def operator(self) -> str | None:
         """Step over an operator and return it, or stay and return None."""
-        token = self.tokens[self.i]
-        if token.kind in SYMBOL_OPERATORS:
+        kind, word = self.kinds[self.i], self.words[self.i]
+        if kind in SYMBOL_OPERATORS:
             self.i += 1
-            return token.kind
-        if token.kind == "ident" and token.value in OPERATOR_WORDS:
+            return kind
+        if word in OPERATOR_WORDS:
             self.i += 1
-            return str(token.value)
+            return str(word)
         return None
 
     def right_side(self, op: str) -> Node:
@@ -450,13 +454,12 @@ class Parser:
         return self.arithmetic(right=True)
 
     def is_joiner(self) -> bool:
-        token = self.tokens[self.i]
-        return token.kind == "ident" and token.value in _JOINERS
+        return self.words[self.i] in _JOINERS
 
     def arithmetic(self, *, right: bool) -> Node:
         at = self.tokens[self.i].start
         first = self.product(right=right)
-        if self.kind() not in ("+", "-"):
+        if self.kinds[self.i] not in ("+", "-"):
             return first
         signs, items = ["+"], [first]
         while self.kind() in ("+", "-"):
@@ -470,7 +473,7 @@ class Parser:
     def product(self, *, right: bool) -> Node:
         at = self.tokens[self.i].start
         first = self.unary(right=right)
-        if self.kind() not in ("*", "/"):
+        if self.kinds[self.i] not in ("*", "/"):
             return first
         signs, items = ["*"], [first]
         while self.kind() in ("*", "/"):
@@ -538,16 +541,16 @@ class Parser:
 
     def worded(self, token: Token, *, right: bool) -> Node:
         word = str(token.value)
-        opens = self.kind(1) == "("
         if word in ("true", "false") and (right or self.kind(1) != "."):
             self.i += 1
             return Literal(word == "true", False, token.start, token.end)
-        if opens and word == "count":
-            return self.count(token)
-        if opens and word in AGGREGATES:
-            return self.aggregate(token)
-        if opens and word == "attr":
-            return self.attribute_of()
+        if self.kinds[self.i + 1] == "(":
+            if word == "count":
+                return self.count(token)
+            if word in AGGREGATES:
+                return self.aggregate(token)
+            if word == "attr":
+                return self.attribute_of()
         return self.right_word() if right else self.span_condition()
 
     def count(self, token: Token) -> Node:
@@ -582,10 +585,7 @@ class Parser:
         token = self.tokens[self.i]
         if self.is_function(token):
             raise self.wrong("rule.unexpected", hint="what is counted is the name of a span")
-        term = self.span_test()
-        self.alias(term)
-        self.relations(term)
-        self.alias(term)
+        term = self.related_term()
         if self.is_joiner():
             hint = "one span test is counted: write `count(a) + count(b)`"
             self.refuse_token("rule.unexpected", hint=hint)
@@ -624,35 +624,43 @@ class Parser:
     # -- spans -----------------------------------------------------------------------------------
 
     def span_condition(self) -> Node:
-        term = self.span_test()
-        self.alias(term)
-        self.relations(term)
-        self.alias(term)
-        if self.is_word("then"):
+        term = self.related_term()
+        if self.words[self.i] == "then":
             return self.sequence(term)
+        return term
+
+    def related_term(self) -> SpanTerm:
+        """Parse a span test with its relations, and its name before or behind them."""
+        term = self.span_test()
+        word = self.words[self.i]
+        if word is not None and word != "then":
+            self.alias(term)
+            self.relations(term)
+            self.alias(term)
         return term
 
     def sequence(self, first: SpanTerm) -> Sequence:
         steps = [first]
-        while self.is_word("then"):
+        while self.words[self.i] == "then":
             self.i += 1
             token = self.tokens[self.i]
             if token.kind not in ("ident", "string") or self.is_function(token):
                 raise self.wrong("rule.sequence_brackets")
-            if self.is_word("not"):
+            if token.value == "not" and token.kind == "ident":
                 raise self.wrong("rule.reserved_word", word="not", hint=_NO_STEP)
             step = self.span_test()
-            self.alias(step)
+            if self.words[self.i] == "as":
+                self.alias(step)
             steps.append(step)
         if self.starts_relation():
             raise self.wrong("rule.sequence_brackets")
         return Sequence(steps, self.within(), first.at, self.last_end())
 
     def starts_relation(self) -> bool:
-        if self.kind() != "ident" or self.kind(1) != "ident":
+        word, following = self.words[self.i], self.words[self.i + 1]
+        if word is None or following is None:
             return False
-        word = self.tokens[self.i].value
-        return (word in KINSHIP and self.is_word("of", 1)) or word in _ORDER_WORDS
+        return (word in KINSHIP and following == "of") or word in _ORDER_WORDS
 
     def span_test(self) -> SpanTerm:
         token = self.tokens[self.i]
@@ -666,8 +674,10 @@ class Parser:
             return self.filtered(parts, True, token.start)
         if token.kind != "ident":
             raise self.wrong("rule.expected_name")
-        self.refuse_reserved(token)
-        self.refuse_old_dialect(token)
+        if token.value in RESERVED:
+            self.refuse_reserved(token)
+        if self.kinds[self.i + 1] == ".":
+            self.refuse_old_dialect(token)
         return self.filtered(self.dotted(), False, token.start)
 
     def filtered(self, parts: list[str], quoted: bool, at: int) -> SpanTerm:
@@ -686,16 +696,17 @@ class Parser:
                 filters.append(self.filter())
             self.close(opening)
             self.depth -= 1
-        self.refuse_call(parts, quoted, at)
+        if self.kinds[self.i] in (".", "("):
+            self.refuse_call(parts, quoted, at)
         return SpanTerm(parts, quoted, filters, None, [], at, self.last_end())
 
     def refuse_call(self, parts: list[str], quoted: bool, at: int) -> None:
         """Refuse `payment.charge(amount > 5)` and `has(x)`."""
-        if self.kind() == "." and self.kind(1) != "ident":
+        if self.kind() == ".":
+            if self.kind(1) == "ident":
+                return
             self.i += 1
             raise self.wrong("rule.expected_segment")
-        if self.kind() != "(":
-            return
         word = parts[-1]
         meant = nearest(word, _FUNCTIONS) if len(parts) == 1 and not quoted else None
         if meant or (len(parts) == 1 and word in ("has", "exists")):
@@ -706,15 +717,13 @@ class Parser:
 
     def refuse_reserved(self, token: Token) -> None:
         word = str(token.value)
-        if word not in RESERVED:
-            return
         if word in _JOINERS or (word in OPERATOR_WORDS and self.kind(1) in ("string", "[")):
             raise self.wrong("rule.expected_condition")
         raise self.wrong("rule.reserved_word", word=word)
 
     def refuse_old_dialect(self, token: Token) -> None:
         """Answer `trace.has(x)`, `trace.count(x)` and `span.attributes["k"]` with modern text."""
-        if self.kind(1) != "." or self.kind(2) != "ident":
+        if self.kind(2) != "ident":
             return
         method = str(self.tokens[self.i + 2].value)
         at = token.start
@@ -754,10 +763,11 @@ class Parser:
         token = self.tokens[self.i]
         parts = [str(token.value)]
         self.i += 1
-        while self.kind() == "." and not self.is_word("where", 1):
+        while self.kinds[self.i] == "." and self.words[self.i + 1] != "where":
             self.i += 1
             parts.append(self.segment())
-        self.refuse_long_name(parts, token.start)
+        if self.tokens[self.i - 1].end - token.start > MAX_NAME_CHARACTERS:
+            self.refuse_long_name(parts, token.start)
         return parts
 
     def segment(self) -> str:
@@ -773,7 +783,7 @@ class Parser:
             self.source.refuse("rule.name_too_long", at, self.last_end(), limit=limit)
 
     def alias(self, term: SpanTerm) -> None:
-        if self.is_word("as") and self.kind(1) == "ident":
+        if self.words[self.i] == "as" and self.kinds[self.i + 1] == "ident":
             term.alias = str(self.tokens[self.i + 1].value)
             self.i += 2
             term.end = self.last_end()
@@ -792,7 +802,7 @@ class Parser:
             term.end = self.last_end()
 
     def within(self) -> Duration | None:
-        if not self.is_word("within"):
+        if self.words[self.i] != "within":
             return None
         self.i += 1
         token = self.tokens[self.i]
@@ -940,6 +950,8 @@ class Parser:
         parts = [str(token.value)]
         tail = ""
         self.i += 1
+        if self.kinds[self.i] != "." and token.end - token.start <= MAX_NAME_CHARACTERS:
+            return Key("", parts[0], False, token.start, token.end)
         while self.kind() == ".":
             if self.kind(1) == "string":
                 tail = str(self.tokens[self.i + 1].value)
@@ -993,6 +1005,8 @@ class Parser:
     def glued_word(self) -> Literal | None:
         """Parse `staging-crm`: one word with hyphens and no blanks, as a text."""
         tokens, i = self.tokens, self.i
+        if self.kinds[i + 1] != "-":
+            return None
         end = tokens[i].end
         j = i + 1
         while (

@@ -7,8 +7,10 @@ explain and take no part in equality.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import chain
 from typing import Literal, TypeAlias
 
 from dsl.values import Constant, Duration
@@ -40,15 +42,37 @@ class Reader:
 Operand: TypeAlias = Constant | Duration | tuple[Constant, ...] | Reader | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Ask:
-    """One comparison. op is an operator of the language, or "exists" (operand None)."""
+    """One comparison. op is an operator of the language, or "exists" (operand None).
+
+    Equal where it asks the same: `x == 1` and `x == true` do not, though to Python 1 is True.
+    """
 
     reader: Reader
     op: str
     operand: Operand
-    at: int = field(default=0, compare=False)
-    end: int = field(default=0, compare=False)
+    at: int = 0
+    end: int = 0
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Ask):
+            return NotImplemented
+        return (
+            self.op == other.op
+            and self.reader == other.reader
+            and _is_same_operand(self.operand, other.operand)
+        )
+
+    def __hash__(self) -> int:
+        reader = self.reader
+        return hash((reader.source, reader.key, reader.of, self.op, self.operand))
+
+
+def _is_same_operand(one: Operand, other: Operand) -> bool:
+    if isinstance(one, tuple) and isinstance(other, tuple):
+        return one == other and [*map(type, one)] == [*map(type, other)]
+    return type(one) is type(other) and one == other
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,7 +315,8 @@ class Plan:
 
     tests: the span tests in order of first appearance; conditions name them by index.
     counted: indexes of tests whose spans are counted by span id. bindings: the names made by `as`
-    in `when`, in the order written.
+    in `when`, in the order written. leaves_by_clause: the leaves of each clause by its word, `when`
+    first: found once, since every pass over the plan asks for them.
     """
 
     when: Condition
@@ -302,6 +327,21 @@ class Plan:
     needs_extent: bool
     needs_root: bool
     bindings: tuple[str, ...] = ()
+    leaves_by_clause: Mapping[str, tuple[Leaf, ...]] = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        leaves = {word: tuple(leaves_of(clause)) for word, clause in self.clauses}
+        object.__setattr__(self, "leaves_by_clause", leaves)
+
+    @property
+    def leaves(self) -> tuple[Leaf, ...]:
+        """The leaves of all clauses, `when` first."""
+        return tuple(chain.from_iterable(self.leaves_by_clause.values()))
+
+    @property
+    def telling(self) -> list[Leaf]:
+        """Those leaves that say more than that there is a span: mostly few, if any."""
+        return [leaf for leaf in self.leaves if not isinstance(leaf, Exists)]
 
     @property
     def clauses(self) -> tuple[tuple[str, Condition], ...]:
@@ -389,6 +429,8 @@ def readers_of(condition: Filter | None) -> list[Reader]:
 
 def looks_elsewhere(condition: Filter | None) -> bool:
     """Tell whether a filter reads bound spans or the trace, and not its own span alone."""
+    if isinstance(condition, Ask) and not isinstance(condition.operand, Reader):
+        return condition.reader.looks_elsewhere
     return any(reader.looks_elsewhere for reader in readers_of(condition))
 
 

@@ -43,9 +43,6 @@ class AttributeTest:
     """A condition on one attribute without which its predicate is false.
 
     scope: "span", "resource", "scope", or "" (the span's attribute, then the resource's).
-    test: takes what was read. False to MISSING; True to GONE, because then the predicate is
-    unknown and not false. So a span on which attributes were dropped or redacted must not be
-    filtered out by the absence of a key.
     equals: where the condition is `== constant`, the key under which an index finds every value
     that fulfils it: compare with `dsl.values.index_key(value)`. A text that spells no number and
     is not `true` or `false` is met by that very text only.
@@ -53,7 +50,6 @@ class AttributeTest:
 
     key: str
     scope: str
-    test: Callable[[object], bool] = field(compare=False)
     equals: str | int | float | None
     op: str = "exists"
     operand: Constant | tuple[Constant, ...] | None = None
@@ -61,19 +57,28 @@ class AttributeTest:
     conjunct: int = 0
     """Which conjunct of the predicate it was taken from."""
 
+    @property
+    def test(self) -> Callable[[object], bool]:
+        """The question to what was read, put together anew. False to MISSING.
+
+        True to GONE, because then the predicate is unknown and not false: a span on which
+        attributes were dropped or redacted must not be filtered out by the absence of a key.
+        """
+        check = check_of("exists" if self.operand is None else self.op, self.operand)
+        return lambda value: value is GONE or check(value)
+
 
 @dataclass(frozen=True, slots=True)
 class SpanPredicate:
     """One span test, ready to run.
 
-    canonical: its text; equal texts are equal tests. hash: 64 bits of blake2b of it, unsigned.
-    name: the exact span name it needs, None for any. necessary: conditions on single attributes
-    that must all hold for it to be true or unknown. unfiltered: true for every span of that name.
+    canonical: its text; equal texts are equal tests. name: the exact span name it needs, None for
+    any. necessary: conditions on single attributes that must all hold for it to be true or unknown.
+    unfiltered: true for every span of that name.
     test: SpanView -> True, False or None (unknown). named: the same of a span of that name.
     """
 
     canonical: str
-    hash: int
     name: str | None
     necessary: tuple[AttributeTest, ...]
     unfiltered: bool
@@ -82,6 +87,11 @@ class SpanPredicate:
     test: Callable[[SpanView], bool | None] = field(compare=False)
     named: Callable[[SpanView], bool | None] = field(compare=False)
     conjuncts: tuple[Filter, ...] = field(compare=False, repr=False)
+
+    @property
+    def hash(self) -> int:
+        """64 bits of blake2b of the canonical text, unsigned: calculated where rules are linked."""
+        return hash_of(self.canonical)
 
     def without(self, met: AttributeTest) -> Callable[[SpanView], bool | None]:
         """Return the test of a span of that name which is known to meet one of the conditions."""
@@ -95,22 +105,36 @@ def build_predicate(test: SpanTest) -> SpanPredicate:
     """Return the predicate of a span test."""
     canonical = span_test_text(test)
     name = test.name
+    if test.filter is None:
+        return _unfiltered(name, canonical)
     conjuncts = conjuncts_of(test.filter)
     if name is None:
         name = _required_name(conjuncts)
     considered = conjuncts[:MAX_NECESSARY]
     found = [_necessary(part, at) for at, part in enumerate(considered)]
-    filtered = _always if test.filter is None else compile_filter(test.filter)
+    filtered = compile_filter(test.filter)
     return SpanPredicate(
         canonical=canonical,
-        hash=hash_of(canonical),
         name=name,
         necessary=tuple(needed for needed in found if needed is not None),
-        unfiltered=test.filter is None,
+        unfiltered=False,
         exact=name == test.name and considered == conjuncts and all(map(_is_plain, conjuncts)),
         test=filtered if test.name is None else _of_name(test.name, filtered),
         named=filtered,
         conjuncts=tuple(conjuncts),
+    )
+
+
+def _unfiltered(name: str | None, canonical: str) -> SpanPredicate:
+    return SpanPredicate(
+        canonical=canonical,
+        name=name,
+        necessary=(),
+        unfiltered=True,
+        exact=True,
+        test=_always if name is None else _of_name(name, _always),
+        named=_always,
+        conjuncts=(),
     )
 
 
@@ -341,6 +365,9 @@ _NEVER_ABSENT: Final[dict[str, Read1]] = {
 
 # -- what an index may use -------------------------------------------------------------------------
 
+_NAME: Final = Reader("intrinsic", "name")
+_SERVICE: Final = Reader("intrinsic", "service")
+_SERVICE_NAME: Final = Reader("resource", "service.name")
 _INDEXABLE: Final = {"any": "", "span": "span", "resource": "resource", "scope": "scope"}
 
 
@@ -357,8 +384,8 @@ def _required_name(conjuncts: list[Filter]) -> str | None:
     for part in conjuncts:
         if (
             isinstance(part, Ask)
-            and part.reader == Reader("intrinsic", "name")
             and part.op == "=="
+            and part.reader == _NAME
             and isinstance(part.operand, str)
         ):
             return part.operand
@@ -378,18 +405,13 @@ def _necessary(part: Filter, at: int) -> AttributeTest | None:
     if not isinstance(part, Ask):
         return None
     reader = part.reader
-    if reader == Reader("intrinsic", "service"):
-        reader = Reader("resource", "service.name")
+    if reader == _SERVICE:
+        reader = _SERVICE_NAME
     if reader.source not in _INDEXABLE:
         return None
-    if isinstance(part.operand, Reader):
-        check: Check = lambda value: value is not MISSING  # noqa: E731
-    else:
-        check = check_of(part.op, part.operand)
     return AttributeTest(
         key=reader.key,
         scope=_INDEXABLE[reader.source],
-        test=_or_gone(check),
         equals=_equals(part.op, part.operand),
         op=part.op,
         operand=None if isinstance(part.operand, Reader | Duration) else part.operand,
@@ -400,10 +422,6 @@ def _necessary(part: Filter, at: int) -> AttributeTest | None:
 def _is_told_whole(part: Filter) -> bool:
     """Tell whether the condition taken from a conjunct says all that it says."""
     return isinstance(part, Ask) and not isinstance(part.operand, Reader)
-
-
-def _or_gone(check: Check) -> Callable[[object], bool]:
-    return lambda value: value is GONE or check(value)
 
 
 def _equals(op: str, operand: Operand) -> str | int | float | None:

@@ -7,6 +7,7 @@ The text parses back to the same plan. Texts are always quoted, attributes on th
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Final
 
@@ -43,7 +44,6 @@ from dsl.plan import (
     Term,
     Total,
     TraceDuration,
-    leaves_of,
     names_in,
 )
 from dsl.values import Constant, Duration
@@ -55,9 +55,9 @@ INTRINSICS: Final = frozenset(
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
 
 
-def plan_text(plan: Plan) -> str:
-    """Return the canonical text of a whole rule."""
-    printer = _Printer(plan)
+def plan_text(plan: Plan, tests: Sequence[str]) -> str:
+    """Return the canonical text of a whole rule. tests: those of its span tests, by number."""
+    printer = _Printer(plan, tests)
     return "\n".join(f"{word} {{ {printer.condition(one)} }}" for word, one in plan.clauses)
 
 
@@ -73,21 +73,27 @@ def number_text(number: Number, plan: Plan) -> str:
 
 def bound_names(plan: Plan) -> frozenset[str]:
     """Return every name that a rule binds: no other name may begin so without quotes."""
-    leaves = [leaf for _, clause in plan.clauses for leaf in leaves_of(clause)]
-    return frozenset(name for leaf in leaves for name in names_in(leaf))
+    return frozenset(name for leaf in plan.telling for name in names_in(leaf))
 
 
 class _Printer:
-    """Prints the conditions of one rule."""
+    """Prints the conditions of one rule. tests: the texts of its span tests, if they are known."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, tests: Sequence[str] = ()) -> None:
         self.plan = plan
         self.taken = bound_names(plan)
+        # Beside bindings some names are printed in quotes that a span test alone does not need.
+        self.tests = tests if not self.taken else ()
+
+    def test(self, number: int) -> str:
+        if self.tests:
+            return self.tests[number]
+        return span_test_text(self.plan.tests[number], taken=self.taken)
 
     def condition(self, condition: Condition) -> str:
         match condition:
             case Exists(predicate):
-                return span_test_text(self.plan.tests[predicate], taken=self.taken)
+                return self.test(predicate)
             case Found(term):
                 return self.term(term)
             case Ordered(steps, within_ns):
@@ -106,21 +112,27 @@ class _Printer:
                 return " and ".join(self.bracketed(item, Either) for item in items)
             case Either(items):
                 return " or ".join(map(self.condition, items))
-            case Opposite(item):
-                return f"not {self.bracketed(item, Either, Every)}"
+            case Opposite():
+                times = 0
+                inner: Condition = condition
+                while isinstance(inner, Opposite):
+                    times, inner = times + 1, inner.item
+                return "not " * times + self.bracketed(inner, Either, Every)
 
     def bracketed(self, condition: Condition, *weaker: type) -> str:
         text = self.condition(condition)
         return f"({text})" if isinstance(condition, weaker) else text
 
     def term(self, term: Term) -> str:
+        name = f" as {term.name}" if term.name else ""
+        if term.joined is None:
+            return self.test(term.predicate) + name + _relations_text(term.relations)
         test = self.plan.tests[term.predicate]
         filters = [one for one in (test.filter, term.joined) if one is not None]
         whole = SpanTest(test.name, filters[0] if filters else None)
         if len(filters) > 1:
             parts = [part for one in filters for part in _conjuncts(one)]
             whole = SpanTest(test.name, AllFilters(tuple(parts)))
-        name = f" as {term.name}" if term.name else ""
         return span_test_text(whole, taken=self.taken) + name + _relations_text(term.relations)
 
     def held(self, held: Held) -> str:
@@ -134,7 +146,7 @@ class _Printer:
             case Fixed():
                 return fixed_text(number)
             case Counted(predicate):
-                return f"count({span_test_text(self.plan.tests[predicate], taken=self.taken)})"
+                return f"count({self.test(predicate)})"
             case Measured(function, reader, term, _):
                 key = "" if reader is None else f"{reader_text(reader, taken=self.taken)} of "
                 return f"{function}({key}{self.term(term)})"
@@ -231,9 +243,9 @@ def name_text(name: str, *, taken: frozenset[str] = _NO_NAMES) -> str:
     if not _PLAIN.fullmatch(name):
         return quoted(name)
     first, _, rest = name.partition(".")
-    if first in RESERVED or first in taken or name == "any" or "where" in rest.split("."):
+    if first in RESERVED or first in taken or name == "any":
         return quoted(name)
-    if first == "trace" and rest in TRACE_WORDS:
+    if rest and ("where" in rest.split(".") or (first == "trace" and rest in TRACE_WORDS)):
         return quoted(name)
     return name
 

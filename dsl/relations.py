@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Final, TypeAlias
 
 from dsl.plan import Related
-from dsl.scene import Scene, Table
+from dsl.scene import Scene
 from dsl.structure import FOR_EVER, KeptSpan, Member
+from dsl.tables import Table
 from dsl.truth import MISSING_PARENT, NO, SAME_TIME, YES, Truth, both
 
 Check: TypeAlias = Callable[[Scene, KeptSpan], Truth]

@@ -59,12 +59,12 @@ class CompiledRule:
         """Return the judging function.
 
         numbers[i] is the dictionary number of predicate i; captured values are found under
-        capture_numbers[i] for capture i (None: under i).
+        capture_numbers[i] for capture i (None: under its hash).
         """
         if len(numbers) != len(self.predicates):
             raise ValueError(f"{len(self.predicates)} predicates, {len(numbers)} numbers")
         if capture_numbers is None:
-            capture_numbers = range(len(self.captures))
+            capture_numbers = [capture.hash for capture in self.captures]
         return link(self.plan, self.capturing, numbers, capture_numbers)
 
 
@@ -168,10 +168,11 @@ def _compile(
     if plan is None:
         return None
     capturing = capturing_of(plan)
+    predicates = tuple(map(build_predicate, plan.tests))
     rule = CompiledRule(
         text=source.text,
-        canonical=plan_text(plan),
-        predicates=tuple(map(build_predicate, plan.tests)),
+        canonical=plan_text(plan, [predicate.canonical for predicate in predicates]),
+        predicates=predicates,
         counted=plan.counted,
         needs_extent=plan.needs_extent,
         needs_root=plan.needs_root,
@@ -181,7 +182,7 @@ def _compile(
         plan=plan,
         capturing=capturing,
     )
-    lint(source, plan, rule.predicates, known)
+    lint(source, plan, predicates, known)
     return rule
 
 

@@ -6,12 +6,13 @@ ask for it, each with its times, its parent and the captured values, and the lin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 if TYPE_CHECKING:
     from dsl.ancestry import Ancestry
+    from dsl.tables import Table
 
 FOR_EVER: Final = 2**63 - 1
 """A time at which every window is over."""
@@ -62,15 +63,17 @@ class TraceStructure:
 
     members: by predicate number, in any order, each span once. now_ns: the event time of the
     judgement. settle_ns: how long after its end a window is waited for. clock_skew_ns: smaller
-    differences between the clocks of two services say nothing. ancestry: who is above whom by the
-    links, where several judgements share the walk; None: each walks for itself.
+    differences between the clocks of two services say nothing. table and ancestry: a predicate's
+    members ready to look up, and who is above whom by the links, where several judgements share
+    them; None: each makes its own.
     """
 
-    members: Mapping[int, tuple[Member, ...]] = field(default_factory=dict)
+    members: Mapping[int, Sequence[Member]] = field(default_factory=dict)
     links: Links = field(default_factory=dict)
     now_ns: int = FOR_EVER
     settle_ns: int = 0
     clock_skew_ns: int = 0
+    table: Callable[[int], Table] | None = field(default=None, compare=False, repr=False)
     ancestry: Callable[[], Ancestry] | None = field(default=None, compare=False, repr=False)
 
 

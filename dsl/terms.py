@@ -12,8 +12,9 @@ from typing import Final
 from dsl.joins import Wiring, compile_join, equality_in, read_bound
 from dsl.plan import Related, Term
 from dsl.relations import Candidates, Check, compile_candidates, compile_relation
-from dsl.scene import Scene, Table
+from dsl.scene import Scene
 from dsl.structure import KeptSpan, Member
+from dsl.tables import Table
 from dsl.truth import NO, REDACTED, YES, Truth, either
 
 _BEST_FIRST: Final = (

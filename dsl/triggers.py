@@ -7,10 +7,12 @@ doubtful. Traces outside it need no judgement: they are not_applicable.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import TypeAlias
 
 from dsl.captures import Capturing
 from dsl.clauses import compile_ask
+from dsl.joins import Wiring
 from dsl.linking import wiring_of
 from dsl.plan import (
     Among,
@@ -43,8 +45,13 @@ def triggers_of(plan: Plan, capturing: Capturing) -> Tests:
 class _Search:
     def __init__(self, plan: Plan, capturing: Capturing) -> None:
         self.plan = plan
-        tests, captures = range(len(plan.tests)), range(len(capturing.keys))
-        self.wiring = wiring_of(plan, capturing, tests, captures)
+        self.capturing = capturing
+
+    @cached_property
+    def wiring(self) -> Wiring:
+        """Where things are found in an empty trace: few rules compare numbers in `when`."""
+        tests, captures = range(len(self.plan.tests)), range(len(self.capturing.keys))
+        return wiring_of(self.plan, self.capturing, tests, captures)
 
     def without(self, condition: Condition, *, answer: bool) -> Tests:
         """Return tests such that, while none of them is true or doubtful, it is `answer`."""

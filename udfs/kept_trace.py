@@ -3,16 +3,19 @@
     u32 members, each: i64 ms at which it was taken in, u32 length, member (udfs.members)
     u32 links, each: 8s span id, 8s parent id
 
-Members stay the bytes that `match` made; they are taken apart when a judgement first asks.
+Members stay the bytes that `match` made; they are taken apart when a judgement first asks, each
+once however often the trace is judged.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from itertools import islice
 from struct import Struct
 from typing import Final
 
-from dsl.structure import Links, Member, TraceStructure
+from dsl.ancestry import Ancestry
+from dsl.structure import Member, TraceStructure
+from dsl.tables import Table
 from udfs.facts import LINK_BYTES
 from udfs.members import key_of, unpack_member
 
@@ -31,13 +34,50 @@ _ID_BYTES: Final = LINK_BYTES // 2
 _NS_PER_MS: Final = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
 class _TakenApart:
-    """What was made of so many members and links."""
+    """What was made of members and links, and what judgements look up in it; it only grows.
 
-    size: tuple[int, int]
-    members: dict[int, tuple[Member, ...]]
-    links: Links
+    members and links: how many of them it is made of.
+    """
+
+    __slots__ = ("_ancestry", "_tables", "by_predicate", "by_span", "links", "members")
+
+    def __init__(self) -> None:
+        self.members = 0
+        self.links = 0
+        self.by_predicate: dict[int, list[Member]] = {}
+        self.by_span: dict[bytes, tuple[bytes, ...]] = {}
+        self._tables: dict[int, Table] = {}
+        self._ancestry: Ancestry | None = None
+
+    def add_member(self, member: bytes, arrived_ms: int) -> None:
+        """Add a packed member (udfs.members)."""
+        fact = unpack_member(member, arrived_ns=arrived_ms * _NS_PER_MS)
+        for number, certain in fact.answers:
+            self.by_predicate.setdefault(number, []).append(Member(fact.span, certain))
+            self._tables.pop(number, None)
+        self.members += 1
+
+    def add_link(self, link: bytes) -> None:
+        """Add a link: the ids of a span and of its parent."""
+        span_id = link[:_ID_BYTES]
+        self.by_span[span_id] = (*self.by_span.get(span_id, ()), link[_ID_BYTES:])
+        self._ancestry = None
+        self._tables.clear()  # they are sorted by who is above whom, too
+        self.links += 1
+
+    def table(self, number: int) -> Table:
+        """Return the members of a predicate, ready to look up."""
+        found = self._tables.get(number)
+        if found is None:
+            found = self._tables[number] = Table(self.by_predicate.get(number, ()))
+        return found
+
+    def ancestry(self) -> Ancestry:
+        """Return who is above whom."""
+        if self._ancestry is None:
+            self._ancestry = Ancestry(self.by_span)
+        return self._ancestry
 
 
 class KeptTrace:
@@ -97,35 +137,25 @@ class KeptTrace:
         """Return what judging asks of the spans at a time."""
         kept = self._take_apart()
         return TraceStructure(
-            members=kept.members,
-            links=kept.links,
+            members=kept.by_predicate,
+            links=kept.by_span,
             now_ns=now_ms * _NS_PER_MS,
             settle_ns=settle_ms * _NS_PER_MS,
             clock_skew_ns=clock_skew_ms * _NS_PER_MS,
+            table=kept.table,
+            ancestry=kept.ancestry,
         )
 
     def _take_apart(self) -> _TakenApart:
+        """Take apart what came since it was last asked for."""
         kept = self._taken_apart
-        size = len(self._members), len(self._links)
-        if kept is None or kept.size != size:
-            kept = _TakenApart(size, self._by_predicate(), self._by_span())
-            self._taken_apart = kept
+        if kept is None:
+            kept = self._taken_apart = _TakenApart()
+        for arrived_ms, packed in islice(self._members.values(), kept.members, None):
+            kept.add_member(packed, arrived_ms)
+        for link in islice(self._links, kept.links, None):
+            kept.add_link(link)
         return kept
-
-    def _by_predicate(self) -> dict[int, tuple[Member, ...]]:
-        found: dict[int, list[Member]] = {}
-        for arrived_ms, packed in self._members.values():
-            fact = unpack_member(packed, arrived_ns=arrived_ms * _NS_PER_MS)
-            for number, certain in fact.answers:
-                found.setdefault(number, []).append(Member(fact.span, certain))
-        return {number: tuple(members) for number, members in found.items()}
-
-    def _by_span(self) -> Links:
-        found: dict[bytes, tuple[bytes, ...]] = {}
-        for link in self._links:
-            span_id = link[:_ID_BYTES]
-            found[span_id] = (*found.get(span_id, ()), link[_ID_BYTES:])
-        return found
 
     def pack(self) -> bytes:
         """Return what is kept as bytes; see the head of this file."""

@@ -108,7 +108,7 @@ class Keyed:
 
 @cython.cclass
 class _Answer:
-    """What an attribute says to a group, whatever span has it.
+    """What an attribute says to a group, whatever span has it. Equal answers are one object.
 
     seen: bits of the filed keys that it answers; closely: of those that it may answer from within
     a map. mask: predicates that hold. ask: predicates that must be asked.
@@ -142,6 +142,7 @@ class Group:
     heads: dict
     maps: dict
     known: dict
+    answers: dict
     looks: bytes
     all_seen: cython.ulonglong
     resource_keyed: tuple
@@ -171,6 +172,7 @@ class Group:
         self.known = {}
         self.asked_origin = None
         self.origin_says = ()
+        self.answers = {}
         self.asks = bool(mask or keyed or tested)
         self.all_seen = (1 << len(self.keyed)) - 1
         asking_resource: list = []
@@ -211,9 +213,14 @@ class Group:
         closely: Any = 0
         for number in within:
             closely |= 1 << number
-        answer = _Answer(seen, closely, mask, tuple(ask))
+        # A thousand values that say the same lead to one place in memory, not to a thousand.
+        what: tuple = (seen, closely, mask, tuple(ask))
+        answer = self.answers.get(what)
+        if answer is None:
+            answer = self.answers[what] = _Answer(*what)
         if len(self.known) >= KEPT_VALUES:
             self.known.clear()
+            self.answers.clear()
         self.known[raw] = answer
         return answer
 

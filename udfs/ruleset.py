@@ -93,10 +93,13 @@ class RuleSet:
         # Places in that list, so that candidates are found and put in order by numbers alone.
         self._always: list[int] = []
         self._by_number: dict[int, list[int]] = {}
+        self._candidates_of = 0
         for at, known in enumerate(self._known):
             if known.rule.candidates is None:
                 self._always.append(at)
-            for number in numbers_of(known.rule.candidates or 0):
+            mask = known.rule.candidates or 0
+            self._candidates_of |= mask
+            for number in numbers_of(mask):
                 self._by_number.setdefault(number, []).append(at)
         self._remembered: dict[_Key, _Remembered] = {}
         self.signals_incomplete = any(rule.signals_incomplete for rule in rules)
@@ -190,10 +193,12 @@ class RuleSet:
     def _candidates(self, mask: int) -> list[_Known]:
         """Return the rules that may apply, each once, by their ids."""
         found = set(self._always)
+        mask &= self._candidates_of
         while mask:
-            low = mask & -mask
-            found.update(self._by_number.get(low.bit_length() - 1, ()))
-            mask ^= low
+            # From the top: what is left of a long mask gets shorter with every step.
+            number = mask.bit_length() - 1
+            found.update(self._by_number[number])
+            mask ^= 1 << number
         return [self._known[at] for at in sorted(found)]
 
 

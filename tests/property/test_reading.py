@@ -232,9 +232,9 @@ def kept_of(span: dsl.SpanView) -> tuple[KeptSpan, dict[int, bool]] | None:
         return None
     comparing = dsl.check(COMPARING).promise
     assert comparing is not None
-    captures = range(len(comparing.captures))
-    kept = kept_span(comparing, span, captures, Moment(arrived_ns={span.span_id: 7}))
-    values = {comparing.captures[number].hash: kept.values[number] for number in captures}
+    captures = {capture.hash: capture for capture in comparing.captures}
+    kept = kept_span(span, captures, Moment(arrived_ns={span.span_id: 7}))
+    values = {number: kept.values[number] for number in captures}
     return replace(kept, parent_id=kept.parent_id.ljust(8, b"\0"), values=values), answers
 
 

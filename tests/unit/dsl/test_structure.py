@@ -107,7 +107,8 @@ def test_a_linked_rule_finds_predicates_and_captures_by_their_numbers_in_the_dic
     assert facts.structure is not None
 
     def moved(member: Member) -> Member:
-        values = {number + 70: value for number, value in member.span.values.items()}
+        hashes = [capture.hash for capture in rule.captures]
+        values = {70 + at: member.span.values[name] for at, name in enumerate(hashes)}
         return replace(member, span=replace(member.span, values=values))
 
     members = {
@@ -117,7 +118,7 @@ def test_a_linked_rule_finds_predicates_and_captures_by_their_numbers_in_the_dic
         true=facts.true << 7,
         maybe=0,
         complete=True,
-        structure=replace(facts.structure, members=members),
+        structure=replace(facts.structure, members=members, table=None),
     )
     numbers, captures = [7, 8], [70 + number for number in range(len(rule.captures))]
     assert rule.link(numbers, captures).judge(elsewhere) == judge_spans(rule, spans)
