@@ -15,8 +15,16 @@ from zlib import crc32
 from dsl.ancestry import Ancestry
 from dsl.predicates import SpanPredicate
 from dsl.rule import CompiledRule
-from dsl.spans import SpanView, distinct_spans, root_of
-from dsl.structure import FOR_EVER, NO_STRUCTURE, KeptSpan, Links, Member, TraceStructure
+from dsl.spans import SpanView, distinct_spans, external_root_of, root_of
+from dsl.structure import (
+    FOR_EVER,
+    NO_STRUCTURE,
+    KeptSpan,
+    Links,
+    Member,
+    TraceStructure,
+    beginning_outside,
+)
 from dsl.verdict import Judgement, Reason
 
 
@@ -45,12 +53,14 @@ class Moment:
 
     now_ns: event time. settle_ns: how long after its end a window is waited for. arrived_ns: when
     a span was taken in, by span id; its start where nothing is said. clock_skew_ns: smaller
-    differences between two services say nothing.
+    differences between two services say nothing. external_roots: `patience` has passed for a trace
+    that may begin outside of what its tenant exports.
     """
 
     now_ns: int = FOR_EVER
     settle_ns: int = 0
     clock_skew_ns: int = 0
+    external_roots: bool = False
     arrived_ns: Mapping[bytes, int] = field(default_factory=dict)
 
 
@@ -59,6 +69,21 @@ AFTER_ALL = Moment()
 
 Answers: TypeAlias = list[tuple[int, bool]]
 """The spans that fulfil a predicate, certainly or perhaps: (place in the trace, certain)."""
+
+
+class Lineage:
+    """The parents of every span of a trace, and who is above whom, found when first asked for."""
+
+    def __init__(self, links: Links) -> None:
+        self.links = links
+
+    @cached_property
+    def _ancestry(self) -> Ancestry:
+        return Ancestry(self.links)
+
+    def ancestry(self) -> Ancestry:
+        """Return who is above whom."""
+        return self._ancestry
 
 
 class SpansAtHand:
@@ -88,18 +113,27 @@ class SpansAtHand:
         asked = range(len(spans)) if name is None else self._by_name.get(name, ())
         return [(at, answer is True) for at in asked if (answer := test(spans[at])) is not False]
 
-    @cached_property
-    def links(self) -> Links:
-        """The parents of every span."""
-        return _links(self.distinct)
+    def root_at(self, moment: Moment) -> SpanView | None:
+        """Return the root, or at a moment that allows it the span that stands for one."""
+        return self._external_root if moment.external_roots and self.root is None else self.root
+
+    def lineage_at(self, moment: Moment) -> Lineage:
+        """Return who is above whom, as it counts at a moment."""
+        outside = self._external_root if moment.external_roots else None
+        return self._lineage if outside is None else self._lineage_from_outside
 
     @cached_property
-    def _ancestry(self) -> Ancestry:
-        return Ancestry(self.links)
+    def _external_root(self) -> SpanView | None:
+        return external_root_of(self.distinct)
 
-    def ancestry(self) -> Ancestry:
-        """Return who is above whom."""
-        return self._ancestry
+    @cached_property
+    def _lineage(self) -> Lineage:
+        return Lineage(_links(self.distinct))
+
+    @cached_property
+    def _lineage_from_outside(self) -> Lineage:
+        assert self._external_root is not None
+        return Lineage(beginning_outside(self._lineage.links, self._external_root.parent_span_id))
 
 
 def facts_of(
@@ -123,7 +157,7 @@ def facts_of(
         counts[number] = (certain, len(answers))
         if rule.needs.predicates[number].kept:
             kept[number] = answers
-    root = at_hand.root
+    root = at_hand.root_at(moment)
     return TraceFacts(
         true=true,
         maybe=maybe,
@@ -153,10 +187,11 @@ def _structure(
         number: tuple(Member(kept[at], certain) for at, certain in answers)
         for number, answers in answered.items()
     }
+    lineage = at_hand.lineage_at(moment) if rule.needs.links else None
     return TraceStructure(
         members=members,
-        links=at_hand.links if rule.needs.links else {},
-        ancestry=at_hand.ancestry if rule.needs.links else None,
+        links={} if lineage is None else lineage.links,
+        ancestry=None if lineage is None else lineage.ancestry,
         now_ns=moment.now_ns,
         settle_ns=moment.settle_ns,
         clock_skew_ns=moment.clock_skew_ns,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from struct import Struct
 from typing import Final
 
-from dsl.structure import Links, Member, TraceStructure
+from dsl.structure import Links, Member, TraceStructure, beginning_outside
 from udfs.facts import LINK_BYTES
 from udfs.members import key_of, unpack_member
 
@@ -86,19 +86,27 @@ class KeptTrace:
                 links[link] = None
         return True
 
-    def has_orphans(self) -> bool:
-        """Tell whether the parent of some span did not come. Asks the links."""
+    def has_orphans(self, *, caller_id: bytes | None = None) -> bool:
+        """Tell whether the parent of some span did not come. Asks the links.
+
+        caller_id: the parent of the trace's external root, which is not missing but outside.
+        """
         came = {link[:_ID_BYTES] for link in self._links}
         parents = {link[_ID_BYTES:] for link in self._links}
         parents.discard(bytes(_ID_BYTES))
+        if caller_id is not None:
+            parents.discard(caller_id)
         return not parents <= came
 
-    def structure(self, *, now_ms: int, settle_ms: int, clock_skew_ms: int) -> TraceStructure:
-        """Return what judging asks of the spans at a time."""
+    def structure(
+        self, *, now_ms: int, settle_ms: int, clock_skew_ms: int, caller_id: bytes | None = None
+    ) -> TraceStructure:
+        """Return what judging asks of the spans at a time. caller_id: as for `has_orphans`."""
         kept = self._take_apart()
+        links = kept.links
         return TraceStructure(
             members=kept.members,
-            links=kept.links,
+            links=links if caller_id is None else beginning_outside(links, caller_id),
             now_ns=now_ms * _NS_PER_MS,
             settle_ns=settle_ms * _NS_PER_MS,
             clock_skew_ns=clock_skew_ms * _NS_PER_MS,

@@ -119,6 +119,7 @@ def build_index(matched: Matched, *, reading: ModuleType = _reading) -> _reading
         needs_extent=matched.needs_extent,
         needs_links=matched.needs_links,
         captures=matched.kept,
+        begins_outside=matched.begins_outside,
     )
     return index
 

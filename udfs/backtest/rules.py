@@ -60,6 +60,10 @@ class GivenRules:
             raise RuleRefused(f"rule {rule_id}, version {version}: {reason}")
         self._log = tuple(log)
 
+    def settings_at(self, time_ms: int) -> LifeSettings:
+        """Return the settings of the tenant in force at a time."""
+        return self.book.settings(self.tenant, time_ms)
+
     def settings_since(self, time_ms: int) -> tuple[LifeSettings, ...]:
         """Return the settings of the tenant in force at a time or later."""
         changes_ms = (entry.append_ms + ACTIVATION_MS for entry in self._log)
