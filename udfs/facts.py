@@ -20,16 +20,18 @@ Where rules look at spans one by one, version 2 goes on:
     u32 chains, each: u32 fragment, u32 links, each: 8s span id, 8s parent id
     u32 truncated fragments, each: u32 fragment
 
-Where traces may begin outside of what the tenant exports, and a fragment came without a root,
-version 3 goes on behind that (all its blocks may be empty):
+Where traces may begin outside of what the tenant exports and a fragment came without a root, or
+where a predicate failed, version 3 goes on behind that (any of its blocks may be empty):
 
     u32 arrivals, each: u32 fragment, u32 spans, each: 8s span id
     u32 called, each: u32 fragment, 8s span id, u32 identity, 8s parent id, i64 start ns,
                       u16 name, u16 service
+    u32 failed, each: u32 fragment, u32 number
 
 Arrivals are the ids of every span of the fragment, each once; called are its spans with a remote
-parent that is not among them (udfs.external_root). Links are those of every span of the fragment.
-A fragment is truncated if not all was kept of it.
+parent that is not among them (udfs.external_root). A predicate that failed met an error of ours
+when it was asked of a span; it counts as one that might hold. Links are those of every span of the
+fragment. A fragment is truncated if not all was kept of it.
 
 A *fragment* is what one record holds of one trace. Masks are little-endian integers whose bit n
 stands for number n of the tenant's dictionary. `identity` tells spans that share an id apart: a
@@ -46,7 +48,7 @@ from zlib import crc32
 
 PLAIN_VERSION = 1
 VERSION = 2
-OUTSIDE_VERSION = 3
+RARE_VERSION = 3
 DEAD_LETTER = 0xFF
 """First byte of an element that is a DeadLetter message instead of facts."""
 
@@ -60,6 +62,7 @@ _COUNTED = Struct("<I8sIIB")
 _EXTENT = Struct("<Iqq")
 _MEMBER = Struct("<II")
 _CALLED = Struct("<I8sI8sqHH")
+_FAILED = Struct("<II")
 _U16 = Struct("<H")
 _U32 = Struct("<I")
 _TOTALS = Struct("<II")
@@ -143,6 +146,7 @@ class Facts:
     fragments: (trace id, spans, flags, index into sets) in order of first appearance.
     sets: (true mask, maybe mask); index 0 is the empty set. kept: NOTHING_KEPT where no rule looks
     at spans one by one. outside: NOTHING_OUTSIDE where traces begin within what is exported.
+    failed: (fragment, number of a predicate that met an error).
     """
 
     tenant: str
@@ -155,6 +159,7 @@ class Facts:
     extents: Sequence[Extent]
     kept: KeptFacts = NOTHING_KEPT
     outside: OutsideFacts = NOTHING_OUTSIDE
+    failed: Sequence[tuple[int, int]] = ()
 
 
 def span_identity(*, name: bytes, kind: int, start_ns: int) -> int:
@@ -166,8 +171,8 @@ def pack_facts(facts: Facts) -> bytes:
     """Pack facts into one element. Names over MAX_NAME_BYTES are cut."""
     tenant = facts.tenant.encode()
     version = VERSION if any(facts.kept) else PLAIN_VERSION
-    if any(facts.outside):
-        version = OUTSIDE_VERSION
+    if any(facts.outside) or facts.failed:
+        version = RARE_VERSION
     parts = [bytes((version, len(tenant))), tenant, _TOTALS.pack(facts.spans, facts.rejected)]
     names: dict[str, int] = {}
     for root in facts.roots:
@@ -196,8 +201,10 @@ def pack_facts(facts: Facts) -> bytes:
     parts += [_EXTENT.pack(*e) for e in facts.extents]
     if version != PLAIN_VERSION:
         parts += _pack_kept(facts.kept)
-    if version == OUTSIDE_VERSION:
+    if version == RARE_VERSION:
         parts += _pack_outside(facts.outside, names)
+        parts.append(_U32.pack(len(facts.failed)))
+        parts += [_FAILED.pack(*failure) for failure in facts.failed]
     return b"".join(parts)
 
 
@@ -218,9 +225,9 @@ def _pack_outside(outside: OutsideFacts, names: dict[str, int]) -> Iterator[byte
 
 def unpack_facts(element: bytes) -> Facts:
     """Unpack one element. Raises ValueError for another version or a cut element."""
-    if not element or not PLAIN_VERSION <= element[0] <= OUTSIDE_VERSION:
+    if not element or not PLAIN_VERSION <= element[0] <= RARE_VERSION:
         found = element[:1].hex() or "none"
-        raise ValueError(f"facts of version {found}; this build reads 1 to {OUTSIDE_VERSION}")
+        raise ValueError(f"facts of version {found}; this build reads 1 to {RARE_VERSION}")
     at = 2 + element[1]
     tenant = element[2:at].decode()
     spans, rejected = _TOTALS.unpack_from(element, at)
@@ -251,11 +258,16 @@ def unpack_facts(element: bytes) -> Facts:
     block, at = _block(element, at, _EXTENT.size)
     extents = [Extent(*e) for e in _EXTENT.iter_unpack(block)]
     kept, outside = NOTHING_KEPT, NOTHING_OUTSIDE
+    failed: Sequence[tuple[int, int]] = ()
     if element[0] != PLAIN_VERSION:
         kept, at = _unpack_kept(element, at)
-    if element[0] == OUTSIDE_VERSION:
-        outside = _unpack_outside(element, at, names)
-    return Facts(tenant, spans, rejected, sets, fragments, roots, counted, extents, kept, outside)
+    if element[0] == RARE_VERSION:
+        outside, at = _unpack_outside(element, at, names)
+        block, _ = _block(element, at, _FAILED.size)
+        failed = [(fragment, number) for fragment, number in _FAILED.iter_unpack(block)]
+    return Facts(
+        tenant, spans, rejected, sets, fragments, roots, counted, extents, kept, outside, failed
+    )
 
 
 def _unpack_kept(element: bytes, at: int) -> tuple[KeptFacts, int]:
@@ -266,16 +278,16 @@ def _unpack_kept(element: bytes, at: int) -> tuple[KeptFacts, int]:
     return KeptFacts(members, chains, truncated), at
 
 
-def _unpack_outside(element: bytes, at: int, names: Sequence[str]) -> OutsideFacts:
+def _unpack_outside(element: bytes, at: int, names: Sequence[str]) -> tuple[OutsideFacts, int]:
     arrivals, at = _pieces(element, at, ID_BYTES)
-    block, _ = _block(element, at, _CALLED.size)
+    block, at = _block(element, at, _CALLED.size)
     called = [
         (fragment, Called(span_id, identity, parent_id, start_ns, names[name], names[service]))
         for fragment, span_id, identity, parent_id, start_ns, name, service in _CALLED.iter_unpack(
             block
         )
     ]
-    return OutsideFacts(arrivals, called)
+    return OutsideFacts(arrivals, called), at
 
 
 def _pack_pieces(pieces: Sequence[tuple[int, bytes]], item_bytes: int) -> Iterator[bytes]:

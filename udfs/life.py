@@ -458,6 +458,10 @@ class Lane:
             trace = at_fragment[extent.fragment]
             if trace is not None:
                 trace.add_extent(extent.start_ns, extent.end_ns)
+        for fragment, number in facts.failed:
+            trace = at_fragment[fragment]
+            if trace is not None:
+                trace.failed |= 1 << number
         if facts.outside is not NOTHING_OUTSIDE:
             _note_arrivals(tenant, facts, at_fragment, room)
         if facts.kept is not NOTHING_KEPT:

@@ -378,6 +378,9 @@ class Reading:
     counted: list
     members: list
     rejected: cython.Py_ssize_t
+    failed: dict
+    errors: dict
+    """By number of a predicate that failed, its first error."""
 
     def __init__(self, index: Index, *, tenant: str, lane: int, prefix_crc: int) -> None:
         self.index = index
@@ -389,6 +392,8 @@ class Reading:
         self.counted = []
         self.members = []
         self.rejected = 0
+        self.failed = {}
+        self.errors = {}
 
     def read(self, payload: bytes) -> Facts:
         """Read a whole ExportTraceServiceRequest. Raises Malformed."""
@@ -425,6 +430,7 @@ class Reading:
             extents=extents,
             kept=self._kept(),
             outside=self._outside(),
+            failed=tuple(self.failed),
         )
 
     def _kept(self) -> KeptFacts:
@@ -886,7 +892,15 @@ def _ask(
     for bit, number, each, test, _ in predicates:
         if fragment.true & bit and not each:
             continue
-        holds = test(view)
+        try:
+            holds = test(view)
+        except (DecodeError, Malformed):
+            raise
+        except Exception as error:  # noqa: BLE001
+            # The rim of a predicate: a bug in one must not cost all others the record.
+            holds = None
+            reading.failed[fragment.at, number] = None
+            reading.errors.setdefault(number, f"{type(error).__name__}: {error}")
         if holds:
             fragment.true |= bit
         elif holds is None:

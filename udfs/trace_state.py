@@ -1,7 +1,8 @@
 """What is known of one trace, and its bytes in Flink state.
 
 u8  format (1; 2 where something is said or kept of single spans; 3 where signals were handed on;
-    4 where signals were folded; 5 where the trace may begin outside of what its tenant exports),
+    4 where signals were folded; 5 where the trace may begin outside of what its tenant exports, or
+    a predicate failed on one of its spans),
 u8  flags (see below)
 i64 begin, i64 last, i64 due (ms of event time), i32 longest quiet already judged
 u32 spans received, u16 partition, i64 first offset, i64 last offset
@@ -16,7 +17,8 @@ u16 length, mask of predicates that hold; u16 length, mask of those that might h
           from format 4 on behind that: u8 whether it was folded
 [KEPT]    what is kept of single spans (udfs.kept_trace); format 2
 [WAITING] u16 count, each: u16 length, rule id: rules that have not judged yet; format 2
-          in format 5 at the end: what may stand for its root (udfs.external_root)
+          in format 5 at the end: u16 length, mask of predicates that failed; unless a root came or
+          traces begin within what is exported, what may stand for its root (udfs.external_root)
 """
 
 from __future__ import annotations
@@ -36,7 +38,7 @@ PLAIN_FORMAT = 1
 FORMAT = 2
 HANDED_FORMAT = 3
 FOLDED_FORMAT = 4
-OUTSIDE_FORMAT = 5
+RARE_FORMAT = 5
 MAX_COUNTED = 10_000
 """Counted spans kept per trace; over it the trace is truncated."""
 
@@ -58,7 +60,7 @@ _EMITTED_ITEM = {
     FORMAT: Struct("<QBBBQ"),
     HANDED_FORMAT: Struct("<QBBBQ"),
     FOLDED_FORMAT: Struct("<QBBBQ"),
-    OUTSIDE_FORMAT: Struct("<QBBBQ"),
+    RARE_FORMAT: Struct("<QBBBQ"),
 }
 _U16 = Struct("<H")
 _U32 = Struct("<I")
@@ -112,7 +114,8 @@ class TraceState:
 
     kept: its spans one by one, where rules ask for that. beginnings: what may stand for its root,
     while none has come and traces may begin outside. waiting: ids of the rules whose first verdict
-    is still to come although the trace was closed. weighed_bytes: what was last made of
+    is still to come although the trace was closed. failed: mask of predicates that met an error
+    on one of its spans. weighed_bytes: what was last made of
     `weight_bytes`. external_root, complete, in_doubt, now_ms, settle_ms and clock_skew_ms belong to
     the judgement at hand and are not stored.
     """
@@ -128,6 +131,7 @@ class TraceState:
         "emitted",
         "extent_ns",
         "external_root",
+        "failed",
         "first_offset",
         "in_doubt",
         "judged_quiet_ms",
@@ -157,6 +161,7 @@ class TraceState:
         self.last_offset = offset
         self.true = 0
         self.maybe = 0
+        self.failed = 0
         self.root: TraceRoot | None = None
         self.extent_ns: tuple[int, int] | None = None
         self.counted: dict[int, dict[tuple[bytes, int], bool]] | None = None
@@ -309,8 +314,8 @@ class TraceState:
 
     @property
     def _format(self) -> int:
-        if self.beginnings is not None:
-            return OUTSIDE_FORMAT
+        if self.beginnings is not None or self.failed:
+            return RARE_FORMAT
         if self.emitted and any(said.folded for said in self.emitted.values()):
             return FOLDED_FORMAT
         if self.emitted and any(said.handed for said in self.emitted.values()):
@@ -370,6 +375,8 @@ class TraceState:
         if self.waiting:
             parts.append(_U16.pack(len(self.waiting)))
             parts += (_sized(rule_id.encode()) for rule_id in sorted(self.waiting))
+        if version == RARE_FORMAT:
+            parts.append(_sized_mask(self.failed))
         if self.beginnings:
             parts.append(self.beginnings.pack())
         return b"".join(parts)
@@ -393,9 +400,9 @@ def _pack_emitted(emitted: dict[str, Emitted], version: int) -> Iterator[bytes]:
 
 def unpack_trace(packed: bytes) -> TraceState:
     """Return the trace in these bytes. Raises ValueError for another format."""
-    if not packed or not PLAIN_FORMAT <= packed[0] <= OUTSIDE_FORMAT:
+    if not packed or not PLAIN_FORMAT <= packed[0] <= RARE_FORMAT:
         found = packed[:1].hex() or "none"
-        raise ValueError(f"trace state of format {found}; this build reads 1 to {OUTSIDE_FORMAT}")
+        raise ValueError(f"trace state of format {found}; this build reads 1 to {RARE_FORMAT}")
     (
         version,
         flags,
@@ -441,8 +448,11 @@ def unpack_trace(packed: bytes) -> TraceState:
         trace.kept, at = unpack_kept(packed, at)
     if flags & _WAITING:
         trace.waiting, at = _unpack_waiting(packed, at)
-    if version == OUTSIDE_FORMAT:
-        trace.beginnings, _ = unpack_beginnings(packed, at)
+    if version == RARE_FORMAT:
+        failed, at = _take(packed, at)
+        trace.failed = int.from_bytes(failed, "little")
+        if at < len(packed):
+            trace.beginnings, _ = unpack_beginnings(packed, at)
     return trace
 
 

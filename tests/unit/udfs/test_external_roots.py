@@ -26,7 +26,7 @@ from tests.support.whole_traces import record_of
 from udfs.external_root import MAX_CAME
 from udfs.facts import Called
 from udfs.rulebook import ACTIVATION_MS, LifeSettings
-from udfs.trace_state import OUTSIDE_FORMAT, TraceState, unpack_trace
+from udfs.trace_state import RARE_FORMAT, TraceState, unpack_trace
 
 OTHER_TENANT = "11111111-2222-4333-8444-555555555555"
 REMOTE = 0x300
@@ -282,6 +282,6 @@ def test_what_may_stand_for_a_root_is_packed_and_read_alike() -> None:
     trace.add_arrivals(b"called--", [called])
     packed = trace.pack()
     again = unpack_trace(packed)
-    assert (packed[0], again.pack()) == (OUTSIDE_FORMAT, packed)
+    assert (packed[0], again.pack()) == (RARE_FORMAT, packed)
     assert again.beginnings is not None
     assert again.beginnings.external_root() == called
