@@ -74,7 +74,7 @@ class Matcher:
         try:
             facts = reading.read(payload)
             if facts.failed:
-                self._note_failures(tenant, time_ms, reading.errors)
+                self._note_failures(tenant, time_ms, reading.first_errors())
             return pack_facts(facts)
         except _reading.Malformed as error:
             letter = wire.DeadLetter(

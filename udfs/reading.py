@@ -380,7 +380,6 @@ class Reading:
     rejected: cython.Py_ssize_t
     failed: dict
     errors: dict
-    """By number of a predicate that failed, its first error."""
 
     def __init__(self, index: Index, *, tenant: str, lane: int, prefix_crc: int) -> None:
         self.index = index
@@ -404,6 +403,11 @@ class Reading:
         except DecodeError as error:
             raise Malformed(str(error)) from error
         return self._facts()
+
+    def first_errors(self) -> dict[int, str]:
+        """Return the first error of each predicate that failed, by its number."""
+        errors: dict[int, str] = self.errors
+        return errors
 
     def _facts(self) -> Facts:
         sets = {(0, 0): 0}
