@@ -23,7 +23,7 @@ from dsl.explanation import (
     Witness,
 )
 from dsl.joins import Wiring
-from dsl.judging import AFTER_ALL, Moment, TraceFacts, facts_of, kept_span
+from dsl.judging import AFTER_ALL, Moment, SpansAtHand, TraceFacts, facts_of, kept_span
 from dsl.linking import wiring_of
 from dsl.measures import compile_measure
 from dsl.plan import (
@@ -51,7 +51,7 @@ from dsl.rule import CompiledRule
 from dsl.scene import OutOfSteps, Scene
 from dsl.sequences import SequenceTest
 from dsl.source import Source
-from dsl.spans import SpanView, distinct_spans, root_of
+from dsl.spans import SpanView
 from dsl.structure import KeptSpan
 from dsl.terms import compile_term
 from dsl.truth import NO, STEPS, YES, Truth
@@ -71,10 +71,10 @@ def explain(
     moment: Moment = AFTER_ALL,
 ) -> Explanation:
     """Return the verdict of a rule on the spans of one trace, and why."""
-    distinct = distinct_spans(spans)
-    facts = facts_of(rule, distinct, complete=complete, in_doubt=in_doubt, moment=moment)
+    at_hand = SpansAtHand(spans)
+    facts = facts_of(rule, at_hand, complete=complete, in_doubt=in_doubt, moment=moment)
     judgement = rule.link(range(len(rule.predicates))).judge(facts)
-    stage = _Stage(rule, distinct, facts, moment)
+    stage = _Stage(rule, at_hand, facts, moment)
     clauses = tuple(stage.clause(word, condition) for word, condition in rule.plan.clauses)
     return Explanation(judgement, clauses, stage.bindings())
 
@@ -83,10 +83,11 @@ class _Stage:
     """One rule in front of one trace, with the bindings of one combination."""
 
     def __init__(
-        self, rule: CompiledRule, spans: list[SpanView], facts: TraceFacts, moment: Moment
+        self, rule: CompiledRule, at_hand: SpansAtHand, facts: TraceFacts, moment: Moment
     ) -> None:
         self.rule = rule
-        self.spans = spans
+        self.spans = at_hand.distinct
+        self.root = at_hand.root_at(moment)
         self.facts = facts
         self.moment = moment
         self.source = Source(rule.text)
@@ -97,7 +98,7 @@ class _Stage:
         exemplar = compile_promise(rule.plan, self.wiring).exemplar(self.new_scene())
         self.when = exemplar.when
         self.scene.bound[:] = exemplar.bound
-        self.evidence_of = Evidence(spans, self.scene, self.wiring, self.kept, self.owner)
+        self.evidence_of = Evidence(self.spans, self.scene, self.wiring, self.kept, self.owner)
 
     def new_scene(self) -> Scene:
         facts = self.facts
@@ -202,7 +203,7 @@ class _Stage:
                 return self.number_evidence(leaf)
 
     def root_evidence(self) -> tuple[tuple[Witness, ...], int, NearestMiss | None]:
-        root = root_of(self.spans)
+        root = self.root
         if root is None:
             return (), 0, None
         values = {"name": root.name, "service": root.service}

@@ -15,7 +15,7 @@ from dsl.ancestry import Ancestry
 from dsl.captures import Capture
 from dsl.predicates import SpanPredicate
 from dsl.rule import CompiledRule
-from dsl.spans import SpanView, distinct_spans, root_of
+from dsl.spans import SpanView, distinct_spans, external_root_of, root_of
 from dsl.structure import (
     FOR_EVER,
     NO_STRUCTURE,
@@ -24,6 +24,7 @@ from dsl.structure import (
     Links,
     Member,
     TraceStructure,
+    beginning_outside,
 )
 from dsl.tables import Table
 from dsl.verdict import Judgement, Reason
@@ -54,12 +55,14 @@ class Moment:
 
     now_ns: event time. settle_ns: how long after its end a window is waited for. arrived_ns: when
     a span was taken in, by span id; its start where nothing is said. clock_skew_ns: smaller
-    differences between two services say nothing.
+    differences between two services say nothing. external_roots: `patience` has passed for a trace
+    that may begin outside of what its tenant exports.
     """
 
     now_ns: int = FOR_EVER
     settle_ns: int = 0
     clock_skew_ns: int = 0
+    external_roots: bool = False
     arrived_ns: Mapping[bytes, int] = field(default_factory=dict)
 
 
@@ -73,6 +76,21 @@ class Answers:
 
     found: list[tuple[int, bool]]
     certain: int
+
+
+class Lineage:
+    """The parents of every span of a trace, and who is above whom, found when first asked for."""
+
+    def __init__(self, links: Links) -> None:
+        self.links = links
+
+    @cached_property
+    def _ancestry(self) -> Ancestry:
+        return Ancestry(self.links)
+
+    def ancestry(self) -> Ancestry:
+        """Return who is above whom."""
+        return self._ancestry
 
 
 class SpansAtHand:
@@ -114,18 +132,27 @@ class SpansAtHand:
             self._kept = _KeptSpans(self, moment)
         return self._kept
 
-    @cached_property
-    def links(self) -> Links:
-        """The parents of every span."""
-        return _links(self.distinct)
+    def root_at(self, moment: Moment) -> SpanView | None:
+        """Return the root, or at a moment that allows it the span that stands for one."""
+        return self._external_root if moment.external_roots and self.root is None else self.root
+
+    def lineage_at(self, moment: Moment) -> Lineage:
+        """Return who is above whom, as it counts at a moment."""
+        outside = self._external_root if moment.external_roots else None
+        return self._lineage if outside is None else self._lineage_from_outside
 
     @cached_property
-    def _ancestry(self) -> Ancestry:
-        return Ancestry(self.links)
+    def _external_root(self) -> SpanView | None:
+        return external_root_of(self.distinct)
 
-    def ancestry(self) -> Ancestry:
-        """Return who is above whom."""
-        return self._ancestry
+    @cached_property
+    def _lineage(self) -> Lineage:
+        return Lineage(_links(self.distinct))
+
+    @cached_property
+    def _lineage_from_outside(self) -> Lineage:
+        assert self._external_root is not None
+        return Lineage(beginning_outside(self._lineage.links, self._external_root.parent_span_id))
 
 
 class _KeptSpans:
@@ -216,7 +243,7 @@ def facts_of(
         true |= (certain > 0) << number
         maybe |= (possible > certain) << number
         counts[number] = (certain, possible)
-    root = at_hand.root
+    root = at_hand.root_at(moment)
     return TraceFacts(
         true=true,
         maybe=maybe,
@@ -235,18 +262,19 @@ def _structure(rule: CompiledRule, at_hand: SpansAtHand, moment: Moment) -> Trac
     kept = at_hand.kept(moment)
     kept.capture(rule.captures)
     predicates = rule.predicates
+    lineage = at_hand.lineage_at(moment) if rule.needs.links else None
     return TraceStructure(
         members={
             number: kept.members(predicates[number])
             for number, need in enumerate(rule.needs.predicates)
             if need.kept
         },
-        links=at_hand.links if rule.needs.links else {},
+        links={} if lineage is None else lineage.links,
         now_ns=moment.now_ns,
         settle_ns=moment.settle_ns,
         clock_skew_ns=moment.clock_skew_ns,
         table=lambda number: kept.table(predicates[number]),
-        ancestry=at_hand.ancestry if rule.needs.links else None,
+        ancestry=None if lineage is None else lineage.ancestry,
     )
 
 

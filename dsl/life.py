@@ -14,7 +14,7 @@ from typing import Any, Final
 from dsl.explain import explain
 from dsl.judging import AFTER_ALL, Moment, judge_spans
 from dsl.rule import CompiledRule
-from dsl.spans import Span, is_root, root_of
+from dsl.spans import Span, distinct_spans, external_root_of, is_root, root_of
 from dsl.structure import FOR_EVER
 from dsl.verdict import Judgement, Reason, Verdict
 
@@ -26,13 +26,17 @@ LATENESS_NS: Final = 600_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class LifeSettings:
-    """How long a trace lives. on_incomplete: what a rule does about missing spans, or None."""
+    """How long a trace lives. on_incomplete: what a rule does about missing spans, or None.
+
+    external_roots: traces begin outside of what the tenant exports.
+    """
 
     settle_ns: int = SETTLE_NS
     patience_ns: int = PATIENCE_NS
     max_life_ns: int = MAX_LIFE_NS
     lateness_ns: int = LATENESS_NS
     on_incomplete: str | None = None
+    external_roots: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +76,8 @@ class Standing:
 
 def judge_whole(rule: CompiledRule, spans: Sequence[Span], settings: LifeSettings) -> Standing:
     """Judge a trace of which all spans came at once and that is over."""
-    return _judge(rule, spans, settings, complete=True, doubt=None, moment=AFTER_ALL)
+    moment = replace(AFTER_ALL, external_roots=settings.external_roots)
+    return _judge(rule, spans, settings, complete=True, doubt=None, moment=moment)
 
 
 def state_at(
@@ -110,7 +115,12 @@ class _Life:
 
     def judge(self, now_ns: int, *, doubt: Reason | None) -> Standing:
         arrived = {one.span.span_id: one.at_ns for one in reversed(self.arrivals)}
-        moment = Moment(now_ns=now_ns, settle_ns=self.settings.settle_ns, arrived_ns=arrived)
+        moment = Moment(
+            now_ns=now_ns,
+            settle_ns=self.settings.settle_ns,
+            external_roots=self.is_from_outside(now_ns),
+            arrived_ns=arrived,
+        )
         return _judge(
             self.rule,
             self.seen,
@@ -142,17 +152,29 @@ class _Life:
         settings = self.settings
         if self.closed_ns is not None:
             return now_ns + settings.settle_ns
-        rooted = root_of(self.seen) is not None
-        wait_ns = settings.settle_ns if rooted else settings.patience_ns
+        wait_ns = settings.settle_ns
+        if root_of(self.seen) is None:
+            called = settings.external_roots and external_root_of(distinct_spans(self.seen))
+            wait_ns = max(settings.patience_ns, wait_ns if called else 0)
         return min(now_ns + wait_ns, self.begin_ns + settings.max_life_ns)
 
     def doubt(self, now_ns: int) -> Reason | None:
         """Return why a closed trace is not known to be over, None if it is."""
         if root_of(self.seen) is None:
-            return Reason.NO_ROOT
-        last_ns = max(one.at_ns for one in self.arrivals if one.at_ns <= now_ns)
-        cut = self.closed_ns == now_ns and now_ns < last_ns + self.settings.settle_ns
+            called = self.is_from_outside(now_ns) and external_root_of(distinct_spans(self.seen))
+            if not called:
+                return Reason.NO_ROOT
+        cut = self.closed_ns == now_ns and self.quiet_for_ns(now_ns) < self.settings.settle_ns
         return Reason.STILL_OPEN if cut else None
+
+    def is_from_outside(self, now_ns: int) -> bool:
+        """Tell whether the trace may have an external root: not before patience has passed."""
+        if self.closed_ns is None or not self.settings.external_roots:
+            return False
+        return self.closed_ns < now_ns or self.quiet_for_ns(now_ns) >= self.settings.patience_ns
+
+    def quiet_for_ns(self, now_ns: int) -> int:
+        return now_ns - max(one.at_ns for one in self.arrivals if one.at_ns <= now_ns)
 
 
 def _judge(
@@ -169,13 +191,16 @@ def _judge(
         complete, doubt = True, None
     in_doubt = frozenset() if doubt is None else frozenset({doubt})
     judgement = judge_spans(rule, spans, complete=complete, in_doubt=in_doubt, moment=moment)
-    held = settings.on_incomplete == "hold" and judgement.rests_on_absence and _has_orphans(spans)
-    if held:
+    holds = settings.on_incomplete == "hold" and judgement.rests_on_absence
+    if holds and _has_orphans(spans, moment):
         judgement = Judgement(Verdict.INCONCLUSIVE, (Reason.MISSING_SPANS,))
     return Standing(judgement, tuple(spans), complete, in_doubt, moment)
 
 
-def _has_orphans(spans: Sequence[Span]) -> bool:
-    """Tell whether the parent of some span did not come."""
+def _has_orphans(spans: Sequence[Span], moment: Moment) -> bool:
+    """Tell whether the parent of some span did not come, and is not outside."""
     came = {span.span_id for span in spans}
+    called = external_root_of(distinct_spans(spans)) if moment.external_roots else None
+    if called is not None:
+        came.add(called.parent_span_id)
     return any(not is_root(span) and span.parent_span_id not in came for span in spans)

@@ -32,7 +32,7 @@ _RULE_FIELDS: Final = (
     *("id", "name", "description", "severity", "state", "controls", "tags", "owner", "runbook"),
     *("rule", "settle", "on_incomplete", "group_by", "exceptions", "tests"),
 )
-_TEST_FIELDS: Final = ("name", "rule", "trace", "traces", "expect")
+_TEST_FIELDS: Final = ("name", "rule", "trace", "traces", "external_roots", "expect")
 _TRACES_FIELDS: Final = ("at", "trace")
 
 Path = tuple[str | int, ...]
@@ -53,7 +53,8 @@ class RuleTest:
     rule: the text judged; rule_id: the rule it belongs to, or nothing. trace: entries of spans, or
     the path of an OTLP/JSON file, or an OTLP/JSON document itself. traces: maps of such a `trace`
     and `at`, when it comes; None where there is one trace. on_incomplete: what the rule does about
-    missing spans, if it says so.
+    missing spans, if it says so. external_roots: the tenant's traces begin outside of what it
+    exports.
     """
 
     name: str
@@ -65,6 +66,7 @@ class RuleTest:
     on_incomplete: str | None = None
     place: Place = field(default=Place(), compare=False)
     traces: tuple[Mapping[str, Any], ...] | None = None
+    external_roots: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,6 +335,7 @@ class _Reader:
                 on_incomplete=owner.on_incomplete if owner is not None else None,
                 place=place,
                 traces=traces,
+                external_roots=self.truth(value, "external_roots", path),
             )
         )
 
@@ -443,6 +446,13 @@ class _Reader:
                 next=f"at most {limit} characters",
             )
         return str(found)
+
+    def truth(self, value: dict[str, Any], name: str, path: Path) -> bool:
+        found = value.get(name)
+        if found is None or isinstance(found, bool):
+            return bool(found)
+        self.shape((*path, name), f"`{name}`", "true or false", found)
+        return False
 
     def texts(self, value: dict[str, Any], name: str, path: Path) -> tuple[str, ...]:
         found = self.entries(value, name, path)

@@ -18,6 +18,12 @@ KINDS: Final = ("unspecified", "internal", "server", "client", "producer", "cons
 """By their OTLP number."""
 STATUSES: Final = ("unset", "ok", "error")
 """By their OTLP number."""
+HAS_IS_REMOTE: Final = 0x100
+"""OTLP flag of a span: its producer says whether the parent is of another process."""
+IS_REMOTE: Final = 0x200
+"""OTLP flag of a span: it is."""
+KINDS_CALLED_FROM_AFAR: Final = frozenset({"server", "consumer"})
+"""Spans of these kinds have a parent in another process, where their producer does not say."""
 
 
 class EventView(Protocol):
@@ -46,7 +52,8 @@ class SpanView(Protocol):
     away (redacted, or absent while the span's dropped count says that something was dropped).
 
     An implementation may also have `events_dropped` and `links_dropped` (booleans): with them, a
-    question that no event or link answers is unknown instead of false.
+    question that no event or link answers is unknown instead of false. And `parent_is_remote`:
+    whether its parent is of another process, None if its producer does not say.
     """
 
     @property
@@ -145,8 +152,9 @@ class Link:
 class Span:
     """A plain span (see SpanView). redacted: keys of attributes that were taken away.
 
-    trace_id is 16 bytes, or empty where only one trace is at hand. label: how people call the span
-    in a suite ("q"); without one, its id in hex.
+    parent_is_remote: as its producer says; None where it does not. trace_id is 16 bytes, or empty
+    where only one trace is at hand. label: how people call the span in a suite ("q"); without one,
+    its id in hex.
     """
 
     span_id: bytes
@@ -169,6 +177,7 @@ class Span:
     resource_dropped_attributes_count: int = 0
     scope_dropped_attributes_count: int = 0
     redacted: frozenset[str] = frozenset()
+    parent_is_remote: bool | None = None
     label: str = ""
 
     @property
@@ -229,6 +238,22 @@ def is_root(span: SpanView) -> bool:
     return not any(span.parent_span_id)
 
 
+def remote_by_flags(flags: int) -> bool | None:
+    """Return what the OTLP flags of a span say of its parent: remote, local, or nothing.
+
+    Source: opentelemetry-proto trace/v1/trace.proto, SpanFlags.
+    """
+    return bool(flags & IS_REMOTE) if flags & HAS_IS_REMOTE else None
+
+
+def has_remote_parent(span: SpanView) -> bool:
+    """Tell whether a span has a parent in another process: as its producer says, else by kind."""
+    if is_root(span):
+        return False
+    said: bool | None = getattr(span, "parent_is_remote", None)
+    return span.kind in KINDS_CALLED_FROM_AFAR if said is None else said
+
+
 def distinct_spans(spans: Iterable[SpanView]) -> list[SpanView]:
     """Return spans without repetitions: the same id, kind, name and start counts once, the first.
 
@@ -252,6 +277,19 @@ def root_of(spans: Iterable[SpanView]) -> SpanView | None:
     """
     roots = [span for span in spans if is_root(span)]
     return min(roots, key=lambda s: (s.start_ns, s.span_id, s.name, s.service), default=None)
+
+
+def external_root_of(spans: Sequence[SpanView]) -> SpanView | None:
+    """Return what stands for the root of a trace that begins outside of what is exported.
+
+    Where no span is without a parent it is the only span whose parent is remote and did not come;
+    None if there is no such span, or more than one. spans: each once.
+    """
+    if root_of(spans) is not None:
+        return None
+    came = {span.span_id for span in spans}
+    called = [s for s in spans if s.parent_span_id not in came and has_remote_parent(s)]
+    return called[0] if len(called) == 1 else None
 
 
 def spans_from_otlp_json(document: Mapping[str, Any]) -> list[Span]:

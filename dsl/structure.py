@@ -78,3 +78,11 @@ class TraceStructure:
 
 
 NO_STRUCTURE: Final = TraceStructure()
+
+
+def beginning_outside(links: Links, caller_id: bytes) -> Links:
+    """Return the links of a trace whose root was called by a span that is not exported.
+
+    A climb that comes to the caller ends there as at a root.
+    """
+    return {**links, caller_id: (b"",)}

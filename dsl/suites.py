@@ -89,7 +89,7 @@ def run(document: RuleDocument, *, load: Load | None = None) -> SuiteResult:
         if isinstance(of_test.rule, CompiledRule) or of_test.rule is None:
             results.append(_run_one(test, of_test, load))
         else:
-            rules = _tried_rules(document, checked_text)
+            rules = _tried_rules(document, checked_text, test.external_roots)
             results.append(_run_many(test, of_test.rule, rules, load))
     return SuiteResult(tuple(results))
 
@@ -106,7 +106,7 @@ def _run_one(test: RuleTest, checked: Checked, load: Load | None) -> TestResult:
         arrivals, timed = _arrivals(test.trace, load)
     except TraceError as error:
         return _result(test, ["error"] * len(test.expect), {"error": str(error)})
-    settings = _life_settings(test.settle_ns, test.on_incomplete)
+    settings = _life_settings(test.settle_ns, test.on_incomplete, test.external_roots)
     if not timed and all(expected.at_ns is None for expected in test.expect):
         standing = judge_whole(rule, [arrival.span for arrival in arrivals], settings)
         verdicts = [standing.verdict.value] * len(test.expect)
@@ -116,8 +116,10 @@ def _run_one(test: RuleTest, checked: Checked, load: Load | None) -> TestResult:
     return _result(test, [moment.verdict.value for moment in moments], told)
 
 
-def _life_settings(settle_ns: int | None, on_incomplete: str | None) -> LifeSettings:
-    settings = LifeSettings(on_incomplete=on_incomplete)
+def _life_settings(
+    settle_ns: int | None, on_incomplete: str | None, external_roots: bool
+) -> LifeSettings:
+    settings = LifeSettings(on_incomplete=on_incomplete, external_roots=external_roots)
     return settings if settle_ns is None else replace(settings, settle_ns=settle_ns)
 
 
@@ -179,7 +181,7 @@ def _arrivals(trace: Any, load: Load | None) -> tuple[list[Arrival], bool]:
 
 
 def _tried_rules(
-    document: RuleDocument, checked_text: Callable[[str], Checked]
+    document: RuleDocument, checked_text: Callable[[str], Checked], external_roots: bool
 ) -> dict[str, TriedRule]:
     """Return the rules of a file that check: those that `violated("…")` can name."""
     found = {}
@@ -187,7 +189,7 @@ def _tried_rules(
         checked = checked_text(rule.rule)
         if checked.rule is not None:
             settle_ns = duration_ns(rule.settle, field="settle") if rule.settle else None
-            life = _life_settings(settle_ns, rule.on_incomplete)
+            life = _life_settings(settle_ns, rule.on_incomplete, external_roots)
             found[rule.id] = TriedRule(rule.id, checked.rule, rule.group_by, life)
     return found
 

@@ -15,7 +15,7 @@ from fractions import Fraction
 from typing import Any, Final, Literal, cast
 
 from dsl.lexer import NS_PER_UNIT
-from dsl.spans import KINDS, STATUSES, Event, Link, Span, id_of
+from dsl.spans import KINDS, STATUSES, Event, Link, Span, id_of, remote_by_flags
 from dsl.values import Value
 from dsl.words import did_you_mean
 
@@ -28,6 +28,7 @@ _SPAN_FIELDS: Final = frozenset(
     {"name", "id", "parent", "trace", "service", "start", "duration", "kind", "status"}
     | {"status_message", "attributes", "resource", "scope", "events", "links", "arrives"}
     | {"dropped_attributes_count", "dropped_events_count", "dropped_links_count", "redacted"}
+    | {"parent_is_remote"}
 )
 
 
@@ -86,6 +87,7 @@ def span_from_fields(fields: Mapping[str, Any], *, position: int) -> Span:
         dropped_events_count=_count(fields, "dropped_events_count"),
         dropped_links_count=_count(fields, "dropped_links_count"),
         redacted=frozenset(map(str, _entries_or_none(fields.get("redacted"), "redacted"))),
+        parent_is_remote=_truth_or_none(fields, "parent_is_remote"),
         label=label if "id" in fields else "",
     )
 
@@ -107,6 +109,13 @@ def _one_of(value: object, words: Sequence[str], field: str) -> str:
     if isinstance(value, str) and value in words:
         return value
     raise TraceError(f"`{field}` must be one of {' '.join(words)}, not {value!r}")
+
+
+def _truth_or_none(fields: Mapping[str, Any], field: str) -> bool | None:
+    value = fields.get(field)
+    if value is None or isinstance(value, bool):
+        return value
+    raise TraceError(f"`{field}` must be true or false, not {value!r}")
 
 
 def _count(fields: Mapping[str, Any], field: str) -> int:
@@ -249,6 +258,7 @@ def _otlp_span(
         dropped_attributes_count=_dropped(span, "Attributes"),
         dropped_events_count=_dropped(span, "Events"),
         dropped_links_count=_dropped(span, "Links"),
+        parent_is_remote=remote_by_flags(_integer(span.get("flags", 0), "flags")),
         resource_dropped_attributes_count=_dropped(resource, "Attributes"),
         scope_dropped_attributes_count=_dropped(scope, "Attributes"),
     )

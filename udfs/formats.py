@@ -14,8 +14,8 @@ WRITES: Mapping[str, int] = {
     "lanes": LANES,
     "keygroups": MAX_PARALLELISM,
     "lane": 4,
-    "facts": 2,
-    "trace": 4,
+    "facts": 3,
+    "trace": 5,
     "minute": 3,
     "block": 1,
     "many": 1,
@@ -27,8 +27,8 @@ WRITES: Mapping[str, int] = {
 READS: Mapping[str, tuple[int, ...]] = {
     **{name: (written,) for name, written in WRITES.items()},
     "lane": (2, 3, 4),
-    "facts": (1, 2),
-    "trace": (1, 2, 3, 4),
+    "facts": (1, 2, 3),
+    "trace": (1, 2, 3, 4, 5),
     "minute": (2, 3),
 }
 

@@ -240,7 +240,7 @@ def _standing(
 
 def _start_ns(trace: TraceState) -> int:
     """Return when a trace starts: its root, or the moment at which it was first taken in."""
-    root = trace.root
+    root = trace.root_at_hand
     known = root is not None and root.start_ns < FORGOTTEN_ROOT.start_ns
     return root.start_ns if known and root is not None else trace.begin_ms * _NS_PER_MS
 

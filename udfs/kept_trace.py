@@ -14,7 +14,7 @@ from struct import Struct
 from typing import Final
 
 from dsl.ancestry import Ancestry
-from dsl.structure import Member, TraceStructure
+from dsl.structure import Links, Member, TraceStructure, beginning_outside
 from dsl.tables import Table
 from udfs.facts import LINK_BYTES
 from udfs.members import key_of, unpack_member
@@ -40,7 +40,15 @@ class _TakenApart:
     members and links: how many of them it is made of.
     """
 
-    __slots__ = ("_ancestry", "_tables", "by_predicate", "by_span", "links", "members")
+    __slots__ = (
+        "_ancestry",
+        "_caller_id",
+        "_tables",
+        "by_predicate",
+        "by_span",
+        "links",
+        "members",
+    )
 
     def __init__(self) -> None:
         self.members = 0
@@ -49,6 +57,7 @@ class _TakenApart:
         self.by_span: dict[bytes, tuple[bytes, ...]] = {}
         self._tables: dict[int, Table] = {}
         self._ancestry: Ancestry | None = None
+        self._caller_id: bytes | None = None
 
     def add_member(self, member: bytes, arrived_ms: int) -> None:
         """Add a packed member (udfs.members)."""
@@ -66,6 +75,17 @@ class _TakenApart:
         self._tables.clear()  # they are sorted by who is above whom, too
         self.links += 1
 
+    def links_below(self, caller_id: bytes | None) -> Links:
+        """Return the links of a trace that was called from outside by a span; None: it was not.
+
+        What is looked up after this goes by them.
+        """
+        if caller_id != self._caller_id:
+            self._caller_id = caller_id
+            self._ancestry = None
+            self._tables.clear()
+        return self.by_span if caller_id is None else beginning_outside(self.by_span, caller_id)
+
     def table(self, number: int) -> Table:
         """Return the members of a predicate, ready to look up."""
         found = self._tables.get(number)
@@ -76,7 +96,7 @@ class _TakenApart:
     def ancestry(self) -> Ancestry:
         """Return who is above whom."""
         if self._ancestry is None:
-            self._ancestry = Ancestry(self.by_span)
+            self._ancestry = Ancestry(self.links_below(self._caller_id))
         return self._ancestry
 
 
@@ -126,19 +146,26 @@ class KeptTrace:
                 links[link] = None
         return True
 
-    def has_orphans(self) -> bool:
-        """Tell whether the parent of some span did not come. Asks the links."""
+    def has_orphans(self, *, caller_id: bytes | None = None) -> bool:
+        """Tell whether the parent of some span did not come. Asks the links.
+
+        caller_id: the parent of the trace's external root, which is not missing but outside.
+        """
         came = {link[:_ID_BYTES] for link in self._links}
         parents = {link[_ID_BYTES:] for link in self._links}
         parents.discard(bytes(_ID_BYTES))
+        if caller_id is not None:
+            parents.discard(caller_id)
         return not parents <= came
 
-    def structure(self, *, now_ms: int, settle_ms: int, clock_skew_ms: int) -> TraceStructure:
-        """Return what judging asks of the spans at a time."""
+    def structure(
+        self, *, now_ms: int, settle_ms: int, clock_skew_ms: int, caller_id: bytes | None = None
+    ) -> TraceStructure:
+        """Return what judging asks of the spans at a time. caller_id: as for `has_orphans`."""
         kept = self._take_apart()
         return TraceStructure(
             members=kept.by_predicate,
-            links=kept.by_span,
+            links=kept.links_below(caller_id),
             now_ns=now_ms * _NS_PER_MS,
             settle_ns=settle_ms * _NS_PER_MS,
             clock_skew_ns=clock_skew_ms * _NS_PER_MS,

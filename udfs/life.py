@@ -6,7 +6,8 @@ fires every earlier deadline first, so that what comes out is a function of the 
 how records were bundled, of when timers fired, or of how often a lane was restored.
 
     new ──fragment──► open ──quiet for settle, root seen─────────► closed: judged
-                       ▲   ──quiet for patience, no root─────────► closed: absence unknown
+                       ▲   ──quiet for patience, no root─────────► closed: absence unknown,
+                       │                                           or judged: external root
                        │   ──older than max_life─────────────────► closed: absence unknown
                        └────────fragment within lateness────────── closed
                                 fragment later: too late, counted, never a new trace
@@ -42,7 +43,7 @@ from udfs.closed import (
     pack_sealed,
     unpack_sealed,
 )
-from udfs.facts import DEAD_LETTER, NOTHING_KEPT, Facts, unpack_facts
+from udfs.facts import DEAD_LETTER, NOTHING_KEPT, NOTHING_OUTSIDE, Called, Facts, unpack_facts
 from udfs.folds import Folds
 from udfs.handing import Handing
 from udfs.journal import Closing
@@ -163,7 +164,8 @@ class _Tenant:
 
     def weigh(self, trace: TraceState) -> None:
         """Account for what an open trace has grown by."""
-        if trace.kept is not None or trace.counted is not None:
+        keeps = trace.kept is not None or trace.counted is not None
+        if keeps or trace.beginnings is not None or trace.weighed_bytes:
             weight_bytes = trace.weight_bytes
             self.open_bytes += weight_bytes - trace.weighed_bytes
             trace.weighed_bytes = weight_bytes
@@ -387,6 +389,7 @@ class Lane:
         offset = entry.offset
         settle_due_ms = now_ms + settings.settle_ms
         patience_due_ms = now_ms + settings.patience_ms
+        late_due_ms = settle_due_ms if settings.external_roots else patience_due_ms
         max_life_ms = settings.max_life_ms
         max_spans = settings.max_trace_spans
         room = tenant.open_bytes < tenant.max_open_bytes
@@ -423,7 +426,10 @@ class Lane:
                     trace.true |= true
                     trace.maybe |= maybe
                     touched[trace_id] = trace
-            due_ms = patience_due_ms if trace.root is None else settle_due_ms
+            due_ms = settle_due_ms
+            if trace.root is None:
+                # A closed trace may have an external root: late spans judge it as with a root.
+                due_ms = late_due_ms if trace.closed_before else patience_due_ms
             if due_ms > trace.begin_ms + max_life_ms and not trace.closed_before:
                 due_ms = trace.begin_ms + max_life_ms
             if due_ms < trace.due_ms:
@@ -434,7 +440,10 @@ class Lane:
         for root in facts.roots:
             trace = at_fragment[root.fragment]
             if trace is not None:
+                weighs_less = trace.beginnings is not None
                 trace.add_root(TraceRoot(root.start_ns, root.span_id, root.name, root.service))
+                if weighs_less:
+                    tenant.weigh(trace)
                 due_ms = _capped_due(trace, settings, settle_due_ms)
                 if due_ms < trace.due_ms:
                     trace.due_ms = due_ms
@@ -449,6 +458,12 @@ class Lane:
             trace = at_fragment[extent.fragment]
             if trace is not None:
                 trace.add_extent(extent.start_ns, extent.end_ns)
+        for fragment, number in facts.failed:
+            trace = at_fragment[fragment]
+            if trace is not None:
+                trace.failed |= 1 << number
+        if facts.outside is not NOTHING_OUTSIDE:
+            _note_arrivals(tenant, facts, at_fragment, room)
         if facts.kept is not NOTHING_KEPT:
             self._keep(tenant, facts, at_fragment, now_ms, touched, matched, room)
         return touched
@@ -557,6 +572,9 @@ class Lane:
         """Signal at once what no further span can mend; what was signalled waits for the end."""
         trace.complete = False
         trace.in_doubt = _OPEN
+        if trace.beginnings is not None:
+            decided = trace.closed_before
+            trace.external_root = self._external_root(tenant, trace) if decided else None
         rules = self._rule_set(tenant, trace.begin_ms)
         violations = rules.violations(trace, now_ms)
         for item in violations:
@@ -600,6 +618,9 @@ class Lane:
         A rule with `on_incomplete: signal` takes a trace of which the end is not known as it is.
         """
         rules = self._rule_set(tenant, trace.begin_ms)
+        if trace.beginnings is not None:
+            decided = trace.closed_before or _has_passed_patience(trace, settings, now_ms)
+            trace.external_root = self._external_root(tenant, trace) if decided else None
         trace.in_doubt = self._doubts(trace, tenant, settings, now_ms)
         trace.complete = not trace.in_doubt
         trace.now_ms = now_ms
@@ -619,12 +640,25 @@ class Lane:
             for item in judged
         ]
 
+    def _external_root(self, tenant: _Tenant, trace: TraceState) -> Called | None:
+        """Return what stands for the root of a trace that has none.
+
+        What counts is the setting under which the trace began: since then its spans were noted.
+        """
+        beginnings = trace.beginnings
+        if beginnings is None or tenant.is_truncated(trace):
+            return None
+        if not self._book.settings(tenant.name, trace.begin_ms).external_roots:
+            return None
+        return beginnings.external_root()
+
     def _doubts(
         self, trace: TraceState, tenant: _Tenant, settings: LifeSettings, now_ms: int
     ) -> frozenset[Reason]:
         """Return why spans may have been missed; none if absence is known."""
         doubts: set[Reason] = set()
-        if trace.root is None:
+        root = trace.root_at_hand
+        if root is None:
             doubts.add(Reason.NO_ROOT)
         if not trace.closed_before and now_ms - trace.begin_ms >= settings.max_life_ms:
             doubts.add(Reason.STILL_OPEN)
@@ -632,7 +666,6 @@ class Lane:
             doubts.add(Reason.SAMPLED)
         if tenant.is_truncated(trace):
             doubts.add(Reason.TRUNCATED)
-        root = trace.root
         if self._book.losses.touch(
             tenant.name,
             self.lane,
@@ -952,6 +985,12 @@ def _capped_due(trace: TraceState, settings: LifeSettings, due_ms: int) -> int:
     return min(due_ms, trace.begin_ms + settings.max_life_ms)
 
 
+def _has_passed_patience(trace: TraceState, settings: LifeSettings, now_ms: int) -> bool:
+    """Tell whether a trace that is closed without a root was not just at the end of its life."""
+    quiet = now_ms - trace.last_ms >= settings.patience_ms
+    return quiet or now_ms - trace.begin_ms < settings.max_life_ms
+
+
 def _waits(
     trace: TraceState, judged: Sequence[Judged], settings: LifeSettings, now_ms: int
 ) -> Mapping[str, int]:
@@ -962,7 +1001,7 @@ def _waits(
     """
     waits: dict[str, int] = {}
     for rule, judgement in judged:
-        if trace.last_ms + rule.settle_ms > now_ms and trace.root is not None:
+        if trace.last_ms + rule.settle_ms > now_ms and trace.root_at_hand is not None:
             waits[rule.id] = trace.last_ms + rule.settle_ms
         elif judgement.due_ns is not None:
             settle_ms = max(settings.settle_ms, rule.settle_ms)
@@ -990,7 +1029,7 @@ def _closing(
     closed_ms: int,
 ) -> Closing:
     """Return what the journal says of a trace before it counts as closed."""
-    root = trace.root
+    root = trace.root_at_hand
     return Closing(
         tenant,
         trace_id,
@@ -1010,7 +1049,24 @@ def _closing(
 
 def _has_orphans(rules: RuleSet, trace: TraceState) -> bool:
     """Tell whether the parent of some span did not come; False where links are not kept."""
-    return rules.keeps_links and trace.kept is not None and trace.kept.has_orphans()
+    return rules.keeps_links and trace.has_orphans
+
+
+def _note_arrivals(
+    tenant: _Tenant, facts: Facts, at_fragment: Sequence[TraceState | None], room: bool
+) -> None:
+    """Note which spans came of traces that may begin outside, and which of them were called."""
+    called: dict[int, list[Called]] = {}
+    for fragment, span in facts.outside.called:
+        called.setdefault(fragment, []).append(span)
+    for fragment, ids in facts.outside.arrivals:
+        trace = at_fragment[fragment]
+        if trace is None:
+            continue
+        if trace.beginnings is None and trace.spans > facts.fragments[fragment][1]:
+            continue  # a root has come, or earlier spans were not noted
+        trace.add_arrivals(ids, called.get(fragment, ()), room=room)
+        tenant.weigh(trace)
 
 
 def _held(item: Judged) -> Judged:

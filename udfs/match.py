@@ -6,7 +6,7 @@ itself is `udfs.reading`; here is decided what it looks for.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -20,6 +20,7 @@ from udfs.wire import betrace_pb2 as wire
 
 MAX_DEAD_LETTER_BYTES = 16 * 1024
 _KEPT_INDEXES = 256
+_KEPT_FAILURES = 1_000
 
 if TYPE_CHECKING:
     from udfs import reading as _reading
@@ -45,6 +46,8 @@ class Matcher:
         self._book_version = -1
         self._epochs: dict[tuple[str, int], _Epoch] = {}
         self._last: dict[str, _Epoch] = {}
+        self.failures: dict[tuple[str, str], str] = {}
+        """The first error of each predicate that could not be asked, by tenant and text."""
 
     def match(
         self,
@@ -59,8 +62,8 @@ class Matcher:
         """Return the packed facts of one record (udfs.facts), or a packed dead letter.
 
         payload: an ExportTraceServiceRequest with spans of one tenant and lane. Spans without a
-        16-byte trace id, or of another lane, are counted as rejected. Raises nothing for bad
-        input.
+        16-byte trace id, or of another lane, are counted as rejected. A predicate that meets an
+        error counts as one that might hold, and as failed. Raises nothing for bad input.
         """
         reading = _reading.Reading(
             self._index(tenant, time_ms),
@@ -69,7 +72,10 @@ class Matcher:
             prefix_crc=tenant_prefix_crc(tenant),
         )
         try:
-            return pack_facts(reading.read(payload))
+            facts = reading.read(payload)
+            if facts.failed:
+                self._note_failures(tenant, time_ms, reading.first_errors())
+            return pack_facts(facts)
         except _reading.Malformed as error:
             letter = wire.DeadLetter(
                 tenant=tenant,
@@ -82,6 +88,13 @@ class Matcher:
                 content=payload[:MAX_DEAD_LETTER_BYTES],
             )
             return bytes((DEAD_LETTER,)) + letter.SerializeToString(deterministic=True)
+
+    def _note_failures(self, tenant: str, time_ms: int, errors: Mapping[int, str]) -> None:
+        """Keep the first error of each predicate. errors: by its number."""
+        predicates = dict(self._book.matched(tenant, time_ms).predicates)
+        for number, error in errors.items():
+            if len(self.failures) < _KEPT_FAILURES:
+                self.failures.setdefault((tenant, predicates[number].canonical), error)
 
     def _index(self, tenant: str, time_ms: int) -> _reading.Index:
         if self._book_version != self._book.version:
@@ -119,6 +132,7 @@ def build_index(matched: Matched, *, reading: ModuleType = _reading) -> _reading
         needs_extent=matched.needs_extent,
         needs_links=matched.needs_links,
         captures=matched.kept,
+        begins_outside=matched.begins_outside,
     )
     return index
 

@@ -17,6 +17,7 @@ READING = "reading"
 ENGINE = (
     "accounts",
     "closed",
+    "external_root",
     "facts",
     "folds",
     "handing",

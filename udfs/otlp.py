@@ -16,6 +16,7 @@ from google.protobuf.message import DecodeError
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.trace.v1 import trace_pb2
 
+from dsl.spans import remote_by_flags
 from dsl.values import GONE, MISSING, Read, Value
 from udfs.wire import otlp_lazy_pb2 as lazy
 
@@ -165,6 +166,10 @@ class LazySpan:
     @property
     def parent_span_id(self) -> bytes:
         return self._span.parent_span_id
+
+    @property
+    def parent_is_remote(self) -> bool | None:
+        return remote_by_flags(self._span.flags)
 
     @property
     def name(self) -> str:

@@ -72,7 +72,7 @@ class KeyIndex:
         above: list[tuple[tuple[Any, int], Asked]] = []
         below: list[tuple[tuple[Any, int], Asked]] = []
         prefixes: dict[int, dict[str, list[Asked]]] = {}
-        self._others: list[tuple[Callable[[Any], bool], Asked]] = []
+        self._others: list[tuple[Callable[[Any], bool], Asked, Asked]] = []
         for condition, whole, rest in filed:
             constant = condition.operand
             asked = whole._replace(test=rest)
@@ -92,7 +92,7 @@ class KeyIndex:
             elif condition.op in ("<", "<=") and _is_number(constant):
                 below.append(((constant, condition.op == "<="), asked))
             else:
-                self._others.append((condition.test, asked))
+                self._others.append((condition.test, asked, unsure))
         self._equals = {key: _found(found) for key, found in equals.items()}
         self._prefixes = [
             (length, {prefix: _found(found) for prefix, found in by_prefix.items()})
@@ -130,8 +130,14 @@ class KeyIndex:
                     found = by_prefix.get(text[:length], NOTHING)
                     mask |= found.mask
                     ask += found.ask
-        for test, asked in self._others:
-            if test(value):
+        for test, asked, unsure in self._others:
+            try:
+                holds = test(value)
+            except Exception:  # noqa: BLE001
+                # The predicate is asked itself, and will tell what is wrong with it.
+                ask.append(unsure)
+                continue
+            if holds:
                 if asked.settles:
                     mask |= asked.bit
                 else:

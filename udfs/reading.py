@@ -23,6 +23,7 @@ import cython
 from google.protobuf.message import DecodeError
 
 from dsl.captures import Capture
+from dsl.spans import HAS_IS_REMOTE, IS_REMOTE, KINDS
 from dsl.values import GONE, MISSING, Read
 from udfs.facts import COUNTED, EXTENT, MAX_SPANS_OF_FRAGMENT, ROOT, span_identity
 from udfs.lanes import LANES
@@ -40,13 +41,24 @@ from udfs.otlp import (
 from udfs.predicate_index import COUNT, KEEP, Asked, Found, KeyIndex
 
 if TYPE_CHECKING:
-    from udfs.facts import NOTHING_KEPT, Counted, Extent, Facts, KeptFacts, Root
+    from udfs.facts import (
+        NOTHING_KEPT,
+        NOTHING_OUTSIDE,
+        Called,
+        Counted,
+        Extent,
+        Facts,
+        KeptFacts,
+        OutsideFacts,
+        Root,
+    )
 else:
     # What packs them is compiled too, and takes none but its own.
     _facts = engine_module("facts")
-    NOTHING_KEPT = _facts.NOTHING_KEPT
-    Counted, Extent, Facts = _facts.Counted, _facts.Extent, _facts.Facts
-    KeptFacts, Root = _facts.KeptFacts, _facts.Root
+    NOTHING_KEPT, NOTHING_OUTSIDE = _facts.NOTHING_KEPT, _facts.NOTHING_OUTSIDE
+    Called, Counted, Extent = _facts.Called, _facts.Counted, _facts.Extent
+    Facts, KeptFacts, OutsideFacts = _facts.Facts, _facts.KeptFacts, _facts.OutsideFacts
+    Root = _facts.Root
 
 MAX_TIME_NS = 2**63 - 1
 KEPT_VALUES = 10_000
@@ -63,6 +75,10 @@ MAX_MEMBERS_BYTES = 262_144
 """The same, in bytes."""
 
 
+_HAS_IS_REMOTE = HAS_IS_REMOTE >> 8
+_IS_REMOTE = IS_REMOTE >> 8
+"""Both lie in the second byte of the flags."""
+_SERVER, _CONSUMER = KINDS.index("server"), KINDS.index("consumer")
 _PERHAPS = object()
 _DOUBLE = Struct("<d").unpack_from
 # Declared, since a literal beyond 31 bits would be an object wherever it is used.
@@ -229,13 +245,15 @@ class Group:
 class Index:
     """The predicates of a tenant's epoch, arranged for one pass over the spans.
 
-    captures: by predicate whose spans are kept, what is read off them.
+    captures: by predicate whose spans are kept, what is read off them. begins_outside: traces may
+    begin outside of what the tenant exports.
     """
 
     by_name: dict
     any_name: Group
     needs_extent: cython.bint
     needs_links: cython.bint
+    begins_outside: cython.bint
     captures: Any
     looks: bytes
     origins: dict
@@ -249,11 +267,13 @@ class Index:
         needs_extent: bool,
         needs_links: bool,
         captures: Mapping[int, Sequence[Capture]],
+        begins_outside: bool = False,
     ) -> None:
         self.by_name = by_name
         self.any_name = any_name
         self.needs_extent = needs_extent
         self.needs_links = needs_links
+        self.begins_outside = begins_outside
         self.captures = captures
         heads: list = []
         group: Group
@@ -314,6 +334,8 @@ class _Fragment:
     members_bytes: cython.Py_ssize_t
     truncated: cython.bint
     links: Any
+    came: Any
+    called: Any
 
     def __init__(self, at: int) -> None:
         self.at = at
@@ -326,6 +348,8 @@ class _Fragment:
         self.members = self.members_bytes = 0
         self.truncated = False
         self.links = None
+        self.came = None
+        self.called = None
 
 
 @cython.cclass
@@ -346,6 +370,7 @@ class _Span:
     kind: cython.longlong
     times_at: cython.Py_ssize_t
     ends_at: cython.Py_ssize_t
+    flags_at: cython.Py_ssize_t
     dropped: cython.bint
     odd: cython.bint
     attributes: cython.longlong[::1]
@@ -374,6 +399,8 @@ class Reading:
     counted: list
     members: list
     rejected: cython.Py_ssize_t
+    failed: dict
+    errors: dict
 
     def __init__(self, index: Index, *, tenant: str, lane: int, prefix_crc: int) -> None:
         self.index = index
@@ -385,6 +412,8 @@ class Reading:
         self.counted = []
         self.members = []
         self.rejected = 0
+        self.failed = {}
+        self.errors = {}
 
     def read(self, payload: bytes) -> Facts:
         """Read a whole ExportTraceServiceRequest. Raises Malformed."""
@@ -395,6 +424,11 @@ class Reading:
         except DecodeError as error:
             raise Malformed(str(error)) from error
         return self._facts()
+
+    def first_errors(self) -> dict[int, str]:
+        """Return the first error of each predicate that failed, by its number."""
+        errors: dict[int, str] = self.errors
+        return errors
 
     def _facts(self) -> Facts:
         sets = {(0, 0): 0}
@@ -420,6 +454,8 @@ class Reading:
             counted=self.counted,
             extents=extents,
             kept=self._kept(),
+            outside=self._outside(),
+            failed=tuple(self.failed),
         )
 
     def _kept(self) -> KeptFacts:
@@ -434,6 +470,21 @@ class Reading:
             if fragment.truncated:
                 truncated.append(fragment.at)
         return KeptFacts(self.members, chains, truncated)
+
+    def _outside(self) -> OutsideFacts:
+        """Return what may tell the external roots of traces of which no root is in this record."""
+        if not self.index.begins_outside:
+            return NOTHING_OUTSIDE
+        arrivals: list = []
+        called: list = []
+        fragment: _Fragment
+        for fragment in self.fragments.values():
+            if not fragment.flags & ROOT:
+                arrivals.append((fragment.at, b"".join(fragment.came)))
+                for span in fragment.called:
+                    if span.parent_id not in fragment.came:
+                        called.append((fragment.at, span))
+        return OutsideFacts(arrivals, called)
 
 
 # -- walking the messages --------------------------------------------------------------------------
@@ -549,7 +600,7 @@ def _read_span(
     span.trace_bytes = span.id_bytes = span.name_bytes = span.parent_bytes = 0
     span.has_parent = span.dropped = span.odd = False
     span.kind = 0
-    span.times_at = span.ends_at = -1
+    span.times_at = span.ends_at = span.flags_at = -1
     attributes: cython.longlong[::1] = span.attributes
     noted: cython.Py_ssize_t = 0
     while at < end:
@@ -607,6 +658,9 @@ def _read_span(
         elif tag == 0x50:
             span.dropped = _varint(payload, at) & _LOW_32_BITS != 0
             at += _varint_bytes(payload, at)
+        elif tag == 0x85:
+            span.flags_at = at
+            at += 4
         else:
             at = _skip(payload, at, end, tag)
     span.noted = noted
@@ -745,6 +799,8 @@ def _take(reading: Reading, payload: bytes, span: _Span, origin: Any) -> None:
             fragment.links = []
         fragment.links.append(_id(payload, span.id_at, span.id_bytes))
         fragment.links.append(_id(payload, span.parent_at, span.parent_bytes))
+    if index.begins_outside:
+        _add_arrival(payload, span, fragment, origin)
     if span.kept:
         _keep(reading, payload, span, fragment, origin)
 
@@ -869,7 +925,15 @@ def _ask(
     for bit, number, each, test, _ in predicates:
         if fragment.true & bit and not each:
             continue
-        holds = test(view)
+        try:
+            holds = test(view)
+        except (DecodeError, Malformed):
+            raise
+        except Exception as error:  # noqa: BLE001
+            # The rim of a predicate: a bug in one must not cost all others the record.
+            holds = None
+            reading.failed[fragment.at, number] = None
+            reading.errors.setdefault(number, f"{type(error).__name__}: {error}")
         if holds:
             fragment.true |= bit
         elif holds is None:
@@ -1067,13 +1131,18 @@ def _count(
     certain: Any,
 ) -> None:
     fragment.flags |= COUNTED
-    identity = span_identity(
+    span_id = _cut(payload, span.id_at, span.id_at + span.id_bytes)
+    identity = _identity(payload, span)
+    reading.counted.append(Counted(fragment.at, span_id, identity, number, certain))
+
+
+@cython.cfunc
+def _identity(payload: bytes, span: _Span) -> Any:
+    return span_identity(
         name=_cut(payload, span.name_at, span.name_at + span.name_bytes),
         kind=span.kind if span.kind < 1 << 31 else span.kind - (1 << 32),
         start_ns=_time(payload, span.times_at),
     )
-    span_id = _cut(payload, span.id_at, span.id_at + span.id_bytes)
-    reading.counted.append(Counted(fragment.at, span_id, identity, number, certain))
 
 
 @cython.cfunc
@@ -1085,6 +1154,42 @@ def _add_root(
     span_id = _cut(payload, span.id_at, span.id_at + span.id_bytes)
     start_ns = min(_time(payload, span.times_at), MAX_TIME_NS)
     reading.roots.append(Root(fragment.at, span_id, start_ns, name, origin.service))
+
+
+@cython.cfunc
+def _add_arrival(payload: bytes, span: _Span, fragment: _Fragment, origin: Any) -> None:
+    """Note that a span came, and whether it was called by one of another process."""
+    if fragment.came is None:
+        fragment.came = {}
+        fragment.called = []
+    span_id: bytes = _id(payload, span.id_at, span.id_bytes)
+    fragment.came[span_id] = None
+    if span.has_parent and _is_called(payload, span):
+        fragment.called.append(
+            Called(
+                span_id,
+                _identity(payload, span),
+                _id(payload, span.parent_at, span.parent_bytes),
+                min(_time(payload, span.times_at), MAX_TIME_NS),
+                _cut(payload, span.name_at, span.name_at + span.name_bytes).decode(
+                    errors="replace"
+                ),
+                origin.service,
+            )
+        )
+
+
+@cython.cfunc
+@cython.exceptval(-1, check=True)
+def _is_called(payload: bytes, span: _Span) -> cython.int:
+    """Tell whether the parent of a span is remote: by its flags, else by its kind."""
+    flags: cython.int = 0
+    if span.flags_at >= 0:
+        # Byte 1 of a little-endian fixed32.
+        flags = payload[span.flags_at + 1]
+    if flags & _HAS_IS_REMOTE:
+        return flags & _IS_REMOTE != 0
+    return span.kind == _SERVER or span.kind == _CONSUMER
 
 
 @cython.cfunc

@@ -53,6 +53,8 @@ class LifeSettings:
     max_life_ms: int = 3_600_000
     lateness_ms: int = 600_000
     span_sampled: bool = False
+    external_roots: bool = False
+    """Whether traces may begin outside of what the tenant exports."""
     clock_skew_ms: int = 0
     """Smaller differences between the clocks of two services say nothing."""
     max_trace_spans: int = 200_000
@@ -130,6 +132,8 @@ class Matched:
     """Mask of the numbers whose spans a trace keeps; spans of others are handed on only."""
     handed_on: int = 0
     """Mask of the numbers that no promise looks at."""
+    begins_outside: bool = False
+    """Whether traces may be open that begin outside of what the tenant exports, and are judged."""
 
 
 AnyLinked: TypeAlias = Rule | ManyRule
@@ -288,7 +292,11 @@ class RuleBook:
         matched = known.matched.get(since_ms)
         if matched is None:
             rules = self._linked(tenant, known, _matched_at(known, since_ms))
-            matched = _matched(rules, self.many_in_force(tenant, since_ms))
+            matched = _matched(
+                rules,
+                self.many_in_force(tenant, since_ms),
+                begins_outside=_begins_outside_at(known, since_ms),
+            )
             _keep(known.matched, since_ms, matched)
         return matched
 
@@ -343,24 +351,26 @@ class RuleBook:
     def _add_settings(self, record: wire.TenantSettings, effective_ms: int) -> None:
         known = self._tenant(record.tenant)
         default = self._defaults
-        known.settings.append(
-            (
-                effective_ms,
-                LifeSettings(
-                    settle_ms=record.settle_ms or default.settle_ms,
-                    patience_ms=record.patience_ms or default.patience_ms,
-                    max_life_ms=record.max_life_ms or default.max_life_ms,
-                    lateness_ms=record.lateness_ms or default.lateness_ms,
-                    span_sampled=record.span_sampled,
-                    clock_skew_ms=record.clock_skew_ms or default.clock_skew_ms,
-                    max_trace_spans=record.max_trace_spans or default.max_trace_spans,
-                    max_open_traces=record.max_open_traces or default.max_open_traces,
-                    max_open_bytes=record.max_open_bytes or default.max_open_bytes,
-                    max_known_traces=record.max_known_traces or default.max_known_traces,
-                    fold_after=record.fold_after or default.fold_after,
-                ),
-            )
+        settings = LifeSettings(
+            settle_ms=record.settle_ms or default.settle_ms,
+            patience_ms=record.patience_ms or default.patience_ms,
+            max_life_ms=record.max_life_ms or default.max_life_ms,
+            lateness_ms=record.lateness_ms or default.lateness_ms,
+            span_sampled=record.span_sampled,
+            external_roots=record.external_roots,
+            clock_skew_ms=record.clock_skew_ms or default.clock_skew_ms,
+            max_trace_spans=record.max_trace_spans or default.max_trace_spans,
+            max_open_traces=record.max_open_traces or default.max_open_traces,
+            max_open_bytes=record.max_open_bytes or default.max_open_bytes,
+            max_known_traces=record.max_known_traces or default.max_known_traces,
+            fold_after=record.fold_after or default.fold_after,
         )
+        for _, before in known.settings[-1:]:
+            if settings.external_roots or before.external_roots:
+                _insert(known.match_changes_ms, effective_ms)
+                _insert(known.match_changes_ms, effective_ms + _outside_ms(before, settings))
+        known.settings.append((effective_ms, settings))
+        known.matched.clear()
 
     def _linked(
         self, tenant: str, known: _Tenant, records: Iterable[wire.RuleVersion]
@@ -456,8 +466,13 @@ def _parted(linked: Iterable[AnyLinked]) -> tuple[tuple[Rule, ...], ManySet | No
     return promises, ManySet(many) if many else None
 
 
-def _matched(linked: Sequence[AnyLinked], in_force: ManySet | None) -> Matched:
-    """Return what to look for. in_force: of the rules over many traces those that do not drain."""
+def _matched(
+    linked: Sequence[AnyLinked], in_force: ManySet | None, *, begins_outside: bool
+) -> Matched:
+    """Return what to look for. in_force: of the rules over many traces those that do not drain.
+
+    begins_outside: traces may be open that begin outside; it matters where promises judge them.
+    """
     rules, many = _parted(linked)
     wanted = _Wanted()
     for rule in rules:
@@ -476,6 +491,7 @@ def _matched(linked: Sequence[AnyLinked], in_force: ManySet | None) -> Matched:
         many=None if many is None else in_force or ManySet(()),
         kept_in_trace=in_trace,
         handed_on=_mask(wanted.predicates) & ~of_promises,
+        begins_outside=begins_outside and bool(rules),
     )
 
 
@@ -535,6 +551,25 @@ def _matched_at(known: _Tenant, time_ms: int) -> Iterable[wire.RuleVersion]:
             drain_ms = max(_drain_ms(version.record, one) for one in settings)
             if version.effective_ms <= time_ms < version.until_ms + drain_ms:
                 yield version.record
+
+
+def _begins_outside_at(known: _Tenant, time_ms: int) -> bool:
+    """Tell whether spans may come of a trace that began while traces could begin outside.
+
+    As everywhere the first settings hold from ever.
+    """
+    for at, (since_ms, settings) in enumerate(known.settings):
+        if not settings.external_roots or (at and time_ms < since_ms):
+            continue
+        following = known.settings[at + 1 : at + 2]
+        if not following or time_ms < following[0][0] + _outside_ms(settings, following[0][1]):
+            return True
+    return False
+
+
+def _outside_ms(*settings: LifeSettings) -> int:
+    """Return how long spans may come of a trace after the settings under which it began."""
+    return max(each.drain_ms + each.max_life_ms for each in settings)
 
 
 def _interval(changes_ms: Sequence[int], time_ms: int) -> tuple[int, int]:

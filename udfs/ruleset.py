@@ -8,6 +8,7 @@ remembered, since traces repeat themselves.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from dsl import Judgement, Reason, Verdict
@@ -117,7 +118,7 @@ class RuleSet:
         now_ms = view.now_ms
         remembered = self._recall(view)
         known = self._going(remembered.judged, now_ms)
-        if not remembered.others:
+        if not remembered.others and not view.failed:
             return known
         judged = list(known)
         for rule in remembered.others:
@@ -127,7 +128,7 @@ class RuleSet:
             if judgement.verdict is not Verdict.NOT_APPLICABLE:
                 judged.append(Judged(rule, judgement))
         judged.sort(key=_rule_id)
-        return judged
+        return [_with_failures(item, view) for item in judged] if view.failed else judged
 
     def violations(self, view: TraceState, now_ms: int) -> Sequence[Judged]:
         """Judge an open trace as `judge` does, and return only the violations."""
@@ -243,6 +244,25 @@ def _judge_by(rule: Rule, view: TraceState) -> Judgement:
         return rule.linked.judge(view)
     finally:
         view.settle_ms = settle_ms
+
+
+def _with_failures(item: Judged, view: TraceState) -> Judged:
+    """Say of an inconclusive rule which looked at a predicate that met an error that it did.
+
+    Such a predicate might hold, as one does of which an attribute is gone; where nothing else is
+    in doubt, nothing was gone.
+    """
+    rule, judgement = item
+    own = 0
+    for number, _ in rule.predicates:
+        own |= 1 << number
+    unsettled = own & ~view.true
+    if judgement.verdict is not Verdict.INCONCLUSIVE or not view.failed & unsettled:
+        return item
+    reasons = {*judgement.reasons, Reason.FAILED}
+    if not rule.keeps and not view.maybe & unsettled & ~view.failed:
+        reasons.discard(Reason.REDACTED)
+    return Judged(rule, replace(judgement, reasons=tuple(sorted(reasons))))
 
 
 def _rule_id(judged: Judged) -> str:

@@ -88,7 +88,7 @@ def pack_signal(
     still open. Nothing in it depends on a wall clock or on the process that made it.
     """
     record = rule.record
-    root = trace.root
+    root = trace.root_at_hand
     signal = wire.Signal(
         id=identity,
         revision=now.revision,

@@ -1,7 +1,8 @@
 """What is known of one trace, and its bytes in Flink state.
 
 u8  format (1; 2 where something is said or kept of single spans; 3 where signals were handed on;
-    4 where signals were folded),
+    4 where signals were folded; 5 where the trace may begin outside of what its tenant exports, or
+    a predicate failed on one of its spans),
 u8  flags (see below)
 i64 begin, i64 last, i64 due (ms of event time), i32 longest quiet already judged
 u32 spans received, u16 partition, i64 first offset, i64 last offset
@@ -16,24 +17,28 @@ u16 length, mask of predicates that hold; u16 length, mask of those that might h
           from format 4 on behind that: u8 whether it was folded
 [KEPT]    what is kept of single spans (udfs.kept_trace); format 2
 [WAITING] u16 count, each: u16 length, rule id: rules that have not judged yet; format 2
+          in format 5 at the end: u16 length, mask of predicates that failed; unless a root came or
+          traces begin within what is exported, what may stand for its root (udfs.external_root)
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from struct import Struct
 from typing import NamedTuple
 
 from dsl import Reason, Verdict
 from dsl.structure import NO_STRUCTURE, TraceStructure
-from udfs.facts import Counted, pack_mask
+from udfs.external_root import Beginnings, unpack_beginnings
+from udfs.facts import Called, Counted, pack_mask
 from udfs.kept_trace import MAX_LINKS, KeptTrace, unpack_kept
 
 PLAIN_FORMAT = 1
 FORMAT = 2
 HANDED_FORMAT = 3
 FOLDED_FORMAT = 4
+RARE_FORMAT = 5
 MAX_COUNTED = 10_000
 """Counted spans kept per trace; over it the trace is truncated."""
 
@@ -55,6 +60,7 @@ _EMITTED_ITEM = {
     FORMAT: Struct("<QBBBQ"),
     HANDED_FORMAT: Struct("<QBBBQ"),
     FOLDED_FORMAT: Struct("<QBBBQ"),
+    RARE_FORMAT: Struct("<QBBBQ"),
 }
 _U16 = Struct("<H")
 _U32 = Struct("<I")
@@ -106,14 +112,17 @@ class Emitted(NamedTuple):
 class TraceState:
     """One trace of one tenant; fulfils what judging asks of a trace (dsl.TraceView).
 
-    kept: its spans one by one, where rules ask for that. waiting: ids of the rules whose first
-    verdict is still to come although the trace was closed. weighed_bytes: what was last made
-    of `weight_bytes`. complete, in_doubt, now_ms, settle_ms and clock_skew_ms belong to the
-    judgement at hand and are not stored.
+    kept: its spans one by one, where rules ask for that. beginnings: what may stand for its root,
+    while none has come and traces may begin outside. waiting: ids of the rules whose first verdict
+    is still to come although the trace was closed. failed: mask of predicates that met an error
+    on one of its spans. weighed_bytes: what was last made of
+    `weight_bytes`. external_root, complete, in_doubt, now_ms, settle_ms and clock_skew_ms belong to
+    the judgement at hand and are not stored.
     """
 
     __slots__ = (
         "begin_ms",
+        "beginnings",
         "clock_skew_ms",
         "closed_before",
         "complete",
@@ -121,6 +130,8 @@ class TraceState:
         "due_ms",
         "emitted",
         "extent_ns",
+        "external_root",
+        "failed",
         "first_offset",
         "in_doubt",
         "judged_quiet_ms",
@@ -150,10 +161,13 @@ class TraceState:
         self.last_offset = offset
         self.true = 0
         self.maybe = 0
+        self.failed = 0
         self.root: TraceRoot | None = None
         self.extent_ns: tuple[int, int] | None = None
         self.counted: dict[int, dict[tuple[bytes, int], bool]] | None = None
         self.kept: KeptTrace | None = None
+        self.beginnings: Beginnings | None = None
+        self.external_root: Called | None = None
         self.emitted: dict[str, Emitted] | None = None
         self.waiting: frozenset[str] = NOBODY
         self.closed_before = False
@@ -171,6 +185,8 @@ class TraceState:
         weight = 0 if self.kept is None else self.kept.weight_bytes
         if self.counted is not None:
             weight += _COUNTED_ITEM.size * sum(map(len, self.counted.values()))
+        if self.beginnings is not None:
+            weight += self.beginnings.weight_bytes
         return weight
 
     def count(self, number: int) -> tuple[int, int]:
@@ -187,7 +203,10 @@ class TraceState:
         if self.kept is None:
             return NO_STRUCTURE
         return self.kept.structure(
-            now_ms=self.now_ms, settle_ms=self.settle_ms, clock_skew_ms=self.clock_skew_ms
+            now_ms=self.now_ms,
+            settle_ms=self.settle_ms,
+            clock_skew_ms=self.clock_skew_ms,
+            caller_id=self.external_root.parent_id if self.external_root else None,
         )
 
     @property
@@ -196,19 +215,48 @@ class TraceState:
         return self.kept is not None and self.kept.is_large
 
     @property
+    def root_at_hand(self) -> TraceRoot | None:
+        """The root, or what stands for it in the judgement at hand."""
+        if self.root is not None or self.external_root is None:
+            return self.root
+        span = self.external_root
+        return TraceRoot(span.start_ns, span.span_id, span.name, span.service)
+
+    @property
     def root_name(self) -> str | None:
         """The name of the root span, None if it was not seen."""
-        return self.root.name if self.root else None
+        root = self.root_at_hand
+        return root.name if root else None
 
     @property
     def root_service(self) -> str | None:
         """The service of the root span, None if it was not seen."""
-        return self.root.service if self.root else None
+        root = self.root_at_hand
+        return root.service if root else None
+
+    @property
+    def has_orphans(self) -> bool:
+        """Whether the parent of some span did not come, and is not outside; False without links."""
+        if self.kept is None:
+            return False
+        return self.kept.has_orphans(
+            caller_id=self.external_root.parent_id if self.external_root else None
+        )
 
     def add_root(self, root: TraceRoot) -> None:
         """Take in a span without a parent. Of equal starts and ids name and service decide."""
         if self.root is None or root < self.root:
             self.root = root
+        self.beginnings = self.external_root = None
+
+    def add_arrivals(self, ids: bytes, called: Sequence[Called], *, room: bool = True) -> None:
+        """Keep what may tell the external root, unless a root has come."""
+        if self.root is not None:
+            return
+        if self.beginnings is None:
+            self.beginnings = Beginnings()
+        if not self.beginnings.add(ids, called, room=room):
+            self.truncated = True
 
     def add_counted(self, fact: Counted, *, room: bool = True) -> None:
         """Take in a counted span. The same span twice counts once: the first taken in holds.
@@ -266,6 +314,8 @@ class TraceState:
 
     @property
     def _format(self) -> int:
+        if self.beginnings is not None or self.failed:
+            return RARE_FORMAT
         if self.emitted and any(said.folded for said in self.emitted.values()):
             return FOLDED_FORMAT
         if self.emitted and any(said.handed for said in self.emitted.values()):
@@ -325,6 +375,10 @@ class TraceState:
         if self.waiting:
             parts.append(_U16.pack(len(self.waiting)))
             parts += (_sized(rule_id.encode()) for rule_id in sorted(self.waiting))
+        if version == RARE_FORMAT:
+            parts.append(_sized_mask(self.failed))
+        if self.beginnings:
+            parts.append(self.beginnings.pack())
         return b"".join(parts)
 
 
@@ -346,9 +400,9 @@ def _pack_emitted(emitted: dict[str, Emitted], version: int) -> Iterator[bytes]:
 
 def unpack_trace(packed: bytes) -> TraceState:
     """Return the trace in these bytes. Raises ValueError for another format."""
-    if packed[:1] not in (b"\x01", b"\x02", b"\x03", b"\x04"):
+    if not packed or not PLAIN_FORMAT <= packed[0] <= RARE_FORMAT:
         found = packed[:1].hex() or "none"
-        raise ValueError(f"trace state of format {found}; this build reads 1 to 4")
+        raise ValueError(f"trace state of format {found}; this build reads 1 to {RARE_FORMAT}")
     (
         version,
         flags,
@@ -393,18 +447,23 @@ def unpack_trace(packed: bytes) -> TraceState:
     if flags & _KEPT:
         trace.kept, at = unpack_kept(packed, at)
     if flags & _WAITING:
-        trace.waiting = _unpack_waiting(packed, at)
+        trace.waiting, at = _unpack_waiting(packed, at)
+    if version == RARE_FORMAT:
+        failed, at = _take(packed, at)
+        trace.failed = int.from_bytes(failed, "little")
+        if at < len(packed):
+            trace.beginnings, _ = unpack_beginnings(packed, at)
     return trace
 
 
-def _unpack_waiting(packed: bytes, at: int) -> frozenset[str]:
+def _unpack_waiting(packed: bytes, at: int) -> tuple[frozenset[str], int]:
     waiting = []
     count = _U16.unpack_from(packed, at)[0]
     at += 2
     for _ in range(count):
         rule_id, at = _take(packed, at)
         waiting.append(rule_id.decode())
-    return frozenset(waiting)
+    return frozenset(waiting), at
 
 
 def _unpack_emitted(packed: bytes, at: int, version: int) -> tuple[dict[str, Emitted], int]:

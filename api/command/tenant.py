@@ -33,7 +33,9 @@ def create(
     max_life: Duration = None,
     lateness: Duration = None,
     span_sampled: Annotated[bool, typer.Option(help="Spans are sampled one by one.")] = False,
-    external_roots: Annotated[bool, typer.Option(help="Traces begin outside.")] = False,
+    external_roots: Annotated[
+        bool | None, typer.Option(help="Traces begin outside of what the tenant exports.")
+    ] = None,
     clock_skew: Annotated[
         str | None,
         typer.Option(metavar="DURATION", help="By how much clocks of services may differ."),
@@ -74,7 +76,7 @@ def create(
     }
     chosen |= {key: limit for key, limit in limits.items() if limit is not None}
     chosen |= {"span_sampled": True} if span_sampled else {}
-    chosen |= {"external_roots": True} if external_roots else {}
+    chosen |= {"external_roots": external_roots} if external_roots is not None else {}
     chosen |= {"fold_after": _count_or_never(fold_after)} if fold_after is not None else {}
 
     async def act(pool: Pool, settings: Settings) -> tuple[Tenant, bool, bool]:

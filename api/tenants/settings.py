@@ -29,6 +29,8 @@ _MOST_WHOLE = 1_000_000
 class TenantSettings:
     """When a trace counts as closed, how long late spans count, what is exported, how much is held.
 
+    external_roots: traces begin outside of what the tenant exports; the only span whose parent is
+    remote and did not come stands for the root then.
     clock_skew_ms: smaller differences between the clocks of two services say nothing.
     max_open_traces, max_open_bytes: traces that are open at a time and what is kept of their spans;
     max_known_traces: closed ones that are remembered. Each lane of the job holds a 32nd of them.

@@ -84,6 +84,7 @@ class WantedSignal:
     rule_text: str
     group_by: tuple[str, ...]
     clock_skew_ms: int
+    external_roots: bool
     exceptions: tuple[RuleException, ...]
     """Those that may silence it."""
     judged_at: datetime
@@ -94,6 +95,12 @@ class WantedSignal:
     urgency: int
     attempts: int
     refreshed: int
+
+    @property
+    def may_have_external_root(self) -> bool:
+        """Whether its trace may begin outside, and is old enough to tell."""
+        is_over = self.closed or self.refreshed == len(_REFRESH_AFTER_S)
+        return self.external_roots and is_over
 
 
 @dataclass(slots=True)
@@ -111,6 +118,16 @@ class TraceJob:
     """Why the log does not hold all of it any more."""
     found: list[FoundSpan] = field(default_factory=list)
     truncated: bool = False
+
+    @property
+    def names(self) -> dict[str, object]:
+        """What the trace is called by."""
+        return names_of(self.found, external_roots=self.may_have_external_root)
+
+    @property
+    def may_have_external_root(self) -> bool:
+        """Whether it may begin outside, and is old enough to tell."""
+        return any(signal.may_have_external_root for signal in self.signals)
 
 
 class Copier:
@@ -347,6 +364,7 @@ class Copier:
             first_span_at=job.first_span_at,
             last_span_at=job.last_span_at,
             read=job.range,
+            external_roots=job.may_have_external_root,
         )
 
     def _settle(self, connection: WorkerConnection, job: TraceJob, signal: WantedSignal) -> None:
@@ -361,7 +379,7 @@ class Copier:
                 "tenant_id": job.tenant,
                 "signal_id": signal.id,
                 "revision": signal.revision,
-                **names_of(job.found),
+                **job.names,
                 **outcome,
             },
         )
@@ -394,6 +412,7 @@ class Copier:
             closed=signal.closed,
             group_by=signal.group_by,
             clock_skew_ms=signal.clock_skew_ms,
+            external_roots=signal.external_roots,
             exceptions=signal.exceptions,
             judged_at=signal.judged_at,
         )
@@ -440,7 +459,7 @@ class Copier:
         with connection.transaction():
             connection.execute(
                 statement("finish_signal"),
-                {**key, "revision": signal.revision, **names_of(job.found), **outcome},
+                {**key, "revision": signal.revision, **job.names, **outcome},
             )
             self._drop_task(connection, job, signal)
 
@@ -493,6 +512,7 @@ def _signal(row: dict[str, Any], task: dict[str, Any]) -> WantedSignal:
         rule_text=row["rule_text"],
         group_by=tuple(str(name) for name in row["group_by"]),
         clock_skew_ms=row["clock_skew_ms"],
+        external_roots=row["external_roots"],
         exceptions=exceptions_of(row["exceptions"]),
         judged_at=row["judged_at"],
         verdict=row["verdict"],

@@ -14,6 +14,7 @@ import dsl
 from api.worker.folding import storable
 from dsl.exceptions import RuleException, silencing
 from dsl.judging import Moment
+from dsl.spans import external_root_of
 from udfs.otlp import LazySpan, decode_spans
 
 MAX_SPANS = 20_000
@@ -72,9 +73,15 @@ def lacks_parent(found: Sequence[FoundSpan]) -> bool:
     )
 
 
-def root_of(found: Sequence[FoundSpan]) -> LazySpan | None:
-    """Return the root: of the spans without a parent the one that started first."""
+def root_of(found: Sequence[FoundSpan], *, external_roots: bool = False) -> LazySpan | None:
+    """Return the root: of the spans without a parent the one that started first.
+
+    external_roots: where there is none, the span that stands for it (language, section 7).
+    """
     roots = [each.span for each in found if not each.span.parent_span_id]
+    if external_roots and not roots:
+        called = external_root_of([each.span for each in found])
+        return called if isinstance(called, LazySpan) else None
     return min(roots, key=lambda span: (span.start_ns, span.span_id), default=None)
 
 
@@ -83,9 +90,9 @@ def services_of(found: Sequence[FoundSpan]) -> list[str]:
     return sorted({storable(each.span.service) for each in found if each.span.service})
 
 
-def names_of(found: Sequence[FoundSpan]) -> dict[str, object]:
+def names_of(found: Sequence[FoundSpan], *, external_roots: bool = False) -> dict[str, object]:
     """Return what a trace is called by: root_name, root_service (empty without one), services."""
-    root = root_of(found)
+    root = root_of(found, external_roots=external_roots)
     return {
         "root_name": storable(root.name) if root else "",
         "root_service": storable(root.service) if root else "",
@@ -131,6 +138,7 @@ def explained(
     closed: bool,
     group_by: Sequence[str],
     clock_skew_ms: int = 0,
+    external_roots: bool = False,
     exceptions: Sequence[RuleException] = (),
     judged_at: datetime,
 ) -> Explained:
@@ -138,12 +146,14 @@ def explained(
 
     verdict: what the stream said. closed: it was reached with the trace closed, so that what is
     not among the spans was absent; a doubtful verdict is explained with absence in doubt.
-    clock_skew_ms: the tenant's, as it is now.
+    clock_skew_ms, external_roots: the tenant's, as they are now.
     exceptions: those of the rule at the time of the judgement, judged_at.
     """
     spans = [each.span for each in found]
     complete = closed and verdict != "inconclusive"
-    moment = Moment(clock_skew_ns=clock_skew_ms * _NS_PER_MS)
+    moment = Moment(
+        clock_skew_ns=clock_skew_ms * _NS_PER_MS, external_roots=external_roots and closed
+    )
     explanation = dsl.explain(rule, spans, complete=complete, moment=moment)
     told = explanation.to_dict()
     asked = group_by or exceptions

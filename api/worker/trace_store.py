@@ -20,10 +20,12 @@ def store_copy(
     first_span_at: datetime,
     last_span_at: datetime,
     read: Range,
+    external_roots: bool = False,
 ) -> None:
     """Store a trace inside the caller's transaction, unless a better copy is there.
 
     found: each span once; nothing is stored without any. read: where the log was looked at.
+    external_roots: the trace is over, and may begin outside of what the tenant exports.
     """
     key = {"tenant_id": tenant, "trace_id": trace_id}
     connection.execute(statement("lock_trace"), key)
@@ -34,7 +36,7 @@ def store_copy(
         statement("store_copy"),
         {
             **key,
-            **names_of(found),
+            **names_of(found, external_roots=external_roots),
             "span_count": len(found),
             "whole": whole,
             "first_span_at": first_span_at,

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
-from dsl.judging import judge_spans
+from dsl.judging import Moment, SpansAtHand, judge_spans
 from dsl.life import LifeSettings
 from dsl.many.correlation import Correlation, Limits
 from dsl.many.expectation import THE_ONE_KEY, Expectation, ExpectLimits
@@ -21,7 +21,7 @@ from dsl.many.plan import SignalSource
 from dsl.many.rule import CorrelateRule, ExpectRule
 from dsl.rule import AnyRule, CompiledRule
 from dsl.showing import shown_span
-from dsl.spans import Span, SpanView, root_of
+from dsl.spans import Span, SpanView
 from dsl.traces import TraceError
 from dsl.values import Absent
 from dsl.verdict import Verdict
@@ -167,8 +167,11 @@ class Trial:
             if self.verdict_at(tried, trace, moment_ns) != Verdict.VIOLATED:
                 continue
             spans = trace.arrived_by(moment_ns)
-            root = root_of(spans)
-            witness = shown_span(rule, spans, judge_spans(rule, spans).bindings)
+            at_hand = SpansAtHand(spans)
+            judged_at = Moment(external_roots=tried.life.external_roots)
+            root = at_hand.root_at(judged_at)
+            judgement = judge_spans(rule, at_hand, moment=judged_at)
+            witness = shown_span(rule, spans, judgement.bindings)
             found.append(
                 Signal(
                     id=f"{tried.id}/{trace.trace_id}",

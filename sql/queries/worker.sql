@@ -555,7 +555,8 @@ select s.tenant_id, s.id as signal_id, s.trace_id, s.revision, s.rule_id, s.rule
   least(c.log_first_offset, o.first_offset) as wide_first_offset,
   greatest(c.log_last_offset, o.last_offset) as wide_last_offset,
   coalesce(c.whole, false) as has_whole_copy,
-  coalesce((t.settings ->> 'clock_skew_ms')::bigint, 0) as clock_skew_ms
+  coalesce((t.settings ->> 'clock_skew_ms')::bigint, 0) as clock_skew_ms,
+  coalesce((t.settings ->> 'external_roots')::boolean, false) as external_roots
 from unnest(:tenant_ids::uuid[], :signal_ids::bytea[]) as w (tenant_id, signal_id)
 join signals s on s.tenant_id = w.tenant_id and s.id = w.signal_id
 join tenants t on t.id = s.tenant_id

@@ -16,6 +16,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 import dsl
 from dsl.judging import Moment, kept_span
+from dsl.spans import has_remote_parent
 from dsl.structure import KeptSpan
 from udfs import reading as interpreted
 from udfs.facts import Facts
@@ -69,6 +70,7 @@ def matched() -> Matched:
         needs_extent=True,
         needs_links=True,
         kept=dict.fromkeys(KEPT, comparing.captures),
+        begins_outside=True,
     )
 
 
@@ -120,7 +122,7 @@ def spans(draw: st.DrawFn) -> Span:
     return Span(
         trace_id=draw(st.sampled_from([*TRACES, bytes(16), b"short"])),
         span_id=draw(st.sampled_from([b"span-000", b"span-001", b"span-002"])),
-        parent_span_id=draw(st.sampled_from([b"", bytes(8), b"\0parent-"])),
+        parent_span_id=draw(st.sampled_from([b"", bytes(8), b"\0parent-", b"span-001"])),
         trace_state=draw(st.sampled_from(["", "a=b"])),
         name=draw(st.sampled_from(["pay", "log", "other", ""])),
         kind=draw(st.integers(0, 5)),
@@ -130,7 +132,7 @@ def spans(draw: st.DrawFn) -> Span:
         dropped_attributes_count=draw(st.sampled_from([0, 0, 3])),
         events=[Span.Event(name="e", attributes=draw(ATTRIBUTES))],
         status={"code": draw(st.integers(0, 2)), "message": "m"},
-        flags=draw(st.sampled_from([0, 0x301])),
+        flags=draw(st.sampled_from([0, 0x301, 0x100, 0x200, 0xFF])),
     )
 
 
@@ -250,6 +252,30 @@ def test_what_is_kept_of_spans_is_what_the_language_keeps(payload: bytes) -> Non
     chains = b"".join(chain for _, chain in facts.kept.chains)
     assert sorted(chains[at : at + 16] for at in range(0, len(chains), 16)) == links
     assert not facts.kept.truncated
+
+
+@given(requests())
+def test_what_may_stand_for_a_root_is_noted_where_no_root_came(payload: bytes) -> None:
+    facts = read_by(interpreted, payload)
+    assert facts is not None
+    decoded = [span for span in decode_spans(payload) if span.trace_id in TRACES]
+    rootless = {t for t in TRACES if all(any(s.parent_span_id) for s in decoded if s.trace_id == t)}
+    came = {t: {s.span_id for s in decoded if s.trace_id == t} for t in rootless}
+    arrivals = {facts.fragments[at][0]: ids for at, ids in facts.outside.arrivals}
+    told = {t: {ids[at : at + 8] for at in range(0, len(ids), 8)} for t, ids in arrivals.items()}
+    assert told == {t: ids for t, ids in came.items() if ids}
+    called = [
+        (s.trace_id, s.span_id, s.parent_span_id.ljust(8, b"\0"), s.name, s.service)
+        for s in decoded
+        if s.trace_id in rootless
+        and has_remote_parent(s)
+        and s.parent_span_id not in came[s.trace_id]
+    ]
+    noted = [
+        (facts.fragments[at][0], s.span_id, s.parent_id, s.name, s.service)
+        for at, s in facts.outside.called
+    ]
+    assert sorted(noted) == sorted(called)
 
 
 @given(requests(), st.randoms(use_true_random=False))

@@ -26,6 +26,7 @@ SETTLE_MS = 2_000
 END_MS = 1_500_000
 SECOND_NS = 1_000_000_000
 BIG = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example)
+CALLER = b"partner-"
 GAPS_MS = (0, 1, 500, 1_999, 2_000, 2_001, 4_000, 30_000)
 
 
@@ -50,9 +51,17 @@ def whole_traces(draw: st.DrawFn) -> list[dsl.Span]:
         )
         for span in draw(traces())
     ]
-    if spans and draw(st.integers(0, 2)):
+    beginning = draw(st.sampled_from(("root", "root", "called", "as drawn"))) if spans else ""
+    if beginning == "root":
         spans[0] = replace(spans[0], parent_span_id=b"")
+    if beginning == "called":
+        spans = [_never_a_root(span) for span in spans]
+        spans[0] = replace(spans[0], parent_span_id=CALLER)
     return [span for span in dsl.spans.distinct_spans(spans) if isinstance(span, dsl.Span)]
+
+
+def _never_a_root(span: dsl.Span) -> dsl.Span:
+    return span if span.parent_span_id else replace(span, parent_span_id=b"1".ljust(8, b"-"))
 
 
 @st.composite
@@ -73,9 +82,16 @@ def arrivals(draw: st.DrawFn) -> list[Record]:
     return sent
 
 
-def rules_log(rule_texts: Sequence[str], *, clock_skew_ms: int = 0) -> RulesLog:
+def rules_log(
+    rule_texts: Sequence[str], *, clock_skew_ms: int = 0, external_roots: bool = False
+) -> RulesLog:
     log = RulesLog()
-    log.settings(settle_ms=SETTLE_MS, patience_ms=20_000, clock_skew_ms=clock_skew_ms)
+    log.settings(
+        settle_ms=SETTLE_MS,
+        patience_ms=20_000,
+        clock_skew_ms=clock_skew_ms,
+        external_roots=external_roots,
+    )
     for number, text in enumerate(rule_texts):
         log.rule(f"rule-{number}", text, settle_ms=9_000 if number == 1 else 0)
     return log
@@ -114,14 +130,20 @@ def last_words(outputs: Sequence[Output]) -> dict[str, tuple[Any, ...]]:
     arrivals(),
     st.integers(0, 2**32),
     st.sampled_from((0, 0, 1_500)),
+    st.booleans(),
 )
 def test_the_stream_says_in_the_end_what_the_language_says(
-    rule_texts: list[str], records: list[Record], seed: int, clock_skew_ms: int
+    rule_texts: list[str],
+    records: list[Record],
+    seed: int,
+    clock_skew_ms: int,
+    external_roots: bool,
 ) -> None:
-    log = rules_log(rule_texts, clock_skew_ms=clock_skew_ms)
+    tenant: Any = {"clock_skew_ms": clock_skew_ms, "external_roots": external_roots}
+    log = rules_log(rule_texts, **tenant)
     said = last_words(in_bundles(log, records, random.Random(seed)))
     for number, text in enumerate(rule_texts):
-        judgement = judged_whole(text, records, clock_skew_ms=clock_skew_ms)
+        judgement = judged_whole(text, records, **tenant)
         event(judgement.verdict.value)
         told = said.get(f"rule-{number}")
         if told is None:
@@ -134,11 +156,11 @@ def test_the_stream_says_in_the_end_what_the_language_says(
     deadline=None,
     suppress_health_check=BIG,
 )
-@given(st.lists(texts(), min_size=1, max_size=3), arrivals(), st.integers(0, 2**32))
+@given(st.lists(texts(), min_size=1, max_size=3), arrivals(), st.integers(0, 2**32), st.booleans())
 def test_bundles_and_restarts_change_no_byte(
-    rule_texts: list[str], records: list[Record], seed: int
+    rule_texts: list[str], records: list[Record], seed: int, external_roots: bool
 ) -> None:
-    log = rules_log(rule_texts)
+    log = rules_log(rule_texts, external_roots=external_roots)
     at_once = Engine(log)
     at_once.run(records, until_ms=END_MS)
     bundled = in_bundles(log, records, random.Random(seed))

@@ -39,6 +39,7 @@ class SpanDraft:
     status: str = "unset"
     attributes: Mapping[str, Any] = field(default_factory=dict)
     dropped: int = 0
+    flags: int = 0
 
 
 def trace_id(text: str) -> bytes:
@@ -76,6 +77,7 @@ def export_request(spans: Iterable[SpanDraft]) -> bytes:
             start_time_unix_nano=draft.start_ms * 1_000_000,
             end_time_unix_nano=(draft.start_ms + draft.duration_ms) * 1_000_000,
             dropped_attributes_count=draft.dropped,
+            flags=draft.flags,
         )
         span.status.code = STATUSES[draft.status]
         span.attributes.extend(key_value(k, v) for k, v in draft.attributes.items())

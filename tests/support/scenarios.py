@@ -15,6 +15,7 @@ from dsl.many.trials import TriedTrace
 from dsl.objects import RuleDocument, RuleTest, parse_rules
 from dsl.suites import tried_traces
 from tests.support.engine import KINDS, STATUSES, key_value
+from tests.support.whole_traces import flags_of
 from udfs.lanes import lane_of
 from udfs.wire import betrace_pb2 as wire
 
@@ -48,6 +49,7 @@ class Scenario:
     """(id, text, group_by)."""
     traces: tuple[TriedTrace, ...]
     expected: tuple[str, ...]
+    external_roots: bool = False
 
     @property
     def waits_for_time(self) -> bool:
@@ -69,6 +71,7 @@ class Scenario:
             patience_ms=lives.get("patience_ms", PATIENCE_MS),
             max_life_ms=lives.get("max_life_ms", MAX_LIFE_MS),
             lateness_ms=lateness_ms,
+            external_roots=self.external_roots,
         )
         numbers: dict[int, int] = {}
         records = [wire.RuleLogRecord(tenant=settings).SerializeToString()]
@@ -161,6 +164,7 @@ def _scenario(document: RuleDocument, test: RuleTest) -> Scenario | None:
         rules=rules,
         traces=traces,
         expected=test.expect[0].verdicts,
+        external_roots=test.external_roots,
     )
 
 
@@ -179,6 +183,7 @@ def export_request(trace_id: bytes, spans: Iterable[dsl.Span], *, begin_ns: int)
             start_time_unix_nano=begin_ns + one.start_ns,
             end_time_unix_nano=begin_ns + one.end_ns,
             dropped_attributes_count=one.dropped_attributes_count + len(one.redacted),
+            flags=flags_of(one),
         )
         span.status.code = STATUSES[one.status]
         span.attributes.extend(key_value(k, v) for k, v in one.attributes.items())

@@ -9,8 +9,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1 import trace_pb2
 
 import dsl
-from dsl.judging import Moment
-from dsl.spans import KINDS, STATUSES, distinct_spans, root_of
+from dsl.judging import Moment, SpansAtHand
+from dsl.spans import HAS_IS_REMOTE, IS_REMOTE, KINDS, STATUSES
 from tests.support.engine import TENANT, Record, key_value
 from udfs.lanes import lane_of
 from udfs.otlp import decode_spans
@@ -42,6 +42,7 @@ def _message(span: dsl.Span) -> trace_pb2.Span:
         end_time_unix_nano=span.end_ns,
         attributes=[key_value(k, v) for k, v in span.attributes.items()],
         dropped_attributes_count=span.dropped_attributes_count,
+        flags=flags_of(span),
         status=trace_pb2.Status(code=STATUSES.index(span.status)),  # type: ignore[arg-type]
         events=[
             trace_pb2.Span.Event(
@@ -52,14 +53,23 @@ def _message(span: dsl.Span) -> trace_pb2.Span:
     )
 
 
-def judged_whole(text: str, records: Sequence[Record], *, clock_skew_ms: int = 0) -> dsl.Judgement:
+def flags_of(span: dsl.Span) -> int:
+    """Return the OTLP flags of a span."""
+    if span.parent_is_remote is None:
+        return 0
+    return HAS_IS_REMOTE | (IS_REMOTE if span.parent_is_remote else 0)
+
+
+def judged_whole(
+    text: str, records: Sequence[Record], *, clock_skew_ms: int = 0, external_roots: bool = False
+) -> dsl.Judgement:
     """Return what the language says of all spans of these records, every window being over."""
     rule = dsl.check(text).promise
     assert rule is not None
-    spans = [span for record in records for span in decode_spans(record.payload)]
-    rooted = root_of(distinct_spans(spans)) is not None
+    spans = SpansAtHand(span for record in records for span in decode_spans(record.payload))
+    moment = Moment(clock_skew_ns=clock_skew_ms * 1_000_000, external_roots=external_roots)
+    rooted = spans.root_at(moment) is not None
     in_doubt = frozenset() if rooted else NO_ROOT
-    moment = Moment(clock_skew_ns=clock_skew_ms * 1_000_000)
     return dsl.judge_spans(rule, spans, complete=rooted, in_doubt=in_doubt, moment=moment)
 
 

@@ -76,6 +76,10 @@ class GivenRules:
             tenant=self.tenant,
         )
 
+    def settings_at(self, time_ms: int) -> LifeSettings:
+        """Return the settings of the tenant in force at a time."""
+        return self.book.settings(self.tenant, time_ms)
+
     def settings_since(self, time_ms: int) -> tuple[LifeSettings, ...]:
         """Return the settings of the tenant in force at a time or later."""
         changes_ms = (entry.append_ms + ACTIVATION_MS for entry in self._log)

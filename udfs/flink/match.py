@@ -70,6 +70,7 @@ class MatchSpans(ProcessFunction):  # type: ignore[misc]
         self._rules.read()
         self._losses = book.losses
         self._matcher = Matcher(book)
+        self._failures_told = 0
         self._crash_on = CrashOn()
         figures = runtime_context.get_metrics_group()
         figures.gauge(RULES_OFFSET, self._rules.next_offset)
@@ -126,7 +127,7 @@ class MatchSpans(ProcessFunction):  # type: ignore[misc]
         try:
             payload = expand(value)
             self._crash_on.look_at(payload)
-            return self._matcher.match(
+            element = self._matcher.match(
                 payload,
                 tenant=address.tenant,
                 lane=address.lane,
@@ -134,6 +135,9 @@ class MatchSpans(ProcessFunction):  # type: ignore[misc]
                 offset=offset,
                 time_ms=time_ms,
             )
+            if len(self._matcher.failures) > self._failures_told:
+                self._tell_failures()
+            return element
         except PayloadUnreadable as error:
             return refused(
                 value,
@@ -156,6 +160,12 @@ class MatchSpans(ProcessFunction):  # type: ignore[misc]
             )
         finally:
             self._note.put_down()
+
+    def _tell_failures(self) -> None:
+        failures = list(self._matcher.failures.items())
+        for (tenant, text), error in failures[self._failures_told :]:
+            _LOG.error("`%s` of tenant %s could not be asked of a span: %s", text, tenant, error)
+        self._failures_told = len(failures)
 
     def close(self) -> None:
         """Leave the broker, and no note behind."""

@@ -25,6 +25,8 @@ class Example(NamedTuple):
     found: Sequence[FoundSpan]
     whole: bool
     explanations: str
+    external_roots: bool = False
+    """Whether it is over, and may begin outside of what the tenant exports."""
 
 
 RowKey = tuple[str, bytes]
@@ -62,12 +64,15 @@ def read_examples(
         spans = distinct(found[row.trace.trace_id][:MAX_SPANS])
         if not spans:
             continue
+        external_roots = sides.now.settings_at(row.trace.begin_ms).external_roots
         told = {
-            "was": _explain(was_rules.get(row.rule_id), row.was, spans),
-            "now": _explain(now_rules.get(row.rule_id), row.now, spans),
+            "was": _explain(was_rules.get(row.rule_id), row.was, spans, external_roots),
+            "now": _explain(now_rules.get(row.rule_id), row.now, spans, external_roots),
         }
         whole = len(found[row.trace.trace_id]) <= MAX_SPANS
-        examples[row.rule_id, row.trace.trace_id] = Example(spans, whole, json.dumps(told))
+        examples[row.rule_id, row.trace.trace_id] = Example(
+            spans, whole, json.dumps(told), external_roots and row.now.verdict != OPEN
+        )
     return examples
 
 
@@ -87,7 +92,7 @@ def _read(
 
 
 def _explain(
-    rule: Rule | None, outcome: Outcome | None, found: Sequence[FoundSpan]
+    rule: Rule | None, outcome: Outcome | None, found: Sequence[FoundSpan], external_roots: bool
 ) -> object | None:
     """Return the explanation as JSON values, None where there is no such version."""
     if rule is None or outcome is None:
@@ -96,5 +101,7 @@ def _explain(
     if compiled is None:
         return None
     complete = outcome.verdict not in (OPEN, dsl.Verdict.INCONCLUSIVE)
-    told = dsl.explain(compiled, [each.span for each in found], complete=complete).to_dict()
+    moment = dsl.Moment(external_roots=external_roots and outcome.verdict != OPEN)
+    spans = [each.span for each in found]
+    told = dsl.explain(compiled, spans, complete=complete, moment=moment).to_dict()
     return json.loads(to_json(told))  # type: ignore[no-any-return]

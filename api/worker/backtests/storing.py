@@ -146,4 +146,5 @@ def _store_trace(connection: WorkerConnection, part: Part, row: Row, example: Ex
         first_span_at=from_ms(trace.begin_ms),
         last_span_at=from_ms(trace.last_ms),
         read=Range(part.partition, trace.first_offset, trace.last_offset),
+        external_roots=example.external_roots,
     )

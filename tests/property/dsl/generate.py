@@ -327,6 +327,7 @@ def spans(draw: st.DrawFn) -> Span:
         dropped_attributes_count=draw(st.sampled_from([0, 0, 0, 1])),
         dropped_events_count=draw(st.sampled_from([0, 0, 0, 1])),
         redacted=draw(st.sampled_from([frozenset(), frozenset({"k"})])),
+        parent_is_remote=draw(st.sampled_from([None, None, True, False])),
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -10,6 +12,7 @@ from dsl import (
     MISSING,
     CompiledRule,
     Judgement,
+    Moment,
     Span,
     Verdict,
     check,
@@ -43,6 +46,18 @@ def _agree(judgement: Judgement, expected: naive.Found) -> None:
 @given(rules(), traces())
 def test_a_closed_trace_is_judged_as_the_naive_evaluator_does(text: str, trace: list[Span]) -> None:
     _agree(judge_spans(_rule(text), trace), naive.judge(text, trace))
+
+
+@settings(max_examples=PAIRS)
+@given(rules(), traces())
+def test_a_trace_that_may_begin_outside_is_judged_as_the_naive_evaluator_does(
+    text: str, trace: list[Span]
+) -> None:
+    called = [replace(span, parent_span_id=span.parent_span_id or b"9") for span in trace]
+    outside = Moment(external_roots=True)
+    for spans_of_trace in (trace, called):
+        judgement = judge_spans(_rule(text), spans_of_trace, moment=outside)
+        _agree(judgement, naive.judge(text, spans_of_trace, external_roots=True))
 
 
 @settings(max_examples=PAIRS)

@@ -34,14 +34,16 @@ class Found:
     reasons: frozenset[str] = frozenset()
 
 
-def judge(text: str, spans: Sequence[Span], *, complete: bool = True) -> Found:
+def judge(
+    text: str, spans: Sequence[Span], *, complete: bool = True, external_roots: bool = False
+) -> Found:
     """Judge a trace by a rule that is known to check."""
     source = Source(text)
     tokens = tokenize(source)
     assert tokens is not None
     promise = parse(source, tokens)
     assert isinstance(promise, n.Promise)
-    return _judged(promise, World(distinct(spans), complete))
+    return _judged(promise, World(distinct(spans), complete, external_roots))
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,7 +53,7 @@ def climbs_to(lower: Span, upper: Span, world: World) -> Truth:
         parents = [span for span in world.spans if span.span_id == parent_id]
         if any(span is upper for span in parents):
             return YES
-        lost = lost or not parents
+        lost = lost or not (parents or world.is_outside(parent_id))
         fresh = [span for span in parents if not any(span is one for one in climbed)]
         climbed += fresh
         todo += fresh

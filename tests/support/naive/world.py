@@ -27,10 +27,14 @@ class Lost:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """A trace under judgement. complete: a span that was not seen is absent."""
+    """A trace under judgement. complete: a span that was not seen is absent.
+
+    external_roots: it may begin outside, and what stands for its root then is known.
+    """
 
     spans: tuple[Span, ...]
     complete: bool
+    external_roots: bool = False
     bound: Mapping[str, Bound] = field(default_factory=dict)
 
     def binding(self, more: Mapping[str, Bound]) -> World:
@@ -46,7 +50,28 @@ class World:
     def root(self) -> Span | None:
         """Of the spans without a parent the first to start; ties by what tells spans apart."""
         roots = [span for span in self.spans if not any(span.parent_span_id)]
-        return min(roots, key=lambda s: (s.start_ns, s.span_id, s.name, s.service), default=None)
+        if not roots:
+            return self.called
+        return min(roots, key=lambda s: (s.start_ns, s.span_id, s.name, s.service))
+
+    @property
+    def called(self) -> Span | None:
+        """The only span whose parent is remote and did not come; where a root came, nobody."""
+        found = []
+        for span in self.spans:
+            if not any(span.parent_span_id):
+                return None
+            remote = span.parent_is_remote
+            if remote is None:
+                remote = span.kind == "server" or span.kind == "consumer"
+            came = any(other.span_id == span.parent_span_id for other in self.spans)
+            if remote and not came:
+                found.append(span)
+        return found[0] if self.external_roots and len(found) == 1 else None
+
+    def is_outside(self, span_id: bytes) -> bool:
+        """Tell whether an id is that of the caller of what stands for the root."""
+        return self.called is not None and self.called.parent_span_id == span_id
 
 
 def distinct(spans: Sequence[Span]) -> tuple[Span, ...]:

@@ -109,6 +109,8 @@ def test_a_file_holds_one_rule_or_many(text: str, count: int) -> None:
             "object.unknown_field 4:29"]),
         (OBJECT + "tests:\n- {trace: [], traces: [], expect: satisfied}\n", [
             "object.trace_and_traces 4:23"]),
+        (OBJECT + "tests:\n- {trace: [], external_roots: maybe, expect: satisfied}\n", [
+            "object.shape 4:31"]),
         (OBJECT + "---\n" + OBJECT, ["object.duplicate_id 5:7"]),
         ("id: a\nid: b\n", ["object.duplicate_key 2:1"]),
         ("a: [\n", ["object.syntax 2:1"]),
@@ -245,6 +247,26 @@ def test_otlp_json_is_read_as_its_specification_says() -> None:
     assert (span.span_attribute("raw"), span.span_attribute("none")) == (b"\x01\x02", MISSING)
     assert (span.scope_attribute("name"), span.resource_attribute("x")) == ("otel.db", GONE)
     assert span.events[0].name == "e"
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [(0, None), (0x01, None), (0x200, None), (0x100, False), ("257", False), (0x300, True)],
+)
+def test_flags_say_whether_a_parent_is_remote_or_nothing(
+    flags: int | str, said: bool | None
+) -> None:
+    document = {"resourceSpans": [{"scopeSpans": [{"spans": [{"name": "a", "flags": flags}]}]}]}
+    [span] = spans_from_otlp_json(document)
+    assert isinstance(span, Span)
+    assert span.parent_is_remote is said
+
+
+def test_a_span_of_a_test_says_true_or_false_of_its_parent() -> None:
+    assert Span.from_dict({"name": "a", "parent_is_remote": True}).parent_is_remote is True
+    assert Span.from_dict({"name": "a"}).parent_is_remote is None
+    with pytest.raises(TraceError, match="`parent_is_remote` must be true or false, not 'yes'"):
+        Span.from_dict({"name": "a", "parent_is_remote": "yes"})
 
 
 @pytest.mark.parametrize(

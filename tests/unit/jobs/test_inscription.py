@@ -35,8 +35,8 @@ def test_the_table_of_formats_agrees_with_their_writers() -> None:
     assert {
         "lane": life._FOLDS_FORMAT,
         "block": life._BLOCK_FORMAT[0],
-        "facts": facts.VERSION,
-        "trace": trace_state.FOLDED_FORMAT,
+        "facts": facts.RARE_VERSION,
+        "trace": trace_state.RARE_FORMAT,
         "many": many_lane.FORMAT,
         "said": contributions.VERSION,
         "minute": closed.CAPPED_FORMAT,
@@ -61,7 +61,7 @@ def test_a_snapshot_without_an_inscription_is_left_to_its_readers() -> None:
     ("said", "rules", "problem"),
     [
         (inscription(lanes=64), RULES, "made with lanes 64; this build reads 32"),
-        (inscription(trace=5), RULES, "made with trace 5; this build reads 1 or 2 or 3 or 4"),
+        (inscription(trace=6), RULES, "made with trace 6; this build reads 1 or 2 or 3 or 4 or 5"),
         (inscription(window=1), RULES, "holds window state of format 1, unknown to this build"),
         (inscription(), (b"first", b"other"), "first 2 records of the rules log are not those"),
         (inscription(), (b"first",), "first 2 records of the rules log are not those"),

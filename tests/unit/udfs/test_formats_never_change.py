@@ -151,12 +151,45 @@ def scenario_of_folds() -> tuple[RulesLog, SpansLog]:
     return rules, log
 
 
+def scenario_of_external_roots() -> tuple[RulesLog, SpansLog]:
+    """Traces that begin outside: judged, corrected by a late caller, open, and one with a root."""
+    rules, log = RulesLog(), SpansLog()
+    rules.settings(fold_after=FOLD_NEVER, external_roots=True, **{**LIVES, "patience_ms": 4_000})
+    rules.rule("check", "when { charge.where(amount > 10) } always { fraud.check }")
+    rules.rule("above", "when { refund as r } always { login ancestor of r }")
+
+    def span(trace: str, name: str, at_ms: int, parent: str, **fields: Any) -> SpanDraft:
+        return SpanDraft(
+            trace=trace,
+            id=f"{trace}/{name}",
+            parent=parent and f"{trace}/{parent}",
+            name=name,
+            start_ms=at_ms,
+            attributes={"amount": 20},
+            **fields,
+        )
+
+    called: Any = {"kind": "server", "flags": 0x301}
+    log.send(
+        0, span("called", "charge", 0, "partner", **called), span("called", "other", 1, "charge")
+    )
+    log.send(500, span("late", "charge", 0, "login", kind="server"))
+    log.send(600, span("rooted", "charge", 0, "login"), span("rooted", "login", 0, ""))
+    log.send(8_000, span("late", "login", 0, "partner", **called))
+    log.send(9_000, span("late", "refund", 9, "charge"))
+    log.send(14_500, span("open", "charge", 14_500, "partner", **called))
+    log.send(15_000, span("open", "refund", 14_501, "lost", kind="consumer"))
+    log.send(40_000, span("open", "lost", 14_500, "charge"))
+    return rules, log
+
+
 Scenario: TypeAlias = Callable[[], tuple[RulesLog, SpansLog]]
 WRITTEN: dict[str, Scenario] = {
     "formats-with-open-spans": scenario,
     "formats-of-single-spans-with-open-spans": scenario_of_single_spans,
     "formats-over-caps": scenario_over_caps,
     "formats-of-folds": scenario_of_folds,
+    "formats-of-external-roots": scenario_of_external_roots,
 }
 """What this build writes."""
 WRITTEN_BEFORE = {
@@ -226,7 +259,7 @@ def test_old_elements_are_read_and_written_alike(name: str) -> None:
     heads = 1 + 1 + 8 + 2 + 8  # 'E', format, time, partition, offset
     elements = [bytes.fromhex(element)[heads:] for element in golden(name)["elements"].values()]
     assert [pack_facts(unpack_facts(element)) for element in elements] == elements
-    kinds = {"formats-of-folds": {1, 2}, "formats-of-single-spans": {2}}
+    kinds = {"formats-of-folds": {1, 2}, "formats-of-external-roots": {2, 3}}
     of_single = "single-spans" in name
     assert {element[0] for element in elements} == kinds.get(name, {2} if of_single else {1})
 
@@ -267,6 +300,12 @@ def test_old_closed_traces_are_read_and_written_alike(name: str) -> None:
         size = int.from_bytes(block[17:21], "little")
         state = block[21 : 21 + size]
         assert unpack_trace(state).pack() == state
+
+
+def test_what_tells_external_roots_is_kept_in_formats_of_its_own() -> None:
+    stores = golden("formats-of-external-roots")["stores"].values()
+    blocks = [v for store in stores for k, v in store.items() if k.startswith("62")]
+    assert {block[42:44] for block in blocks} == {"02", "05"}
 
 
 def test_what_folds_is_kept_in_formats_of_its_own() -> None:

@@ -50,4 +50,4 @@ def test_the_scenarios_of_real_time_pass_as_a_suite() -> None:
     text = GOLDEN.joinpath("many", "scenarios.yaml").read_text()
     result = run(parse_rules(text, filename="scenarios.yaml"))
     assert [test.name for test in result.tests if not test.passed] == []
-    assert result.passed == 11
+    assert result.passed == 13

@@ -19,6 +19,7 @@ from api.worker.trace_copy import (
     explained,
     fingerprint,
     lacks_parent,
+    names_of,
     root_of,
     services_of,
     spans_of,
@@ -30,7 +31,7 @@ TRACE = bytes(15) + b"\x01"
 
 
 def found(
-    *spans: tuple[str, str, str, int], offset: int = 0, service: str = "shop"
+    *spans: tuple[str, str, str, int], offset: int = 0, service: str = "shop", flags: int = 0
 ) -> list[FoundSpan]:
     """Return spans of (name, id, parent, start in ns) that came in one record."""
     request = ExportTraceServiceRequest()
@@ -44,6 +45,7 @@ def found(
             parent_span_id=parent.encode().ljust(8) if parent else b"",
             name=name,
             start_time_unix_nano=start_ns,
+            flags=flags,
         )
     return spans_of(request.SerializeToString(), TRACE, offset=offset)
 
@@ -77,6 +79,37 @@ def test_the_root_is_the_earliest_span_without_a_parent() -> None:
 
 def test_a_trace_of_orphans_has_no_root() -> None:
     assert root_of(found(("b", "2", "1", 6))) is None
+
+
+def test_a_trace_that_begins_outside_is_called_by_the_span_that_was_called() -> None:
+    spans = found(("a", "2", "1", 6), flags=0x300) + found(("b", "3", "2", 7))
+    assert names_of(spans)["root_name"] == ""
+    assert names_of(spans, external_roots=True)["root_name"] == "a"
+    rooted = spans + found(("r", "1", "", 5))
+    assert names_of(rooted, external_roots=True)["root_name"] == "r"
+
+
+@pytest.mark.parametrize(
+    ("closed", "external_roots", "verdict"),
+    [(True, True, "violated"), (True, False, "inconclusive"), (False, True, "inconclusive")],
+)
+def test_a_closed_trace_that_begins_outside_is_explained_as_it_was_judged(
+    closed: bool, external_roots: bool, verdict: str
+) -> None:
+    rule = dsl.check("when { a as q } always { login ancestor of q }").promise
+    assert rule is not None
+    spans = found(("a", "2", "1", 6), flags=0x300) + found(("login", "3", "2", 7))
+    told = explained(
+        rule,
+        spans,
+        rule_id="r",
+        verdict="violated",
+        closed=closed,
+        group_by=(),
+        external_roots=external_roots,
+        judged_at=datetime(2026, 1, 1, tzinfo=UTC),
+    )
+    assert json.loads(told.json)["verdict"] == verdict
 
 
 def test_services_are_named_once_and_sorted() -> None:
