@@ -16,14 +16,21 @@ from api.bench.engine import EngineSettings, RuleRefused, run_engine
 from api.bench.evaluator import RULE_COUNTS, measure_evaluator
 from api.bench.generator import GeneratorFailed
 from api.bench.machine import hardware
+from api.bench.many_rules import ChildFailed, RulesAsked, measure_many_rules
 from api.bench.phases import NothingJudged
 from api.bench.plan import LoadSettings
-from api.bench.report import door_table, engine_table, evaluator_table, run_table
+from api.bench.report import (
+    door_table,
+    engine_table,
+    evaluator_table,
+    many_rules_table,
+    run_table,
+)
 from api.bench.run import RunSettings, measure
 from api.bench.stack import Stack, StackTrouble, own_stack, running_stack
 from api.bench.traffic import TrafficSettings
 
-_TROUBLE = (StackTrouble, GeneratorFailed, NothingJudged, ClientFailed, RuleRefused)
+_TROUBLE = (StackTrouble, GeneratorFailed, NothingJudged, ClientFailed, ChildFailed, RuleRefused)
 
 app = typer.Typer(
     help="Measure throughput, delays, precision and recall under a load whose verdicts are known.",
@@ -174,6 +181,24 @@ def evaluator(
         typer.echo(json.dumps({"hardware": hardware(), "evaluator": figures.to_dict()}))
     else:
         Console().print(evaluator_table(figures, hardware=hardware()))
+
+
+@app.command("rules")
+def many_rules(
+    *,
+    tenants: Annotated[int, typer.Option(min=1, help="Each with rules of its own.")] = 100,
+    rules: Annotated[int, typer.Option(min=1, help="Of each tenant.")] = 1_000,
+    as_json: _Json = False,
+) -> None:
+    """Measure what very many rules cost a process of the job, in a process of its own."""
+    try:
+        figures = measure_many_rules(RulesAsked(tenants, rules), say=_say)
+    except _TROUBLE as error:
+        raise _failed(error) from error
+    if as_json:
+        typer.echo(json.dumps({"hardware": hardware(), "many_rules": figures.to_dict()}))
+    else:
+        Console().print(many_rules_table(figures, hardware=hardware()))
 
 
 def _say(text: str) -> None:

@@ -1,22 +1,25 @@
 """Reading the rules log from inside an operator, and adding what only the job knows.
 
-Each operator reads `betrace.rules` itself, from its beginning, and again on demand; nothing is
-broadcast and no rule stands in the job graph or in state. When a look is due is the rule book's
-decision; this module only brings what was written.
+Each process reads `betrace.rules` itself, from its beginning, and again on demand; nothing is
+broadcast and no rule stands in the job graph or in state. Its operators share what was read. When
+a look is due is the rule book's decision; this module only brings what was written.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
+from threading import Lock
 from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaError
 
+from udfs.rulebook import RuleBook
+
 if TYPE_CHECKING:
-    from udfs.rulebook import RuleBook
     from udfs.wire import betrace_pb2 as wire
 
 FETCH_WAIT_MS = 50
@@ -136,27 +139,79 @@ def append_to_rules_log(address: RulesLogAddress, record: wire.RuleLogRecord) ->
 
 
 class FollowedRules:
-    """A rule book kept up with the log as event time asks for it."""
+    """A rule book kept up with the log as event time asks for it, for several threads."""
 
     def __init__(self, book: RuleBook, log: RulesLog) -> None:
-        self._book = book
+        self.book = book
         self._log = log
+        self._reading = Lock()
+        self.users = 0
+        self.failed = False
+        """Whether the log could not be read: who comes next begins anew."""
 
     def read(self) -> None:
         """Read the log to its end."""
-        for record in self._log.read_to_end():
-            self._book.add(record.value, append_ms=record.append_ms, offset=record.offset)
+        with self._reading:
+            self._read()
 
     def be_ready_for(self, time_ms: int) -> None:
         """See to it that all rules which matter to a record of this time have been read."""
-        if self._book.needs_look(time_ms):
-            self.read()
-            self._book.looked(time_ms)
+        if self.book.needs_look(time_ms):
+            with self._reading:
+                if self.book.needs_look(time_ms):
+                    self._read()
+                    self.book.looked(time_ms)
 
     def next_offset(self) -> int:
         """Return how far the log has been read."""
-        return self._book.next_offset
+        return self.book.next_offset
 
     def close(self) -> None:
         """Leave the broker."""
         self._log.close()
+
+    def _read(self) -> None:
+        try:
+            for record in self._log.read_to_end():
+                self.book.add(record.value, append_ms=record.append_ms, offset=record.offset)
+        except (RulesLogUnavailable, RulesLogLost):
+            self.failed = True
+            raise
+
+
+class SharedRules:
+    """What the operators of this process follow: one book and one consumer for each log.
+
+    All operators of a slot live in one process. What one of them has read while it held a record
+    of some time holds for the others too.
+    """
+
+    def __init__(self) -> None:
+        self._followed: dict[RulesLogAddress, FollowedRules] = {}
+        self._changing = Lock()
+
+    def follow(self, address: RulesLogAddress) -> FollowedRules:
+        """Return the book of a log; `leave` it in the end. Raises RulesLogUnavailable."""
+        with self._changing:
+            followed = self._followed.get(address)
+            if followed is None or followed.failed:
+                book = RuleBook(reader=address.reader)
+                followed = self._followed[address] = FollowedRules(book, RulesLog(address))
+            followed.users += 1
+            return followed
+
+    def leave(self, followed: FollowedRules) -> None:
+        """Note that an operator needs a book no more; the last one closes it."""
+        with self._changing:
+            followed.users -= 1
+            if followed.users:
+                return
+            for address in [key for key, one in self._followed.items() if one is followed]:
+                del self._followed[address]
+        followed.close()
+
+
+@cache
+def shared_rules() -> SharedRules:
+    """Return what this process shares."""
+    return SharedRules()
