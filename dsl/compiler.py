@@ -30,7 +30,6 @@ from dsl.plan import (
     Scaled,
     Total,
     TraceDuration,
-    leaves_of,
 )
 from dsl.predicates import check_of
 from dsl.ranges import (
@@ -68,9 +67,7 @@ class LinkedRule:
 
 def link(plan: Plan, numbers: Sequence[int]) -> LinkedRule:
     """Return the judging function of a plan whose test i has dictionary number numbers[i]."""
-    leaves = [leaf for _, clause in plan.clauses for leaf in leaves_of(clause)]
-    bits_only = all(isinstance(leaf, Exists) for leaf in leaves)
-    return LinkedRule(bits_only=bits_only, judge=_judge(plan, numbers))
+    return LinkedRule(bits_only=plan.bits_only, judge=_judge(plan, numbers))
 
 
 NOT_APPLICABLE: Final = Judgement(Verdict.NOT_APPLICABLE)

@@ -309,6 +309,12 @@ class Plan:
         pairs = (("when", self.when), ("always", self.always), ("never", self.never))
         return tuple((word, clause) for word, clause in pairs if clause is not None)
 
+    @property
+    def bits_only(self) -> bool:
+        """Whether its verdict depends on nothing but which predicates were seen."""
+        leaves = (leaf for _, clause in self.clauses for leaf in leaves_of(clause))
+        return all(isinstance(leaf, Exists) for leaf in leaves)
+
 
 def leaves_of(condition: Condition) -> list[Leaf]:
     """Return the comparisons and span tests of a condition in the order written."""

@@ -23,8 +23,9 @@ One book serves all operators of a process: what is asked for rarely is done und
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from threading import RLock
 from typing import TypeAlias, TypeVar
 
@@ -53,6 +54,7 @@ PAUSE_MS = 60_000
 """After so long it may be let go if there are more than MANY_LINKED rules."""
 MANY_LINKED = 50_000
 """Linked rules of a process from which on memory matters more than linking anew."""
+_KEPT_TEXTS = 1_024
 _KEPT_EPOCHS = 8
 _KEPT_MATCHED = 2
 """Records come in the order of time, but for partitions that are ahead of others."""
@@ -89,13 +91,39 @@ class LifeSettings:
         return self.max_life_ms + self.lateness_ms + 2 * self.settle_ms
 
 
+class LateLinked:
+    """The judging function of a version, made when it is asked: most rules apply to no trace.
+
+    bits_only: as of `dsl.LinkedRule`.
+    """
+
+    __slots__ = ("_judge", "_numbers", "_text", "bits_only")
+
+    def __init__(self, text: str, numbers: tuple[int, ...], *, bits_only: bool) -> None:
+        """text: checks, and its predicates have these numbers."""
+        self._text = text
+        self._numbers = numbers
+        self._judge: Callable[[dsl.TraceView], dsl.Judgement] | None = None
+        self.bits_only = bits_only
+
+    def judge(self, view: dsl.TraceView) -> dsl.Judgement:
+        """Judge a trace."""
+        judge = self._judge
+        if judge is None:
+            compiled = _checked(self._text)
+            assert isinstance(compiled, dsl.CompiledRule)
+            captures = [capture.hash for capture in compiled.captures]
+            judge = self._judge = compiled.link(self._numbers, captures).judge
+        return judge(view)
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """A version of a rule, compiled and linked to its tenant's dictionary."""
 
     id: str
     version: int
-    linked: dsl.LinkedRule
+    linked: LateLinked
     predicates: tuple[tuple[int, dsl.SpanPredicate], ...]
     """With their numbers in the tenant's dictionary."""
     record: wire.RuleVersion
@@ -484,6 +512,12 @@ class RuleBook:
         return linked
 
 
+@lru_cache(maxsize=_KEPT_TEXTS)
+def _checked(text: str) -> dsl.AnyRule | None:
+    """Return the rule of a text: tenants that took the same rules share what they are made of."""
+    return dsl.check(text).rule
+
+
 def _stopping(linked: AnyLinked | None, known: _Tenant) -> AnyLinked | None:
     """Return a version with the time from which on it is not asked any more, if there is one."""
     if not isinstance(linked, Rule):
@@ -507,7 +541,7 @@ def link_rule(record: wire.RuleVersion) -> AnyLinked | str:
     """Compile a version and link it to the numbers in its record, or say why it cannot be."""
     if record.language > LANGUAGE:
         return f"written for language {record.language}; this build reads up to {LANGUAGE}"
-    compiled = dsl.check(record.text).rule
+    compiled = _checked(record.text)
     if compiled is None:
         return "its text does not check with this build"
     hashes = tuple(entry.hash for entry in record.predicates)
@@ -527,7 +561,7 @@ def _linked_promise(
     return Rule(
         id=record.rule_id,
         version=record.version,
-        linked=compiled.link(numbers, [capture.hash for capture in captures]),
+        linked=LateLinked(record.text, numbers, bits_only=compiled.bits_only),
         predicates=tuple(zip(numbers, compiled.predicates, strict=True)),
         record=record,
         candidates=None if triggers is None else _mask(numbers[i] for i in triggers),

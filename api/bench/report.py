@@ -12,6 +12,7 @@ from api.bench.door import DoorFigures
 from api.bench.engine import EngineRun
 from api.bench.evaluator import TRACE_SPANS, EvaluatorFigures
 from api.bench.many_rules import ManyRulesFigures
+from api.bench.recovery import RecoveryFigures
 from api.bench.run import Figures
 
 
@@ -105,6 +106,16 @@ def many_rules_table(figures: ManyRulesFigures, *, hardware: str) -> Table:
         ("and then, nobody sends", f"{figures.idle_mb:,.0f} MB"),
         ("every tenant sends", f"{figures.awake_mb:,.0f} MB"),
         ("all let go again", f"{figures.let_go_mb:,.0f} MB"),
+    ]
+    return _filled(table, rows)
+
+
+def recovery_table(figures: RecoveryFigures, *, hardware: str) -> Table:
+    """Return the table of a recovery."""
+    table = _table("betrace bench rules --recovery", hardware)
+    rows = [
+        ("rules in the log", f"{figures.rules:,}"),
+        ("TaskManager killed → next signal visible", f"{figures.recovery_s:.1f} s"),
     ]
     return _filled(table, rows)
 

@@ -19,11 +19,13 @@ from api.bench.machine import hardware
 from api.bench.many_rules import ChildFailed, RulesAsked, measure_many_rules
 from api.bench.phases import NothingJudged
 from api.bench.plan import LoadSettings
+from api.bench.recovery import measure_recovery
 from api.bench.report import (
     door_table,
     engine_table,
     evaluator_table,
     many_rules_table,
+    recovery_table,
     run_table,
 )
 from api.bench.run import RunSettings, measure
@@ -188,17 +190,27 @@ def many_rules(
     *,
     tenants: Annotated[int, typer.Option(min=1, help="Each with rules of its own.")] = 100,
     rules: Annotated[int, typer.Option(min=1, help="Of each tenant.")] = 1_000,
+    recovery: Annotated[
+        bool, typer.Option(help="Measure on servers instead: kill the TaskManager.")
+    ] = False,
+    slots: Annotated[int, typer.Option(min=1, help="Flink task slots of those servers.")] = 2,
     as_json: _Json = False,
 ) -> None:
     """Measure what very many rules cost a process of the job, in a process of its own."""
+    asked = RulesAsked(tenants, rules)
     try:
-        figures = measure_many_rules(RulesAsked(tenants, rules), say=_say)
+        if recovery:
+            recovered = measure_recovery(asked, own_stack(slots=slots), say=_say)
+            figures, table = recovered.to_dict(), recovery_table(recovered, hardware=hardware())
+        else:
+            measured = measure_many_rules(asked, say=_say)
+            figures, table = measured.to_dict(), many_rules_table(measured, hardware=hardware())
     except _TROUBLE as error:
         raise _failed(error) from error
     if as_json:
-        typer.echo(json.dumps({"hardware": hardware(), "many_rules": figures.to_dict()}))
+        typer.echo(json.dumps({"hardware": hardware(), "many_rules": figures}))
     else:
-        Console().print(many_rules_table(figures, hardware=hardware()))
+        Console().print(table)
 
 
 def _say(text: str) -> None:
