@@ -85,6 +85,16 @@ async def list_rules(
     return RulePage(items, encode_cursor(items[-1].id) if len(rules) > limit else None)
 
 
+async def every_rule(pool: Pool, scope: TenantScope) -> tuple[Rule, ...]:
+    """Return all rules by id, without deleted ones."""
+    page = await list_rules(pool, scope, limit=PAGE_MAX)
+    rules = page.items
+    while page.next_cursor is not None:
+        page = await list_rules(pool, scope, cursor=page.next_cursor, limit=PAGE_MAX)
+        rules += page.items
+    return rules
+
+
 async def get_rule(pool: Pool, scope: TenantScope, rule_id: str) -> Rule:
     """Return the current version of a rule. Raises ApiError 404, for a deleted one as well."""
     async with tenant_transaction(pool, scope) as connection:

@@ -12,6 +12,7 @@ from fastapi import FastAPI
 
 from api.auth.principal import Role
 from api.database import Pool, tenant_transaction
+from api.rules import service
 from api.tenants.service import change_settings
 from api.tenants.settings import TenantSettings
 from tests.integration.api.conftest import Caller, client_of
@@ -215,6 +216,17 @@ async def test_rules_are_listed_in_pages_by_id(caller: Caller) -> None:
         if cursor is None:
             break
     assert seen == [["a", "b"], ["c", "d"]]
+
+
+async def test_every_rule_is_there_however_many_pages_they_fill(
+    caller: Caller, stranger: Caller, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "PAGE_MAX", 2)
+    for rule_id in ("c", "a", "d", "b", "e"):
+        await _post(caller.client, id=rule_id)
+    found = await service.every_rule(pool, caller.scope)
+    assert [rule.id for rule in found] == ["a", "b", "c", "d", "e"]
+    assert await service.every_rule(pool, stranger.scope) == ()
 
 
 async def test_a_tenant_has_as_many_rules_as_its_settings_allow(
