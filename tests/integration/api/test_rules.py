@@ -239,7 +239,8 @@ async def test_a_tenant_has_as_many_rules_as_its_settings_allow(
     assert (refused.status_code, refused.json()["code"]) == (409, "rule.too_many")
     assert refused.json()["limit"] == 2
     assert "may have 2 rules and has 2" in refused.json()["detail"]
-    changed = await caller.client.put("/api/v1/rules/a", json={**RULE, "severity": "low"})
+    lower = {**RULE, "id": "a", "severity": "low"}
+    changed = await caller.client.put("/api/v1/rules/a", json=lower)
     assert changed.status_code == 200
     assert (await _post(stranger.client, id="c")).status_code == 201
     assert (await caller.client.delete("/api/v1/rules/b")).status_code < 300
