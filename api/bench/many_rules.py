@@ -130,4 +130,4 @@ def _write(file: BinaryIO, records: Iterable[bytes]) -> None:
 
 
 def _rounded(value: Any) -> Any:
-    return round(value, 3) if isinstance(value, float) else value
+    return float(f"{value:.4g}") if isinstance(value, float) else value
