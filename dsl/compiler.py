@@ -67,7 +67,7 @@ class LinkedRule:
 
 def link(plan: Plan, numbers: Sequence[int]) -> LinkedRule:
     """Return the judging function of a plan whose test i has dictionary number numbers[i]."""
-    return LinkedRule(bits_only=not plan.telling, judge=_judge(plan, numbers))
+    return LinkedRule(bits_only=plan.bits_only, judge=_judge(plan, numbers))
 
 
 NOT_APPLICABLE: Final = Judgement(Verdict.NOT_APPLICABLE)

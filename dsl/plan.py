@@ -349,6 +349,11 @@ class Plan:
         pairs = (("when", self.when), ("always", self.always), ("never", self.never))
         return tuple((word, clause) for word, clause in pairs if clause is not None)
 
+    @property
+    def bits_only(self) -> bool:
+        """Whether its verdict depends on nothing but which predicates were seen."""
+        return not self.telling
+
 
 def leaves_of(condition: Condition) -> list[Leaf]:
     """Return the comparisons and span tests of a condition in the order written."""

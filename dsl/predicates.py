@@ -97,8 +97,8 @@ class SpanPredicate:
         """Return the test of a span of that name which is known to meet one of the conditions."""
         if not _is_told_whole(self.conjuncts[met.conjunct]):
             return self.named
-        rest = (part for at, part in enumerate(self.conjuncts) if at != met.conjunct)
-        return all_of(tuple(map(compile_filter, rest)))
+        rest = [part for at, part in enumerate(self.conjuncts) if at != met.conjunct]
+        return all_of(tuple(map(compile_filter, rest))) if rest else _always
 
 
 def build_predicate(test: SpanTest) -> SpanPredicate:

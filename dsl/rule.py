@@ -53,6 +53,11 @@ class CompiledRule:
     capturing: Capturing = field(repr=False)
     language: int = LANGUAGE
 
+    @property
+    def bits_only(self) -> bool:
+        """Whether its verdict depends on nothing but which predicates were seen."""
+        return self.plan.bits_only
+
     def link(
         self, numbers: Sequence[int], capture_numbers: Sequence[int] | None = None
     ) -> LinkedRule:

@@ -125,6 +125,9 @@ class _Epoch(NamedTuple):
     rules: RuleSet
 
 
+_NO_EPOCH = _Epoch(0, 0, -1, RuleSet(()))
+
+
 class _Tenant:
     """What a lane holds for one tenant."""
 
@@ -139,7 +142,7 @@ class _Tenant:
         """Minutes whose stored traces have still to be removed, ascending."""
         self.accounts = Accounts(lane=lane, tenant=tenant, open_before=0)
         self.folds = Folds(lane=lane, tenant=tenant)
-        self.epoch = _Epoch(0, 0, -1, RuleSet(()))
+        self.epoch = _NO_EPOCH
         self.open_bytes = 0
         """What the spans of open traces take in state."""
         self.hurried: list[tuple[bytes, TraceState]] = []
@@ -344,6 +347,8 @@ class Lane:
                 out.append(Output("stats", *stats, _headers(tenant)))
             for identity, value in tenant.folds.tick(tick_ms):
                 out.append(Output("signals", identity, value, _headers(tenant)))
+            if tenant.epoch is not _NO_EPOCH and not self._book.is_awake(tenant.name):
+                tenant.epoch = _NO_EPOCH
 
     # ------------------------------------------------------------------ taking in
 

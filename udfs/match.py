@@ -19,8 +19,11 @@ from udfs.rulebook import Matched, RuleBook
 from udfs.wire import betrace_pb2 as wire
 
 MAX_DEAD_LETTER_BYTES = 16 * 1024
-_KEPT_INDEXES = 256
 _KEPT_FAILURES = 1_000
+_KEPT_INDEXES = 2
+"""Of a tenant: partitions may be ahead of others for a while."""
+_ASK_EVERY_MS = 60_000
+"""So often the book is asked, although nothing changed: it lets go of what nobody asks for."""
 
 if TYPE_CHECKING:
     from udfs import reading as _reading
@@ -38,13 +41,22 @@ class _Epoch(NamedTuple):
     looked_for: _reading.Index
 
 
+class _Indexed(NamedTuple):
+    """What the book said, and the index over it."""
+
+    matched: Matched
+    looked_for: _reading.Index
+
+
 class Matcher:
     """Turns records into facts by the rules of their time."""
 
     def __init__(self, book: RuleBook) -> None:
         self._book = book
         self._book_version = -1
-        self._epochs: dict[tuple[str, int], _Epoch] = {}
+        self._let_go_count = 0
+        self._indexed: dict[str, dict[int, _Indexed]] = {}
+        """By tenant and the beginning of an epoch."""
         self._last: dict[str, _Epoch] = {}
         self.failures: dict[tuple[str, str], str] = {}
         """The first error of each predicate that could not be asked, by tenant and text."""
@@ -97,23 +109,36 @@ class Matcher:
                 self.failures.setdefault((tenant, predicates[number].canonical), error)
 
     def _index(self, tenant: str, time_ms: int) -> _reading.Index:
-        if self._book_version != self._book.version:
-            self._book_version = self._book.version
-            self._epochs.clear()
+        book = self._book
+        if self._book_version != book.version:
+            self._book_version = book.version
             self._last.clear()
+        if self._let_go_count != book.let_go_count:
+            self._let_go_count = book.let_go_count
+            self._let_go()
         epoch = self._last.get(tenant)
         if epoch is not None and epoch.since_ms <= time_ms < epoch.until_ms:
             return epoch.looked_for
-        since_ms, until_ms = self._book.match_epoch(tenant, time_ms)
-        epoch = self._epochs.get((tenant, since_ms))
-        if epoch is None:
-            index = build_index(self._book.matched(tenant, time_ms))
-            epoch = _Epoch(since_ms, until_ms, index)
-            if len(self._epochs) >= _KEPT_INDEXES:
-                del self._epochs[next(iter(self._epochs))]
-            self._epochs[tenant, since_ms] = epoch
-        self._last[tenant] = epoch
-        return epoch.looked_for
+        since_ms, until_ms = book.match_epoch(tenant, time_ms)
+        index = self._index_over(book.matched(tenant, time_ms), tenant, since_ms)
+        self._last[tenant] = _Epoch(since_ms, min(until_ms, time_ms + _ASK_EVERY_MS), index)
+        return index
+
+    def _index_over(self, matched: Matched, tenant: str, since_ms: int) -> _reading.Index:
+        """Return the index of an epoch, as it is unless the book says something else by now."""
+        indexed = self._indexed.setdefault(tenant, {})
+        found = indexed.get(since_ms)
+        if found is None or found.matched is not matched:
+            found = indexed[since_ms] = _Indexed(matched, build_index(matched))
+            if len(indexed) > _KEPT_INDEXES:
+                del indexed[next(iter(indexed))]
+        return found.looked_for
+
+    def _let_go(self) -> None:
+        """Forget the tenants that the book has let go."""
+        self._last.clear()
+        for tenant in [name for name in self._indexed if not self._book.is_awake(name)]:
+            del self._indexed[tenant]
 
 
 def build_index(matched: Matched, *, reading: ModuleType = _reading) -> _reading.Index:

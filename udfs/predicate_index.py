@@ -161,7 +161,12 @@ def _found(asked: Sequence[Asked]) -> Found:
 
 
 def _prefixes(asked: Sequence[Asked]) -> list[Found]:
-    return [_found(asked[:count]) for count in range(len(asked) + 1)]
+    """Return what the first so many say, for every number of them from 0 on."""
+    found = [NOTHING]
+    for one in asked:
+        mask, ask = found[-1]
+        found.append(Found(mask | one.bit, ask) if one.settles else Found(mask, (*ask, one)))
+    return found
 
 
 def _is_exact(constant: Any) -> bool:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from struct import Struct
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
@@ -313,9 +314,15 @@ class Index:
 
 def looks_of(heads: Sequence[bytes]) -> bytes:
     """Return a table of keys that are worth a look, by length and last letter (see _look)."""
+    return _table_of(tuple(sorted({head[1] << 5 | head[len(head) - 1] & 31 for head in heads})))
+
+
+@lru_cache(maxsize=1024)
+def _table_of(places: tuple[int, ...]) -> bytes:
+    """Return a table with ones at some places: most groups ask for the same few keys."""
     looks = bytearray((MAX_PLAIN_KEY_BYTES + 1) << 5)
-    for head in heads:
-        looks[head[1] << 5 | head[len(head) - 1] & 31] = 1
+    for place in places:
+        looks[place] = 1
     return bytes(looks)
 
 

@@ -11,13 +11,22 @@ subtask, every replica and every replay sees the same rules at the same t:
 - a version that was replaced or switched off *drains*: its predicates are matched for as long
   as a trace judged by it can still be corrected. One that was put into quarantine says nothing
   more from the moment on at which that takes effect.
+
+A record that was read is laid on its tenant's shelf (`udfs.rules_shelf`). It is looked at, and its
+rule compiled, when spans of the tenant come: the tenant *wakes*. One that has not been asked for
+during IDLE_MS of event time is let go, and wakes anew. All of it is derived from the shelf, so
+that nobody can tell a tenant that slept from one that was awake.
+
+One book serves all operators of a process: what is asked for rarely is done under a lock.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from threading import RLock
 from typing import TypeAlias, TypeVar
 
 from google.protobuf.message import DecodeError
@@ -28,6 +37,7 @@ from dsl.showing import shown_predicates
 from udfs.lanes import LANES
 from udfs.losses import Losses
 from udfs.many_rules import ManyRule, ManySet, field_captures
+from udfs.rules_shelf import Shelf, ShelvedRecord
 from udfs.wire import betrace_pb2 as wire
 
 ACTIVATION_MS = 5_000
@@ -38,7 +48,16 @@ FOLD_AFTER = 10
 FOLD_NEVER = 2**32 - 1
 """As a setting: all of them."""
 FOR_EVER = 2**62
+IDLE_MS = 15 * 60_000
+"""A tenant that was not asked for so long is let go: longer than late spans usually take."""
+PAUSE_MS = 60_000
+"""After so long it may be let go if there are more than MANY_LINKED rules."""
+MANY_LINKED = 50_000
+"""Linked rules of a process from which on memory matters more than linking anew."""
+_KEPT_TEXTS = 1_024
 _KEPT_EPOCHS = 8
+_KEPT_MATCHED = 2
+"""Records come in the order of time, but for partitions that are ahead of others."""
 _JUDGING = (wire.RULE_STATE_ACTIVE, wire.RULE_STATE_SHADOW)
 _NS_PER_MS = 1_000_000
 _T = TypeVar("_T")
@@ -74,13 +93,39 @@ class LifeSettings:
         return self.max_life_ms + self.lateness_ms + 2 * self.settle_ms
 
 
+class LateLinked:
+    """The judging function of a version, made when it is asked: most rules apply to no trace.
+
+    bits_only: as of `dsl.LinkedRule`.
+    """
+
+    __slots__ = ("_judge", "_numbers", "_text", "bits_only")
+
+    def __init__(self, text: str, numbers: tuple[int, ...], *, bits_only: bool) -> None:
+        """text: checks, and its predicates have these numbers."""
+        self._text = text
+        self._numbers = numbers
+        self._judge: Callable[[dsl.TraceView], dsl.Judgement] | None = None
+        self.bits_only = bits_only
+
+    def judge(self, view: dsl.TraceView) -> dsl.Judgement:
+        """Judge a trace."""
+        judge = self._judge
+        if judge is None:
+            compiled = _checked(self._text)
+            assert isinstance(compiled, dsl.CompiledRule)
+            captures = [capture.hash for capture in compiled.captures]
+            judge = self._judge = compiled.link(self._numbers, captures).judge
+        return judge(view)
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """A version of a rule, compiled and linked to its tenant's dictionary."""
 
     id: str
     version: int
-    linked: dsl.LinkedRule
+    linked: LateLinked
     predicates: tuple[tuple[int, dsl.SpanPredicate], ...]
     """With their numbers in the tenant's dictionary."""
     record: wire.RuleVersion
@@ -160,6 +205,12 @@ class _Version:
 
 @dataclass(slots=True)
 class _Tenant:
+    """What was made of a tenant's shelf. taken: of how many of its records."""
+
+    shelf: Shelf
+    taken: int = 0
+    used_ms: int = -1
+    """Event time of the last look at the log before it was asked for."""
     versions: dict[str, list[_Version]] = field(default_factory=dict)
     settings: list[tuple[int, LifeSettings]] = field(default_factory=list)
     changes_ms: list[int] = field(default_factory=list)
@@ -173,12 +224,18 @@ NOTHING_MATCHED = Matched(predicates=(), counted=0, needs_extent=False)
 
 
 class RuleBook:
-    """All that has been read of the rules log. Rules are compiled when first asked for."""
+    """All that has been read of the rules log, understood as far as somebody asked."""
 
     def __init__(self, *, defaults: LifeSettings | None = None, reader: str = "") -> None:
         """reader: output prefix of the job that reads; some gaps are those of one job."""
         self._defaults = defaults or LifeSettings()
-        self._tenants: dict[str, _Tenant] = {}
+        self._shelves: dict[str, Shelf] = {}
+        self._awake: dict[str, _Tenant] = {}
+        self._slow = RLock()
+        """Held while a tenant wakes, is linked or let go."""
+        self.let_go_count = 0
+        """Grows whenever tenants were let go: what is derived from them should be as well."""
+        self._expects: dict[tuple[str, str], tuple[int, int]] = {}
         self.losses = Losses(reader)
         self._looked_ms = -1
         self._next_offset = 0
@@ -202,40 +259,63 @@ class RuleBook:
     def looked(self, time_ms: int) -> None:
         """Note that the log was read to its end while holding a record of this time."""
         self._looked_ms = max(self._looked_ms, time_ms)
+        self._let_go_unused(time_ms)
 
     def add(self, record: bytes, *, append_ms: int, offset: int) -> None:
         """Take one record of the log. Records already taken and unreadable ones are passed over."""
         if offset < self._next_offset:
             return
         self._next_offset = offset + 1
-        self.version += 1
         try:
             message = wire.RuleLogRecord.FromString(record)
         except DecodeError:
             self.broken["", f"offset {offset}", 0] = "not a RuleLogRecord"
-            return
-        effective_ms = append_ms + ACTIVATION_MS
+        else:
+            self._file(message, ShelvedRecord(append_ms, record))
+        self.version += 1
+
+    def _file(self, message: wire.RuleLogRecord, record: ShelvedRecord) -> None:
         match message.WhichOneof("kind"):
             case "rule":
-                self._add_rule(message.rule, effective_ms)
+                self._note_many(message.rule, record.append_ms + ACTIVATION_MS)
+                self._shelf(message.rule.tenant).add(record)
             case "tenant":
-                self._add_settings(message.tenant, effective_ms)
+                self._shelf(message.tenant.tenant).add(record)
             case "gap":
-                self.losses.add_gap(message.gap, append_ms=append_ms)
+                self.losses.add_gap(message.gap, append_ms=record.append_ms)
             case "death":
                 self.losses.add_death(message.death)
 
+    def stamp(self, tenant: str) -> int:
+        """Return a number that grows with every record of a tenant."""
+        shelf = self._shelves.get(tenant)
+        return 0 if shelf is None else shelf.count
+
+    def let_go(self, tenants: Iterable[str]) -> None:
+        """Forget what was made of the records of tenants; whoever asks for one wakes it anew."""
+        with self._slow:
+            for tenant in tenants:
+                self._awake.pop(tenant, None)
+            self.let_go_count += 1
+
+    def is_awake(self, tenant: str) -> bool:
+        """Tell whether what a tenant's records say is held in memory."""
+        return tenant in self._awake
+
     def settings(self, tenant: str, time_ms: int) -> LifeSettings:
         """Return the settings of a tenant in force at a time. The first ones hold from ever."""
-        known = self._tenants.get(tenant)
-        if known is None or not known.settings:
+        known = self._known(tenant)
+        return self._defaults if known is None else self._settings_at(known, time_ms)
+
+    def _settings_at(self, known: _Tenant, time_ms: int) -> LifeSettings:
+        if not known.settings:
             return self._defaults
         at = bisect_right(known.settings, time_ms, key=lambda entry: entry[0]) - 1
         return known.settings[max(at, 0)][1]
 
     def epoch(self, tenant: str, time_ms: int) -> tuple[int, int]:
         """Return the span of time [from, until) around a time in which a tenant's rules hold."""
-        known = self._tenants.get(tenant)
+        known = self._known(tenant)
         return _interval(known.changes_ms if known else (), time_ms)
 
     def in_force(self, tenant: str, time_ms: int) -> tuple[Rule, ...]:
@@ -247,28 +327,30 @@ class RuleBook:
         return self._in_force(tenant, time_ms)[1]
 
     def _in_force(self, tenant: str, time_ms: int) -> tuple[tuple[Rule, ...], ManySet | None]:
-        known = self._tenants.get(tenant)
+        known = self._known(tenant)
         if known is None:
             return (), None
-        since_ms = _interval(known.changes_ms, time_ms)[0]
-        found = known.in_force.get(since_ms)
-        if found is None:
-            found = _parted(self._linked(tenant, known, _in_force_at(known, since_ms)))
-            _keep(known.in_force, since_ms, found)
-        return found
+        with self._slow:
+            since_ms = _interval(known.changes_ms, time_ms)[0]
+            found = known.in_force.get(since_ms)
+            if found is None:
+                found = _parted(self._linked(tenant, known, _in_force_at(known, since_ms)))
+                _keep(known.in_force, since_ms, found, most=_KEPT_EPOCHS)
+            return found
 
     def many_version(self, tenant: str, rule_id: str, version: int) -> ManyRule | None:
         """Return a version of a rule over many traces; None if it is none, or cannot be read."""
-        known = self._tenants.get(tenant)
+        known = self._known(tenant)
         found = None if known is None else _version_of(known, rule_id, version)
         if known is None or found is None:
             return None
-        linked = self._linked(tenant, known, [found.record])
+        with self._slow:
+            linked = self._linked(tenant, known, [found.record])
         return linked[0] if linked and isinstance(linked[0], ManyRule) else None
 
     def lifetime_ms(self, tenant: str, rule_id: str, version: int) -> tuple[int, int]:
         """Return from when until when a version is in force, as far as has been read."""
-        known = self._tenants.get(tenant)
+        known = self._known(tenant)
         found = None if known is None else _version_of(known, rule_id, version)
         return (0, 0) if found is None else (found.effective_ms, found.until_ms)
 
@@ -280,30 +362,32 @@ class RuleBook:
 
     def match_epoch(self, tenant: str, time_ms: int) -> tuple[int, int]:
         """Return the span of time [from, until) in which the same predicates are matched."""
-        known = self._tenants.get(tenant)
+        known = self._known(tenant)
         return _interval(known.match_changes_ms if known else (), time_ms)
 
     def matched(self, tenant: str, time_ms: int) -> Matched:
         """Return the predicates to look for at a time: of rules in force and of draining ones."""
-        known = self._tenants.get(tenant)
+        known = self._known(tenant)
         if known is None:
             return NOTHING_MATCHED
-        since_ms = _interval(known.match_changes_ms, time_ms)[0]
-        matched = known.matched.get(since_ms)
-        if matched is None:
-            rules = self._linked(tenant, known, _matched_at(known, since_ms))
-            matched = _matched(
-                rules,
-                self.many_in_force(tenant, since_ms),
-                begins_outside=_begins_outside_at(known, since_ms),
-            )
-            _keep(known.matched, since_ms, matched)
-        return matched
+        with self._slow:
+            since_ms = _interval(known.match_changes_ms, time_ms)[0]
+            matched = known.matched.get(since_ms)
+            if matched is None:
+                rules = self._linked(tenant, known, _matched_at(known, since_ms))
+                matched = _matched(
+                    rules,
+                    self.many_in_force(tenant, since_ms),
+                    begins_outside=_begins_outside_at(known, since_ms),
+                )
+                _keep(known.matched, since_ms, matched, most=_KEPT_MATCHED)
+            return matched
 
     def reach_ms(self) -> int:
         """Return how long any record may matter: the longest life, lateness and windows known."""
         longest_ms = self._defaults.drain_ms
-        for known in self._tenants.values():
+        for shelf in self._shelves.values():
+            known = self._read(_Tenant(shelf))
             settings = [each for _, each in known.settings] or [self._defaults]
             for versions in known.versions.values():
                 for version in versions:
@@ -311,11 +395,50 @@ class RuleBook:
                     longest_ms = max(longest_ms, *drains_ms)
         return longest_ms
 
-    def _tenant(self, tenant: str) -> _Tenant:
-        return self._tenants.setdefault(tenant, _Tenant())
+    # ------------------------------------------------------------------ shelves and tenants
 
-    def _add_rule(self, record: wire.RuleVersion, effective_ms: int) -> None:
-        known = self._tenant(record.tenant)
+    def _shelf(self, tenant: str) -> Shelf:
+        return self._shelves.setdefault(tenant, Shelf())
+
+    def _known(self, tenant: str) -> _Tenant | None:
+        """Return what a tenant's records say, all that were read; None if there are none."""
+        known = self._awake.get(tenant)
+        if known is None or known.taken != known.shelf.count:
+            shelf = self._shelves.get(tenant)
+            if shelf is None:
+                return None
+            with self._slow:
+                known = self._read(self._awake.setdefault(tenant, _Tenant(shelf)))
+        known.used_ms = self._looked_ms
+        return known
+
+    def _read(self, known: _Tenant) -> _Tenant:
+        """Take what is new on a tenant's shelf."""
+        for record in known.shelf.since(known.taken):
+            message = wire.RuleLogRecord.FromString(record.value)
+            effective_ms = record.append_ms + ACTIVATION_MS
+            if message.WhichOneof("kind") == "rule":
+                self._add_rule(known, message.rule, effective_ms)
+            else:
+                self._add_settings(known, message.tenant, effective_ms)
+            known.taken += 1
+        return known
+
+    def _let_go_unused(self, now_ms: int) -> None:
+        """Let go of tenants that were not asked for lately; of more of them where memory counts."""
+        with self._slow:
+            linked = sum(len(known.linked) for known in self._awake.values())
+            unused = []
+            for tenant, known in sorted(self._awake.items(), key=lambda item: item[1].used_ms):
+                patience_ms = PAUSE_MS if linked > MANY_LINKED else IDLE_MS
+                if known.used_ms >= now_ms - patience_ms:
+                    break
+                linked -= len(known.linked)
+                unused.append(tenant)
+            if unused:
+                self.let_go(unused)
+
+    def _add_rule(self, known: _Tenant, record: wire.RuleVersion, effective_ms: int) -> None:
         versions = known.versions.setdefault(record.rule_id, [])
         if versions:
             last = versions[-1]
@@ -328,28 +451,34 @@ class RuleBook:
             if record.state == wire.RULE_STATE_QUARANTINED:
                 last.stops_ms = effective_ms
                 known.linked.pop((record.rule_id, last.record.version), None)
-            settings = self.settings(record.tenant, effective_ms)
+            settings = self._settings_at(known, effective_ms)
             drained_ms = effective_ms + _drain_ms(last.record, settings)
             _insert(known.match_changes_ms, drained_ms)
         versions.append(_Version(effective_ms, FOR_EVER, record))
-        self._note_many(record, effective_ms)
         known.linked.pop((record.rule_id, record.version), None)
         _insert(known.changes_ms, effective_ms)
         _insert(known.match_changes_ms, effective_ms)
-        known.in_force.clear()
-        known.matched.clear()
+        # What was in force before stays as it was, unless a version stops.
+        since_ms = -1 if record.state == wire.RULE_STATE_QUARANTINED else effective_ms
+        _forget(known.in_force, since_ms)
+        _forget(known.matched, since_ms)
 
     def _note_many(self, record: wire.RuleVersion, effective_ms: int) -> None:
         """Note what may be a rule over many traces: texts are read when first asked for."""
         expects = "expect" in record.text
         if expects or "correlate" in record.text:
             self.holds_many = True
-        if expects and record.state in _JUDGING:
-            one = Activation(effective_ms, record.tenant, record.rule_id, record.version)
-            self._activations.append(one)
+        if not expects:
+            return
+        rule = (record.tenant, record.rule_id)
+        last = self._expects.get(rule, (0, 0))
+        if (record.version, record.state) == last or record.version < last[0]:
+            return  # said before
+        self._expects[rule] = (record.version, record.state)
+        if record.state in _JUDGING:
+            self._activations.append(Activation(effective_ms, *rule, record.version))
 
-    def _add_settings(self, record: wire.TenantSettings, effective_ms: int) -> None:
-        known = self._tenant(record.tenant)
+    def _add_settings(self, known: _Tenant, record: wire.TenantSettings, effective_ms: int) -> None:
         default = self._defaults
         settings = LifeSettings(
             settle_ms=record.settle_ms or default.settle_ms,
@@ -393,6 +522,12 @@ class RuleBook:
         return linked
 
 
+@lru_cache(maxsize=_KEPT_TEXTS)
+def _checked(text: str) -> dsl.AnyRule | None:
+    """Return the rule of a text: tenants that took the same rules share what they are made of."""
+    return dsl.check(text).rule
+
+
 def _stopping(linked: AnyLinked | None, known: _Tenant) -> AnyLinked | None:
     """Return a version with the time from which on it is not asked any more, if there is one."""
     if not isinstance(linked, Rule):
@@ -416,7 +551,7 @@ def link_rule(record: wire.RuleVersion) -> AnyLinked | str:
     """Compile a version and link it to the numbers in its record, or say why it cannot be."""
     if record.language > LANGUAGE:
         return f"written for language {record.language}; this build reads up to {LANGUAGE}"
-    compiled = dsl.check(record.text).rule
+    compiled = _checked(record.text)
     if compiled is None:
         return "its text does not check with this build"
     hashes = tuple(entry.hash for entry in record.predicates)
@@ -436,7 +571,7 @@ def _linked_promise(
     return Rule(
         id=record.rule_id,
         version=record.version,
-        linked=compiled.link(numbers, [capture.hash for capture in captures]),
+        linked=LateLinked(record.text, numbers, bits_only=compiled.bits_only),
         predicates=tuple(zip(numbers, compiled.predicates, strict=True)),
         record=record,
         candidates=None if triggers is None else _mask(numbers[i] for i in triggers),
@@ -584,11 +719,17 @@ def _insert(changes_ms: list[int], time_ms: int) -> None:
         changes_ms.insert(at, time_ms)
 
 
-def _keep(kept: dict[int, _T], key: int, value: _T) -> None:
+def _keep(kept: dict[int, _T], key: int, value: _T, *, most: int) -> None:
     """Keep what was derived for an epoch; the oldest of many goes."""
     kept[key] = value
-    if len(kept) > _KEPT_EPOCHS:
+    if len(kept) > most:
         del kept[next(iter(kept))]
+
+
+def _forget(kept: dict[int, _T], since_ms: int) -> None:
+    """Forget what was derived for the epochs from a time on."""
+    for key in [key for key in kept if key >= since_ms]:
+        del kept[key]
 
 
 def _mask(numbers: Iterable[int]) -> int:

@@ -19,7 +19,8 @@ from udfs.trace_state import TraceState
 
 _REMEMBERED = 50_000
 _REMEMBERED_OF_RULE = 1_000
-_KEPT_SETS = 1_000
+_KEPT_RULES = 200_000
+"""Of all rule sets together: traces that are open began in so many epochs at most."""
 _FAILED = Judgement(Verdict.INCONCLUSIVE, (Reason.FAILED,))
 
 
@@ -81,16 +82,22 @@ class RuleSet:
         rules: Sequence[Rule],
         many: ManySet | None = None,
         *,
+        like: RuleSet | None = None,
         failures: dict[tuple[str, str], str] | None = None,
     ) -> None:
         """many: the rules over many traces of the same epoch.
 
+        like: the set of another epoch; what it remembers of single rules is shared.
         failures: told of the first error of each rule, by tenant and rule id.
         """
         self.rules = rules
         self.many = many
         self._failures: dict[tuple[str, str], str] = {} if failures is None else failures
-        self._known = [_Known(rule) for rule in sorted(rules, key=lambda rule: rule.id)]
+        self._known = [
+            (like.knows(rule) if like is not None else None) or _Known(rule)
+            for rule in sorted(rules, key=lambda rule: rule.id)
+        ]
+        self._known_by_id = {known.rule.id: known for known in self._known}
         # Places in that list, so that candidates are found and put in order by numbers alone.
         self._always: list[int] = []
         self._by_number: dict[int, list[int]] = {}
@@ -109,6 +116,11 @@ class RuleSet:
         self.keeps_links = any(rule.needs_links for rule in rules)
         self.longest_settle_ms = max((rule.settle_ms for rule in rules), default=0)
         self._first_stop_ms = min((rule.stops_ms for rule in rules), default=FOR_EVER)
+
+    def knows(self, rule: Rule) -> _Known | None:
+        """Return what is remembered of this very rule, if it is in the set."""
+        known = self._known_by_id.get(rule.id)
+        return known if known is not None and known.rule is rule else None
 
     def judge(self, view: TraceState) -> Sequence[Judged]:
         """Judge a trace by all rules that may apply; those that do not apply are left out.
@@ -203,6 +215,13 @@ class RuleSet:
         return [self._known[at] for at in sorted(found)]
 
 
+class _Held(NamedTuple):
+    """A rule set, and the stamp of its tenant in the book when it was last compared."""
+
+    stamp: int
+    rules: RuleSet
+
+
 class RuleSets:
     """The rule sets of all tenants and epochs, one of each for all lanes of a subtask.
 
@@ -211,27 +230,55 @@ class RuleSets:
 
     def __init__(self, book: RuleBook) -> None:
         self._book = book
-        self._book_version = -1
-        self._known: dict[tuple[str, int], RuleSet] = {}
+        self._let_go_count = 0
+        self._held: dict[tuple[str, int], _Held] = {}
+        self._newest: dict[str, RuleSet] = {}
+        self._rule_count = 0
         self.failures: dict[tuple[str, str], str] = {}
         """The first error of each rule that could not be asked, by tenant and rule id."""
 
     def of(self, tenant: str, *, since_ms: int) -> RuleSet:
         """Return the rules in force for a tenant in the epoch that begins at since_ms."""
-        if self._book_version != self._book.version:
-            self._book_version = self._book.version
-            self._known.clear()
-        found = self._known.get((tenant, since_ms))
-        if found is None:
-            if len(self._known) >= _KEPT_SETS:
-                del self._known[next(iter(self._known))]
-            found = RuleSet(
-                self._book.in_force(tenant, since_ms),
-                self._book.many_in_force(tenant, since_ms),
-                failures=self.failures,
-            )
-            self._known[tenant, since_ms] = found
+        if self._let_go_count != self._book.let_go_count:
+            self._let_go_count = self._book.let_go_count
+            self._let_go()
+        stamp = self._book.stamp(tenant)
+        held = self._held.get((tenant, since_ms))
+        if held is not None and held.stamp == stamp:
+            return held.rules
+        rules = self._book.in_force(tenant, since_ms)
+        many = self._book.many_in_force(tenant, since_ms)
+        if held is not None and (held.rules.rules, held.rules.many) == (rules, many):
+            found = held.rules
+        else:
+            if held is not None:
+                self._forget((tenant, since_ms))
+            self._make_room(len(rules))
+            found = self._make(tenant, rules, many)
+        self._held[tenant, since_ms] = _Held(stamp, found)
         return found
+
+    def _make(self, tenant: str, rules: Sequence[Rule], many: ManySet | None) -> RuleSet:
+        like = self._newest.get(tenant)
+        made = RuleSet(rules, many, like=like, failures=self.failures)
+        self._newest[tenant] = made
+        return made
+
+    def _make_room(self, rule_count: int) -> None:
+        """Count a set that will be added; the oldest ones go where there are too many."""
+        self._rule_count += 1 + rule_count
+        while self._rule_count > _KEPT_RULES and self._held:
+            self._forget(next(iter(self._held)))
+
+    def _let_go(self) -> None:
+        """Forget the tenants that the book has let go."""
+        for key in [key for key in self._held if not self._book.is_awake(key[0])]:
+            self._forget(key)
+        for tenant in [name for name in self._newest if not self._book.is_awake(name)]:
+            del self._newest[tenant]
+
+    def _forget(self, key: tuple[str, int]) -> None:
+        self._rule_count -= 1 + len(self._held.pop(key).rules.rules)
 
 
 def _judge_by(rule: Rule, view: TraceState) -> Judgement:

@@ -241,12 +241,19 @@ def run_engine(
     )
 
 
-def rule_records(tenant: str, rules: tuple[BenchRule, ...]) -> Iterator[bytes]:
+def rule_records(
+    tenant: str,
+    rules: tuple[BenchRule, ...],
+    *,
+    numbers: dict[int, int] | None = None,
+    version: int = 1,
+) -> Iterator[bytes]:
     """Return a record of the rules log for every rule, its predicates numbered by first sight.
 
-    Raises RuleRefused if a rule does not check.
+    numbers: of the predicates that have some already, by hash; it is added to. Raises RuleRefused
+    if a rule does not check.
     """
-    numbers: dict[int, int] = {}
+    numbers = {} if numbers is None else numbers
     for rule in rules:
         compiled = dsl.check(rule.text).promise
         if compiled is None:
@@ -255,10 +262,10 @@ def rule_records(tenant: str, rules: tuple[BenchRule, ...]) -> Iterator[bytes]:
             wire.PredicateEntry(number=numbers.setdefault(p.hash, len(numbers)), hash=p.hash)
             for p in compiled.predicates
         ]
-        version = wire.RuleVersion(
+        message = wire.RuleVersion(
             tenant=tenant,
             rule_id=rule.rule_id,
-            version=1,
+            version=version,
             text=rule.text,
             state=wire.RULE_STATE_ACTIVE,
             predicates=entries,
@@ -266,7 +273,7 @@ def rule_records(tenant: str, rules: tuple[BenchRule, ...]) -> Iterator[bytes]:
             severity="medium",
             language=1,
         )
-        yield wire.RuleLogRecord(rule=version).SerializeToString()
+        yield wire.RuleLogRecord(rule=message).SerializeToString()
 
 
 def rule_book(

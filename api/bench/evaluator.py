@@ -145,7 +145,8 @@ def few_apply(mix: Sequence[BenchRule]) -> tuple[BenchRule, ...]:
     )
 
 
-def _trace_records(trace: TraceDraft, rng: Random) -> Records:
+def trace_records(trace: TraceDraft, rng: Random, *, tenant: str = TENANT) -> Records:
+    """Return the records of a trace of a tenant."""
     trace_id = rng.randbytes(16)
     ids = [rng.randbytes(8) for _ in trace.spans]
     runs = []
@@ -154,7 +155,7 @@ def _trace_records(trace: TraceDraft, rng: Random) -> Records:
         if not span.lost:
             encoded = encode_span(span, trace_id=trace_id, span_id=span_id, parent_span_id=parent)
             runs.append((span.operation.service, [encoded.content]))
-    lane = lane_of(TENANT, trace_id)
+    lane = lane_of(tenant, trace_id)
     starts = range(0, len(runs), _RECORD_SPANS)
     return [(encode_record(runs[at : at + _RECORD_SPANS]).content, lane) for at in starts]
 
@@ -162,7 +163,7 @@ def _trace_records(trace: TraceDraft, rng: Random) -> Records:
 def _drafted(mix: Sequence[BenchRule], *, spans: int, count: int) -> list[Records]:
     rng = Random(1)
     planter = Planter(few_apply(mix), TrafficSettings())
-    return [_trace_records(draft_trace(rng, planter, size=spans), rng) for _ in range(count)]
+    return [trace_records(draft_trace(rng, planter, size=spans), rng) for _ in range(count)]
 
 
 # -- measuring -------------------------------------------------------------------------------------
@@ -192,17 +193,22 @@ class _Evaluator:
 
     def judge(self, elements: Sequence[bytes]) -> int:
         """Judge a trace of these facts as closed; return how many rules apply to it."""
-        trace = TraceState(begin_ms=_NOW_MS, partition=0, offset=0)
-        trace.complete = True
-        for element in elements:
-            facts = unpack_facts(element)
-            for _, _, _, fact_set in facts.fragments:
-                true, maybe = facts.sets[fact_set]
-                trace.true |= true
-                trace.maybe |= maybe
-            for fact in facts.counted:
-                trace.add_counted(fact)
-        return len(self._rule_set.judge(trace))
+        return len(self._rule_set.judge(closed_trace(elements, now_ms=_NOW_MS)))
+
+
+def closed_trace(elements: Iterable[bytes], *, now_ms: int) -> TraceState:
+    """Return a closed trace of packed facts, all of which are taken for its own."""
+    trace = TraceState(begin_ms=now_ms, partition=0, offset=0)
+    trace.complete = True
+    for element in elements:
+        facts = unpack_facts(element)
+        for _, _, _, fact_set in facts.fragments:
+            true, maybe = facts.sets[fact_set]
+            trace.true |= true
+            trace.maybe |= maybe
+        for fact in facts.counted:
+            trace.add_counted(fact)
+    return trace
 
 
 def _small_traces(rules: int, *, traces: int, repeats: int) -> RuleCountFigures:

@@ -11,6 +11,8 @@ from rich.table import Table
 from api.bench.door import DoorFigures
 from api.bench.engine import EngineRun
 from api.bench.evaluator import TRACE_SPANS, EvaluatorFigures
+from api.bench.many_rules import ManyRulesFigures
+from api.bench.recovery import RecoveryFigures
 from api.bench.run import Figures
 
 
@@ -87,6 +89,35 @@ def evaluator_table(figures: EvaluatorFigures, *, hardware: str) -> Group:
     text = f"{figures.text.ms:.0f} ms ({figures.text.shape})"
     rows.append((f"parse and check {figures.text.text_bytes / 1024:.0f} KiB, slowest shape", text))
     return Group(small, _filled(table, rows))
+
+
+def many_rules_table(figures: ManyRulesFigures, *, hardware: str) -> Table:
+    """Return the table of very many rules."""
+    table = _table("betrace bench rules, one process of the job, CPU time", hardware)
+    rows = [
+        ("engine", "compiled" if figures.compiled else "interpreted"),
+        ("rules", f"{figures.tenants:,} tenants × {figures.rules:,}, {figures.log_mb:,.1f} MB"),
+        ("read the rules log", f"{figures.read_s:.2f} s"),
+        ("first record of a tenant → judged", f"{figures.first_ms:,.0f} ms"),
+        ("a span of that tenant", f"{figures.span_us:.2f} µs"),
+        ("first record after a rule was saved", f"{figures.changed_ms:,.1f} ms"),
+        ("every tenant judged once", f"{figures.awake_s:.1f} s"),
+        ("resident before the log was read", f"{figures.base_mb:,.0f} MB"),
+        ("and then, nobody sends", f"{figures.idle_mb:,.0f} MB"),
+        ("every tenant sends", f"{figures.awake_mb:,.0f} MB"),
+        ("all let go again", f"{figures.let_go_mb:,.0f} MB"),
+    ]
+    return _filled(table, rows)
+
+
+def recovery_table(figures: RecoveryFigures, *, hardware: str) -> Table:
+    """Return the table of a recovery."""
+    table = _table("betrace bench rules --recovery", hardware)
+    rows = [
+        ("rules in the log", f"{figures.rules:,}"),
+        ("TaskManager killed → next signal visible", f"{figures.recovery_s:.1f} s"),
+    ]
+    return _filled(table, rows)
 
 
 def _table(title: str, hardware: str) -> Table:

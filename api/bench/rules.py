@@ -270,10 +270,11 @@ class BenchRule:
     k: int
 
 
-def rule_mix(count: int) -> tuple[BenchRule, ...]:
+def rule_mix(count: int, *, first_k: int = 0) -> tuple[BenchRule, ...]:
     """Return a mix of so many rules: half on present names, 5 % on any name, the rest absent.
 
-    From 10 rules on at least one asks for any name.
+    From 10 rules on at least one asks for any name. first_k: of every family; mixes whose numbers
+    lie so far apart have no text in common.
     """
     any_count = max(count // 20, 1) if count >= 10 else 0
     present_count = (count + 1) // 2
@@ -284,9 +285,10 @@ def rule_mix(count: int) -> tuple[BenchRule, ...]:
     rules = []
     for number, place in enumerate(places):
         family = _family(place, number if place == "present" else number - present_count)
-        k = seen.get(family, 0)
-        seen[family] = k + 1
-        text = family.text(k) if family else _ABSENT[k % len(_ABSENT)].format(k=k)
+        nth = seen.get(family, 0)
+        seen[family] = nth + 1
+        k = first_k + nth
+        text = family.text(k) if family else _ABSENT[nth % len(_ABSENT)].format(k=k)
         rules.append(BenchRule(number, f"bench-{number:04d}", text, place, family, k))
     return tuple(rules)
 

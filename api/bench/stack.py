@@ -89,6 +89,11 @@ class Stack:
         """The topic of spans."""
         return f"{self.environment.get('BETRACE_TOPIC_PREFIX', 'betrace')}.spans"
 
+    @property
+    def rules_topic(self) -> str:
+        """The rules log."""
+        return f"{self.environment.get('BETRACE_TOPIC_PREFIX', 'betrace')}.rules"
+
     def roots(self) -> dict[str, int]:
         """Return the first process of every component, by name; empty for foreign servers."""
         path = Path(self.environment.get("BETRACE_HOME", "")) / "run" / "state.json"

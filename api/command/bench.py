@@ -15,8 +15,17 @@ from api.bench.door_client import PROTOCOLS, DoorClientSettings
 from api.bench.engine import EngineSettings, run_engine
 from api.bench.evaluator import RULE_COUNTS, measure_evaluator
 from api.bench.machine import hardware
+from api.bench.many_rules import ChildFailed, RulesAsked, measure_many_rules
 from api.bench.plan import LoadSettings
-from api.bench.report import door_table, engine_table, evaluator_table, run_table
+from api.bench.recovery import measure_recovery
+from api.bench.report import (
+    door_table,
+    engine_table,
+    evaluator_table,
+    many_rules_table,
+    recovery_table,
+    run_table,
+)
 from api.bench.run import RunSettings, measure
 from api.bench.stack import Lifetimes, Stack, own_stack, running_stack
 from api.bench.traffic import TrafficSettings
@@ -176,6 +185,34 @@ def evaluator(
         typer.echo(json.dumps({"hardware": hardware(), "evaluator": figures.to_dict()}))
     else:
         Console().print(evaluator_table(figures, hardware=hardware()))
+
+
+@app.command("rules")
+def many_rules(
+    *,
+    tenants: Annotated[int, typer.Option(min=1, help="Each with rules of its own.")] = 100,
+    rules: Annotated[int, typer.Option(min=1, help="Of each tenant.")] = 1_000,
+    recovery: Annotated[
+        bool, typer.Option(help="Measure on servers instead: kill the TaskManager.")
+    ] = False,
+    slots: Annotated[int, typer.Option(min=1, help="Flink task slots of those servers.")] = 2,
+    as_json: AsJson = False,
+) -> None:
+    """Measure what very many rules cost a process of the job, in a process of its own."""
+    asked = RulesAsked(tenants, rules)
+    try:
+        if recovery:
+            recovered = measure_recovery(asked, own_stack(slots=slots), say=say)
+            figures, shown = recovered.to_dict(), recovery_table(recovered, hardware=hardware())
+        else:
+            measured = measure_many_rules(asked, say=say)
+            figures, shown = measured.to_dict(), many_rules_table(measured, hardware=hardware())
+    except (*TROUBLE, ChildFailed) as error:
+        raise failed(error) from error
+    if as_json:
+        typer.echo(json.dumps({"hardware": hardware(), "many_rules": figures}))
+    else:
+        Console().print(shown)
 
 
 for command in (door, table, soak, giant):

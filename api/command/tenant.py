@@ -51,6 +51,7 @@ def create(
             help="Signals of a rule, lane and minute that are whole; more are counted.",
         ),
     ] = None,
+    max_rules: Annotated[Limit, typer.Option(help="Rules that it may have at a time.")] = None,
     tenant_id: Annotated[UUID | None, typer.Option("--id", help="Its id, chosen.")] = None,
     if_absent: Annotated[
         bool, typer.Option(help="An existing one is fine; it gets the settings given.")
@@ -73,6 +74,7 @@ def create(
         "max_open_traces": max_open_traces,
         "max_open_bytes": max_open_bytes,
         "max_known_traces": max_known_traces,
+        "max_rules": max_rules,
     }
     chosen |= {key: limit for key, limit in limits.items() if limit is not None}
     chosen |= {"span_sampled": True} if span_sampled else {}

@@ -32,10 +32,10 @@ from api.rules.outbox import Publisher
 from api.rules.predicates import number_predicates
 from api.rules.records import restated_record, rule_record
 from api.rules.rule_set import refuse_unfit
+from api.tenants.settings import TenantSettings
 
 log = structlog.get_logger(__name__)
 
-RULES_PER_TENANT: Final = 1_000
 PAGE_MAX: Final = 1_000
 
 
@@ -83,6 +83,16 @@ async def list_rules(
         rules = [Rule.from_row(row) async for row in rows]
     items = tuple(rules[:limit])
     return RulePage(items, encode_cursor(items[-1].id) if len(rules) > limit else None)
+
+
+async def every_rule(pool: Pool, scope: TenantScope) -> tuple[Rule, ...]:
+    """Return all rules by id, without deleted ones."""
+    page = await list_rules(pool, scope, limit=PAGE_MAX)
+    rules = page.items
+    while page.next_cursor is not None:
+        page = await list_rules(pool, scope, cursor=page.next_cursor, limit=PAGE_MAX)
+        rules += page.items
+    return rules
 
 
 async def get_rule(pool: Pool, scope: TenantScope, rule_id: str) -> Rule:
@@ -306,9 +316,16 @@ async def _leave_quarantine(connection: Connection, scope: TenantScope, before: 
 
 
 async def _refuse_too_many(connection: Connection) -> None:
-    if await queries("rules").count_in_use(connection) >= RULES_PER_TENANT:
+    settings = TenantSettings.from_dict(await queries("tenants").settings(connection))
+    count = await queries("rules").count_in_use(connection)
+    if count >= settings.max_rules:
         raise ApiError(
-            409, "rule.too_many", f"A tenant may have {RULES_PER_TENANT} rules. Delete some first."
+            409,
+            "rule.too_many",
+            f"This tenant may have {settings.max_rules:,} rules and has {count:,}. Delete some, or "
+            "let your operator raise the limit: betrace tenant create NAME --if-absent "
+            "--max-rules COUNT.",
+            limit=settings.max_rules,
         )
 
 

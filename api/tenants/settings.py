@@ -21,7 +21,10 @@ _LIMITS = {
     "max_open_traces": (1_000, 100_000_000),
     "max_open_bytes": (2**24, 2**40),
     "max_known_traces": (100_000, 10_000_000_000),
+    "max_rules": (1, 100_000),
 }
+_NOT_THE_JOBS = {"max_rules"}
+"""Settings that the job need not know."""
 _MOST_WHOLE = 1_000_000
 
 
@@ -35,7 +38,8 @@ class TenantSettings:
     max_open_traces, max_open_bytes: traces that are open at a time and what is kept of their spans;
     max_known_traces: closed ones that are remembered. Each lane of the job holds a 32nd of them.
     fold_after: so many signals of a rule, lane and minute are written whole, the others of them
-    counted; None: all are whole. Raises ValueError for values outside their limits.
+    counted; None: all are whole. max_rules: that are not deleted. Raises ValueError for values
+    outside their limits.
     """
 
     settle_ms: int = 10_000
@@ -50,6 +54,7 @@ class TenantSettings:
     max_open_bytes: int = 2**30
     max_known_traces: int = 128_000_000
     fold_after: int | None = FOLD_AFTER
+    max_rules: int = 1_000
 
     def __post_init__(self) -> None:
         for name, (low, high) in _LIMITS.items():
@@ -77,6 +82,6 @@ class TenantSettings:
     def log_record(self, tenant_id: UUID) -> bytes:
         """Return the serialized RuleLogRecord that announces these settings."""
         fold_after = FOLD_NEVER if self.fold_after is None else self.fold_after
-        fields = {**asdict(self), "fold_after": fold_after}
-        message = pb.TenantSettings(tenant=str(tenant_id), **fields)
+        told = {name: value for name, value in asdict(self).items() if name not in _NOT_THE_JOBS}
+        message = pb.TenantSettings(tenant=str(tenant_id), **{**told, "fold_after": fold_after})
         return pb.RuleLogRecord(tenant=message).SerializeToString(deterministic=True)

@@ -15,5 +15,8 @@ select id, name, settings, created_at from tenants order by name;
 -- tenant, are not held up.
 select id, name, settings, created_at from tenants where id = scope_tenant() for no key update;
 
+-- name: settings$
+select settings from tenants where id = scope_tenant();
+
 -- name: update_settings!
 update tenants set settings = :settings where id = scope_tenant();

@@ -233,10 +233,14 @@ class Engine:
 
     def restart(self) -> None:
         """Lose everything in memory; lanes are built again from their state."""
-        self.book = self.rules.book(reader=self.reader)
-        self.matcher = Matcher(self.book)
+        self.begin_anew(self.rules.book(reader=self.reader))
+
+    def begin_anew(self, book: RuleBook) -> None:
+        """Go by a book from now on."""
+        self.book = book
+        self.matcher = Matcher(book)
         self.lanes: dict[int, Lane] = {}
-        self.many.restart(self.book)
+        self.many.restart(book)
 
     def receive(self, record: Record) -> None:
         """Take one record of the spans log."""

@@ -29,10 +29,9 @@ from udfs.flink.figures import RULES_OFFSET
 from udfs.flink.in_hand import CORRELATE, notes_folder, open_note
 from udfs.flink.lane_keys import lane_of_key
 from udfs.flink.many import Outlets
-from udfs.flink.rules_log import FollowedRules, RulesLog, RulesLogAddress
+from udfs.flink.rules_log import FollowedRules, RulesLogAddress, shared_rules
 from udfs.garbage import spare_the_living
 from udfs.native import engine_module
-from udfs.rulebook import RuleBook
 
 if TYPE_CHECKING:
     from pyflink.datastream.state import MapState
@@ -99,9 +98,9 @@ class CorrelateFacts(KeyedProcessFunction):  # type: ignore[misc]
         )
         address = self._address
         self._note = open_note(notes_folder(address.bootstrap_servers, address.topic), CORRELATE)
-        self._book = RuleBook(reader=self._address.reader)
-        self._rules = FollowedRules(self._book, RulesLog(self._address))
+        self._rules = shared_rules().follow(address)
         self._rules.read()
+        self._book = self._rules.book
         runtime_context.get_metrics_group().gauge(RULES_OFFSET, self._rules.next_offset)
         self._rule_sets = RuleSets(self._book)
         self._failures_told = 0
@@ -151,7 +150,7 @@ class CorrelateFacts(KeyedProcessFunction):  # type: ignore[misc]
     def close(self) -> None:
         """Leave the broker, and no note behind."""
         if self._rules is not None:
-            self._rules.close()
+            shared_rules().leave(self._rules)
             self._note.close()
 
     def _tell_failures(self) -> None:

@@ -18,9 +18,8 @@ from pyflink.datastream.state import ListStateDescriptor, MapStateDescriptor
 
 from udfs.contributions import STAGES
 from udfs.flink.lane_keys import LANE_KEYS, lane_of_key
-from udfs.flink.rules_log import FollowedRules, RulesLog, RulesLogAddress
+from udfs.flink.rules_log import FollowedRules, RulesLogAddress, shared_rules
 from udfs.many_lane import ManyLane
-from udfs.rulebook import RuleBook
 
 if TYPE_CHECKING:
     from pyflink.common.typeinfo import TypeInformation
@@ -110,9 +109,9 @@ class JudgeMany(KeyedProcessFunction):  # type: ignore[misc]
         self._keys = FlinkKeyStore(
             runtime_context.get_map_state(MapStateDescriptor("keys", value, value))
         )
-        self._book = RuleBook()
-        self._rules = FollowedRules(self._book, RulesLog(self._address))
+        self._rules = shared_rules().follow(self._address)
         self._rules.read()
+        self._book = self._rules.book
         self._outlets = Outlets(self._topics)
         self._working: dict[int, _Working] = {}
 
@@ -145,7 +144,7 @@ class JudgeMany(KeyedProcessFunction):  # type: ignore[misc]
     def close(self) -> None:
         """Leave the broker."""
         if self._rules is not None:
-            self._rules.close()
+            shared_rules().leave(self._rules)
 
     def _of_key(self, key: int) -> _Working:
         working = self._working.get(key)

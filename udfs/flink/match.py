@@ -18,15 +18,14 @@ from udfs.flink.figures import RSS_BYTES, RULES_OFFSET, resident_bytes
 from udfs.flink.in_hand import MATCH, fallen, notes_folder, open_note
 from udfs.flink.rules_log import (
     FollowedRules,
-    RulesLog,
     RulesLogAddress,
     append_to_rules_log,
+    shared_rules,
 )
 from udfs.lanes import LANES
 from udfs.match import Matcher
 from udfs.native import is_compiled
 from udfs.payload import PayloadUnreadable, expand
-from udfs.rulebook import RuleBook
 from udfs.wire import betrace_pb2 as wire
 
 HEARTBEAT = b""
@@ -65,11 +64,10 @@ class MatchSpans(ProcessFunction):  # type: ignore[misc]
                 "the engine runs interpreted, at a sixth of its speed: run `python -m "
                 "deploy.native` of this release in the Python environment of the TaskManagers"
             )
-        book = RuleBook(reader=address.reader)
-        self._rules = FollowedRules(book, RulesLog(address))
+        self._rules = shared_rules().follow(address)
         self._rules.read()
-        self._losses = book.losses
-        self._matcher = Matcher(book)
+        self._losses = self._rules.book.losses
+        self._matcher = Matcher(self._rules.book)
         self._failures_told = 0
         self._crash_on = CrashOn()
         figures = runtime_context.get_metrics_group()
@@ -170,5 +168,5 @@ class MatchSpans(ProcessFunction):  # type: ignore[misc]
     def close(self) -> None:
         """Leave the broker, and no note behind."""
         if self._rules is not None:
-            self._rules.close()
+            shared_rules().leave(self._rules)
             self._note.close()

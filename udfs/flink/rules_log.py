@@ -1,26 +1,30 @@
 """Reading the rules log from inside an operator, and adding what only the job knows.
 
-Each operator reads `betrace.rules` itself, from its beginning, and again on demand; nothing is
-broadcast and no rule stands in the job graph or in state. When a look is due is the rule book's
-decision; this module only brings what was written.
+Each process reads `betrace.rules` itself, from its beginning, and again on demand; nothing is
+broadcast and no rule stands in the job graph or in state. Its operators share what was read. When
+a look is due is the rule book's decision; this module only brings what was written.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
+from threading import Lock
 from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
 
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
-from kafka.errors import KafkaError
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from kafka import KafkaProducer
+from kafka.errors import KafkaError as ProducerError
+
+from udfs.rulebook import RuleBook
 
 if TYPE_CHECKING:
-    from udfs.rulebook import RuleBook
     from udfs.wire import betrace_pb2 as wire
 
-FETCH_WAIT_MS = 50
-"""A look behind a fetch that waits for new records would wait as long as that fetch."""
+_BATCH = 5_000
+_POLL_S = 0.25
 
 
 class RulesLogUnavailable(Exception):
@@ -51,66 +55,86 @@ class RulesLogAddress:
 
 
 class RulesLog:
-    """The one partition of the rules topic, read to its end at every call."""
+    """The one partition of the rules topic, read to its end at every call.
+
+    librdkafka reads: a hundred thousand records are there in a fraction of the time that a client
+    in Python takes to take them apart. Between calls nothing is fetched.
+    """
 
     def __init__(self, address: RulesLogAddress) -> None:
         """Connect. Raises RulesLogUnavailable if no broker answers in time."""
         self._address = address
-        self._partition = TopicPartition(address.topic, 0)
-        try:
-            self._consumer = KafkaConsumer(
-                bootstrap_servers=address.bootstrap_servers.split(","),
-                bootstrap_timeout_ms=address.timeout_ms,
-                group_id=None,
-                enable_auto_commit=False,
-                auto_offset_reset="none",
-                allow_auto_create_topics=False,
-                fetch_max_wait_ms=FETCH_WAIT_MS,
-                reconnect_backoff_max_ms=1_000,
-            )
-            self._consumer.assign([self._partition])
-            self._consumer.seek(self._partition, 0)
-        except KafkaError as error:
-            raise RulesLogUnavailable(f"{address.topic}: {error}") from error
+        self._timeout_s = address.timeout_ms / 1000
         self._next_offset = 0
+        self._consumer = Consumer(
+            {
+                "bootstrap.servers": address.bootstrap_servers,
+                "group.id": "betrace-rules",  # asked for, and never joined
+                "enable.auto.commit": False,
+                "enable.auto.offset.store": False,
+                "auto.offset.reset": "error",
+                "enable.partition.eof": True,
+                "allow.auto.create.topics": False,
+                "reconnect.backoff.max.ms": 1_000,
+                "log_level": 0,
+            }
+        )
+        try:
+            self._consumer.list_topics(address.topic, timeout=self._timeout_s)
+        except KafkaException as error:
+            self._consumer.close()
+            raise RulesLogUnavailable(f"{address.topic}: {error}") from error
 
     def read_to_end(self) -> Iterator[RulesLogRecord]:
         """Yield what was appended since the last call, up to the end as of this call.
 
-        Raises RulesLogUnavailable if the end is not reached within the timeout, RulesLogLost if
-        the log ends before what was already read.
+        Raises RulesLogUnavailable if nothing comes for as long as the timeout, RulesLogLost if the
+        log ends before what was already read.
         """
+        topic = self._address.topic
+        partition = TopicPartition(topic, 0, self._next_offset)
         try:
-            yield from self._read_to_end()
-        except KafkaError as error:
-            raise RulesLogUnavailable(f"{self._address.topic}: {error}") from error
+            _, end = self._consumer.get_watermark_offsets(partition, timeout=self._timeout_s)
+            if end < self._next_offset:
+                raise RulesLogLost(f"{topic} ends at {end}, and {self._next_offset} were read")
+            if end > self._next_offset:
+                self._consumer.assign([partition])
+                yield from self._read_up_to(end)
+        except KafkaException as error:
+            raise RulesLogUnavailable(f"{topic}: {error}") from error
+        finally:
+            self._consumer.unassign()
 
     def close(self) -> None:
         """Leave the broker."""
         self._consumer.close()
 
-    def _read_to_end(self) -> Iterator[RulesLogRecord]:
-        timeout_ms = self._address.timeout_ms
-        ends = self._consumer.end_offsets([self._partition], timeout_ms=timeout_ms)
-        end = ends[self._partition]
-        if end < self._next_offset:
-            raise RulesLogLost(
-                f"{self._address.topic} ends at {end}, and {self._next_offset} were read"
-            )
-        give_up_at = monotonic() + timeout_ms / 1000
+    def _read_up_to(self, end: int) -> Iterator[RulesLogRecord]:
+        heard_at = monotonic()
         while self._next_offset < end:
-            if monotonic() > give_up_at:
+            messages = self._at_hand()
+            if messages:
+                heard_at = monotonic()
+            elif monotonic() > heard_at + self._timeout_s:
                 raise RulesLogUnavailable(
-                    f"{self._address.topic}: at {self._next_offset} of {end} after {timeout_ms} ms"
+                    f"{self._address.topic}: at {self._next_offset} of {end}, and nothing came for "
+                    f"{self._timeout_s:.0f} s"
                 )
-            polled = self._consumer.poll(timeout_ms=FETCH_WAIT_MS)
-            for record in polled.get(self._partition, ()):
-                self._next_offset = record.offset + 1
-                yield RulesLogRecord(record.offset, record.timestamp, record.value)
-            # Control records leave no trace but a higher position.
-            self._next_offset = max(
-                self._next_offset, self._consumer.position(self._partition, timeout_ms=timeout_ms)
-            )
+            for message in messages:
+                error, offset = message.error(), message.offset() or 0
+                if error is None:
+                    self._next_offset = offset + 1
+                    yield RulesLogRecord(offset, message.timestamp()[1], message.value() or b"")
+                elif error.code() == KafkaError._PARTITION_EOF:
+                    # Control records leave no trace but a higher end.
+                    self._next_offset = max(self._next_offset, offset)
+                else:
+                    raise KafkaException(error)
+
+    def _at_hand(self) -> list[Message]:
+        """Return what has come, without waiting for company; none after a while."""
+        first = self._consumer.poll(_POLL_S)
+        return [] if first is None else [first, *self._consumer.consume(_BATCH, 0.0)]
 
 
 def append_to_rules_log(address: RulesLogAddress, record: wire.RuleLogRecord) -> None:
@@ -131,32 +155,84 @@ def append_to_rules_log(address: RulesLogAddress, record: wire.RuleLogRecord) ->
             sent.get(timeout_s)
         finally:
             producer.close(timeout_s)
-    except KafkaError as error:
+    except ProducerError as error:
         raise RulesLogUnavailable(f"{address.topic} took no record: {error}") from error
 
 
 class FollowedRules:
-    """A rule book kept up with the log as event time asks for it."""
+    """A rule book kept up with the log as event time asks for it, for several threads."""
 
     def __init__(self, book: RuleBook, log: RulesLog) -> None:
-        self._book = book
+        self.book = book
         self._log = log
+        self._reading = Lock()
+        self.users = 0
+        self.failed = False
+        """Whether the log could not be read: who comes next begins anew."""
 
     def read(self) -> None:
         """Read the log to its end."""
-        for record in self._log.read_to_end():
-            self._book.add(record.value, append_ms=record.append_ms, offset=record.offset)
+        with self._reading:
+            self._read()
 
     def be_ready_for(self, time_ms: int) -> None:
         """See to it that all rules which matter to a record of this time have been read."""
-        if self._book.needs_look(time_ms):
-            self.read()
-            self._book.looked(time_ms)
+        if self.book.needs_look(time_ms):
+            with self._reading:
+                if self.book.needs_look(time_ms):
+                    self._read()
+                    self.book.looked(time_ms)
 
     def next_offset(self) -> int:
         """Return how far the log has been read."""
-        return self._book.next_offset
+        return self.book.next_offset
 
     def close(self) -> None:
         """Leave the broker."""
         self._log.close()
+
+    def _read(self) -> None:
+        try:
+            for record in self._log.read_to_end():
+                self.book.add(record.value, append_ms=record.append_ms, offset=record.offset)
+        except (RulesLogUnavailable, RulesLogLost):
+            self.failed = True
+            raise
+
+
+class SharedRules:
+    """What the operators of this process follow: one book and one consumer for each log.
+
+    All operators of a slot live in one process. What one of them has read while it held a record
+    of some time holds for the others too.
+    """
+
+    def __init__(self) -> None:
+        self._followed: dict[RulesLogAddress, FollowedRules] = {}
+        self._changing = Lock()
+
+    def follow(self, address: RulesLogAddress) -> FollowedRules:
+        """Return the book of a log; `leave` it in the end. Raises RulesLogUnavailable."""
+        with self._changing:
+            followed = self._followed.get(address)
+            if followed is None or followed.failed:
+                book = RuleBook(reader=address.reader)
+                followed = self._followed[address] = FollowedRules(book, RulesLog(address))
+            followed.users += 1
+            return followed
+
+    def leave(self, followed: FollowedRules) -> None:
+        """Note that an operator needs a book no more; the last one closes it."""
+        with self._changing:
+            followed.users -= 1
+            if followed.users:
+                return
+            for address in [key for key, one in self._followed.items() if one is followed]:
+                del self._followed[address]
+        followed.close()
+
+
+@cache
+def shared_rules() -> SharedRules:
+    """Return what this process shares."""
+    return SharedRules()

@@ -21,11 +21,10 @@ from api.rules import definitions
 from api.rules.figures import rule_figures
 from api.rules.model import Rule, RuleState
 from api.rules.service import (
-    PAGE_MAX,
     Outcome,
     Precondition,
+    every_rule,
     get_rule,
-    list_rules,
     list_versions,
     save_rule,
 )
@@ -84,9 +83,9 @@ Draft = Annotated[RuleDraft, Depends(rule_draft)]
 
 @router.get("/rules")
 async def rules(request: Request, who: Reader) -> Response:
-    """Show all rules: a tenant has at most as many as one page holds."""
-    found = await list_rules(services_of(request).pool, who.scope, limit=PAGE_MAX)
-    page = rule_list(found.items, now=datetime.now(UTC), may_write=who.may(Permission.RULES_WRITE))
+    """Show all rules."""
+    found = await every_rule(services_of(request).pool, who.scope)
+    page = rule_list(found, now=datetime.now(UTC), may_write=who.may(Permission.RULES_WRITE))
     return render(request, "rules/list.html", page=page)
 
 

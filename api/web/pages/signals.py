@@ -13,7 +13,7 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 from api.auth.access import require
 from api.auth.principal import Permission, Principal
 from api.problems import ApiError
-from api.rules.service import PAGE_MAX, list_rules
+from api.rules.service import every_rule
 from api.services import Services, services_of
 from api.signals.feed import Change, SignalEvent
 from api.signals.folds import Storms, list_storms
@@ -70,11 +70,11 @@ async def signals(request: Request, who: Reader, query: Chosen) -> Response:
     found = await list_signals(
         services.pool, who.scope, query.chosen(), cursor=query.cursor or None, limit=PAGE_SIZE
     )
-    rules = await list_rules(services.pool, who.scope, limit=PAGE_MAX)
+    rules = await every_rule(services.pool, who.scope)
     page = signal_list(
         found.items,
         query,
-        rules={rule.id: str(rule.object.get("name") or rule.id) for rule in rules.items},
+        rules={rule.id: str(rule.object.get("name") or rule.id) for rule in rules},
         next_cursor=found.next_cursor or "",
         feed_position=position,
         otlp_url=f"http://{services.settings.otlp_host}:{services.settings.otlp_http_port}",

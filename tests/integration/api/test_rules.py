@@ -12,6 +12,9 @@ from fastapi import FastAPI
 
 from api.auth.principal import Role
 from api.database import Pool, tenant_transaction
+from api.rules import service
+from api.tenants.service import change_settings
+from api.tenants.settings import TenantSettings
 from tests.integration.api.conftest import Caller, client_of
 from tests.support.rules_log import MemoryRulesLog
 from tests.support.tenants import make_key
@@ -213,6 +216,35 @@ async def test_rules_are_listed_in_pages_by_id(caller: Caller) -> None:
         if cursor is None:
             break
     assert seen == [["a", "b"], ["c", "d"]]
+
+
+async def test_every_rule_is_there_however_many_pages_they_fill(
+    caller: Caller, stranger: Caller, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "PAGE_MAX", 2)
+    for rule_id in ("c", "a", "d", "b", "e"):
+        await _post(caller.client, id=rule_id)
+    found = await service.every_rule(pool, caller.scope)
+    assert [rule.id for rule in found] == ["a", "b", "c", "d", "e"]
+    assert await service.every_rule(pool, stranger.scope) == ()
+
+
+async def test_a_tenant_has_as_many_rules_as_its_settings_allow(
+    caller: Caller, stranger: Caller, pool: Pool
+) -> None:
+    await change_settings(pool, caller.scope, TenantSettings(max_rules=2))
+    for rule_id in ("a", "b"):
+        assert (await _post(caller.client, id=rule_id)).status_code == 201
+    refused = await _post(caller.client, id="c")
+    assert (refused.status_code, refused.json()["code"]) == (409, "rule.too_many")
+    assert refused.json()["limit"] == 2
+    assert "may have 2 rules and has 2" in refused.json()["detail"]
+    lower = {**RULE, "id": "a", "severity": "low"}
+    changed = await caller.client.put("/api/v1/rules/a", json=lower)
+    assert changed.status_code == 200
+    assert (await _post(stranger.client, id="c")).status_code == 201
+    assert (await caller.client.delete("/api/v1/rules/b")).status_code < 300
+    assert (await _post(caller.client, id="c")).status_code == 201
 
 
 async def test_saving_stands_while_kafka_is_down_and_is_published_in_order_later(

@@ -14,6 +14,7 @@ from udfs.flink.rules_log import (
     RulesLogAddress,
     RulesLogLost,
     RulesLogUnavailable,
+    SharedRules,
 )
 from udfs.rulebook import LOOK_EVERY_MS, RuleBook
 
@@ -85,3 +86,43 @@ def test_a_log_made_anew_is_not_taken_for_the_old_one(stack: Stack) -> None:
     with pytest.raises(RulesLogLost):
         list(log.read_to_end())
     log.close()
+
+
+def test_operators_of_a_process_share_one_book_until_the_last_has_left(stack: Stack) -> None:
+    kafka = stack.settings.kafka
+    create_topics(kafka, "shared")
+    write_rules(kafka, "shared.rules", [b""])
+    shared, address = SharedRules(), RulesLogAddress(kafka, "shared.rules")
+    first, second = shared.follow(address), shared.follow(address)
+    first.read()
+    assert second.book is first.book
+    assert second.next_offset() == 1
+    shared.leave(first)
+    assert shared.follow(address) is second
+    shared.leave(second)
+    shared.leave(second)
+    anew = shared.follow(address)
+    assert (anew is second, anew.next_offset()) == (False, 0)
+    shared.leave(anew)
+
+
+def test_who_comes_after_a_lost_log_begins_anew(stack: Stack) -> None:
+    kafka = stack.settings.kafka
+    create_topics(kafka, "lost")
+    write_rules(kafka, "lost.rules", [b"", b""])
+    shared, address = SharedRules(), RulesLogAddress(kafka, "lost.rules")
+    before = shared.follow(address)
+    before.read()
+    admin = KafkaAdminClient(bootstrap_servers=kafka)
+    admin.delete_topics(["lost.rules"])
+    admin.close()
+    create_topics(kafka, "lost")
+    with pytest.raises(RulesLogLost):
+        before.read()
+    after = shared.follow(address)
+    after.read()
+    assert (after is before, after.next_offset()) == (False, 0)
+    shared.leave(before)
+    assert shared.follow(address) is after
+    shared.leave(after)
+    shared.leave(after)

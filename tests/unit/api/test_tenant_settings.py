@@ -29,6 +29,7 @@ def test_defaults_are_those_of_the_language() -> None:
         "max_open_bytes": 1_073_741_824,
         "max_known_traces": 128_000_000,
         "fold_after": 10,
+        "max_rules": 1_000,
     }
 
 
@@ -55,6 +56,7 @@ def test_what_was_written_is_read_back() -> None:
         {"max_open_traces": 999},
         {"max_open_bytes": 1_000_000},
         {"max_known_traces": 0},
+        {"max_rules": 0},
         {"fold_after": 0},
         {"fold_after": 2**32 - 1},
     ],

@@ -1,0 +1,123 @@
+"""Very many rules on real servers: how long no signal comes when the TaskManager is killed.
+
+One tenant sends and has rules of its own; those of all others are written straight into the rules
+log, since nothing but the job shall meet them.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from confluent_kafka import Producer
+
+from api.bench.generator import RunningGenerator
+from api.bench.load import GeneratorSettings
+from api.bench.many_rules import RULES, RulesAsked, read_log, write_logs
+from api.bench.plan import LoadSettings
+from api.bench.running import ACTIVE_AFTER_S, LATE_S, PARTITIONS
+from api.bench.stack import Lifetimes, Stack, StackTrouble
+from api.bench.traffic import TrafficSettings
+from api.bench.watch import SignalWatch
+
+SENDERS_RULES = 100
+_RATE = 1_000.0
+_CHUNK_SPANS = 8_000
+_BREACH_SHARE = 0.05
+_RECOVERY_S = 600.0
+_POLL_S = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveryFigures:
+    """rules: in the log. recovery_s: from the kill to the first signal of a trace sent after it."""
+
+    rules: int
+    recovery_s: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the figures as JSON values."""
+        return asdict(self)
+
+
+def measure_recovery(
+    asked: RulesAsked, stack_of: AbstractContextManager[Stack], *, say: Callable[[str], None]
+) -> RecoveryFigures:
+    """Fill the rules log, let signals come, and kill the TaskManager.
+
+    Raises StackTrouble, GeneratorFailed.
+    """
+    with tempfile.TemporaryDirectory(prefix="betrace-bench-") as folder:
+        say(f"writing {asked.tenants * asked.rules:,} rules")
+        write_logs(Path(folder), asked)
+        say("starting the stack")
+        with stack_of as stack:
+            _append(stack, read_log(Path(folder) / RULES))
+            return RecoveryFigures(
+                rules=asked.tenants * asked.rules + SENDERS_RULES,
+                recovery_s=_recover(stack, say=say),
+            )
+
+
+def _recover(stack: Stack, *, say: Callable[[str], None]) -> float:
+    lifetimes = Lifetimes()
+    tenant = stack.make_tenant(lifetimes)
+    traffic = TrafficSettings(breach_share=_BREACH_SHARE, large_trace_share=0.0)
+    load = LoadSettings(
+        tenant=tenant.id, rules=SENDERS_RULES, chunk_spans=_CHUNK_SPANS, traffic=traffic
+    )
+    generated = GeneratorSettings(
+        bootstrap=stack["BETRACE_KAFKA"],
+        topic=stack.spans_topic,
+        partitions=PARTITIONS,
+        late_s=LATE_S,
+        load=load,
+    )
+    watch = SignalWatch(dsn=stack["DATABASE_URL"], tenant=tenant.id)
+    with RunningGenerator(generated) as generator, watch:
+        watch.wait_until_listening()
+        stack.post_rules(load.mix, key=tenant.key)
+        time.sleep(ACTIVE_AFTER_S)
+        generator.set_rate(_RATE)
+        say("waiting for signals")
+        _visible_ms(watch, judged_after_ms=0.0)
+        say("killing the TaskManager")
+        struck_ms = time.time() * 1000
+        os.kill(_task_manager(stack), signal.SIGKILL)
+        again_ms = _visible_ms(watch, judged_after_ms=struck_ms + lifetimes.settle_ms)
+        return round((again_ms - struck_ms) / 1000, 1)
+
+
+def _append(stack: Stack, records: Iterable[bytes]) -> None:
+    producer = Producer({"bootstrap.servers": stack["BETRACE_KAFKA"]})
+    for record in records:
+        producer.produce(stack.rules_topic, record, partition=0, headers=[("v", b"1")])
+        if len(producer) > 50_000:
+            producer.flush(_RECOVERY_S)
+    if producer.flush(_RECOVERY_S):
+        raise StackTrouble("Kafka did not take the rules")
+
+
+def _visible_ms(watch: SignalWatch, *, judged_after_ms: float) -> float:
+    """Return when the first signal that was judged after a time became visible."""
+    give_up_at = time.monotonic() + _RECOVERY_S
+    while time.monotonic() < give_up_at:
+        for seen in watch.since(0):
+            if seen.judged_ms > judged_after_ms:
+                return seen.visible_ms
+        time.sleep(_POLL_S)
+    raise StackTrouble(f"no signal came within {_RECOVERY_S:.0f} s")
+
+
+def _task_manager(stack: Stack) -> int:
+    pid = stack.roots().get("taskmanager")
+    if pid is None:
+        raise StackTrouble("the TaskManager is not a process of this stack")
+    return pid
