@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
@@ -27,6 +27,19 @@ by_any_way = pytest.mark.parametrize("test", [FILED, UNFILED])
 """Found by the value of an attribute, and asked of every span of its name."""
 
 
+class _FailingOnBadNotes(AttributeTest):
+    @property
+    def test(self) -> Callable[[object], bool]:
+        whole = super().test
+
+        def test(value: object) -> bool:
+            if value == BAD:
+                raise ZeroDivisionError("a bug")
+            return whole(value)
+
+        return test
+
+
 def failing_on_bad_notes(predicate: dsl.SpanPredicate) -> dsl.SpanPredicate:
     """Return the same with a bug: it cannot read one note."""
 
@@ -35,15 +48,10 @@ def failing_on_bad_notes(predicate: dsl.SpanPredicate) -> dsl.SpanPredicate:
             raise ZeroDivisionError("a bug")
         return predicate.named(span)
 
-    def condition(needed: AttributeTest) -> AttributeTest:
-        def test(value: object) -> bool:
-            if value == BAD:
-                raise ZeroDivisionError("a bug")
-            return needed.test(value)
-
-        return replace(needed, test=test)
-
-    necessary = tuple(map(condition, predicate.necessary))
+    necessary = tuple(
+        _FailingOnBadNotes(**{part.name: getattr(needed, part.name) for part in fields(needed)})
+        for needed in predicate.necessary
+    )
     return replace(predicate, test=with_bug, named=with_bug, necessary=necessary)
 
 
