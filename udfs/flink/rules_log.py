@@ -23,6 +23,16 @@ from udfs.rulebook import RuleBook
 if TYPE_CHECKING:
     from udfs.wire import betrace_pb2 as wire
 
+_PASSING = frozenset(
+    {
+        KafkaError._UNKNOWN_PARTITION,
+        KafkaError._UNKNOWN_TOPIC,
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+    }
+)
+"""What a broker or client says until it knows of a topic that is there."""
 _BATCH = 5_000
 _POLL_S = 0.25
 
@@ -94,7 +104,7 @@ class RulesLog:
         topic = self._address.topic
         partition = TopicPartition(topic, 0, self._next_offset)
         try:
-            _, end = self._consumer.get_watermark_offsets(partition, timeout=self._timeout_s)
+            end = self._end_of(partition)
             if end < self._next_offset:
                 raise RulesLogLost(f"{topic} ends at {end}, and {self._next_offset} were read")
             if end > self._next_offset:
@@ -108,6 +118,20 @@ class RulesLog:
     def close(self) -> None:
         """Leave the broker."""
         self._consumer.close()
+
+    def _end_of(self, partition: TopicPartition) -> int:
+        """Return where the log ends. A broker that has just started may not know it yet."""
+        give_up_at = monotonic() + self._timeout_s
+        while True:
+            try:
+                _, end = self._consumer.get_watermark_offsets(partition, timeout=self._timeout_s)
+            except KafkaException as error:
+                if error.args[0].code() not in _PASSING or monotonic() > give_up_at:
+                    raise
+                self._consumer.poll(_POLL_S)
+                self._consumer.list_topics(partition.topic, timeout=self._timeout_s)
+            else:
+                return end
 
     def _read_up_to(self, end: int) -> Iterator[RulesLogRecord]:
         heard_at = monotonic()
