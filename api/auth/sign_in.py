@@ -81,7 +81,7 @@ class SignIn:
         replaces: the token of the browser's session so far, which ends.
         Raises ApiError 401 (one text for every cause) and 429 with Retry-After.
         """
-        email = email.strip().lower()
+        email = email.replace("\0", "").strip().lower()  # Postgres knows no NUL
         async with email_transaction(self._pool, email) as connection:
             attempt = await begin_attempt(connection, self._subjects(email, client))
             user = await queries("auth").user_by_email(connection, email=email)
