@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import psycopg
 import pyotp
 import pytest
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 
 from api.auth.accounts import end_sessions, issue_reset, remove_factor
 from api.auth.hashes import keyed_hash
@@ -344,15 +344,13 @@ async def test_the_tables_of_accounts_show_nobody_elses_rows(
     await issue_reset(pool, ada.email, pepper=PEPPER)
     other = await _user_id(shared_database, await make_user(pool, scope))
     for user_id, count in ((other, 0), (await _user_id(shared_database, ada.email), 1)):
-        async with user_transaction(pool, user_id) as connection:  # type: ignore[arg-type]
+        async with user_transaction(pool, UUID(user_id)) as connection:
             for table in ("second_factors", "tickets"):
                 rows = await (await connection.execute(f"select from {table}".encode())).fetchall()
                 assert (table, len(rows)) == (table, count)
 
 
-def _request_of(app: FastAPI, browser: Browser) -> Any:
-    from starlette.requests import Request
-
+def _request_of(app: FastAPI, browser: Browser) -> Request:
     cookie = f"betrace_session={browser.client.cookies['betrace_session']}"
     return Request(
         {
