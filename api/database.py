@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cache
 from typing import Any, Literal
+from uuid import UUID
 
 import aiosql
 import psycopg
@@ -97,6 +98,13 @@ async def credential_transaction(pool: Pool, credential_hash: bytes) -> AsyncIte
 async def email_transaction(pool: Pool, email: str) -> AsyncIterator[Connection]:
     """Open a transaction that sees the user with this lower-case address, for signing in."""
     async with _transaction(pool, {"app.email": email}) as connection:
+        yield connection
+
+
+@asynccontextmanager
+async def user_transaction(pool: Pool, user_id: UUID) -> AsyncIterator[Connection]:
+    """Open a transaction that sees what belongs to a person and to no tenant."""
+    async with _transaction(pool, {"app.user_id": str(user_id)}) as connection:
         yield connection
 
 

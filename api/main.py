@@ -11,6 +11,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from api.auth.access import refuse_undeclared
+from api.auth.account_routes import router as account_router
 from api.auth.routes import router as session_router
 from api.backtests.routes import router as backtests_router
 from api.dead_letters.routes import router as dead_letters_router
@@ -56,6 +57,7 @@ def create_app(settings: Settings, *, rules_log: RulesLog | None = None) -> Fast
     )
     for router in (
         session_router,
+        account_router,
         rules_router,
         backtests_router,
         signals_router,

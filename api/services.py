@@ -6,13 +6,18 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from datetime import timedelta
 
 from confluent_kafka.admin import AdminClient
 from fastapi import Request
 
 from api.auth.access import Authenticator
+from api.auth.accounts import Accounts
 from api.auth.keys import KeyVerifier
-from api.auth.sessions import Sessions
+from api.auth.passwords import Passwords
+from api.auth.second_factor import SecondFactors
+from api.auth.sessions import Sessions, SessionTimes
+from api.auth.sign_in import SignIn
 from api.database import Pool, open_pool
 from api.dead_letters.replay import Replayer
 from api.health.service import Check, kafka_check, postgres_check
@@ -33,6 +38,8 @@ class Services:
     pool: Pool
     authenticator: Authenticator
     sessions: Sessions
+    sign_in: SignIn
+    accounts: Accounts
     publisher: Publisher
     feed: SignalFeed
     replayer: Replayer
@@ -61,12 +68,19 @@ async def run_services(
     hub = FeedHub(settings.app_dsn)
     size = settings.database_pool_max
     async with open_pool(settings.app_dsn, size=size, name="betrace-api") as pool:
-        sessions = Sessions(pool, pepper=pepper)
+        sessions = Sessions(pool, pepper=pepper, times=_session_times(settings))
+        passwords, factors = Passwords(), SecondFactors(pepper=pepper)
         services = Services(
             settings=settings,
             pool=pool,
             authenticator=Authenticator(KeyVerifier(pool, pepper=pepper), sessions),
             sessions=sessions,
+            sign_in=SignIn(
+                pool, pepper=pepper, passwords=passwords, sessions=sessions, factors=factors
+            ),
+            accounts=Accounts(
+                pool, pepper=pepper, passwords=passwords, sessions=sessions, factors=factors
+            ),
             publisher=Publisher(pool, rules_log or kafka_log),
             feed=SignalFeed(pool, hub),
             replayer=Replayer(settings.kafka, topics),
@@ -91,3 +105,10 @@ async def run_services(
                     await task
             services.replayer.close()
             kafka_log.close()
+
+
+def _session_times(settings: Settings) -> SessionTimes:
+    return SessionTimes(
+        idle=timedelta(minutes=settings.session_idle_minutes),
+        absolute=timedelta(days=settings.session_days),
+    )

@@ -47,6 +47,12 @@ class Settings(BaseSettings):
     public_url: str = Field(
         default="", description="How browsers reach the API; https makes cookies Secure."
     )
+    session_idle_minutes: int = Field(
+        default=24 * 60, ge=1, description="A session ends when nothing comes for so long."
+    )
+    session_days: float = Field(
+        default=7, gt=0, le=90, description="A session ends so long after signing in, used or not."
+    )
     http_host: str = "127.0.0.1"
     http_port: int = Field(default=8080, ge=0, le=65535)
     otlp_host: str = "127.0.0.1"

@@ -56,7 +56,10 @@ class Authenticator:
 
     async def _user(self, request: Request) -> UserPrincipal | None:
         token = session_token(request)
-        return await self._sessions.find(token) if token else None
+        if not token:
+            return None
+        address = request.client.host if request.client else None
+        return await self._sessions.find(token, address=address)
 
 
 def presented_key(api_key_headers: list[str], authorization_headers: list[str]) -> str | None:

@@ -117,8 +117,17 @@ class ApiKeyPrincipal:
 
 
 @dataclass(frozen=True, slots=True)
+class Membership:
+    """A tenant that a person belongs to, and as what."""
+
+    tenant_id: UUID
+    tenant_name: str
+    role: Role
+
+
+@dataclass(frozen=True, slots=True)
 class UserPrincipal:
-    """A signed-in person, in the tenant of the session."""
+    """A signed-in person, in the tenant of the session. others: their other tenants, the first."""
 
     user_id: UUID
     email: str
@@ -126,6 +135,8 @@ class UserPrincipal:
     role: Role
     scope: TenantScope
     csrf_token: str
+    tenant_name: str = ""
+    others: tuple[Membership, ...] = ()
 
     def may(self, permission: Permission) -> bool:
         """Return whether the person's role in the tenant grants the permission."""

@@ -8,15 +8,9 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.auth.access import (
-    SECURE_SESSION_COOKIE,
-    SESSION_COOKIE,
-    anyone,
-    authenticated,
-    session_token,
-)
+from api.auth.access import anyone, authenticated, session_token
+from api.auth.cookies import clear_session, client_of, set_session
 from api.auth.principal import GRANTS, Principal, UserPrincipal
-from api.auth.sessions import LIFETIME
 from api.problems import ApiError
 from api.services import services_of
 
@@ -32,6 +26,9 @@ class SignIn(BaseModel):
     )
     email: str = Field(max_length=320)
     password: str = Field(max_length=1_024)
+    code: str = Field(
+        default="", max_length=50, description="Of the second factor, or a recovery code."
+    )
 
 
 class Identity(BaseModel):
@@ -47,15 +44,21 @@ class Identity(BaseModel):
 
 @router.post("/session", dependencies=[Depends(anyone)])
 async def sign_in(body: SignIn, request: Request, response: Response) -> Identity:
-    """Sign in with address and password; sets the session cookie."""
+    """Sign in with address and password, and a code where `auth.code_needed` asks for one.
+
+    Sets the session cookie. A session that the request brought along ends.
+    """
     if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
         raise ApiError(403, "auth.cross_site", "Sign in from this site.")
-    services = services_of(request)
-    signed_in = await services.sessions.sign_in(
-        body.email, body.password, client=client_address(request)
+    signed_in = await services_of(request).sign_in.with_both(
+        body.email,
+        body.password,
+        code=body.code,
+        client=client_of(request),
+        replaces=session_token(request),
     )
-    set_session_cookie(response, signed_in.token, secure=services.settings.cookie_secure)
-    return _identity(signed_in.principal)
+    set_session(request, response, signed_in)
+    return identity_of(signed_in.principal)
 
 
 @router.delete("/session", status_code=204)
@@ -66,42 +69,17 @@ async def sign_out(
     token = session_token(request)
     if token:
         await services_of(request).sessions.sign_out(token)
-    clear_session_cookie(response)
+    clear_session(response)
 
 
 @router.get("/session")
 async def who_am_i(principal: Annotated[Principal, Depends(authenticated)]) -> Identity:
     """Say who sends the request, and what they may do."""
-    return _identity(principal)
+    return identity_of(principal)
 
 
-def set_session_cookie(response: Response, token: str, *, secure: bool) -> None:
-    """Hand the token of a session to the browser."""
-    response.set_cookie(
-        SECURE_SESSION_COOKIE if secure else SESSION_COOKIE,
-        token,
-        max_age=int(LIFETIME.total_seconds()),
-        path="/",
-        httponly=True,
-        samesite="lax",
-        secure=secure,
-    )
-
-
-def clear_session_cookie(response: Response) -> None:
-    """Make the browser forget its session."""
-    response.delete_cookie(SESSION_COOKIE, path="/", httponly=True, samesite="lax")
-    response.delete_cookie(
-        SECURE_SESSION_COOKIE, path="/", httponly=True, samesite="lax", secure=True
-    )
-
-
-def client_address(request: Request) -> str:
-    """Return the address of the caller, as the server saw it (uvicorn trusts no proxy unasked)."""
-    return request.client.host if request.client else "unknown"
-
-
-def _identity(principal: Principal) -> Identity:
+def identity_of(principal: Principal) -> Identity:
+    """Return what a principal is told about itself."""
     permissions = sorted(permission.value for permission in GRANTS[principal.role])
     if isinstance(principal, UserPrincipal):
         return Identity(

@@ -1,43 +1,42 @@
-"""Signing in with a password, and the server-side sessions that follow.
+"""Sessions of people: begun after signing in, found by the cookie's token, ended by their person.
 
 The cookie holds a random token; the database its HMAC, the person, the tenant and a CSRF token.
-Failed attempts are counted per address and per client, and slow down both.
+Every request asks the database, so a session that was ended is gone with the next request to any
+replica; streams that are open look again before they tell something (`api.auth.streams`).
 """
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
-import hmac
-import math
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from functools import cache
-from typing import Final
+from datetime import datetime, timedelta
+from typing import Any, Final
 from uuid import UUID
 
-from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerificationError
-
-from api.auth.principal import Role, UserPrincipal, grant_scope
+from api.auth.client import Client
+from api.auth.hashes import keyed_hash
+from api.auth.principal import Membership, Role, UserPrincipal, grant_scope
 from api.database import (
     Connection,
     Pool,
     credential_transaction,
-    email_transaction,
     queries,
     set_local,
+    user_transaction,
 )
-from api.problems import ApiError
+from api.problems import not_found, unauthenticated
 
-LIFETIME: Final = timedelta(days=7)
-IDLE_LIMIT: Final = timedelta(hours=24)
-THROTTLE_WINDOW: Final = timedelta(minutes=15)
-FAILURES_PER_EMAIL: Final = 10
-FAILURES_PER_CLIENT: Final = 50
-PASSWORD_MIN_LENGTH: Final = 12
-_PASSWORD_MAX_LENGTH: Final = 1_024
+OTHERS: Final = 50
+"""So many of a person's other tenants are named."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionTimes:
+    """idle: since the last request; absolute: since signing in, whatever tenants came after."""
+
+    idle: timedelta = timedelta(hours=24)
+    absolute: timedelta = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,133 +47,184 @@ class SignedIn:
     principal: UserPrincipal
 
 
-@cache
-def password_hasher() -> PasswordHasher:
-    """Return the argon2id hasher (RFC 9106, second recommended option: 64 MiB, 3 passes)."""
-    return PasswordHasher()
+@dataclass(frozen=True, slots=True)
+class SessionInfo:
+    """A session as its person sees it. current: the one that asks."""
 
-
-@cache
-def _nobodys_hash() -> str:
-    """Return a hash to verify against when there is no such person, so that time tells nothing."""
-    return password_hasher().hash(secrets.token_urlsafe(16))
+    id: UUID
+    tenant_id: UUID
+    agent: str
+    address: str
+    created_at: datetime
+    last_seen_at: datetime
+    current: bool
 
 
 class Sessions:
-    """Signs people in and out, and finds the person of a session."""
+    """Begins, finds, lists and ends sessions."""
 
-    def __init__(self, pool: Pool, *, pepper: bytes) -> None:
+    def __init__(self, pool: Pool, *, pepper: bytes, times: SessionTimes | None = None) -> None:
         self._pool = pool
         self._pepper = pepper
+        self.times = times or SessionTimes()
 
-    async def sign_in(self, email: str, password: str, *, client: str) -> SignedIn:
-        """Begin a session in the person's first tenant.
+    async def begin(
+        self,
+        user_id: UUID,
+        *,
+        client: Client,
+        tenant_id: UUID | None = None,
+        expires_at: datetime | None = None,
+        replaces: str | None = None,
+    ) -> SignedIn | None:
+        """Begin a session of somebody who has just proved who they are.
 
-        client: the address of the caller, for throttling.
-        Raises ApiError 401 (one text for every cause) and 429 with Retry-After.
+        tenant_id: else the person's first tenant. expires_at: else after the absolute time.
+        replaces: the token of a session that ends with it, so that no token outlives a sign-in.
+        Returns None if the person has no such tenant, or no account any more.
         """
-        email = email.strip().lower()
-        subjects = {
-            self._hash(b"email", email): FAILURES_PER_EMAIL,
-            self._hash(b"client", client): FAILURES_PER_CLIENT,
-        }
-        async with email_transaction(self._pool, email) as connection:
-            await _refuse_if_throttled(connection, subjects)
-            user = await queries("auth").user_by_email(connection, email=email)
-        known_hash = user["password_hash"] if user and not user["disabled_at"] else None
-        right = await asyncio.to_thread(_verify, known_hash or _nobodys_hash(), password)
-        if known_hash is None or not right:
-            async with email_transaction(self._pool, email) as connection:
-                await queries("auth").insert_failures(connection, subjects=list(subjects))
-            raise wrong_sign_in()
-        return await self._begin(user["id"], email_subject=self._hash(b"email", email))
-
-    async def find(self, token: str) -> UserPrincipal | None:
-        """Return the person of a session that is neither over nor idle for too long."""
-        token_hash = self._hash(b"session", token)
-        async with credential_transaction(self._pool, token_hash) as connection:
-            session = await queries("auth").session_by_hash(
-                connection, token_hash=token_hash, idle_limit=IDLE_LIMIT
+        token, csrf = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
+        token_hash = self._hash(token)
+        async with user_transaction(self._pool, user_id) as connection:
+            tenant = await _tenant_of(connection, user_id, wanted=tenant_id)
+            if tenant is None:
+                return None
+            principal = await _principal(connection, user_id, tenant, csrf=csrf)
+            if principal is None:
+                return None
+            await queries("sessions").insert(
+                connection,
+                token_hash=token_hash,
+                user_id=user_id,
+                tenant_id=tenant,
+                csrf_token=csrf,
+                expires_at=expires_at,
+                absolute=self.times.absolute,
+                agent=client.agent,
+                address=client.address,
             )
+            if replaces:
+                await set_local(connection, credential=self._hash(replaces).hex())
+                await queries("sessions").end_by_hash(connection, token_hash=self._hash(replaces))
+        return SignedIn(token, principal)
+
+    async def find(self, token: str, *, address: str | None = None) -> UserPrincipal | None:
+        """Return the person of a session that is neither over nor idle for too long.
+
+        address: where it is used from now, kept for the person to see.
+        """
+        token_hash = self._hash(token)
+        async with credential_transaction(self._pool, token_hash) as connection:
+            session = await self._row(connection, token_hash)
             if session is None:
                 return None
             if session["seen_a_while_ago"]:
-                await queries("auth").touch_session(connection, token_hash=token_hash)
+                await queries("sessions").touch(
+                    connection, token_hash=token_hash, address=address or None
+                )
             return await _principal(
                 connection, session["user_id"], session["tenant_id"], csrf=session["csrf_token"]
             )
 
+    async def renew(self, token: str, *, client: Client, tenant_id: UUID | None = None) -> SignedIn:
+        """Replace a session by a new one that ends when the old one would have.
+
+        tenant_id: of another tenant of the person; else the same one.
+        Raises ApiError 401 if the session is over, 404 if the person has no such tenant.
+        """
+        token_hash = self._hash(token)
+        async with credential_transaction(self._pool, token_hash) as connection:
+            session = await self._row(connection, token_hash)
+        if session is None:
+            raise unauthenticated()
+        begun = await self.begin(
+            session["user_id"],
+            client=client,
+            tenant_id=tenant_id or session["tenant_id"],
+            expires_at=session["expires_at"],
+            replaces=token,
+        )
+        if begun is None:
+            raise not_found("tenant")
+        return begun
+
+    async def of_user(self, user_id: UUID, *, token: str) -> list[SessionInfo]:
+        """Return a person's sessions in all tenants, the one of the token first."""
+        async with user_transaction(self._pool, user_id) as connection:
+            return [
+                SessionInfo(**row)
+                async for row in queries("sessions").of_user(
+                    connection, token_hash=self._hash(token), idle=self.times.idle
+                )
+            ]
+
     async def sign_out(self, token: str) -> None:
         """End a session; one that is over already does no harm."""
-        token_hash = self._hash(b"session", token)
+        token_hash = self._hash(token)
         async with credential_transaction(self._pool, token_hash) as connection:
-            await queries("auth").delete_session(connection, token_hash=token_hash)
+            await queries("sessions").end_by_hash(connection, token_hash=token_hash)
 
-    async def _begin(self, user_id: UUID, *, email_subject: bytes) -> SignedIn:
-        token, csrf = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
-        token_hash = self._hash(b"session", token)
-        async with credential_transaction(self._pool, token_hash) as connection:
-            await set_local(connection, user_id=str(user_id))
-            memberships = [
-                row
-                async for row in queries("auth").memberships_of_user(connection, user_id=user_id)
-            ]
-            if not memberships:
-                raise wrong_sign_in()
-            tenant_id = memberships[0]["tenant_id"]
-            await queries("auth").insert_session(
-                connection,
-                token_hash=token_hash,
-                user_id=user_id,
-                tenant_id=tenant_id,
-                csrf_token=csrf,
-                lifetime=LIFETIME,
-            )
-            await queries("auth").forget_failures(connection, subject=email_subject)
-            principal = await _principal(connection, user_id, tenant_id, csrf=csrf)
-        if principal is None:
-            raise wrong_sign_in()
-        return SignedIn(token, principal)
+    async def end(self, user_id: UUID, session_id: UUID) -> None:
+        """End one session of a person. Raises ApiError 404."""
+        async with user_transaction(self._pool, user_id) as connection:
+            if await queries("sessions").end_one(connection, id=session_id) == 0:
+                raise not_found("session")
 
-    def _hash(self, purpose: bytes, text: str) -> bytes:
-        return hmac.digest(self._pepper, purpose + b"\0" + text.encode(), hashlib.sha256)
+    async def end_all(self, user_id: UUID, *, keep: str | None = None) -> int:
+        """End a person's sessions in all tenants but the one of a token; return how many."""
+        async with user_transaction(self._pool, user_id) as connection:
+            return await self.end_all_in(connection, keep=keep)
+
+    async def end_all_in(self, connection: Connection, *, keep: str | None = None) -> int:
+        """As `end_all`, within a transaction of the person."""
+        ended: int = await queries("sessions").end_all(
+            connection, keep=self._hash(keep) if keep else None
+        )
+        return ended
+
+    async def _row(self, connection: Connection, token_hash: bytes) -> dict[str, Any] | None:
+        row: dict[str, Any] | None = await queries("sessions").by_hash(
+            connection, token_hash=token_hash, idle=self.times.idle
+        )
+        return row
+
+    def _hash(self, token: str) -> bytes:
+        return keyed_hash(self._pepper, "session", token)
 
 
-def wrong_sign_in() -> ApiError:
-    """The refusal of a sign-in, the same for every cause."""
-    return ApiError(401, "auth.wrong_sign_in", "The address or the password is wrong.")
+async def _tenant_of(connection: Connection, user_id: UUID, *, wanted: UUID | None) -> UUID | None:
+    found: Sequence[UUID] = [
+        row["tenant_id"]
+        async for row in queries("auth").memberships_of_user(connection, user_id=user_id)
+    ]
+    if wanted is not None:
+        return wanted if wanted in found else None
+    return found[0] if found else None
 
 
 async def _principal(
     connection: Connection, user_id: UUID, tenant_id: UUID, *, csrf: str
 ) -> UserPrincipal | None:
     await set_local(connection, user_id=str(user_id), tenant_id=str(tenant_id))
-    row = await queries("auth").member(connection, user_id=user_id, tenant_id=tenant_id)
-    if row is None:
-        return None
-    scope = grant_scope(tenant_id, actor=row["email"])
-    return UserPrincipal(user_id, row["email"], row["name"], Role(row["role"]), scope, csrf)
-
-
-async def _refuse_if_throttled(connection: Connection, subjects: dict[bytes, int]) -> None:
-    async for row in queries("auth").failures_of(
-        connection, subjects=list(subjects), window=THROTTLE_WINDOW
-    ):
-        if row["failed_count"] < subjects[bytes(row["subject"])]:
-            continue
-        left = row["first_failed_at"] + THROTTLE_WINDOW - datetime.now(UTC)
-        raise ApiError(
-            429,
-            "auth.throttled",
-            "Too many failed attempts to sign in. Wait before the next one.",
-            headers={"Retry-After": str(max(1, math.ceil(left.total_seconds())))},
+    rows = [
+        row
+        async for row in queries("auth").member(
+            connection, user_id=user_id, tenant_id=tenant_id, limit=OTHERS + 1
         )
-
-
-def _verify(password_hash: str, password: str) -> bool:
-    if len(password) > _PASSWORD_MAX_LENGTH:
-        return False
-    try:
-        return password_hasher().verify(password_hash, password)
-    except (VerificationError, InvalidHashError):
-        return False
+    ]
+    if not rows or rows[0]["tenant_id"] != tenant_id:
+        return None
+    row = rows[0]
+    return UserPrincipal(
+        user_id,
+        row["email"],
+        row["name"],
+        Role(row["role"]),
+        grant_scope(tenant_id, actor=row["email"]),
+        csrf,
+        tenant_name=row["tenant_name"],
+        others=tuple(
+            Membership(other["tenant_id"], other["tenant_name"], Role(other["role"]))
+            for other in rows[1:]
+        ),
+    )

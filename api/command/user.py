@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from api.auth.accounts import end_sessions, issue_reset, remove_factor
 from api.auth.principal import Role
 from api.command.operator import operator_scope, say, tenant_named, with_pool
 from api.database import Pool
@@ -66,6 +67,45 @@ def create(
     if result["password"]:
         text += f", password {result['password']}"
     say(result, as_json=as_json, text=text)
+
+
+@app.command("reset-link")
+def reset_link(email: str, as_json: AsJson = False) -> None:
+    """Print a link with which a person sets a new password: once, within the hour.
+
+    It ends all their sessions when it is used. Links printed before stop working.
+    """
+
+    async def act(pool: Pool, settings: Settings) -> dict[str, Any]:
+        token = await issue_reset(pool, email, pepper=settings.pepper)
+        site = settings.public_url.rstrip("/") or f"http://localhost:{settings.http_port}"
+        return {"email": email.strip().lower(), "link": f"{site}/reset-password?token={token}"}
+
+    result = with_pool(act)
+    say(result, as_json=as_json, text=result["link"])
+
+
+@app.command("remove-second-factor")
+def remove_second_factor(email: str, as_json: AsJson = False) -> None:
+    """Let a person whose app and recovery codes are lost sign in with the password alone."""
+
+    async def act(pool: Pool, _: Settings) -> dict[str, Any]:
+        return {"email": email.strip().lower(), "removed": await remove_factor(pool, email)}
+
+    result = with_pool(act)
+    outcome = "has no second factor any more" if result["removed"] else "had no second factor"
+    say(result, as_json=as_json, text=f"{result['email']} {outcome}")
+
+
+@app.command("sign-out")
+def sign_out(email: str, as_json: AsJson = False) -> None:
+    """End all sessions of a person. Their next request is refused."""
+
+    async def act(pool: Pool, _: Settings) -> dict[str, Any]:
+        return {"email": email.strip().lower(), "ended": await end_sessions(pool, email)}
+
+    result = with_pool(act)
+    say(result, as_json=as_json, text=f"{result['ended']} sessions of {result['email']} ended")
 
 
 @app.command("list")

@@ -13,8 +13,8 @@ from uuid import UUID
 
 import structlog
 
+from api.auth.attempts import KEPT as FAILURES_KEPT
 from api.auth.principal import TenantScope, grant_scope
-from api.auth.sessions import THROTTLE_WINDOW
 from api.database import (
     DatabaseUnavailable,
     Pool,
@@ -96,8 +96,9 @@ async def keep_house(pool: Pool, publisher: Publisher, *, pause_s: float = 2.0) 
 
 
 async def forget_expired(pool: Pool) -> None:
-    """Delete sessions that are over, old failed sign-ins and feed entries of more than a day."""
+    """Delete sessions and tickets that are over, old failed sign-ins and old feed entries."""
     async with purpose_transaction(pool, "housekeeping") as connection:
-        await queries("auth").expire_sessions(connection)
-        await queries("auth").expire_failures(connection, window=THROTTLE_WINDOW)
+        await queries("sessions").expire(connection)
+        await queries("accounts").expire_tickets(connection)
+        await queries("accounts").expire_failures(connection, window=FAILURES_KEPT)
         await queries("feed").forget_old(connection)

@@ -13,6 +13,7 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from api.auth.access import require
 from api.auth.principal import Permission, Principal, TenantScope
+from api.auth.streams import while_allowed
 from api.etags import version_of
 from api.problems import ApiError
 from api.services import Services, services_of
@@ -151,7 +152,8 @@ async def stream_signals(
     events = feed_events(
         services_of(request), principal.scope, shown, last_event_id=last_event_id or since
     )
-    return EventSourceResponse(events, ping=STREAM_PING_S)
+    allowed = while_allowed(request, Permission.SIGNALS_READ, events)
+    return EventSourceResponse(allowed, ping=STREAM_PING_S)
 
 
 @router.get("/{signal_id}")

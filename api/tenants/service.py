@@ -15,8 +15,8 @@ from psycopg.errors import UniqueViolation
 from psycopg.types.json import Jsonb
 
 from api.auth.keys import SHOWN_LENGTH, hash_key, new_key
+from api.auth.passwords import Passwords, refuse_weak
 from api.auth.principal import Role, TenantScope
-from api.auth.sessions import PASSWORD_MIN_LENGTH, password_hasher
 from api.database import (
     Pool,
     email_transaction,
@@ -158,12 +158,10 @@ async def create_user(
 ) -> UUID:
     """Make a person with a password and a role in the tenant.
 
-    Raises ApiError 409 if the address is known, 400 if the password is too short.
+    Raises ApiError 409 if the address is known, 400 if the password is weak.
     """
-    if len(password) < PASSWORD_MIN_LENGTH:
-        raise ApiError(
-            400, "user.weak_password", f"A password has at least {PASSWORD_MIN_LENGTH} characters."
-        )
+    refuse_weak(password, email=email.strip(), name=name)
+    password_hash = await Passwords().hash(password)
     user_id, email = uuid4(), email.strip().lower()
     try:
         async with tenant_transaction(pool, scope) as connection:
@@ -173,7 +171,7 @@ async def create_user(
                 id=user_id,
                 email=email,
                 name=name,
-                password_hash=password_hasher().hash(password),
+                password_hash=password_hash,
             )
             await queries("auth").upsert_membership(
                 connection, tenant_id=scope.tenant_id, user_id=user_id, role=role.value

@@ -17,7 +17,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from api.auth.principal import Permission, UserPrincipal
 from api.problems import ApiError
 from api.web.assets import BundleMissing, read_manifest
-from api.web.views.chrome import Chrome, Viewer, theme_of
+from api.web.views.chrome import Chrome, OtherTenant, Viewer, theme_of
 from api.web.views.signal_list import SignalRow
 
 THEME_COOKIE: Final = "betrace_theme"
@@ -69,6 +69,11 @@ def _viewer(person: UserPrincipal) -> Viewer:
         person.name,
         person.email,
         person.role.value,
+        tenant=person.tenant_name,
+        others=tuple(
+            OtherTenant(str(other.tenant_id), other.tenant_name, other.role.value)
+            for other in person.others
+        ),
         may_read_letters=person.may(Permission.LETTERS_READ),
         may_read_rules=person.may(Permission.RULES_READ),
     )

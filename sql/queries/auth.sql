@@ -38,28 +38,15 @@ from memberships
 where user_id = :user_id
 order by created_at, tenant_id;
 
--- name: insert_session!
-insert into sessions (token_hash, user_id, tenant_id, csrf_token, expires_at)
-values (:token_hash, :user_id, :tenant_id, :csrf_token, now() + :lifetime);
-
--- name: session_by_hash^
-select user_id, tenant_id, csrf_token, last_seen_at < now() - interval '1 minute' as seen_a_while_ago
-from sessions
-where token_hash = :token_hash
-  and expires_at > now()
-  and last_seen_at > now() - :idle_limit;
-
--- name: touch_session!
-update sessions set last_seen_at = now() where token_hash = :token_hash;
-
--- name: delete_session!
-delete from sessions where token_hash = :token_hash;
-
--- name: member^
-select u.email, u.name, m.role
+-- name: member
+-- The person and their tenants by name, the tenant of the session first; none if they have left it.
+select u.email, u.name, m.tenant_id, m.role, t.name as tenant_name
 from users u
 join memberships m on m.user_id = u.id
-where u.id = :user_id and m.tenant_id = :tenant_id and u.disabled_at is null;
+join tenants t on t.id = m.tenant_id
+where u.id = :user_id and u.disabled_at is null
+order by m.tenant_id <> :tenant_id, lower(t.name), t.id
+limit :limit;
 
 -- name: members
 select u.id, u.email, u.name, m.role
@@ -68,20 +55,3 @@ join memberships m on m.user_id = u.id
 where m.tenant_id = scope_tenant()
 order by u.email;
 
--- name: expire_sessions!
-delete from sessions where expires_at < now();
-
--- name: failures_of
-select subject, count(*) as failed_count, min(failed_at) as first_failed_at
-from sign_in_failures
-where subject = any(:subjects) and failed_at > now() - :window
-group by subject;
-
--- name: insert_failures!
-insert into sign_in_failures (subject) select unnest(:subjects::bytea[]);
-
--- name: forget_failures!
-delete from sign_in_failures where subject = :subject;
-
--- name: expire_failures!
-delete from sign_in_failures where failed_at < now() - :window;

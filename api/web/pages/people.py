@@ -5,23 +5,29 @@ from __future__ import annotations
 import hmac
 import secrets
 from typing import Annotated, Final
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
 from api.auth.access import anyone, authenticated, session_token
-from api.auth.routes import clear_session_cookie, client_address, set_session_cookie
+from api.auth.cookies import clear_session, client_of, set_session
+from api.auth.sessions import SignedIn
+from api.auth.sign_in import CodeNeeded
 from api.problems import ApiError
 from api.services import services_of
 from api.web.render import THEME_COOKIE, render
 from api.web.views.chrome import theme_of
 from api.web.views.links import local_path
-from api.web.views.notice import SignInPage
+from api.web.views.notice import CodePage, SignInPage
+from api.web.views.words import good
 
 router = APIRouter(include_in_schema=False)
 
 HOME: Final = "/signals"
 SIGN_IN_COOKIE: Final = "betrace_sign_in"
+TICKET_COOKIE: Final = "betrace_sign_in_ticket"
+DONE: Final = {"reset": "The password is set. Sign in with it."}
 _A_YEAR_S: Final = 365 * 24 * 60 * 60
 _EXPIRED: Final = "This form was open for too long. Please sign in again."
 
@@ -33,12 +39,16 @@ async def home() -> Response:
 
 
 @router.get("/sign-in", dependencies=[Depends(anyone)])
-async def sign_in_form(request: Request, next: str = "") -> Response:  # noqa: A002 - of the URL
-    """Show the form; whoever is signed in goes on at once."""
+async def sign_in_form(
+    request: Request,
+    next: str = "",  # noqa: A002 - of the URL
+    done: str = "",
+) -> Response:
+    """Show the form; whoever is signed in goes on at once. done: what led here, said on top."""
     token = session_token(request)
     if token and await services_of(request).sessions.find(token):
         return RedirectResponse(local_path(next, otherwise=HOME), 303)
-    return _form(request, next=next)
+    return _form(request, next=next, done=done)
 
 
 @router.post("/sign-in", dependencies=[Depends(anyone)])
@@ -49,21 +59,55 @@ async def sign_in(
     csrf_token: Annotated[str, Form(max_length=100)] = "",
     next: Annotated[str, Form(max_length=2_000)] = "",  # noqa: A002 - a field of the form
 ) -> Response:
-    """Begin a session and go where the person wanted to go."""
-    cookie = request.cookies.get(SIGN_IN_COOKIE, "")
-    if not cookie or not hmac.compare_digest(cookie.encode(), csrf_token.encode()):
+    """Begin a session and go where the person wanted to go, or ask for the second factor."""
+    if not _is_ours(request, csrf_token):
         return _form(request, next=next, email=email, problem=_EXPIRED, status=403)
-    services = services_of(request)
     try:
-        signed_in = await services.sessions.sign_in(email, password, client=client_address(request))
+        step = await services_of(request).sign_in.with_password(
+            email, password, client=client_of(request), replaces=session_token(request)
+        )
     except ApiError as error:
         answer = _form(request, next=next, email=email, problem=error.detail, status=error.status)
         answer.headers.update(error.headers)
         return answer
-    response = RedirectResponse(local_path(next, otherwise=HOME), 303)
-    set_session_cookie(response, signed_in.token, secure=services.settings.cookie_secure)
-    response.delete_cookie(SIGN_IN_COOKIE, path="/sign-in")
-    return response
+    if isinstance(step, CodeNeeded):
+        response = RedirectResponse(f"/sign-in/code?{urlencode({'next': next})}", 303)
+        _set_short(request, response, TICKET_COOKIE, step.ticket)
+        return response
+    return _enter(request, step, next=next)
+
+
+@router.get("/sign-in/code", dependencies=[Depends(anyone)])
+async def code_form(request: Request, next: str = "") -> Response:  # noqa: A002 - of the URL
+    """Ask for a code of the second factor."""
+    if not request.cookies.get(TICKET_COOKIE):
+        return RedirectResponse("/sign-in", 303)
+    return _code_form(request, next=next)
+
+
+@router.post("/sign-in/code", dependencies=[Depends(anyone)])
+async def sign_in_with_code(
+    request: Request,
+    code: Annotated[str, Form(max_length=50)] = "",
+    csrf_token: Annotated[str, Form(max_length=100)] = "",
+    next: Annotated[str, Form(max_length=2_000)] = "",  # noqa: A002 - a field of the form
+) -> Response:
+    """Begin a session with the second step."""
+    if not _is_ours(request, csrf_token):
+        return _form(request, next=next, problem=_EXPIRED, status=403)
+    try:
+        signed_in = await services_of(request).sign_in.with_code(
+            request.cookies.get(TICKET_COOKIE, ""),
+            code,
+            client=client_of(request),
+            replaces=session_token(request),
+        )
+    except ApiError as error:
+        again = _form if error.status == 401 else _code_form
+        answer = again(request, next=next, problem=error.detail, status=error.status)
+        answer.headers.update(error.headers)
+        return answer
+    return _enter(request, signed_in, next=next)
 
 
 @router.post("/sign-out", dependencies=[Depends(authenticated)])
@@ -73,7 +117,7 @@ async def sign_out(request: Request) -> Response:
     if token:
         await services_of(request).sessions.sign_out(token)
     response = RedirectResponse("/sign-in", 303)
-    clear_session_cookie(response)
+    clear_session(response)
     return response
 
 
@@ -90,6 +134,20 @@ async def choose_theme(
     return response
 
 
+def _is_ours(request: Request, csrf_token: str) -> bool:
+    """There is no session yet that could hold a token: form and cookie say the same."""
+    cookie = request.cookies.get(SIGN_IN_COOKIE, "")
+    return bool(cookie) and hmac.compare_digest(cookie.encode(), csrf_token.encode())
+
+
+def _enter(request: Request, signed_in: SignedIn, *, next: str) -> Response:  # noqa: A002
+    response = RedirectResponse(local_path(next, otherwise=HOME), 303)
+    set_session(request, response, signed_in)
+    for name in (SIGN_IN_COOKIE, TICKET_COOKIE):
+        response.delete_cookie(name, path="/sign-in")
+    return response
+
+
 def _form(
     request: Request,
     *,
@@ -97,18 +155,42 @@ def _form(
     email: str = "",
     problem: str = "",
     status: int = 200,
+    done: str = "",
 ) -> Response:
     token = request.cookies.get(SIGN_IN_COOKIE) or secrets.token_urlsafe(24)
     page = SignInPage(
-        problem=problem, csrf_token=token, next=local_path(next, otherwise=""), email=email
+        problem=problem,
+        csrf_token=token,
+        next=local_path(next, otherwise=""),
+        email=email,
+        message=good(DONE[done]) if done in DONE else None,
     )
     response = render(request, "sign_in.html", page=page, status=status)
+    _set_short(request, response, SIGN_IN_COOKIE, token)
+    return response
+
+
+def _code_form(
+    request: Request,
+    *,
+    next: str,  # noqa: A002
+    problem: str = "",
+    status: int = 200,
+) -> Response:
+    token = request.cookies.get(SIGN_IN_COOKIE) or secrets.token_urlsafe(24)
+    page = CodePage(problem=problem, csrf_token=token, next=local_path(next, otherwise=""))
+    response = render(request, "sign_in_code.html", page=page, status=status)
+    _set_short(request, response, SIGN_IN_COOKIE, token)
+    return response
+
+
+def _set_short(request: Request, response: Response, name: str, value: str) -> None:
+    """Set a cookie for the time of signing in."""
     response.set_cookie(
-        SIGN_IN_COOKIE,
-        token,
+        name,
+        value,
         path="/sign-in",
         httponly=True,
         samesite="strict",
         secure=services_of(request).settings.cookie_secure,
     )
-    return response

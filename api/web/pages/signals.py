@@ -12,6 +12,7 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from api.auth.access import require
 from api.auth.principal import Permission, Principal
+from api.auth.streams import while_allowed
 from api.problems import ApiError
 from api.rules.service import every_rule
 from api.services import Services, services_of
@@ -111,7 +112,8 @@ async def live_signals(
     events = services_of(request).feed.events(
         who.scope, last_event_id=last_event_id or after or None
     )
-    return EventSourceResponse(_rows(events, query), ping=STREAM_PING_S)
+    allowed = while_allowed(request, Permission.SIGNALS_READ, events)
+    return EventSourceResponse(_rows(allowed, query), ping=STREAM_PING_S)
 
 
 async def _rows(

@@ -9,15 +9,27 @@ Theme = Literal["system", "light", "dark"]
 THEMES: Final[tuple[Theme, ...]] = get_args(Theme)
 _THEME_ICONS: Final = {"system": "monitor", "light": "sun", "dark": "moon"}
 _PLACES: Final = (("signals", "Signals", "/signals"), ("rules", "Rules", "/rules"))
+_SETTINGS: Final = (("account", "Account", "/settings/account"),)
+
+
+@dataclass(frozen=True, slots=True)
+class OtherTenant:
+    """A tenant that the person can go on in."""
+
+    id: str
+    name: str
+    role: str
 
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """The person signed in."""
+    """The person signed in, and where."""
 
     name: str
     email: str
     role: str
+    tenant: str = ""
+    others: tuple[OtherTenant, ...] = ()
     may_read_letters: bool = False
     may_read_rules: bool = False
 
@@ -59,6 +71,14 @@ class Chrome:
         return tuple(
             Place(name, label, href, self.path == href or self.path.startswith(f"{href}/"))
             for name, label, href in _PLACES
+        )
+
+    @property
+    def settings_nav(self) -> tuple[Place, ...]:
+        """The navigation of the settings pages."""
+        return tuple(
+            Place(name, label, href, self.path == href or self.path.startswith(f"{href}/"))
+            for name, label, href in _SETTINGS
         )
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from api.web.views.words import Link
+from api.web.views.words import Link, Message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,3 +26,22 @@ class SignInPage:
     csrf_token: str
     next: str
     email: str
+    message: Message | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CodePage:
+    """The form for the second step of signing in."""
+
+    problem: str
+    csrf_token: str
+    next: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResetPage:
+    """The form for a forgotten password. token: of the link; empty if the link is over."""
+
+    problems: tuple[str, ...]
+    token: str
+    least: int

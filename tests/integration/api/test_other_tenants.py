@@ -57,6 +57,18 @@ OWN_OR_NOTHING = {
     ("POST", "/api/v1/dead-letters/{letter_id}/replay"): "test_dead_letters looks at it",
     ("DELETE", "/api/v1/session"): "ends the caller's",
     ("POST", "/api/v1/session"): "has no tenant yet",
+    ("GET", "/api/v1/account"): "tells of the caller",
+    ("PUT", "/api/v1/account/password"): "the caller's",
+    ("POST", "/api/v1/account/tenant"): "test_a_tenant_of_others_is_not_there_to_switch_to",
+    ("GET", "/api/v1/account/sessions"): "test_nobody_sees_or_ends_the_sessions_of_somebody_else",
+    ("DELETE", "/api/v1/account/sessions"): "the caller's",
+    ("DELETE", "/api/v1/account/sessions/{session_id}"): (
+        "test_nobody_sees_or_ends_the_sessions_of_somebody_else"
+    ),
+    ("POST", "/api/v1/account/second-factor"): "the caller's",
+    ("POST", "/api/v1/account/second-factor/confirm"): "the caller's",
+    ("POST", "/api/v1/account/second-factor/off"): "the caller's",
+    ("POST", "/api/v1/account/second-factor/recovery-codes"): "the caller's",
 }
 
 

@@ -156,6 +156,9 @@ def test_versions_cannot_be_changed_even_by_the_owner(
         "select * from users",
         "select * from api_keys",
         "select * from sessions",
+        "select * from second_factors",
+        "select * from recovery_codes",
+        "select * from tickets",
     ],
 )
 def test_the_worker_has_no_business_with_people_and_rules(

@@ -15,7 +15,20 @@ ANYBODY = {
     ("GET", "/health/live"),
     ("GET", "/health/ready"),
 }
-KNOWN = {("DELETE", "/api/v1/session"), ("GET", "/api/v1/session")}
+KNOWN = {
+    ("DELETE", "/api/v1/session"),
+    ("GET", "/api/v1/session"),
+    ("GET", "/api/v1/account"),
+    ("PUT", "/api/v1/account/password"),
+    ("POST", "/api/v1/account/tenant"),
+    ("GET", "/api/v1/account/sessions"),
+    ("DELETE", "/api/v1/account/sessions"),
+    ("DELETE", "/api/v1/account/sessions/{session_id}"),
+    ("POST", "/api/v1/account/second-factor"),
+    ("POST", "/api/v1/account/second-factor/confirm"),
+    ("POST", "/api/v1/account/second-factor/off"),
+    ("POST", "/api/v1/account/second-factor/recovery-codes"),
+}
 PERMISSIONS = {
     ("POST", "/api/v1/rules"): Permission.RULES_WRITE,
     ("GET", "/api/v1/rules"): Permission.RULES_READ,

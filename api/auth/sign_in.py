@@ -1,0 +1,221 @@
+"""Signing in: a password, then a code where the person has a second factor, then a session.
+
+Every refusal of a password is one answer after the same work, whether the account is unknown,
+disabled or the password wrong.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final
+from uuid import UUID
+
+import structlog
+
+from api.auth.attempts import (
+    ACCOUNT,
+    CODE,
+    KNOWN_BROWSER,
+    NETWORK,
+    Subject,
+    begin_attempt,
+    forget,
+    forgive,
+    network_of,
+)
+from api.auth.client import Client, knows_browser
+from api.auth.hashes import keyed_hash
+from api.auth.passwords import Passwords
+from api.auth.second_factor import SecondFactors, wrong_code
+from api.auth.sessions import Sessions, SignedIn
+from api.database import (
+    Connection,
+    Pool,
+    credential_transaction,
+    email_transaction,
+    queries,
+    set_local,
+    user_transaction,
+)
+from api.problems import ApiError
+
+log = structlog.get_logger(__name__)
+
+CODE_LIFETIME: Final = timedelta(minutes=10)
+"""How long after the password the code may come."""
+_TICKET: Final = "code"
+
+
+@dataclass(frozen=True, slots=True)
+class CodeNeeded:
+    """The password was right; the ticket and a code of the second factor make a session."""
+
+    ticket: str
+
+
+class SignIn:
+    """The steps of signing in."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        *,
+        pepper: bytes,
+        passwords: Passwords,
+        sessions: Sessions,
+        factors: SecondFactors,
+    ) -> None:
+        self._pool = pool
+        self._pepper = pepper
+        self._passwords = passwords
+        self._sessions = sessions
+        self._factors = factors
+
+    async def with_password(
+        self, email: str, password: str, *, client: Client, replaces: str | None = None
+    ) -> SignedIn | CodeNeeded:
+        """Begin a session, or say that a code is needed.
+
+        replaces: the token of the browser's session so far, which ends.
+        Raises ApiError 401 (one text for every cause) and 429 with Retry-After.
+        """
+        email = email.replace("\0", "").strip().lower()  # Postgres knows no NUL
+        async with email_transaction(self._pool, email) as connection:
+            attempt = await begin_attempt(connection, self._subjects(email, client))
+            user = await queries("auth").user_by_email(connection, email=email)
+        stored = user["password_hash"] if user and not user["disabled_at"] else None
+        if not await self._passwords.verify(password, stored) or user is None or stored is None:
+            log.info("auth.sign_in_failed", network=network_of(client.address))
+            raise wrong_sign_in()
+        await self._keep_current(user, password)
+        async with user_transaction(self._pool, user["id"]) as connection:
+            await forgive(connection, attempt)
+            if await queries("accounts").has_factor(connection):
+                return CodeNeeded(await self._issue_ticket(connection, user["id"]))
+            await self._forget(connection, email, user_id=user["id"], client=client)
+        return await self._begin(user["id"], client=client, replaces=replaces)
+
+    async def with_code(
+        self, ticket: str, code: str, *, client: Client, replaces: str | None = None
+    ) -> SignedIn:
+        """Begin a session with a code of the second factor, or a recovery code.
+
+        Raises ApiError 401 if the ticket is over, 400 if the code is wrong, 429.
+        """
+        ticket_hash = self._hash("ticket", ticket)
+        async with credential_transaction(self._pool, ticket_hash) as connection:
+            user_id = await _ticket_holder(connection, ticket_hash)
+            await set_local(connection, user_id=str(user_id))
+            attempt = await begin_attempt(connection, [self._code_subject(user_id)])
+        async with credential_transaction(self._pool, ticket_hash) as connection:
+            await set_local(connection, user_id=str(user_id))
+            right = await self._factors.accept(connection, user_id, code)
+            if right:
+                await self._use_ticket(connection, ticket_hash)
+                await self._forget_all(connection, user_id, client=client)
+                await forgive(connection, attempt)
+        if not right:
+            log.info("auth.code_failed", user_id=str(user_id))
+            raise wrong_code()
+        return await self._begin(user_id, client=client, replaces=replaces)
+
+    async def with_both(
+        self, email: str, password: str, *, code: str, client: Client, replaces: str | None = None
+    ) -> SignedIn:
+        """Sign in with everything at once.
+
+        Raises ApiError 401 `auth.code_needed` where a code is needed and none was given.
+        """
+        step = await self.with_password(email, password, client=client, replaces=replaces)
+        if isinstance(step, SignedIn):
+            return step
+        if not code:
+            raise ApiError(
+                401, "auth.code_needed", "Send a code of the second factor in `code` as well."
+            )
+        return await self.with_code(step.ticket, code, client=client, replaces=replaces)
+
+    async def _use_ticket(self, connection: Connection, ticket_hash: bytes) -> None:
+        used = await queries("accounts").use_ticket(
+            connection, token_hash=ticket_hash, kind=_TICKET
+        )
+        if used is None:
+            raise sign_in_over()
+
+    async def _forget_all(self, connection: Connection, user_id: UUID, *, client: Client) -> None:
+        user = await queries("accounts").password_of_user(connection)
+        if user is not None:
+            await self._forget(connection, user["email"], user_id=user_id, client=client)
+
+    async def _keep_current(self, user: dict[str, Any], password: str) -> None:
+        """Hash a right password anew where the stored hash has yesterday's parameters."""
+        if not self._passwords.is_outdated(user["password_hash"]):
+            return
+        made = await self._passwords.hash(password)
+        async with user_transaction(self._pool, user["id"]) as connection:
+            await queries("accounts").rehash_password(
+                connection, password_hash=made, previous=user["password_hash"]
+            )
+
+    async def _begin(self, user_id: UUID, *, client: Client, replaces: str | None) -> SignedIn:
+        begun = await self._sessions.begin(user_id, client=client, replaces=replaces)
+        if begun is None:
+            raise wrong_sign_in()
+        log.info("auth.signed_in", user_id=str(user_id))
+        return begun
+
+    async def _issue_ticket(self, connection: Connection, user_id: UUID) -> str:
+        ticket = secrets.token_urlsafe(32)
+        await queries("accounts").insert_ticket(
+            connection,
+            token_hash=self._hash("ticket", ticket),
+            kind=_TICKET,
+            user_id=user_id,
+            lifetime=CODE_LIFETIME,
+        )
+        return ticket
+
+    def _subjects(self, email: str, client: Client) -> list[Subject]:
+        """Whose failures an attempt joins. A browser that the account knows stands for itself."""
+        if knows_browser(client.browser, email, pepper=self._pepper):
+            return [Subject(self._hash("known browser", client.browser), KNOWN_BROWSER)]
+        return [
+            Subject(self._hash("account", email), ACCOUNT),
+            Subject(self._hash("network", network_of(client.address)), NETWORK),
+        ]
+
+    def _code_subject(self, user_id: UUID) -> Subject:
+        return Subject(self._hash("code", str(user_id)), CODE)
+
+    async def _forget(
+        self, connection: Connection, email: str, *, user_id: UUID, client: Client
+    ) -> None:
+        subjects = [
+            self._hash("account", email),
+            self._hash("known browser", client.browser),
+            self._code_subject(user_id).hash,
+        ]
+        await forget(connection, subjects)
+
+    def _hash(self, purpose: str, text: str) -> bytes:
+        return keyed_hash(self._pepper, purpose, text)
+
+
+def wrong_sign_in() -> ApiError:
+    """The refusal of a sign-in, the same for every cause."""
+    return ApiError(401, "auth.wrong_sign_in", "The address or the password is wrong.")
+
+
+def sign_in_over() -> ApiError:
+    """The refusal of a code that came too late, or twice."""
+    return ApiError(401, "auth.sign_in_over", "This sign-in took too long. Begin again.")
+
+
+async def _ticket_holder(connection: Connection, ticket_hash: bytes) -> UUID:
+    row = await queries("accounts").ticket(connection, token_hash=ticket_hash, kind=_TICKET)
+    if row is None:
+        raise sign_in_over()
+    user_id: UUID = row["user_id"]
+    return user_id

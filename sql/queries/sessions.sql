@@ -1,0 +1,39 @@
+-- name: insert!
+insert into sessions (token_hash, user_id, tenant_id, csrf_token, expires_at, agent, address)
+values (
+  :token_hash, :user_id, :tenant_id, :csrf_token,
+  coalesce(:expires_at::timestamptz, now() + :absolute), :agent, :address
+);
+
+-- name: by_hash^
+select id, user_id, tenant_id, csrf_token, expires_at,
+  last_seen_at < now() - interval '1 minute' as seen_a_while_ago
+from sessions
+where token_hash = :token_hash
+  and expires_at > now()
+  and last_seen_at > now() - :idle;
+
+-- name: touch!
+update sessions set last_seen_at = now(), address = coalesce(:address, address)
+where token_hash = :token_hash;
+
+-- name: of_user
+select s.id, s.tenant_id, s.agent, s.address, s.created_at, s.last_seen_at,
+  s.token_hash = :token_hash as current
+from sessions s
+where s.user_id = scope_user()
+  and s.expires_at > now()
+  and s.last_seen_at > now() - :idle
+order by current desc, s.last_seen_at desc, s.id;
+
+-- name: end_by_hash!
+delete from sessions where token_hash = :token_hash;
+
+-- name: end_one!
+delete from sessions where user_id = scope_user() and id = :id;
+
+-- name: end_all!
+delete from sessions where user_id = scope_user() and token_hash is distinct from :keep;
+
+-- name: expire!
+delete from sessions where expires_at < now();
