@@ -15,7 +15,7 @@ from api.auth.access import (
     authenticated,
     session_token,
 )
-from api.auth.principal import GRANTS, Principal, UserPrincipal
+from api.auth.principal import Permission, Principal, UserPrincipal
 from api.auth.sessions import LIFETIME
 from api.problems import ApiError
 from api.services import services_of
@@ -35,12 +35,15 @@ class SignIn(BaseModel):
 
 
 class Identity(BaseModel):
-    """Who sends the requests. csrf_token: for signed-in people, to be sent in X-CSRF-Token."""
+    """Who sends the requests. role: null for an API key with scopes of its own.
+
+    csrf_token: for signed-in people, to be sent in X-CSRF-Token.
+    """
 
     kind: Literal["user", "api_key"]
     name: str
     tenant_id: UUID
-    role: str
+    role: str | None
     permissions: list[str]
     csrf_token: str | None = None
 
@@ -97,12 +100,12 @@ def clear_session_cookie(response: Response) -> None:
 
 
 def client_address(request: Request) -> str:
-    """Return the address of the caller, as the server saw it (uvicorn trusts no proxy unasked)."""
-    return request.client.host if request.client else "unknown"
+    """Return the address of the caller: the peer, or whom a trusted proxy names."""
+    return str(services_of(request).authenticator.address_of(request) or "unknown")
 
 
 def _identity(principal: Principal) -> Identity:
-    permissions = sorted(permission.value for permission in GRANTS[principal.role])
+    permissions = sorted(permission.value for permission in Permission if principal.may(permission))
     if isinstance(principal, UserPrincipal):
         return Identity(
             kind="user",
