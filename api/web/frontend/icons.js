@@ -15,6 +15,7 @@ export const icons = [
   "clock",
   "copy",
   "history",
+  "key-round",
   "keyboard",
   "list-filter",
   "log-out",
