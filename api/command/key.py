@@ -158,7 +158,7 @@ def _draft(
             networks=parse_networks(allow),
             expires_at=None if lasting is None else datetime.now(UTC) + lasting,
         )
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise OperatorError(str(error)) from error
 
 

@@ -21,6 +21,7 @@ from api.problems import ApiError, not_found
 PAGE_MAX: Final = 1_000
 OVERLAP_MAX: Final = timedelta(days=30)
 OVERLAP: Final = timedelta(days=1)
+LIFETIME_MAX: Final = timedelta(days=3_660)
 
 log = structlog.get_logger(__name__)
 
@@ -48,11 +49,11 @@ async def create_key(
     """Make a key of the tenant.
 
     text: a well-formed key made elsewhere, to be stored in place of a new one.
-    Raises ApiError 403 for more than the authority covers, 400 for an end in the past, 409 if a key
-    in use has the name or there are too many.
+    Raises ApiError 403 for more than the authority covers, 400 for an end in the past or
+    over ten years away, 409 if a key in use has the name or there are too many.
     """
     refuse_excess(authority, draft)
-    _refuse_past(draft)
+    _refuse_end(draft)
     try:
         async with tenant_transaction(pool, scope) as connection:
             await _take_turn(connection)
@@ -95,7 +96,7 @@ async def rotate_key(
             )
         draft = old.successor(made_at=datetime.now(UTC), expires_at=expires_at)
         refuse_excess(authority, draft)
-        _refuse_past(draft)
+        _refuse_end(draft)
         await _refuse_too_many(connection, 2 * maker.most, with_replaced=True)
         new_id = uuid4()
         await queries("keys").replace(connection, id=old.id, successor=new_id, overlap=overlap)
@@ -203,9 +204,14 @@ async def _refuse_too_many(connection: Connection, most: int, *, with_replaced: 
         )
 
 
-def _refuse_past(draft: KeyDraft) -> None:
-    if draft.expires_at is not None and draft.expires_at <= datetime.now(UTC):
+def _refuse_end(draft: KeyDraft) -> None:
+    if draft.expires_at is None:
+        return
+    now = datetime.now(UTC)
+    if draft.expires_at <= now:
         raise ApiError(400, "key.expires_at", "expires_at is over: give a time to come, or none.")
+    if draft.expires_at - now > LIFETIME_MAX:
+        raise ApiError(400, "key.expires_at", "expires_at is over ten years away: give none.")
 
 
 def _record(event: str, scope: TenantScope, key: Key, **more: str) -> None:

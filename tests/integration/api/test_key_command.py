@@ -71,6 +71,8 @@ def test_without_role_and_scope_a_key_is_an_api_client(tenant: str) -> None:
         (["--role", "admin", "--scope", "rules.read"], "either a role or scopes"),
         (["--expires", "soon"], "--expires: 'soon' is no duration"),
         (["--expires", "0s"], "expires_at is over"),
+        (["--expires", "4000d"], "ten years"),
+        (["--expires", "9999999d"], "out of range"),
         (["--allow", "10.0.0.7/8"], "bits beyond the prefix"),
     ],
 )

@@ -90,6 +90,7 @@ async def test_a_made_key_is_shown_once_and_works(app: FastAPI, caller: Caller) 
         ({"networks": ["localhost"]}, "no address or network"),
         ({"expires_at": "2026-12-01T00:00:00"}, "timezone"),
         ({"expires_at": "2020-01-01T00:00:00Z"}, "expires_at is over"),
+        ({"expires_at": "9999-12-31T00:00:00Z"}, "ten years"),
         ({"key": "betrace_live_mine"}, "Extra inputs"),
     ],
 )
