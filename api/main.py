@@ -16,6 +16,7 @@ from api.auth.routes import router as session_router
 from api.backtests.routes import router as backtests_router
 from api.dead_letters.routes import router as dead_letters_router
 from api.health.routes import router as health_router
+from api.keys.routes import router as keys_router
 from api.middleware import BodyLimit, RequestContext
 from api.notices.routes import router as notices_router
 from api.openapi import describe
@@ -39,7 +40,7 @@ def create_app(settings: Settings, *, rules_log: RulesLog | None = None) -> Fast
     `error_page(request, error)`, which answers refusals outside /api/ with a page.
     Raises SettingError if a setting is missing, RuntimeError if a route names no permission.
     """
-    _ = settings.app_dsn, settings.pepper
+    _ = settings.app_dsn, settings.pepper, settings.proxies
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -64,6 +65,7 @@ def create_app(settings: Settings, *, rules_log: RulesLog | None = None) -> Fast
         traces_router,
         dead_letters_router,
         notices_router,
+        keys_router,
     ):
         app.include_router(router, prefix=API_PREFIX)
     app.include_router(health_router)

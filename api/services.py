@@ -13,7 +13,8 @@ from fastapi import Request
 
 from api.auth.access import Authenticator
 from api.auth.accounts import Accounts
-from api.auth.keys import KeyVerifier
+from api.auth.key_uses import KeyUses, keep_uses
+from api.auth.key_verifier import KeyVerifier
 from api.auth.passwords import Passwords
 from api.auth.second_factor import SecondFactors
 from api.auth.sessions import Sessions, SessionTimes
@@ -23,6 +24,7 @@ from api.dead_letters.replay import Replayer
 from api.health.service import Check, kafka_check, postgres_check
 from api.kafka.log_times import LogTimes
 from api.kafka.topics import TopicNames
+from api.keys.service import KeyMaker
 from api.rules.log import KafkaRulesLog, RulesLog
 from api.rules.outbox import Publisher, keep_house
 from api.rules.quarantine import keep_quarantine
@@ -40,6 +42,7 @@ class Services:
     sessions: Sessions
     sign_in: SignIn
     accounts: Accounts
+    key_maker: KeyMaker
     publisher: Publisher
     feed: SignalFeed
     replayer: Replayer
@@ -70,10 +73,14 @@ async def run_services(
     async with open_pool(settings.app_dsn, size=size, name="betrace-api") as pool:
         sessions = Sessions(pool, pepper=pepper, times=_session_times(settings))
         passwords, factors = Passwords(), SecondFactors(pepper=pepper)
+        uses = KeyUses()
+        verifier = KeyVerifier(
+            pool, pepper=pepper, uses=uses, accept_test=settings.accept_test_keys
+        )
         services = Services(
             settings=settings,
             pool=pool,
-            authenticator=Authenticator(KeyVerifier(pool, pepper=pepper), sessions),
+            authenticator=Authenticator(verifier, sessions, proxies=settings.proxies),
             sessions=sessions,
             sign_in=SignIn(
                 pool, pepper=pepper, passwords=passwords, sessions=sessions, factors=factors
@@ -81,6 +88,7 @@ async def run_services(
             accounts=Accounts(
                 pool, pepper=pepper, passwords=passwords, sessions=sessions, factors=factors
             ),
+            key_maker=KeyMaker(pepper, most=settings.max_api_keys),
             publisher=Publisher(pool, rules_log or kafka_log),
             feed=SignalFeed(pool, hub),
             replayer=Replayer(settings.kafka, topics),
@@ -94,6 +102,7 @@ async def run_services(
             asyncio.create_task(hub.run(), name="feed"),
             asyncio.create_task(keep_house(pool, services.publisher), name="housekeeping"),
             asyncio.create_task(keep_quarantine(pool, services.publisher), name="quarantine"),
+            asyncio.create_task(keep_uses(pool, uses), name="key-uses"),
         ]
         try:
             yield services

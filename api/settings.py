@@ -12,6 +12,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from pydantic import AliasChoices, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from api.auth.addresses import Networks, parse_networks
 from api.errors import OperatorError
 
 SECRET_KEY_MIN_LENGTH = 32
@@ -52,6 +53,19 @@ class Settings(BaseSettings):
     )
     session_days: float = Field(
         default=7, gt=0, le=90, description="A session ends so long after signing in, used or not."
+    )
+    trusted_proxies: str = Field(
+        default="",
+        description="Addresses or networks, comma-separated, whose X-Forwarded-For is believed.",
+    )
+    accept_test_keys: bool = Field(
+        default=False, description="Whether API keys that begin with betrace_test_ are good here."
+    )
+    max_api_keys: int = Field(default=100, ge=1, description="In use, of one tenant.")
+    key_grace_s: float = Field(
+        default=900,
+        ge=0,
+        description="For so long a key goes on at ingest while Postgres does not answer.",
     )
     http_host: str = "127.0.0.1"
     http_port: int = Field(default=8080, ge=0, le=65535)
@@ -99,6 +113,15 @@ class Settings(BaseSettings):
                 f"{SECRET_KEY_MIN_LENGTH} are needed: openssl rand -hex 32"
             )
         return secret.encode()
+
+    @property
+    def proxies(self) -> Networks:
+        """Networks of the trusted proxies. Raises SettingError naming what is none."""
+        texts = [text for text in self.trusted_proxies.split(",") if text.strip()]
+        try:
+            return parse_networks(texts)
+        except ValueError as error:
+            raise SettingError(f"BETRACE_TRUSTED_PROXIES: {error}") from error
 
     @property
     def cookie_secure(self) -> bool:

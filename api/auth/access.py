@@ -15,8 +15,9 @@ from fastapi import FastAPI, Request
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import iter_route_contexts
 
-from api.auth.keys import KeyVerifier
-from api.auth.principal import Permission, Principal, UserPrincipal
+from api.auth.addresses import Address, AddressRefused, Networks, caller_address
+from api.auth.key_verifier import KeyVerifier
+from api.auth.principal import ApiKeyPrincipal, Permission, Principal, UserPrincipal
 from api.auth.sessions import Sessions
 from api.problems import ApiError, forbidden, unauthenticated
 
@@ -31,35 +32,50 @@ _MAX_CREDENTIAL_LENGTH: Final = 8 * 1024
 class Authenticator:
     """Finds who sent a request: by API key, else by session cookie."""
 
-    def __init__(self, keys: KeyVerifier, sessions: Sessions) -> None:
+    def __init__(self, keys: KeyVerifier, sessions: Sessions, *, proxies: Networks = ()) -> None:
+        """proxies: whose X-Forwarded-For is believed."""
         self._keys = keys
         self._sessions = sessions
+        self._proxies = proxies
 
     async def principal(self, request: Request) -> Principal:
         """Return who sent the request.
 
-        Raises ApiError 401, and 403 for a session whose request may be forged.
+        Raises ApiError 401, and 403 for a session whose request may be forged and for a key that
+        may not be used from there.
         """
         key = presented_key(
             request.headers.getlist("x-api-key"), request.headers.getlist("authorization")
         )
         if key is not None:
-            found = await self._keys.verify(key)
-            if found is None:
-                raise unauthenticated()
-            return found
+            return await self._holder(key, request)
         user = await self._user(request)
         if user is None:
             raise unauthenticated()
         await _refuse_forgery(request, user)
         return user
 
+    def address_of(self, request: Request) -> Address | None:
+        """Return the address of whoever sent the request, None if it cannot be known."""
+        peer = request.client.host if request.client else ""
+        forwarded_for = request.headers.getlist("x-forwarded-for")
+        return caller_address(peer, forwarded_for, trusted=self._proxies)
+
+    async def _holder(self, key: str, request: Request) -> ApiKeyPrincipal:
+        try:
+            found = await self._keys.verify(key, address=self.address_of(request))
+        except AddressRefused as error:
+            raise ApiError(403, "auth.address", error.sentence) from error
+        if found is None:
+            raise unauthenticated()
+        return found
+
     async def _user(self, request: Request) -> UserPrincipal | None:
         token = session_token(request)
         if not token:
             return None
-        address = request.client.host if request.client else None
-        return await self._sessions.find(token, address=address)
+        address = self.address_of(request)
+        return await self._sessions.find(token, address=str(address) if address else None)
 
 
 def presented_key(api_key_headers: list[str], authorization_headers: list[str]) -> str | None:

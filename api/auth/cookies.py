@@ -23,10 +23,10 @@ _MAX_COOKIE_LENGTH: Final = 200
 
 
 def client_of(request: Request) -> Client:
-    """Return where a request comes from, as the server saw it (uvicorn trusts no proxy unasked)."""
+    """Return where a request comes from: the peer, or whom a trusted proxy names."""
     browser = request.cookies.get(SECURE_BROWSER_COOKIE) or request.cookies.get(BROWSER_COOKIE, "")
     return Client(
-        address=request.client.host if request.client else "unknown",
+        address=str(services_of(request).authenticator.address_of(request) or "unknown"),
         agent=request.headers.get("user-agent", ""),
         browser=browser[:_MAX_COOKIE_LENGTH],
     )

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 from uuid import UUID
+
+from api.auth.addresses import Networks
 
 
 class Permission(StrEnum):
@@ -104,16 +107,23 @@ def grant_scope(tenant_id: UUID, *, actor: str) -> TenantScope:
 
 @dataclass(frozen=True, slots=True)
 class ApiKeyPrincipal:
-    """A request signed by an API key."""
+    """A request signed by an API key.
+
+    role: None for a key with scopes of its own; permissions are those of either.
+    networks: where the key may be used from, empty: anywhere. expires_at: None: never.
+    """
 
     key_id: UUID
     name: str
-    role: Role
+    role: Role | None
     scope: TenantScope
+    permissions: frozenset[Permission]
+    networks: Networks = ()
+    expires_at: datetime | None = None
 
     def may(self, permission: Permission) -> bool:
-        """Return whether the key's role grants the permission."""
-        return permission in GRANTS[self.role]
+        """Return whether the key's role or its scopes grant the permission."""
+        return permission in self.permissions
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.auth.access import anyone, authenticated, session_token
 from api.auth.cookies import clear_session, client_of, set_session
-from api.auth.principal import GRANTS, Principal, UserPrincipal
+from api.auth.principal import Permission, Principal, UserPrincipal
 from api.problems import ApiError
 from api.services import services_of
 
@@ -32,12 +32,15 @@ class SignIn(BaseModel):
 
 
 class Identity(BaseModel):
-    """Who sends the requests. csrf_token: for signed-in people, to be sent in X-CSRF-Token."""
+    """Who sends the requests. role: null for an API key with scopes of its own.
+
+    csrf_token: for signed-in people, to be sent in X-CSRF-Token.
+    """
 
     kind: Literal["user", "api_key"]
     name: str
     tenant_id: UUID
-    role: str
+    role: str | None
     permissions: list[str]
     csrf_token: str | None = None
 
@@ -80,7 +83,7 @@ async def who_am_i(principal: Annotated[Principal, Depends(authenticated)]) -> I
 
 def identity_of(principal: Principal) -> Identity:
     """Return what a principal is told about itself."""
-    permissions = sorted(permission.value for permission in GRANTS[principal.role])
+    permissions = sorted(permission.value for permission in Permission if principal.may(permission))
     if isinstance(principal, UserPrincipal):
         return Identity(
             kind="user",

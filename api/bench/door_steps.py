@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 
 from prometheus_client import CollectorRegistry
 
@@ -31,6 +32,7 @@ from udfs.lanes import LANES, partition_of
 from udfs.payload import compress
 
 TENANT = "00000000-0000-4000-8000-0000000bec42"
+_HERE = IPv4Address("127.0.0.1")
 _REQUESTS = 32
 _GATHERED_SPANS = 8_192
 _MOST_GATHERED = 100
@@ -223,7 +225,7 @@ def _gather(parts: Sequence[dict[int, Part]]) -> list[Record[_Waiter]]:
 
 async def _ask(servers: Servers, *, times: int) -> None:
     for _ in range(times):
-        await tenant_of(servers.keys, api_key=servers.key, authorization="")
+        await tenant_of(servers.keys, api_key=servers.key, authorization="", address=_HERE)
 
 
 def _produce(servers: Servers, work: _Work) -> None:

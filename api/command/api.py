@@ -26,6 +26,7 @@ def run() -> None:
         port=settings.http_port,
         log_config=None,
         access_log=False,
+        proxy_headers=False,  # ours are read by api.auth.addresses, from trusted proxies alone
         server_header=False,
         timeout_graceful_shutdown=_GRACE_S,
         h11_max_incomplete_event_size=64 * 1024,

@@ -36,6 +36,7 @@ def run(
         grpc_port=settings.otlp_grpc_port,
         metrics_port=settings.metrics_port,
         from_kafka=from_kafka,
+        proxies=settings.proxies,
     )
     try:
         serve(options, IngestLimits(), partial(open_stored_keys, settings))

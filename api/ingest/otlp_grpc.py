@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import time
 from typing import Any, NoReturn
+from urllib.parse import unquote
 
 import grpc
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
 
+from api.auth.addresses import Networks, caller_address
 from api.ingest.allowance import Lease
 from api.ingest.answers import failure_details, success
 from api.ingest.credentials import Keys, tenant_of
@@ -31,12 +33,19 @@ class OtlpGrpc:
     """The gRPC service. `server` makes a grpc.aio server of it, not yet started."""
 
     def __init__(
-        self, door: Door, keys: Keys, *, limits: IngestLimits, metrics: IngestMetrics
+        self,
+        door: Door,
+        keys: Keys,
+        *,
+        limits: IngestLimits,
+        metrics: IngestMetrics,
+        proxies: Networks = (),
     ) -> None:
         self._door = door
         self._keys = keys
         self._limits = limits
         self._metrics = metrics
+        self._proxies = proxies
 
     def server(self) -> grpc.aio.Server:
         """Return a server with the service and its options; the caller adds ports."""
@@ -65,11 +74,14 @@ class OtlpGrpc:
 
     async def _export(self, message: bytes, context: grpc.aio.ServicerContext) -> bytes:
         """Return the serialized response. Raises Refused."""
-        metadata = dict(context.invocation_metadata() or ())
+        pairs = context.invocation_metadata() or ()
+        metadata = dict(pairs)
+        forwarded_for = [_text(value) for name, value in pairs if name == "x-forwarded-for"]
         tenant = await tenant_of(
             self._keys,
             api_key=_text(metadata.get("x-api-key")),
             authorization=_text(metadata.get("authorization")),
+            address=caller_address(_host_of(context.peer()), forwarded_for, trusted=self._proxies),
         )
         self._door.check(tenant)
         lease = self._door.lease()
@@ -107,6 +119,15 @@ class OtlpGrpc:
             raise Refused(Refusal.MALFORMED, str(error)) from error
         self._metrics.received_bytes.labels("grpc").inc(lease.size_bytes)
         return b"".join(chunks)
+
+
+def _host_of(peer: str) -> str:
+    """Return the address in gRPC's name of a peer: ipv4:10.0.0.7:1234, ipv6:%5B2001:db8::7%5D:1234.
+
+    Empty for a peer on a Unix socket.
+    """
+    kind, _, rest = unquote(peer).partition(":")
+    return rest.rpartition(":")[0].strip("[]") if kind in ("ipv4", "ipv6") else ""
 
 
 def _text(value: Any) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 
 import structlog
 
+from api.auth.addresses import Address, Networks, caller_address
 from api.ingest.allowance import Lease
 from api.ingest.answers import CONTENT_TYPES, failure, success
 from api.ingest.credentials import Keys, tenant_of
@@ -43,12 +44,19 @@ class OtlpHttp:
     """The ASGI application."""
 
     def __init__(
-        self, door: Door, keys: Keys, *, limits: IngestLimits, metrics: IngestMetrics
+        self,
+        door: Door,
+        keys: Keys,
+        *,
+        limits: IngestLimits,
+        metrics: IngestMetrics,
+        proxies: Networks = (),
     ) -> None:
         self._door = door
         self._keys = keys
         self._limits = limits
         self._metrics = metrics
+        self._proxies = proxies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -95,6 +103,7 @@ class OtlpHttp:
             self._keys,
             api_key=headers.get(b"x-api-key", b"").decode("latin-1"),
             authorization=headers.get(b"authorization", b"").decode("latin-1"),
+            address=self._caller(scope),
         )
         if encoding is None:
             raise Refused(
@@ -113,6 +122,15 @@ class OtlpHttp:
         taken = await self._door.take(tenant, body, encoding=encoding, lease=lease)
         self._metrics.latency_s.labels("http").observe(time.perf_counter() - begun_s)
         return success(taken, encoding)
+
+    def _caller(self, scope: Scope) -> Address | None:
+        peer = scope.get("client")
+        forwarded_for = [
+            value.decode("latin-1")
+            for name, value in scope["headers"]
+            if name == b"x-forwarded-for"
+        ]
+        return caller_address(peer[0] if peer else "", forwarded_for, trusted=self._proxies)
 
     async def _read(
         self,

@@ -16,6 +16,7 @@ import uvicorn
 import uvloop
 from prometheus_client import CollectorRegistry, start_http_server
 
+from api.auth.addresses import Networks
 from api.ingest.credentials import Keys
 from api.ingest.door import Door
 from api.ingest.from_kafka import FromKafka
@@ -43,7 +44,10 @@ class CannotListen(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ServeOptions:
-    """Where one ingest process listens, and what it connects to. Port 0: any free one."""
+    """Where one ingest process listens, and what it connects to. Port 0: any free one.
+
+    proxies: whose X-Forwarded-For is believed.
+    """
 
     kafka: str
     topic_prefix: str
@@ -52,6 +56,7 @@ class ServeOptions:
     grpc_port: int
     metrics_port: int = 0
     from_kafka: bool = False
+    proxies: Networks = ()
 
 
 def serve(options: ServeOptions, limits: IngestLimits, open_keys: OpenKeys) -> None:
@@ -74,8 +79,9 @@ async def _serve(options: ServeOptions, limits: IngestLimits, open_keys: OpenKey
         keys = await parts.enter_async_context(open_keys())
         producer = await parts.enter_async_context(_producing(options.kafka, topics, limits))
         door = Door(producer=producer, topics=topics, limits=limits, metrics=metrics)
-        http = OtlpHttp(door, keys, limits=limits, metrics=metrics)
-        grpc = OtlpGrpc(door, keys, limits=limits, metrics=metrics)
+        proxies = options.proxies
+        http = OtlpHttp(door, keys, limits=limits, metrics=metrics, proxies=proxies)
+        grpc = OtlpGrpc(door, keys, limits=limits, metrics=metrics, proxies=proxies)
         await parts.enter_async_context(_serving_http(http, http_socket))
         grpc_port = await parts.enter_async_context(_serving_grpc(grpc, options))
         if options.from_kafka:
@@ -173,6 +179,7 @@ async def _serving_http(app: OtlpHttp, listener: socket.socket) -> AsyncIterator
             ws="none",
             lifespan="off",
             access_log=False,
+            proxy_headers=False,
             log_config=None,
             log_level="warning",
             server_header=False,

@@ -1,4 +1,4 @@
-"""Making tenants, people and keys: what the operator's command line calls.
+"""Making tenants and people: what the operator's command line calls.
 
 Every function is idempotent where it says so, and none publishes: a record for the job waits in
 the outbox, and the caller runs the publisher or leaves it to the API's sweeper.
@@ -14,7 +14,6 @@ from uuid import UUID, uuid4
 from psycopg.errors import UniqueViolation
 from psycopg.types.json import Jsonb
 
-from api.auth.keys import SHOWN_LENGTH, hash_key, new_key
 from api.auth.passwords import Passwords, refuse_weak
 from api.auth.principal import Role, TenantScope
 from api.database import (
@@ -39,16 +38,6 @@ class Tenant:
     id: UUID
     name: str
     settings: TenantSettings
-
-
-@dataclass(frozen=True, slots=True)
-class NewKey:
-    """A key just made. `key` is shown now and never again."""
-
-    id: UUID
-    name: str
-    role: Role
-    key: str
 
 
 async def find_tenant(pool: Pool, name_or_id: str) -> Tenant | None:
@@ -111,46 +100,6 @@ async def change_settings(pool: Pool, scope: TenantScope, settings: TenantSettin
             record=settings.log_record(scope.tenant_id),
         )
         return True
-
-
-async def create_key(
-    pool: Pool, scope: TenantScope, name: str, *, role: Role, pepper: bytes, key: str | None = None
-) -> NewKey:
-    """Make an API key of the tenant.
-
-    key: a well-formed key made elsewhere, to be stored in place of a new one.
-    Raises ApiError 409 if a key in use has the name.
-    """
-    made = NewKey(uuid4(), name, role, key or new_key())
-    try:
-        async with tenant_transaction(pool, scope) as connection:
-            await queries("auth").insert_key(
-                connection,
-                id=made.id,
-                tenant_id=scope.tenant_id,
-                name=name,
-                role=role.value,
-                key_hash=hash_key(made.key, pepper=pepper),
-                shown=made.key[:SHOWN_LENGTH],
-                created_by=scope.actor,
-                expires_at=None,
-            )
-    except UniqueViolation as error:
-        raise ApiError(409, "key.exists", f"There is a key {name!r} already.") from error
-    return made
-
-
-async def list_keys(pool: Pool, scope: TenantScope) -> list[dict[str, Any]]:
-    """Return the tenant's keys, without what would let one use them."""
-    async with tenant_transaction(pool, scope) as connection:
-        return [row async for row in queries("auth").keys(connection)]
-
-
-async def revoke_key(pool: Pool, scope: TenantScope, key_id: UUID) -> None:
-    """Refuse a key from now on (verifiers remember it for up to 10 s). Raises ApiError 404."""
-    async with tenant_transaction(pool, scope) as connection:
-        if await queries("auth").revoke_key(connection, id=key_id) == 0:
-            raise not_found("key in use")
 
 
 async def create_user(

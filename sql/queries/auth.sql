@@ -1,22 +1,11 @@
 -- name: key_by_hash^
-select id, tenant_id, name, role
+-- left_s: until the key ends by itself; null: it does not.
+select id, tenant_id, name, role, scopes, networks::text[] as networks, expires_at,
+  extract(epoch from expires_at - now()) as left_s
 from api_keys
 where key_hash = :key_hash
   and revoked_at is null
   and (expires_at is null or expires_at > now());
-
--- name: insert_key!
-insert into api_keys (id, tenant_id, name, role, key_hash, shown, created_by, expires_at)
-values (:id, :tenant_id, :name, :role, :key_hash, :shown, :created_by, :expires_at);
-
--- name: keys
-select id, name, role, shown, created_by, created_at, expires_at, revoked_at
-from api_keys
-order by created_at, id;
-
--- name: revoke_key!
-update api_keys set revoked_at = now()
-where id = :id and revoked_at is null;
 
 -- name: user_by_email^
 select id, email, name, password_hash, disabled_at

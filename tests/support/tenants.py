@@ -13,7 +13,10 @@ from psycopg.types.json import Jsonb
 
 from api.auth.principal import Role, TenantScope, grant_scope
 from api.database import Pool
-from api.tenants.service import create_key, create_tenant, create_user
+from api.keys.authority import OPERATOR
+from api.keys.model import KeyDraft, MadeKey
+from api.keys.service import KeyMaker, create_key
+from api.tenants.service import create_tenant, create_user
 from api.tenants.settings import TenantSettings
 from tests.support.postgres import Database
 
@@ -35,8 +38,15 @@ async def make_tenant(pool: Pool) -> TenantScope:
 
 async def make_key(pool: Pool, scope: TenantScope, role: Role = Role.ADMIN) -> str:
     """Make an API key and return it."""
-    made = await create_key(pool, scope, f"key-{uuid4()}", role=role, pepper=PEPPER)
-    return made.key
+    return (await add_key(pool, scope, role=role)).text
+
+
+async def add_key(pool: Pool, scope: TenantScope, **fields: Any) -> MadeKey:
+    """Make an API key with the fields of a `KeyDraft`, of a name of its own if none is given."""
+    draft = KeyDraft(**{"name": f"key-{uuid4()}", **fields})
+    return await create_key(
+        pool, scope, draft, maker=KeyMaker(PEPPER, most=10_000), authority=OPERATOR
+    )
 
 
 async def make_user(pool: Pool, scope: TenantScope, role: Role = Role.ADMIN) -> str:

@@ -16,6 +16,7 @@ export const icons = [
   "clock",
   "copy",
   "history",
+  "key-round",
   "keyboard",
   "list-filter",
   "log-out",

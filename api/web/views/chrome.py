@@ -9,7 +9,10 @@ Theme = Literal["system", "light", "dark"]
 THEMES: Final[tuple[Theme, ...]] = get_args(Theme)
 _THEME_ICONS: Final = {"system": "monitor", "light": "sun", "dark": "moon"}
 _PLACES: Final = (("signals", "Signals", "/signals"), ("rules", "Rules", "/rules"))
-_SETTINGS: Final = (("account", "Account", "/settings/account"),)
+_SETTINGS: Final = (
+    ("account", "Account", "/settings/account"),
+    ("keys", "API keys", "/settings/keys"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,7 @@ class Viewer:
     others: tuple[OtherTenant, ...] = ()
     may_read_letters: bool = False
     may_read_rules: bool = False
+    may_write_keys: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +79,11 @@ class Chrome:
 
     @property
     def settings_nav(self) -> tuple[Place, ...]:
-        """The navigation of the settings pages."""
+        """The navigation of the settings pages, without those that the viewer may not open."""
         return tuple(
             Place(name, label, href, self.path == href or self.path.startswith(f"{href}/"))
             for name, label, href in _SETTINGS
+            if name != "keys" or (self.viewer is not None and self.viewer.may_write_keys)
         )
 
     @property

@@ -9,9 +9,11 @@ import pytest
 from fastapi import FastAPI
 
 from api.auth.access import route_access
+from api.auth.principal import Role
 from tests.integration.api.conftest import Caller
 from tests.support.postgres import Database
 from tests.support.tenants import (
+    add_key,
     insert_backtest,
     insert_fold,
     insert_letter,
@@ -33,6 +35,9 @@ FOREIGN: list[tuple[str, str, dict[str, Any] | None]] = [
     ("GET", "/api/v1/signals/{signal_id}", None),
     ("PATCH", "/api/v1/signals/{signal_id}", {"status": "investigating"}),
     ("GET", "/api/v1/traces/{trace_id}", None),
+    ("GET", "/api/v1/keys/{key_id}", None),
+    ("POST", "/api/v1/keys/{key_id}/rotate", {"overlap_seconds": 60}),
+    ("POST", "/api/v1/keys/{key_id}/revoke", None),
     ("GET", "/api/v1/dead-letters/{letter_id}", None),
     ("POST", "/api/v1/dead-letters/{letter_id}/discard", {"note": "not ours"}),
     ("GET", "/api/v1/backtests/{backtest_id}", None),
@@ -51,6 +56,8 @@ OWN_OR_NOTHING = {
     ("PUT", "/api/v1/rules/{rule_id}"): "test_the_same_id_in_two_tenants_is_two_rules",
     ("POST", "/api/v1/rules"): "test_the_same_id_in_two_tenants_is_two_rules",
     ("POST", "/api/v1/rules/validate"): "reads nothing stored",
+    ("GET", "/api/v1/keys"): "test_a_list_of_keys_holds_none_of_anothers",
+    ("POST", "/api/v1/keys"): "test_a_list_of_keys_holds_none_of_anothers",
     ("POST", "/api/v1/backtests"): "test_a_rule_of_another_tenant_cannot_be_tried",
     ("GET", "/api/v1/signals/stream"): "test_a_stream_tells_nothing_of_another_tenant",
     ("GET", "/api/v1/session"): "tells of the caller",
@@ -73,7 +80,7 @@ OWN_OR_NOTHING = {
 
 
 @pytest.fixture
-async def ids(caller: Caller, shared_database: Database) -> dict[str, str]:
+async def ids(app: FastAPI, caller: Caller, shared_database: Database) -> dict[str, str]:
     """What the caller's tenant has."""
     await caller.client.post("/api/v1/rules", json=RULE)
     trace_id = secrets.token_hex(16)
@@ -82,7 +89,9 @@ async def ids(caller: Caller, shared_database: Database) -> dict[str, str]:
     )
     insert_fold(shared_database.worker, caller.scope)
     insert_trace(shared_database.worker, caller.scope, trace_id, "root")
+    pool = app.state.services.pool
     return {
+        "key_id": str((await add_key(pool, caller.scope, role=Role.VIEWER)).key.id),
         "rule_id": "promise",
         "version": "1",
         "signal_id": signal_id,
@@ -106,7 +115,7 @@ async def test_what_is_anothers_is_not_found(
     refused = await stranger.client.request(method, url, json=body)
     assert (refused.status_code, refused.json()["code"]) == (404, "request.not_found")
     own = await caller.client.request(method, url, json=body)
-    assert own.status_code in (200, 204)
+    assert own.status_code in (200, 201, 204)
 
 
 @pytest.mark.parametrize("path", LISTS)
@@ -140,6 +149,20 @@ async def test_a_rule_of_another_tenant_cannot_be_tried(
 ) -> None:
     refused = await stranger.client.post("/api/v1/backtests", json={"rules": [{"id": "promise"}]})
     assert (refused.status_code, refused.json()["code"]) == (404, "request.not_found")
+
+
+async def test_a_list_of_keys_holds_none_of_anothers(
+    ids: dict[str, str], caller: Caller, stranger: Caller
+) -> None:
+    body = {"name": "the same name", "scopes": ["spans.ingest"]}
+    made = [(await who.client.post("/api/v1/keys", json=body)).json() for who in (caller, stranger)]
+    listed = [
+        {key["id"] for key in (await who.client.get("/api/v1/keys")).json()["items"]}
+        for who in (caller, stranger)
+    ]
+    assert {ids["key_id"], made[0]["id"]} <= listed[0]
+    assert made[1]["id"] in listed[1]
+    assert listed[0].isdisjoint(listed[1])
 
 
 async def test_an_assignee_of_another_tenant_is_no_member(

@@ -42,7 +42,11 @@ def test_every_role_has_exactly_the_permissions_of_the_table() -> None:
 
 def test_a_principal_may_what_its_role_grants() -> None:
     principal = ApiKeyPrincipal(
-        uuid4(), "collector", Role.API_CLIENT, grant_scope(uuid4(), actor="key:collector")
+        uuid4(),
+        "collector",
+        Role.API_CLIENT,
+        grant_scope(uuid4(), actor="key:collector"),
+        GRANTS[Role.API_CLIENT],
     )
     assert principal.may(Permission.SPANS_INGEST)
     assert not principal.may(Permission.RULES_READ)
@@ -61,7 +65,7 @@ def test_only_authentication_and_operators_grant_scopes() -> None:
     }
     assert callers == {
         "api/auth/principal.py",
-        "api/auth/keys.py",
+        "api/auth/key_verifier.py",
         "api/auth/sessions.py",
         "api/command/operator.py",
         "api/rules/outbox.py",

@@ -60,3 +60,14 @@ def test_the_worker_does_not_guess_a_password() -> None:
 )
 def test_cookies_are_for_https_alone_where_the_site_is(url: str, *, secure: bool) -> None:
     assert Settings.model_validate({"public_url": url}).cookie_secure is secure
+
+
+def test_trusted_proxies_are_networks_and_nobody_by_default() -> None:
+    given = Settings.model_validate({"trusted_proxies": "10.0.0.0/8, 2001:db8::7"})
+    assert [str(network) for network in given.proxies] == ["10.0.0.0/8", "2001:db8::7/128"]
+    assert Settings.model_validate({}).proxies == ()
+
+
+def test_a_proxy_that_is_no_network_is_named_with_its_setting() -> None:
+    with pytest.raises(SettingError, match="BETRACE_TRUSTED_PROXIES: 'loadbalancer' is no"):
+        _ = Settings.model_validate({"trusted_proxies": "loadbalancer"}).proxies

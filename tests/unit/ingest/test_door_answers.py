@@ -15,6 +15,7 @@ from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 from prometheus_client import CollectorRegistry
 
+from api.auth.addresses import Address, AddressRefused, parse_address, parse_networks
 from api.ingest.credentials import KeysUnavailable
 from api.ingest.door import Door
 from api.ingest.limits import IngestLimits
@@ -63,12 +64,16 @@ class ListedKafka:
 
 
 class TwoKeys:
-    async def ingest_tenant(self, key: str) -> str | None:
+    async def ingest_tenant(self, key: str, *, address: Address | None) -> str | None:
         match key:
             case "good":
                 return TENANT
             case "viewer":
                 raise PermissionError
+            case "good from 203.0.113.9":
+                if address != parse_address("203.0.113.9"):
+                    raise AddressRefused(address)
+                return TENANT
             case "unknown while Postgres is away":
                 raise KeysUnavailable
         return None
@@ -84,7 +89,7 @@ class Ingest:
         return await self.http.post("/v1/traces", content=body, headers=headers)
 
 
-def ingest_with(**limits: Any) -> Ingest:
+def ingest_with(*, proxies: tuple[str, ...] = (), **limits: Any) -> Ingest:
     chosen = IngestLimits(gather_ms=1, **limits)
     kafka = ListedKafka()
     metrics = IngestMetrics(CollectorRegistry())
@@ -94,7 +99,7 @@ def ingest_with(**limits: Any) -> Ingest:
         limits=chosen,
         metrics=metrics,
     )
-    app = OtlpHttp(door, TwoKeys(), limits=chosen, metrics=metrics)
+    app = OtlpHttp(door, TwoKeys(), limits=chosen, metrics=metrics, proxies=parse_networks(proxies))
     transport = httpx.ASGITransport(app=app)  # type: ignore[arg-type]
     return Ingest(kafka, door, httpx.AsyncClient(transport=transport, base_url="http://ingest"))
 
@@ -258,3 +263,21 @@ async def test_other_paths_and_methods_are_refused(ingest: Ingest) -> None:
         await ingest.http.post("/v1/logs", headers=PROTOBUF),
     ]
     assert [answer.status_code for answer in answers] == [405, 404]
+
+
+@pytest.mark.parametrize(
+    ("proxies", "status", "seen"),
+    [((), 403, "127.0.0.1"), (("127.0.0.1",), 200, ""), (("10.0.0.0/8",), 403, "127.0.0.1")],
+)
+async def test_a_caller_is_believed_only_where_a_trusted_proxy_names_them(
+    proxies: tuple[str, ...], status: int, seen: str
+) -> None:
+    made = ingest_with(proxies=proxies)
+    headers = {**PROTOBUF, "x-api-key": "good from 203.0.113.9", "x-forwarded-for": "203.0.113.9"}
+    async with made.http:
+        answer = await made.post(ONE, headers)
+    made.door.close()
+    assert answer.status_code == status
+    if status == 403:
+        message = Status.FromString(answer.content).message
+        assert message == f"This API key may not be used from {seen}."

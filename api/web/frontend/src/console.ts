@@ -6,12 +6,14 @@ import { startCopying } from "./copying";
 import { startFeed } from "./feed";
 import { startKeys } from "./keys";
 import { startMenus } from "./menus";
+import { startModals } from "./modals";
 import { startTheme } from "./theme";
 import { startTimes } from "./times";
 
 startTheme();
 startTimes();
 startMenus();
+startModals();
 startCopying();
 startKeys();
 startFeed(htmx);
