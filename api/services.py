@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from confluent_kafka.admin import AdminClient
 from fastapi import Request
 
+from api.audit.decisions import Decisions
+from api.audit.retention import keep_audit
 from api.auth.access import Authenticator
 from api.auth.keys import KeyVerifier
 from api.auth.sessions import Sessions
@@ -33,6 +35,7 @@ class Services:
     pool: Pool
     authenticator: Authenticator
     sessions: Sessions
+    decisions: Decisions
     publisher: Publisher
     feed: SignalFeed
     replayer: Replayer
@@ -67,6 +70,7 @@ async def run_services(
             pool=pool,
             authenticator=Authenticator(KeyVerifier(pool, pepper=pepper), sessions),
             sessions=sessions,
+            decisions=Decisions(pool),
             publisher=Publisher(pool, rules_log or kafka_log),
             feed=SignalFeed(pool, hub),
             replayer=Replayer(settings.kafka, topics),
@@ -80,6 +84,8 @@ async def run_services(
             asyncio.create_task(hub.run(), name="feed"),
             asyncio.create_task(keep_house(pool, services.publisher), name="housekeeping"),
             asyncio.create_task(keep_quarantine(pool, services.publisher), name="quarantine"),
+            asyncio.create_task(services.decisions.run(), name="decisions"),
+            asyncio.create_task(keep_audit(pool, days=settings.audit_days), name="audit"),
         ]
         try:
             yield services
@@ -89,5 +95,6 @@ async def run_services(
             for task in beside:
                 with suppress(asyncio.CancelledError):
                     await task
+            await services.decisions.flush(whole=True)
             services.replayer.close()
             kafka_log.close()

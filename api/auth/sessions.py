@@ -20,6 +20,8 @@ from uuid import UUID
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from api.audit.sign_in import sign_in_refused
+from api.audit.trail import record, record_sign_out
 from api.auth.principal import Role, UserPrincipal, grant_scope
 from api.database import (
     Connection,
@@ -86,6 +88,7 @@ class Sessions:
         if known_hash is None or not right:
             async with email_transaction(self._pool, email) as connection:
                 await queries("auth").insert_failures(connection, subjects=list(subjects))
+            sign_in_refused("password", user_id=user["id"] if user else None)
             raise wrong_sign_in()
         return await self._begin(user["id"], email_subject=self._hash(b"email", email))
 
@@ -108,7 +111,12 @@ class Sessions:
         """End a session; one that is over already does no harm."""
         token_hash = self._hash(b"session", token)
         async with credential_transaction(self._pool, token_hash) as connection:
+            await record_sign_out(connection, token_hash)
             await queries("auth").delete_session(connection, token_hash=token_hash)
+
+    def hash_of(self, token: str) -> bytes:
+        """Return the hash under which a session of the token is stored."""
+        return self._hash(b"session", token)
 
     async def _begin(self, user_id: UUID, *, email_subject: bytes) -> SignedIn:
         token, csrf = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
@@ -132,6 +140,8 @@ class Sessions:
             )
             await queries("auth").forget_failures(connection, subject=email_subject)
             principal = await _principal(connection, user_id, tenant_id, csrf=csrf)
+            if principal is not None:
+                await record(connection, principal.scope, "session.began", actor=f"user:{user_id}")
         if principal is None:
             raise wrong_sign_in()
         return SignedIn(token, principal)
@@ -162,6 +172,7 @@ async def _refuse_if_throttled(connection: Connection, subjects: dict[bytes, int
     ):
         if row["failed_count"] < subjects[bytes(row["subject"])]:
             continue
+        sign_in_refused("throttled")
         left = row["first_failed_at"] + THROTTLE_WINDOW - datetime.now(UTC)
         raise ApiError(
             429,

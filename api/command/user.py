@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import sys
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import typer
@@ -28,6 +29,10 @@ def create(
     tenant: TenantName,
     name: Annotated[str, typer.Option(help="Default: the address.")] = "",
     role: Annotated[Role, typer.Option()] = Role.VIEWER,
+    days: Annotated[
+        int | None,
+        typer.Option(min=1, max=3_650, help="How long they belong to it; an auditor needs this."),
+    ] = None,
     password_stdin: Annotated[
         bool, typer.Option(help="Take the password from standard input, else make one.")
     ] = False,
@@ -39,6 +44,9 @@ def create(
     """Make a person with a role in a tenant, and print a made-up password once."""
     if role is Role.API_CLIENT:
         raise typer.BadParameter("api-client is a role of keys", param_hint="--role")
+    if role is Role.AUDITOR and days is None:
+        raise typer.BadParameter("an auditor is one for a time: say --days", param_hint="--days")
+    expires_at = datetime.now(UTC) + timedelta(days=days) if days else None
     given = sys.stdin.readline().rstrip("\r\n") if password_stdin else None
     password = given or secrets.token_urlsafe(15)
 
@@ -47,12 +55,18 @@ def create(
         result = {"email": email.strip().lower(), "role": role.value}
         try:
             user_id = await create_user(
-                pool, scope, email=email, name=name or email, role=role, password=password
+                pool,
+                scope,
+                email=email,
+                name=name or email,
+                role=role,
+                password=password,
+                expires_at=expires_at,
             )
         except ApiError as refusal:
             if not if_absent or refusal.code != "user.exists":
                 raise
-            user_id = await add_member(pool, scope, email=email, role=role)
+            user_id = await add_member(pool, scope, email=email, role=role, expires_at=expires_at)
             return {**result, "id": str(user_id), "created": False, "password": None}
         return {
             **result,

@@ -71,6 +71,7 @@ def _viewer(person: UserPrincipal) -> Viewer:
         person.role.value,
         may_read_letters=person.may(Permission.LETTERS_READ),
         may_read_rules=person.may(Permission.RULES_READ),
+        may_read_audit=person.may(Permission.AUDIT_READ),
     )
 
 

@@ -10,12 +10,12 @@ from fastapi import APIRouter, Depends, Request, Response
 from api.auth.access import anyone
 from api.web.assets import serve
 from api.web.errors import error_page
-from api.web.pages import backtests, dead_letters, notices, people, rules, signals, traces
+from api.web.pages import audit, backtests, dead_letters, notices, people, rules, signals, traces
 
 __all__ = ["error_page", "router"]
 
 router = APIRouter(include_in_schema=False)
-for pages in (people, signals, rules, backtests, traces, dead_letters, notices):
+for pages in (people, signals, rules, backtests, traces, dead_letters, notices, audit):
     router.include_router(pages.router)
 
 

@@ -20,6 +20,7 @@ class Viewer:
     role: str
     may_read_letters: bool = False
     may_read_rules: bool = False
+    may_read_audit: bool = False
 
 
 @dataclass(frozen=True, slots=True)
