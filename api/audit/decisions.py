@@ -39,6 +39,8 @@ log = structlog.get_logger(__name__)
 CAPACITY: Final = 10_000
 WINDOW: Final = timedelta(minutes=1)
 _ADDRESSES_COUNTED: Final = 100
+_BATCH: Final = 500
+"""Windows that become rows at a time: each may cost a look at whose credential it was."""
 _OVERFLOW: Final = "audit.overflow"
 
 
@@ -165,13 +167,24 @@ class Decisions:
         """
         async with self._turn:
             try:
-                if not self._batch:
-                    await self._gather(whole=whole)
-                await self._write()
+                while await self._write_some(whole=whole) and whole:
+                    pass
             except (DatabaseUnavailable, QueryTooSlow) as error:
                 cause = str(error.__cause__)
                 log.error("audit.log_unavailable", waiting=self.waiting_count, cause=cause)
                 return False
+        return True
+
+    async def _write_some(self, *, whole: bool) -> bool:
+        """Write up to a batch of what is due; False if nothing was."""
+        if not self._batch:
+            await self._gather(whole=whole)
+        if not self._batch:
+            return False
+        async with purpose_transaction(self._pool, "audit") as connection:
+            for entry in self._batch:
+                await insert(connection, entry)
+        self._batch = []
         return True
 
     async def _gather(self, *, whole: bool) -> None:
@@ -193,7 +206,7 @@ class Decisions:
         keys = [
             key for key, window in self._windows.items() if whole or _minute(window.first_at) < now
         ]
-        return {key: self._windows.pop(key) for key in keys}
+        return {key: self._windows.pop(key) for key in keys[:_BATCH]}
 
     def _put_back(self, windows: dict[tuple[object, ...], _Window]) -> None:
         for key, window in windows.items():
@@ -202,14 +215,6 @@ class Decisions:
                 window.last_at = newer.last_at
                 window.times += newer.times
             self._windows[key] = window
-
-    async def _write(self) -> None:
-        if not self._batch:
-            return
-        async with purpose_transaction(self._pool, "audit") as connection:
-            for entry in self._batch:
-                await insert(connection, entry)
-        self._batch = []
 
     async def _entries(self, window: _Window, *, overflow: bool) -> list[Entry]:
         decision = window.first

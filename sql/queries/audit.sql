@@ -6,24 +6,30 @@ values (:id, :tenant_id, :at, :until_at, :times, :actor, :action, :target, :outc
 on conflict do nothing;
 
 -- name: page
--- Newest first, with the address of an actor who is a member still.
-select a.id, a.tenant_id, a.at, a.until_at, a.times, a.actor, a.action, a.target, a.outcome,
-       a.reason, a.method, a.route, a.address, a.user_agent, a.request_id, a.details,
-       coalesce(u.email, k.name, '') as actor_name
-from audit_log a
-left join users u on 'user:' || u.id = a.actor
-left join api_keys k on k.tenant_id = a.tenant_id and 'key:' || k.id = a.actor
-where a.tenant_id = scope_tenant()
-  and (:actor::text is null or a.actor = :actor or u.email = :actor)
-  and (:action::text is null or a.action = :action
-       or starts_with(a.action, :action || '.'))
-  and (:target::text is null or a.target = :target)
-  and (:outcome::text is null or a.outcome = :outcome)
-  and (:from_at::timestamptz is null or a.at >= :from_at)
-  and (:to_at::timestamptz is null or a.at < :to_at)
-  and (:before_at::timestamptz is null or (a.at, a.id) < (:before_at, :before_id::uuid))
-order by a.at desc, a.id desc
-limit :limit;
+-- Newest first, with the address or name of an actor who is a member or a key still.
+with page as materialized (
+  select id, tenant_id, at, until_at, times, actor, action, target, outcome, reason, method, route,
+         address, user_agent, request_id, details,
+         case when actor ~ '^(user|key):[0-9a-f-]{36}$'
+              then split_part(actor, ':', 2)::uuid end as actor_id
+  from audit_log
+  where tenant_id = scope_tenant()
+    and (:actor::text is null or actor = :actor
+         or actor = (select 'user:' || u.id from users u where u.email = :actor))
+    and (:action::text is null or action = :action or starts_with(action, :action || '.'))
+    and (:target::text is null or target = :target)
+    and (:outcome::text is null or outcome = :outcome)
+    and (:from_at::timestamptz is null or at >= :from_at)
+    and (:to_at::timestamptz is null or at < :to_at)
+    and (:before_at::timestamptz is null or (at, id) < (:before_at, :before_id::uuid))
+  order by at desc, id desc
+  limit :limit
+)
+select p.*, coalesce(u.email, k.name, '') as actor_name
+from page p
+left join users u on u.id = p.actor_id and starts_with(p.actor, 'user:')
+left join api_keys k on k.id = p.actor_id and starts_with(p.actor, 'key:')
+order by p.at desc, p.id desc;
 
 -- name: key_of_hash^
 -- Whose a refused key is, and why it was refused.

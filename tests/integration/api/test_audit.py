@@ -404,3 +404,17 @@ async def test_another_tenant_sees_none_of_it(
     exported = await stranger.client.get("/api/v1/audit/export")
     assert str(caller.scope.tenant_id) not in exported.text
     assert str(hostile.id) not in exported.text
+
+
+async def test_a_flood_of_made_up_keys_is_one_row(app: FastAPI, shared_database: Database) -> None:
+    for _ in range(30):
+        async with client_of(app, key=new_key()) as client:
+            assert (await client.get("/api/v1/rules/flooded/versions")).status_code == 401
+    await app.state.services.decisions.flush(whole=True)
+    with psycopg.connect(shared_database.admin) as connection:
+        rows = connection.execute(
+            "select times from audit_log where tenant_id is null and reason = 'key.unknown'"
+            " and route = '/api/v1/rules/{rule_id}/versions'"
+        ).fetchall()
+    assert sum(times for (times,) in rows) == 30
+    assert len(rows) <= 2, "one row for each minute that the test ran in"
