@@ -26,7 +26,7 @@ from api.errors import OperatorError
 
 Connection = AsyncConnection[DictRow]
 Pool = AsyncConnectionPool[Connection]
-Purpose = Literal["operator", "housekeeping"]
+Purpose = Literal["operator", "housekeeping", "audit"]
 
 
 class DatabaseUnavailable(OperatorError):

@@ -10,6 +10,8 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from api.audit.refusals import note_refusal
+from api.audit.routes import router as audit_router
 from api.auth.access import refuse_undeclared
 from api.auth.account_routes import router as account_router
 from api.auth.routes import router as session_router
@@ -66,6 +68,7 @@ def create_app(settings: Settings, *, rules_log: RulesLog | None = None) -> Fast
         dead_letters_router,
         notices_router,
         keys_router,
+        audit_router,
     ):
         app.include_router(router, prefix=API_PREFIX)
     app.include_router(health_router)
@@ -74,7 +77,7 @@ def create_app(settings: Settings, *, rules_log: RulesLog | None = None) -> Fast
         app.include_router(web.router)
         if hasattr(web, "mount"):
             web.mount(app)
-    install_handlers(app, error_page=getattr(web, "error_page", None))
+    install_handlers(app, error_page=getattr(web, "error_page", None), on_refusal=note_refusal)
     app.add_middleware(BodyLimit)
     app.add_middleware(RequestContext, https=settings.cookie_secure)
     describe(app)

@@ -21,6 +21,7 @@ log = structlog.get_logger(__name__)
 
 MEDIA_TYPE: Final = "application/problem+json"
 ErrorPage = Callable[[Request, "ApiError"], Response | None]
+OnRefusal = Callable[[Request, "ApiError"], None]
 
 
 class ApiError(Exception):
@@ -78,13 +79,18 @@ def unavailable(code: str, detail: str, *, retry_after_s: int = 1) -> ApiError:
     return ApiError(503, code, detail, headers={"Retry-After": str(retry_after_s)})
 
 
-def install_handlers(app: FastAPI, *, error_page: ErrorPage | None = None) -> None:
+def install_handlers(
+    app: FastAPI, *, error_page: ErrorPage | None = None, on_refusal: OnRefusal | None = None
+) -> None:
     """Answer every exception as a problem document.
 
     error_page: asked first for paths outside /api/; None from it means the document.
+    on_refusal: told of every refusal before it is answered.
     """
 
     def answer(request: Request, error: ApiError) -> Response:
+        if on_refusal is not None:
+            on_refusal(request, error)
         if error_page is not None and not request.url.path.startswith("/api/"):
             page = error_page(request, error)
             if page is not None:

@@ -11,6 +11,8 @@ from datetime import timedelta
 from confluent_kafka.admin import AdminClient
 from fastapi import Request
 
+from api.audit.decisions import Decisions
+from api.audit.retention import keep_audit
 from api.auth.access import Authenticator
 from api.auth.accounts import Accounts
 from api.auth.key_uses import KeyUses, keep_uses
@@ -43,6 +45,7 @@ class Services:
     sign_in: SignIn
     accounts: Accounts
     key_maker: KeyMaker
+    decisions: Decisions
     publisher: Publisher
     feed: SignalFeed
     replayer: Replayer
@@ -89,6 +92,7 @@ async def run_services(
                 pool, pepper=pepper, passwords=passwords, sessions=sessions, factors=factors
             ),
             key_maker=KeyMaker(pepper, most=settings.max_api_keys),
+            decisions=Decisions(pool),
             publisher=Publisher(pool, rules_log or kafka_log),
             feed=SignalFeed(pool, hub),
             replayer=Replayer(settings.kafka, topics),
@@ -103,6 +107,8 @@ async def run_services(
             asyncio.create_task(keep_house(pool, services.publisher), name="housekeeping"),
             asyncio.create_task(keep_quarantine(pool, services.publisher), name="quarantine"),
             asyncio.create_task(keep_uses(pool, uses), name="key-uses"),
+            asyncio.create_task(services.decisions.run(), name="decisions"),
+            asyncio.create_task(keep_audit(pool, days=settings.audit_days), name="audit"),
         ]
         try:
             yield services
@@ -112,6 +118,7 @@ async def run_services(
             for task in beside:
                 with suppress(asyncio.CancelledError):
                     await task
+            await services.decisions.flush(whole=True)
             services.replayer.close()
             kafka_log.close()
 

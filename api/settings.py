@@ -79,6 +79,9 @@ class Settings(BaseSettings):
     backtest_hours: int = Field(
         default=24, ge=1, description="How long the range of a backtest may be."
     )
+    audit_days: int = Field(
+        default=400, ge=30, description="How long the audit log is kept, in days."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @property

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import settings
 
 from tests.fault.table import fault_table
-from tests.support import golden
+from tests.support import golden, matrix
 from tests.support.stack import last_words, running_stacks
 
 # A change is judged by the same examples each time; to look for new ones is the nightly's task.
@@ -35,10 +35,10 @@ def pytest_runtest_makereport(
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say how many golden cases of the language ran, and what every fault did."""
+    """Say how many golden cases ran, how many requests were judged, and what every fault did."""
     reports = [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]
-    line = golden.summary(reports)
-    if line is not None:
-        terminalreporter.write_line(line)
+    for line in (golden.summary(reports), matrix.summary(reports)):
+        if line is not None:
+            terminalreporter.write_line(line)
     for line in fault_table(reports):
         terminalreporter.write_line(line)

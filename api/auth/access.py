@@ -18,6 +18,7 @@ from fastapi.routing import iter_route_contexts
 from api.auth.addresses import Address, AddressRefused, Networks, caller_address
 from api.auth.key_verifier import KeyVerifier
 from api.auth.principal import ApiKeyPrincipal, Permission, Principal, UserPrincipal
+from api.auth.public import PUBLIC
 from api.auth.sessions import Sessions
 from api.problems import ApiError, forbidden, unauthenticated
 
@@ -112,6 +113,7 @@ class Require:
         authenticator: Authenticator = request.app.state.services.authenticator
         principal = await authenticator.principal(request)
         request.state.principal = principal
+        request.state.permission = self.permission.value
         if not principal.may(self.permission):
             raise forbidden(self.permission)
         return principal
@@ -125,7 +127,9 @@ def require(permission: Permission) -> Require:
 async def authenticated(request: Request) -> Principal:
     """Return the principal of a route that everybody with a valid credential may use."""
     authenticator: Authenticator = request.app.state.services.authenticator
-    return await authenticator.principal(request)
+    principal = await authenticator.principal(request)
+    request.state.principal = principal
+    return principal
 
 
 async def anyone() -> None:
@@ -154,14 +158,21 @@ def route_access(app: FastAPI) -> list[RouteAccess]:
 
 
 def refuse_undeclared(app: FastAPI) -> None:
-    """Stop the start of an application that has a route which does not say who may call it."""
-    undeclared = [
-        route.path
-        for route in route_access(app)
-        if route.access is None and route.path != app.openapi_url
-    ]
+    """Stop the start of an application with a route that nobody decided about.
+
+    One that does not say who may call it, or that is open and not on the list of public ones.
+    """
+    undeclared, unlisted = [], []
+    for route in route_access(app):
+        listed = all((method, route.path) in PUBLIC for method in route.methods - {"HEAD"})
+        if route.access is None and not listed:
+            undeclared.append(route.path)
+        if route.access == "anybody" and not listed:
+            unlisted.append(route.path)
     if undeclared:
         raise RuntimeError(f"routes without a permission: {', '.join(undeclared)}")
+    if unlisted:
+        raise RuntimeError(f"open routes that api/auth/public.py lacks: {', '.join(unlisted)}")
 
 
 def _access(dependant: Dependant | None) -> Permission | Literal["known", "anybody"] | None:

@@ -16,6 +16,7 @@ from uuid import UUID
 
 import structlog
 
+from api.audit.trail import record_of_person
 from api.auth.attempts import ACCOUNT, Subject, begin_attempt, forget
 from api.auth.client import Client
 from api.auth.hashes import keyed_hash
@@ -90,6 +91,7 @@ class Accounts:
         made = await self._passwords.hash(new)
         async with user_transaction(self._pool, who.user_id) as connection:
             await self._set_password(connection, made, keep=who.token)
+            await record_of_person(connection, who.user_id, "user.password_changed")
         log.info("auth.password_changed", user_id=str(who.user_id))
         return await self._sessions.renew(who.token, client=who.client)
 
@@ -114,6 +116,7 @@ class Accounts:
         async with user_transaction(self._pool, who.user_id) as connection:
             codes = await self._factors.confirm(connection, who.user_id, code)
             await self._sessions.end_all_in(connection, keep=who.token)
+            await record_of_person(connection, who.user_id, "user.second_factor_on")
         log.info("auth.factor_on", user_id=str(who.user_id))
         return FactorOn(codes, await self._sessions.renew(who.token, client=who.client))
 
@@ -122,6 +125,7 @@ class Accounts:
         await self._confirm(who, password)
         async with user_transaction(self._pool, who.user_id) as connection:
             await queries("accounts").drop_factor(connection)
+            await record_of_person(connection, who.user_id, "user.second_factor_off")
         log.info("auth.factor_off", user_id=str(who.user_id))
 
     async def new_recovery_codes(self, who: Person, *, password: str) -> list[str]:
@@ -130,7 +134,9 @@ class Accounts:
         async with user_transaction(self._pool, who.user_id) as connection:
             if not await queries("accounts").has_factor(connection):
                 raise ApiError(409, "account.factor_off", "There is no second factor.")
-            return await self._factors.new_recovery_codes(connection, who.user_id)
+            codes = await self._factors.new_recovery_codes(connection, who.user_id)
+            await record_of_person(connection, who.user_id, "user.recovery_codes_changed")
+            return codes
 
     async def reset_is_open(self, token: str) -> bool:
         """Return whether a link for a forgotten password can still be used."""
@@ -162,6 +168,7 @@ class Accounts:
             await set_local(connection, user_id=str(user_id))
             await self._set_password(connection, made)
             await forget(connection, [keyed_hash(self._pepper, "account", user["email"])])
+            await record_of_person(connection, user_id, "user.password_reset")
         log.info("auth.password_reset", user_id=str(user_id))
 
     async def _confirm(self, who: Person, password: str) -> None:
@@ -196,7 +203,7 @@ def reset_over() -> ApiError:
     )
 
 
-async def issue_reset(pool: Pool, email: str, *, pepper: bytes) -> str:
+async def issue_reset(pool: Pool, email: str, *, pepper: bytes, actor: str) -> str:
     """Return the token of a link with which a person sets a password. For operators.
 
     Links made before for the person stop working. Raises ApiError 404.
@@ -211,23 +218,28 @@ async def issue_reset(pool: Pool, email: str, *, pepper: bytes) -> str:
             user_id=user_id,
             lifetime=RESET_LIFETIME,
         )
+        await record_of_person(connection, user_id, "user.reset_link_made", actor=actor)
     return token
 
 
-async def remove_factor(pool: Pool, email: str) -> bool:
+async def remove_factor(pool: Pool, email: str, *, actor: str) -> bool:
     """Take a person's second factor away: app and recovery codes are lost. For operators.
 
     Returns whether there was one. Raises ApiError 404.
     """
-    async with _as_person(pool, email) as (connection, _):
+    async with _as_person(pool, email) as (connection, user_id):
         dropped: int = await queries("accounts").drop_factor(connection)
+        if dropped:
+            await record_of_person(connection, user_id, "user.second_factor_off", actor=actor)
     return dropped == 1
 
 
-async def end_sessions(pool: Pool, email: str) -> int:
+async def end_sessions(pool: Pool, email: str, *, actor: str) -> int:
     """End all sessions of a person and return how many there were. For operators."""
-    async with _as_person(pool, email) as (connection, _):
+    async with _as_person(pool, email) as (connection, user_id):
         ended: int = await queries("sessions").end_all(connection, keep=None)
+        if ended:
+            await record_of_person(connection, user_id, "session.ended", actor=actor, count=ended)
     return ended
 
 

@@ -32,6 +32,7 @@ class Permission(StrEnum):
     KEYS_WRITE = "keys.write"
     LETTERS_READ = "dead-letters.read"
     LETTERS_WRITE = "dead-letters.write"
+    AUDIT_READ = "audit.read"
 
 
 class Role(StrEnum):
@@ -41,6 +42,7 @@ class Role(StrEnum):
     DEVELOPER = "developer"
     SRE = "sre"
     COMPLIANCE_VIEWER = "compliance-viewer"
+    AUDITOR = "auditor"
     VIEWER = "viewer"
     API_CLIENT = "api-client"
 
@@ -74,7 +76,8 @@ GRANTS: Final[Mapping[Role, frozenset[Permission]]] = MappingProxyType(
                 _P.LETTERS_WRITE,
             }
         ),
-        Role.COMPLIANCE_VIEWER: frozenset({_P.TENANT_READ}),
+        Role.COMPLIANCE_VIEWER: frozenset({_P.TENANT_READ, _P.AUDIT_READ}),
+        Role.AUDITOR: frozenset({_P.TENANT_READ, _P.AUDIT_READ, _P.RULES_READ, _P.SIGNALS_READ}),
         Role.VIEWER: frozenset({_P.TENANT_READ}),
         Role.API_CLIENT: frozenset({_P.SPANS_INGEST, _P.RULES_TEST}),
     }

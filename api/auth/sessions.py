@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
+from api.audit.trail import record, record_of_person, record_sign_out
 from api.auth.client import Client
 from api.auth.hashes import keyed_hash
 from api.auth.principal import Membership, Role, UserPrincipal, grant_scope
@@ -84,7 +85,7 @@ class Sessions:
         Returns None if the person has no such tenant, or no account any more.
         """
         token, csrf = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
-        token_hash = self._hash(token)
+        token_hash = self.hash_of(token)
         async with user_transaction(self._pool, user_id) as connection:
             tenant = await _tenant_of(connection, user_id, wanted=tenant_id)
             if tenant is None:
@@ -103,9 +104,10 @@ class Sessions:
                 agent=client.agent,
                 address=client.address,
             )
+            await record(connection, principal.scope, "session.began", actor=f"user:{user_id}")
             if replaces:
-                await set_local(connection, credential=self._hash(replaces).hex())
-                await queries("sessions").end_by_hash(connection, token_hash=self._hash(replaces))
+                await set_local(connection, credential=self.hash_of(replaces).hex())
+                await queries("sessions").end_by_hash(connection, token_hash=self.hash_of(replaces))
         return SignedIn(token, principal)
 
     async def find(self, token: str, *, address: str | None = None) -> UserPrincipal | None:
@@ -113,7 +115,7 @@ class Sessions:
 
         address: where it is used from now, kept for the person to see.
         """
-        token_hash = self._hash(token)
+        token_hash = self.hash_of(token)
         async with credential_transaction(self._pool, token_hash) as connection:
             session = await self._row(connection, token_hash)
             if session is None:
@@ -132,7 +134,7 @@ class Sessions:
         tenant_id: of another tenant of the person; else the same one.
         Raises ApiError 401 if the session is over, 404 if the person has no such tenant.
         """
-        token_hash = self._hash(token)
+        token_hash = self.hash_of(token)
         async with credential_transaction(self._pool, token_hash) as connection:
             session = await self._row(connection, token_hash)
         if session is None:
@@ -154,14 +156,15 @@ class Sessions:
             return [
                 SessionInfo(**row)
                 async for row in queries("sessions").of_user(
-                    connection, token_hash=self._hash(token), idle=self.times.idle
+                    connection, token_hash=self.hash_of(token), idle=self.times.idle
                 )
             ]
 
     async def sign_out(self, token: str) -> None:
         """End a session; one that is over already does no harm."""
-        token_hash = self._hash(token)
+        token_hash = self.hash_of(token)
         async with credential_transaction(self._pool, token_hash) as connection:
+            await record_sign_out(connection, token_hash)
             await queries("sessions").end_by_hash(connection, token_hash=token_hash)
 
     async def end(self, user_id: UUID, session_id: UUID) -> None:
@@ -169,16 +172,20 @@ class Sessions:
         async with user_transaction(self._pool, user_id) as connection:
             if await queries("sessions").end_one(connection, id=session_id) == 0:
                 raise not_found("session")
+            await record_of_person(connection, user_id, "session.ended")
 
     async def end_all(self, user_id: UUID, *, keep: str | None = None) -> int:
         """End a person's sessions in all tenants but the one of a token; return how many."""
         async with user_transaction(self._pool, user_id) as connection:
-            return await self.end_all_in(connection, keep=keep)
+            ended = await self.end_all_in(connection, keep=keep)
+            if ended:
+                await record_of_person(connection, user_id, "session.ended", count=ended)
+            return ended
 
     async def end_all_in(self, connection: Connection, *, keep: str | None = None) -> int:
         """As `end_all`, within a transaction of the person."""
         ended: int = await queries("sessions").end_all(
-            connection, keep=self._hash(keep) if keep else None
+            connection, keep=self.hash_of(keep) if keep else None
         )
         return ended
 
@@ -188,7 +195,8 @@ class Sessions:
         )
         return row
 
-    def _hash(self, token: str) -> bytes:
+    def hash_of(self, token: str) -> bytes:
+        """Return the hash under which a session of the token is stored."""
         return keyed_hash(self._pepper, "session", token)
 
 

@@ -7,6 +7,7 @@ disabled or the password wrong.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
@@ -14,6 +15,7 @@ from uuid import UUID
 
 import structlog
 
+from api.audit.sign_in import sign_in_refused
 from api.auth.attempts import (
     ACCOUNT,
     CODE,
@@ -83,11 +85,12 @@ class SignIn:
         """
         email = email.replace("\0", "").strip().lower()  # Postgres knows no NUL
         async with email_transaction(self._pool, email) as connection:
-            attempt = await begin_attempt(connection, self._subjects(email, client))
+            attempt = await _begin_attempt(connection, self._subjects(email, client))
             user = await queries("auth").user_by_email(connection, email=email)
         stored = user["password_hash"] if user and not user["disabled_at"] else None
         if not await self._passwords.verify(password, stored) or user is None or stored is None:
             log.info("auth.sign_in_failed", network=network_of(client.address))
+            sign_in_refused("password", user_id=user["id"] if user else None)
             raise wrong_sign_in()
         await self._keep_current(user, password)
         async with user_transaction(self._pool, user["id"]) as connection:
@@ -108,7 +111,9 @@ class SignIn:
         async with credential_transaction(self._pool, ticket_hash) as connection:
             user_id = await _ticket_holder(connection, ticket_hash)
             await set_local(connection, user_id=str(user_id))
-            attempt = await begin_attempt(connection, [self._code_subject(user_id)])
+            attempt = await _begin_attempt(
+                connection, [self._code_subject(user_id)], user_id=user_id
+            )
         async with credential_transaction(self._pool, ticket_hash) as connection:
             await set_local(connection, user_id=str(user_id))
             right = await self._factors.accept(connection, user_id, code)
@@ -118,6 +123,7 @@ class SignIn:
                 await forgive(connection, attempt)
         if not right:
             log.info("auth.code_failed", user_id=str(user_id))
+            sign_in_refused("code", user_id=user_id)
             raise wrong_code()
         return await self._begin(user_id, client=client, replaces=replaces)
 
@@ -201,6 +207,16 @@ class SignIn:
 
     def _hash(self, purpose: str, text: str) -> bytes:
         return keyed_hash(self._pepper, purpose, text)
+
+
+async def _begin_attempt(
+    connection: Connection, subjects: Sequence[Subject], *, user_id: UUID | None = None
+) -> UUID:
+    try:
+        return await begin_attempt(connection, subjects)
+    except ApiError:
+        sign_in_refused("throttled", user_id=user_id)
+        raise
 
 
 def wrong_sign_in() -> ApiError:

@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 from psycopg.errors import UniqueViolation
 from psycopg.types.json import Jsonb
 
+from api.audit.trail import record
 from api.auth.principal import TenantScope
 from api.backtests.asking import (
     Against,
@@ -130,7 +131,8 @@ async def cancel_backtest(pool: Pool, scope: TenantScope, backtest_id: UUID) -> 
     It is `cancelling` until the worker that has a part of it in hand has let go.
     """
     async with tenant_transaction(pool, scope) as connection:
-        await queries("backtests").cancel(connection, id=backtest_id)
+        if await queries("backtests").cancel(connection, id=backtest_id):
+            await record(connection, scope, "backtest.cancelled", f"backtest:{backtest_id}")
     return await get_backtest(pool, scope, backtest_id)
 
 
@@ -221,6 +223,7 @@ async def _insert(
                 now_records=records.now,
                 was_records=records.was,
             )
+            await record(connection, scope, "backtest.created", f"backtest:{backtest_id}")
     except UniqueViolation as error:
         async with tenant_transaction(pool, scope) as connection:
             running = await queries("backtests").in_hand(connection)

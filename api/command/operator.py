@@ -46,7 +46,12 @@ def with_pool(act: Callable[[Pool, Settings], Awaitable[_T]]) -> _T:
 
 def operator_scope(tenant_id: UUID) -> TenantScope:
     """Return the scope of the person at the command line."""
-    return grant_scope(tenant_id, actor=f"operator:{getpass.getuser()}")
+    return grant_scope(tenant_id, actor=operator())
+
+
+def operator() -> str:
+    """Return the name of the person at the command line, as records have it."""
+    return f"operator:{getpass.getuser()}"
 
 
 async def tenant_named(pool: Pool, name_or_id: str) -> Tenant:

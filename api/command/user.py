@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import secrets
 import sys
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import typer
 
 from api.auth.accounts import end_sessions, issue_reset, remove_factor
 from api.auth.principal import Role
-from api.command.operator import operator_scope, say, tenant_named, with_pool
+from api.command.operator import operator, operator_scope, say, tenant_named, with_pool
 from api.database import Pool
 from api.problems import ApiError
 from api.settings import Settings
@@ -29,6 +30,10 @@ def create(
     tenant: TenantName,
     name: Annotated[str, typer.Option(help="Default: the address.")] = "",
     role: Annotated[Role, typer.Option()] = Role.VIEWER,
+    days: Annotated[
+        int | None,
+        typer.Option(min=1, max=3_650, help="How long they belong to it; an auditor needs this."),
+    ] = None,
     password_stdin: Annotated[
         bool, typer.Option(help="Take the password from standard input, else make one.")
     ] = False,
@@ -40,6 +45,9 @@ def create(
     """Make a person with a role in a tenant, and print a made-up password once."""
     if role is Role.API_CLIENT:
         raise typer.BadParameter("api-client is a role of keys", param_hint="--role")
+    if role is Role.AUDITOR and days is None:
+        raise typer.BadParameter("an auditor is one for a time: say --days", param_hint="--days")
+    expires_at = datetime.now(UTC) + timedelta(days=days) if days else None
     given = sys.stdin.readline().rstrip("\r\n") if password_stdin else None
     password = given or secrets.token_urlsafe(15)
 
@@ -48,12 +56,18 @@ def create(
         result = {"email": email.strip().lower(), "role": role.value}
         try:
             user_id = await create_user(
-                pool, scope, email=email, name=name or email, role=role, password=password
+                pool,
+                scope,
+                email=email,
+                name=name or email,
+                role=role,
+                password=password,
+                expires_at=expires_at,
             )
         except ApiError as refusal:
             if not if_absent or refusal.code != "user.exists":
                 raise
-            user_id = await add_member(pool, scope, email=email, role=role)
+            user_id = await add_member(pool, scope, email=email, role=role, expires_at=expires_at)
             return {**result, "id": str(user_id), "created": False, "password": None}
         return {
             **result,
@@ -77,7 +91,7 @@ def reset_link(email: str, as_json: AsJson = False) -> None:
     """
 
     async def act(pool: Pool, settings: Settings) -> dict[str, Any]:
-        token = await issue_reset(pool, email, pepper=settings.pepper)
+        token = await issue_reset(pool, email, pepper=settings.pepper, actor=operator())
         site = settings.public_url.rstrip("/") or f"http://localhost:{settings.http_port}"
         return {"email": email.strip().lower(), "link": f"{site}/reset-password?token={token}"}
 
@@ -90,7 +104,10 @@ def remove_second_factor(email: str, as_json: AsJson = False) -> None:
     """Let a person whose app and recovery codes are lost sign in with the password alone."""
 
     async def act(pool: Pool, _: Settings) -> dict[str, Any]:
-        return {"email": email.strip().lower(), "removed": await remove_factor(pool, email)}
+        return {
+            "email": email.strip().lower(),
+            "removed": await remove_factor(pool, email, actor=operator()),
+        }
 
     result = with_pool(act)
     outcome = "has no second factor any more" if result["removed"] else "had no second factor"
@@ -102,7 +119,10 @@ def sign_out(email: str, as_json: AsJson = False) -> None:
     """End all sessions of a person. Their next request is refused."""
 
     async def act(pool: Pool, _: Settings) -> dict[str, Any]:
-        return {"email": email.strip().lower(), "ended": await end_sessions(pool, email)}
+        return {
+            "email": email.strip().lower(),
+            "ended": await end_sessions(pool, email, actor=operator()),
+        }
 
     result = with_pool(act)
     say(result, as_json=as_json, text=f"{result['ended']} sessions of {result['email']} ended")

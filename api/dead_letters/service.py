@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final
 
+from api.audit.trail import record
 from api.auth.principal import TenantScope
 from api.cursors import decode_cursor, encode_cursor, foreign_cursor
 from api.database import Connection, Pool, queries, tenant_transaction
@@ -105,6 +106,8 @@ async def _settle(
         actor=scope.actor,
         note=note,
     )
+    place = f"letter:{letter.partition}-{letter.offset}"
+    await record(connection, scope, f"letter.{state}", place)
 
 
 def _cursor(last: DeadLetter) -> str:

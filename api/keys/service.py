@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 from uuid import UUID, uuid4
 
-import structlog
 from psycopg.errors import UniqueViolation
 
+from api.audit.trail import record
 from api.auth.keys import hash_key, new_key, shown_part
 from api.auth.principal import TenantScope
 from api.cursors import decode_cursor, encode_cursor, foreign_cursor
@@ -22,8 +22,6 @@ PAGE_MAX: Final = 1_000
 OVERLAP_MAX: Final = timedelta(days=30)
 OVERLAP: Final = timedelta(days=1)
 LIFETIME_MAX: Final = timedelta(days=3_660)
-
-log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +58,9 @@ async def create_key(
             await queries("keys").free_name(connection, name=draft.name)
             await _refuse_too_many(connection, maker.most, with_replaced=False)
             made = await _insert(connection, scope, draft, maker=maker, text=text)
+            await record(connection, scope, "key.created", _target(made.key), **_rights(draft))
     except UniqueViolation as error:
         raise ApiError(409, "key.exists", f"There is a key {draft.name!r} already.") from error
-    _record("key.created", scope, made.key)
     return made
 
 
@@ -101,7 +99,7 @@ async def rotate_key(
         new_id = uuid4()
         await queries("keys").replace(connection, id=old.id, successor=new_id, overlap=overlap)
         made = await _insert(connection, scope, draft, maker=maker, key_id=new_id)
-    _record("key.rotated", scope, made.key, replaces=str(old.id))
+        await record(connection, scope, "key.rotated", _target(made.key), replaces=old.id)
     return made
 
 
@@ -113,9 +111,8 @@ async def revoke_key(pool: Pool, scope: TenantScope, key_id: UUID) -> Key:
     async with tenant_transaction(pool, scope) as connection:
         if (await _read(connection, key_id)).in_use:
             await queries("keys").revoke(connection, id=key_id, actor=scope.actor)
-        key = await _read(connection, key_id)
-    _record("key.revoked", scope, key)
-    return key
+            await record(connection, scope, "key.revoked", f"key:{key_id}")
+        return await _read(connection, key_id)
 
 
 async def read_key(pool: Pool, scope: TenantScope, key_id: UUID) -> Key:
@@ -214,10 +211,14 @@ def _refuse_end(draft: KeyDraft) -> None:
         raise ApiError(400, "key.expires_at", "expires_at is over ten years away: give none.")
 
 
-def _record(event: str, scope: TenantScope, key: Key, **more: str) -> None:
-    log.info(
-        event, tenant=str(scope.tenant_id), key=str(key.id), name=key.name, by=scope.actor, **more
-    )
+def _target(key: Key) -> str:
+    return f"key:{key.id}"
+
+
+def _rights(draft: KeyDraft) -> dict[str, Any]:
+    """Return what the record says of a new key."""
+    scopes = None if draft.scopes is None else " ".join(sorted(draft.scopes))
+    return {"role": draft.role, "scopes": scopes, "expires_at": draft.expires_at}
 
 
 def _cursor(last: Key) -> str:

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+from api.audit.trail import record
 from api.auth.principal import TenantScope
 from api.cursors import decode_cursor, encode_cursor, foreign_cursor
 from api.database import Connection, Pool, queries, tenant_transaction
@@ -51,7 +52,9 @@ async def acknowledge(pool: Pool, scope: TenantScope, notice_id: str) -> Notice:
     """Take a notice for read; who did so first stays on record. Raises ApiError 404."""
     wanted = _parse(notice_id)
     async with tenant_transaction(pool, scope) as connection:
-        await queries("notices").acknowledge(connection, id=wanted, actor=scope.actor)
+        done = await queries("notices").acknowledge(connection, id=wanted, actor=scope.actor)
+        if done:
+            await record(connection, scope, "notice.acknowledged", f"notice:{wanted}")
         return await _read(connection, wanted)
 
 

@@ -15,6 +15,7 @@ from typing import Final
 import structlog
 from psycopg.types.json import Jsonb
 
+from api.audit.trail import record
 from api.auth.principal import TenantScope
 from api.cursors import decode_cursor, encode_cursor
 from api.database import (
@@ -239,7 +240,26 @@ async def _store(
     await _write(connection, scope, definition, version=version)
     if before is not None:
         await _leave_quarantine(connection, scope, before)
+    await record(
+        connection,
+        scope,
+        f"rule.{outcome}",
+        f"rule:{definition.id}",
+        version=version,
+        state=definition.state.value,
+        fields=_changed_fields(before, definition),
+    )
     return outcome
+
+
+def _changed_fields(before: Rule | None, definition: Definition) -> str | None:
+    """Return which fields of a rule a save changes, None for one that is new."""
+    if before is None:
+        return None
+    names = before.object.keys() | definition.object.keys()
+    return ", ".join(
+        sorted(name for name in names if before.object.get(name) != definition.object.get(name))
+    )
 
 
 async def _write(
@@ -260,9 +280,9 @@ async def _write(
     await queries("rules").update_rule(
         connection, id=definition.id, state=definition.state.value, version=version, deleted=False
     )
-    record = rule_record(definition, numbers, tenant_id=scope.tenant_id, version=version)
+    announced = rule_record(definition, numbers, tenant_id=scope.tenant_id, version=version)
     await queries("outbox").enqueue(
-        connection, rule_id=definition.id, rule_version=version, record=record
+        connection, rule_id=definition.id, rule_version=version, record=announced
     )
 
 
@@ -294,16 +314,25 @@ async def restate(
     await queries("rules").update_rule(
         connection, id=before.id, state=state.value, version=version, deleted=deleted
     )
-    record = await queries("outbox").record_of(
+    announced = await queries("outbox").record_of(
         connection, rule_id=before.id, rule_version=before.version
     )
     await queries("outbox").enqueue(
         connection,
         rule_id=before.id,
         rule_version=version,
-        record=restated_record(record, version=version, state=state),
+        record=restated_record(announced, version=version, state=state),
     )
     await _leave_quarantine(connection, scope, before)
+    await record(
+        connection,
+        scope,
+        "rule.deleted" if deleted else "rule.switched",
+        f"rule:{before.id}",
+        version=version,
+        before=before.state.value,
+        state=state.value,
+    )
     return version
 
 

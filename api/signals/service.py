@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any, Final
 from uuid import UUID
 
+from api.audit.trail import record
 from api.auth.principal import TenantScope
 from api.cursors import decode_cursor, encode_cursor, foreign_cursor
 from api.database import Connection, Pool, queries, tenant_transaction
@@ -142,6 +143,15 @@ async def change_signal(
                 status=status.value,
                 status_reason=row["status_reason"] if status is before else change.reason,
                 assignee_id=assignee_id,
+            )
+            await record(
+                connection,
+                scope,
+                "signal.changed",
+                f"signal:{wanted.hex()}",
+                before=before.value,
+                status=status.value,
+                assignee=f"user:{assignee_id}" if assignee_id else None,
             )
         return await _detail(connection, wanted)
 

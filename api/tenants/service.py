@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
 from psycopg.errors import UniqueViolation
 from psycopg.types.json import Jsonb
 
+from api.audit.trail import record
 from api.auth.passwords import Passwords, refuse_weak
 from api.auth.principal import Role, TenantScope
 from api.database import (
@@ -79,6 +81,7 @@ async def create_tenant(
                 rule_version=None,
                 record=settings.log_record(tenant.id),
             )
+            await record(connection, grant(tenant.id), "tenant.created", f"tenant:{tenant.id}")
     except UniqueViolation as error:
         raise ApiError(409, "tenant.exists", f"There is a tenant {name!r} already.") from error
     return tenant
@@ -99,14 +102,23 @@ async def change_settings(pool: Pool, scope: TenantScope, settings: TenantSettin
             rule_version=None,
             record=settings.log_record(scope.tenant_id),
         )
+        await record(connection, scope, "tenant.changed", f"tenant:{scope.tenant_id}")
         return True
 
 
 async def create_user(
-    pool: Pool, scope: TenantScope, *, email: str, name: str, role: Role, password: str
+    pool: Pool,
+    scope: TenantScope,
+    *,
+    email: str,
+    name: str,
+    role: Role,
+    password: str,
+    expires_at: datetime | None = None,
 ) -> UUID:
     """Make a person with a password and a role in the tenant.
 
+    expires_at: when the membership ends; an auditor's must end.
     Raises ApiError 409 if the address is known, 400 if the password is weak.
     """
     refuse_weak(password, email=email.strip(), name=name)
@@ -123,23 +135,43 @@ async def create_user(
                 password_hash=password_hash,
             )
             await queries("auth").upsert_membership(
-                connection, tenant_id=scope.tenant_id, user_id=user_id, role=role.value
+                connection,
+                tenant_id=scope.tenant_id,
+                user_id=user_id,
+                role=role.value,
+                expires_at=expires_at,
             )
+            await record(connection, scope, "user.created", f"user:{user_id}", role=role.value)
     except UniqueViolation as error:
         raise ApiError(409, "user.exists", f"There is a user {email!r} already.") from error
     return user_id
 
 
-async def add_member(pool: Pool, scope: TenantScope, *, email: str, role: Role) -> UUID:
-    """Give a known person a role in the tenant; again changes the role. Raises ApiError 404."""
+async def add_member(
+    pool: Pool,
+    scope: TenantScope,
+    *,
+    email: str,
+    role: Role,
+    expires_at: datetime | None = None,
+) -> UUID:
+    """Give a known person a role in the tenant; again changes the role. Raises ApiError 404.
+
+    expires_at: when the membership ends; an auditor's must end.
+    """
     async with email_transaction(pool, email.strip().lower()) as connection:
         user = await queries("auth").user_by_email(connection, email=email.strip().lower())
         if user is None:
             raise not_found("user")
         await set_local(connection, tenant_id=str(scope.tenant_id))
         await queries("auth").upsert_membership(
-            connection, tenant_id=scope.tenant_id, user_id=user["id"], role=role.value
+            connection,
+            tenant_id=scope.tenant_id,
+            user_id=user["id"],
+            role=role.value,
+            expires_at=expires_at,
         )
+        await record(connection, scope, "member.changed", f"user:{user['id']}", role=role.value)
     user_id: UUID = user["id"]
     return user_id
 

@@ -12,6 +12,7 @@ from api.web.assets import serve
 from api.web.errors import error_page
 from api.web.pages import (
     account,
+    audit,
     backtests,
     dead_letters,
     keys,
@@ -37,6 +38,7 @@ for pages in (
     traces,
     dead_letters,
     notices,
+    audit,
 ):
     router.include_router(pages.router)
 

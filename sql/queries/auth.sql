@@ -17,14 +17,15 @@ insert into users (id, email, name, password_hash)
 values (:id, :email, :name, :password_hash);
 
 -- name: upsert_membership!
-insert into memberships (tenant_id, user_id, role)
-values (:tenant_id, :user_id, :role)
-on conflict on constraint memberships_pkey do update set role = excluded.role;
+insert into memberships (tenant_id, user_id, role, expires_at)
+values (:tenant_id, :user_id, :role, :expires_at)
+on conflict on constraint memberships_pkey
+do update set role = excluded.role, expires_at = excluded.expires_at;
 
 -- name: memberships_of_user
 select tenant_id, role
 from memberships
-where user_id = :user_id
+where user_id = :user_id and (expires_at is null or expires_at > now())
 order by created_at, tenant_id;
 
 -- name: member
@@ -34,6 +35,7 @@ from users u
 join memberships m on m.user_id = u.id
 join tenants t on t.id = m.tenant_id
 where u.id = :user_id and u.disabled_at is null
+  and (m.expires_at is null or m.expires_at > now())
 order by m.tenant_id <> :tenant_id, lower(t.name), t.id
 limit :limit;
 

@@ -259,7 +259,7 @@ async def _join(console: Console, name: str, *, email: str) -> None:
 
 async def _reset_token(console: Console, email: str) -> str:
     async with _pool(console) as pool:
-        return await issue_reset(pool, email, pepper=SECRET.encode())
+        return await issue_reset(pool, email, pepper=SECRET.encode(), actor="operator:test")
 
 
 def _pool(console: Console) -> Any:

@@ -36,6 +36,7 @@ class Viewer:
     may_read_letters: bool = False
     may_read_rules: bool = False
     may_write_keys: bool = False
+    may_read_audit: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -269,8 +269,8 @@ async def test_a_tenant_of_others_is_not_there_to_switch_to(ada: Browser, pool: 
 async def test_a_link_sets_a_password_once_and_ends_every_session(
     ada: Browser, app: FastAPI, pool: Pool
 ) -> None:
-    replaced = await issue_reset(pool, ada.email, pepper=PEPPER)
-    token = await issue_reset(pool, f" {ada.email.upper()}", pepper=PEPPER)
+    replaced = await issue_reset(pool, ada.email, pepper=PEPPER, actor="operator:test")
+    token = await issue_reset(pool, f" {ada.email.upper()}", pepper=PEPPER, actor="operator:test")
     accounts = app.state.services.accounts
     assert [await accounts.reset_is_open(t) for t in (replaced, token, "made up")] == [
         False, True, False,
@@ -287,7 +287,7 @@ async def test_a_link_sets_a_password_once_and_ends_every_session(
 async def test_a_link_is_over_after_an_hour(
     ada: Browser, app: FastAPI, pool: Pool, shared_database: Database
 ) -> None:
-    token = await issue_reset(pool, ada.email, pepper=PEPPER)
+    token = await issue_reset(pool, ada.email, pepper=PEPPER, actor="operator:test")
     with psycopg.connect(shared_database.admin) as connection:
         connection.execute(
             "update tickets set expires_at = expires_at - interval '1 hour' where token_hash = %s",
@@ -301,8 +301,8 @@ async def test_an_operator_ends_sessions_and_removes_a_lost_second_factor(
     ada: Browser, pool: Pool
 ) -> None:
     await ada.turn_on()
-    assert [await end_sessions(pool, ada.email), await ada.is_in()] == [1, False]
-    assert [await remove_factor(pool, ada.email) for _ in range(2)] == [True, False]
+    assert [await end_sessions(pool, ada.email, actor="operator:test"), await ada.is_in()] == [1, False]
+    assert [await remove_factor(pool, ada.email, actor="operator:test") for _ in range(2)] == [True, False]
     assert (await ada.sign_in()).status_code == 200
 
 
@@ -341,7 +341,7 @@ async def test_the_tables_of_accounts_show_nobody_elses_rows(
     ada: Browser, pool: Pool, scope: TenantScope, shared_database: Database
 ) -> None:
     await ada.turn_on()
-    await issue_reset(pool, ada.email, pepper=PEPPER)
+    await issue_reset(pool, ada.email, pepper=PEPPER, actor="operator:test")
     other = await _user_id(shared_database, await make_user(pool, scope))
     for user_id, count in ((other, 0), (await _user_id(shared_database, ada.email), 1)):
         async with user_transaction(pool, UUID(user_id)) as connection:

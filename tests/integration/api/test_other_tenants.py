@@ -61,6 +61,8 @@ OWN_OR_NOTHING = {
     ("POST", "/api/v1/backtests"): "test_a_rule_of_another_tenant_cannot_be_tried",
     ("GET", "/api/v1/signals/stream"): "test_a_stream_tells_nothing_of_another_tenant",
     ("GET", "/api/v1/session"): "tells of the caller",
+    ("GET", "/api/v1/audit"): "test_audit and test_isolation look at it",
+    ("GET", "/api/v1/audit/export"): "test_audit and test_isolation look at it",
     ("POST", "/api/v1/dead-letters/{letter_id}/replay"): "test_dead_letters looks at it",
     ("DELETE", "/api/v1/session"): "ends the caller's",
     ("POST", "/api/v1/session"): "has no tenant yet",

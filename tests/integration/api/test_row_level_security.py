@@ -31,7 +31,7 @@ from tests.support.tenants import (
 TABLES_WITH_A_TENANT = [
     "memberships", "api_keys", "rules", "rule_versions", "rules_outbox", "signals",
     "signal_feed", "trace_copies", "trace_spans", "backtests", "backtest_parts",
-    "backtest_counts", "backtest_results", "notices", "signal_folds",
+    "backtest_counts", "backtest_results", "notices", "signal_folds", "audit_log",
 ]  # fmt: skip
 
 

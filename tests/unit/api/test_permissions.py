@@ -9,22 +9,24 @@ from uuid import uuid4
 import pytest
 
 from api.auth.principal import GRANTS, ApiKeyPrincipal, Permission, Role, TenantScope, grant_scope
+from api.auth.table import PERMISSIONS, ROLES, permissions_page
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 TABLE = """
-                 admin developer sre compliance-viewer viewer api-client
-rules.read       x     x         x   -                 -      -
-rules.write      x     x         -   -                 -      -
-rules.test       x     x         x   -                 -      x
-signals.read     x     x         x   -                 -      -
-signals.write    x     -         x   -                 -      -
-traces.read      x     x         x   -                 -      -
-spans.ingest     x     x         x   -                 -      x
-tenant.read      x     x         x   x                 x      -
-tenant.write     x     -         -   -                 -      -
-keys.write       x     -         -   -                 -      -
-dead-letters.read  x   x         x   -                 -      -
-dead-letters.write x   -         x   -                 -      -
+                   admin developer sre compliance-viewer auditor viewer api-client
+rules.read         x     x         x   -                 x       -      -
+rules.write        x     x         -   -                 -       -      -
+rules.test         x     x         x   -                 -       -      x
+signals.read       x     x         x   -                 x       -      -
+signals.write      x     -         x   -                 -       -      -
+traces.read        x     x         x   -                 -       -      -
+spans.ingest       x     x         x   -                 -       -      x
+tenant.read        x     x         x   x                 x       x      -
+tenant.write       x     -         -   -                 -       -      -
+keys.write         x     -         -   -                 -       -      -
+dead-letters.read  x     x         x   -                 -       -      -
+dead-letters.write x     -         x   -                 -       -      -
+audit.read         x     -         -   x                 x       -      -
 """
 
 
@@ -38,6 +40,12 @@ def test_every_role_has_exactly_the_permissions_of_the_table() -> None:
     assert expected == {
         (role, permission): permission in GRANTS[role] for role in Role for permission in Permission
     }
+
+
+def test_the_page_of_documentation_is_the_table() -> None:
+    assert PERMISSIONS.keys() == set(Permission)
+    assert ROLES.keys() == set(Role)
+    assert (REPOSITORY / "deploy" / "permissions.md").read_text() == permissions_page()
 
 
 def test_a_principal_may_what_its_role_grants() -> None:

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, FastAPI
 
 from api.auth.access import anyone, refuse_undeclared, route_access
 from api.auth.principal import Permission
+from api.auth.public import PUBLIC
 from api.main import create_app
 from api.settings import SettingError, Settings
 
@@ -61,6 +62,8 @@ PERMISSIONS = {
     ("GET", "/api/v1/dead-letters/{letter_id}"): Permission.LETTERS_READ,
     ("POST", "/api/v1/dead-letters/{letter_id}/replay"): Permission.LETTERS_WRITE,
     ("POST", "/api/v1/dead-letters/{letter_id}/discard"): Permission.LETTERS_WRITE,
+    ("GET", "/api/v1/audit"): Permission.AUDIT_READ,
+    ("GET", "/api/v1/audit/export"): Permission.AUDIT_READ,
 }
 
 
@@ -107,11 +110,27 @@ def test_a_route_without_a_permission_stops_the_start() -> None:
 def test_a_route_that_is_open_on_purpose_may_start() -> None:
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
 
-    @app.get("/open", dependencies=[Depends(anyone)])
+    @app.get("/health/live", dependencies=[Depends(anyone)])
     async def open_route() -> None:
         """Say nothing."""
 
     refuse_undeclared(app)
+
+
+def test_an_open_route_that_is_not_listed_stops_the_start() -> None:
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
+
+    @app.get("/open", dependencies=[Depends(anyone)])
+    async def open_route() -> None:
+        """Say nothing."""
+
+    with pytest.raises(RuntimeError, match=r"public\.py lacks: /open"):
+        refuse_undeclared(app)
+
+
+def test_the_list_of_public_routes_names_no_route_that_is_not_there(app: FastAPI) -> None:
+    there = {(method, route.path) for route in route_access(app) for method in route.methods}
+    assert there >= PUBLIC
 
 
 def test_every_rest_route_is_described_with_its_refusals(app: FastAPI) -> None:

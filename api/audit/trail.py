@@ -1,0 +1,106 @@
+"""Changes on the record: a row in the same transaction, so that there is never one without it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from uuid import UUID
+
+from psycopg.types.json import Jsonb
+
+from api.audit.origin import Origin, current_origin
+from api.audit.record import Entry, Outcome
+from api.auth.principal import TenantScope
+from api.database import Connection, queries, set_local
+
+
+async def record(
+    connection: Connection,
+    scope: TenantScope,
+    action: str,
+    target: str = "",
+    *,
+    actor: str = "",
+    **details: object,
+) -> None:
+    """Write that something was done, in the caller's transaction, which is the scope's.
+
+    action: <kind>.<done>, as rule.changed. target: <kind>:<id>. details: short facts, never a
+    text that somebody wrote, a secret, or a name of a person; None is left out.
+    """
+    origin = current_origin()
+    now = datetime.now(UTC)
+    entry = Entry(
+        tenant_id=scope.tenant_id,
+        at=now,
+        until_at=now,
+        actor=actor or (origin.actor if origin else scope.actor),
+        action=action,
+        target=target,
+        outcome=Outcome.ALLOWED,
+        details={name: str(value) for name, value in details.items() if value is not None},
+        **(origin or Origin()).columns(),
+    )
+    await insert(connection, entry)
+
+
+async def record_sign_out(connection: Connection, token_hash: bytes) -> None:
+    """Write that a session was ended by its person; nothing for one that is over already.
+
+    connection: of a transaction that sees the session.
+    """
+    session = await queries("audit").session_of_hash(connection, hash=token_hash)
+    if session is None:
+        return
+    await set_local(connection, tenant_id=str(session["tenant_id"]))
+    origin, now = current_origin() or Origin(), datetime.now(UTC)
+    await insert(
+        connection,
+        Entry(
+            tenant_id=session["tenant_id"],
+            at=now,
+            until_at=now,
+            actor=session["actor"],
+            action="session.ended",
+            outcome=Outcome.ALLOWED,
+            **origin.columns(),
+        ),
+    )
+
+
+async def record_of_person(
+    connection: Connection, user_id: UUID, action: str, *, actor: str = "", **details: object
+) -> None:
+    """Write that an account was changed, on the record of each tenant of the person.
+
+    connection: of a transaction of the person. actor: else the person.
+    """
+    tenants = [
+        row["tenant_id"]
+        async for row in queries("audit").tenants_of_user(connection, user_id=user_id)
+    ]
+    origin, now = current_origin() or Origin(), datetime.now(UTC)
+    for tenant_id in tenants:
+        await set_local(connection, tenant_id=str(tenant_id))
+        await insert(
+            connection,
+            Entry(
+                tenant_id=tenant_id,
+                at=now,
+                until_at=now,
+                actor=actor or f"user:{user_id}",
+                action=action,
+                target=f"user:{user_id}",
+                outcome=Outcome.ALLOWED,
+                details={name: str(value) for name, value in details.items()},
+                **origin.columns(),
+            ),
+        )
+
+
+async def insert(connection: Connection, entry: Entry) -> None:
+    """Write a row; one that is there already stays."""
+    columns = entry.columns()
+    await queries("audit").insert(
+        connection,
+        **{**columns, "outcome": entry.outcome.value, "details": Jsonb(dict(entry.details))},
+    )

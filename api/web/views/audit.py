@@ -1,0 +1,215 @@
+"""The page of the audit log: rows in words, and the filters of the address."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time, timedelta
+from types import MappingProxyType
+from typing import Final
+from urllib.parse import urlencode
+
+from api.audit.record import Outcome
+from api.audit.service import AuditFilter, ShownEntry
+from api.web.views.links import rule_href
+from api.web.views.moments import Moment, moment
+from api.web.views.words import Choice, choices
+
+OUTCOMES: Final[Mapping[str, str]] = MappingProxyType(
+    {Outcome.ALLOWED: "Allowed", Outcome.REFUSED: "Refused"}
+)
+_CHIPS: Final[Mapping[str, str]] = MappingProxyType(
+    {Outcome.ALLOWED: "status-resolved", Outcome.REFUSED: "chip-bad"}
+)
+KINDS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "rule": "Rules",
+        "signal": "Signals",
+        "notice": "Notices",
+        "letter": "Dead letters",
+        "backtest": "Backtests",
+        "key": "API keys",
+        "user": "People",
+        "member": "Members",
+        "tenant": "Tenant",
+        "session": "Signing in and out",
+        "credential": "Credentials refused",
+        "permission": "Permissions missing",
+        "request": "Requests refused",
+        "audit": "The log itself",
+    }
+)
+"""The first word of an action."""
+_ACTIONS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "rule.created": "wrote a new rule",
+        "rule.changed": "changed a rule",
+        "rule.switched": "switched a rule",
+        "rule.deleted": "deleted a rule",
+        "signal.changed": "worked on a signal",
+        "notice.acknowledged": "took a notice for read",
+        "letter.replayed": "put a dead letter back",
+        "letter.discarded": "discarded a dead letter",
+        "backtest.created": "asked for a backtest",
+        "backtest.cancelled": "called a backtest off",
+        "key.created": "made an API key",
+        "key.revoked": "revoked an API key",
+        "user.created": "made an account",
+        "member.changed": "changed the role of a member",
+        "tenant.created": "made the tenant",
+        "tenant.changed": "changed the settings of the tenant",
+        "session.began": "signed in",
+        "session.ended": "signed out",
+        "session.refused": "could not sign in",
+        "credential.refused": "showed a credential that is not valid",
+        "permission.refused": "asked for what the role does not allow",
+        "request.refused": "sent a request that may be forged",
+        "audit.exported": "exported the audit log",
+        "audit.forgotten": "forgot rows that are over",
+    }
+)
+_PLACES: Final[Mapping[str, Callable[[str], str]]] = MappingProxyType(
+    {
+        "rule": rule_href,
+        "signal": lambda signal_id: f"/signals/{signal_id}",
+        "backtest": lambda backtest_id: f"/backtests/{backtest_id}",
+    }
+)
+"""Where a target of a kind is shown."""
+_SHORT: Final = 8
+_UUID_LENGTH: Final = 36
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditQuery:
+    """The filters of the address. Empty: any. since, until: days in UTC, both inclusive."""
+
+    actor: str = ""
+    kind: str = ""
+    target: str = ""
+    outcome: str = ""
+    since: str = ""
+    until: str = ""
+    cursor: str = ""
+
+    def href(self, path: str = "/audit", **more: str) -> str:
+        """Return the address with the filters that are set."""
+        fields = {
+            "actor": self.actor,
+            "kind": self.kind,
+            "target": self.target,
+            "outcome": self.outcome,
+            "since": self.since,
+            "until": self.until,
+            "cursor": self.cursor,
+            **more,
+        }
+        query = urlencode({name: value for name, value in fields.items() if value})
+        return f"{path}?{query}" if query else path
+
+    def chosen(self) -> AuditFilter:
+        """Return the filter for the service; what is no day or word of a field means any."""
+        since, until = _day(self.since), _day(self.until)
+        return AuditFilter(
+            actor=self.actor or None,
+            action=self.kind if self.kind in KINDS else None,
+            target=self.target or None,
+            outcome=next((each for each in Outcome if each == self.outcome), None),
+            from_at=since,
+            to_at=until + timedelta(days=1) if until else None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRow:
+    """One row. facts: what more is known, in short texts."""
+
+    who: str
+    who_href: str
+    what: str
+    target: str
+    target_href: str
+    outcome_label: str
+    outcome_chip: str
+    times: str
+    at: Moment
+    facts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AuditLogPage:
+    """The page."""
+
+    rows: tuple[AuditRow, ...]
+    query: AuditQuery
+    kinds: tuple[Choice, ...]
+    outcomes: tuple[Choice, ...]
+    clear_href: str
+    newest_href: str
+    older_href: str
+    csv_href: str
+    jsonl_href: str
+
+
+def audit_page(
+    entries: Sequence[ShownEntry], query: AuditQuery, *, next_cursor: str
+) -> AuditLogPage:
+    """Return a page of the log."""
+    first = replace(query, cursor="")
+    return AuditLogPage(
+        rows=tuple(_row(shown) for shown in entries),
+        query=query,
+        kinds=choices(KINDS, query.kind, nothing="Everything"),
+        outcomes=choices(OUTCOMES, query.outcome, nothing="Any outcome"),
+        clear_href="/audit" if first != AuditQuery() else "",
+        newest_href=first.href() if query.cursor else "",
+        older_href=replace(query, cursor=next_cursor).href() if next_cursor else "",
+        csv_href=first.href("/audit/export", format="csv"),
+        jsonl_href=first.href("/audit/export", format="jsonl"),
+    )
+
+
+def _row(shown: ShownEntry) -> AuditRow:
+    entry = shown.entry
+    kind, _, identity = entry.target.partition(":")
+    place = _PLACES.get(kind)
+    return AuditRow(
+        who=shown.actor_name or _short(entry.actor),
+        who_href=AuditQuery(actor=entry.actor).href(),
+        what=_ACTIONS.get(entry.action, entry.action),
+        target=_short(entry.target),
+        target_href=place(identity) if place else "",
+        outcome_label=OUTCOMES[entry.outcome],
+        outcome_chip=_CHIPS[entry.outcome],
+        times=f"{entry.times:,} times within a minute" if entry.times > 1 else "",
+        at=moment(entry.at),
+        facts=tuple(fact for fact in _facts(shown) if fact),
+    )
+
+
+def _facts(shown: ShownEntry) -> tuple[str, ...]:
+    entry = shown.entry
+    details = ", ".join(f"{name} {text}" for name, text in sorted(entry.details.items()))
+    return (
+        entry.reason,
+        details,
+        f"{entry.method} {entry.route}".strip(),
+        f"from {entry.address}" if entry.address else "",
+        entry.user_agent,
+        f"request {entry.request_id}" if entry.request_id else "",
+    )
+
+
+def _short(name: str) -> str:
+    """Return `user:0b9f1c22…` for what ends in a UUID, anything else as it is."""
+    kind, _, identity = name.partition(":")
+    if len(identity) != _UUID_LENGTH:
+        return name
+    return f"{kind} {identity[:_SHORT]}…"
+
+
+def _day(text: str) -> datetime | None:
+    try:
+        return datetime.combine(date.fromisoformat(text), time(), UTC)
+    except ValueError:
+        return None

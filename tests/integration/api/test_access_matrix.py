@@ -1,0 +1,353 @@
+"""Every route, asked by everybody: with nothing, with what is over, with a key, as a person.
+
+`ACCESS` says what each route asks for, and a route that is not in it fails. Who gets in follows
+from the table of roles; the only exceptions are the public routes.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final, Literal
+from uuid import uuid4
+
+import httpx
+import psycopg
+import pytest
+from fastapi import FastAPI
+
+from api.auth.access import CSRF_HEADER, SESSION_COOKIE, route_access
+from api.auth.keys import hash_key
+from api.auth.principal import GRANTS, Permission, Role, TenantScope
+from api.auth.public import PUBLIC
+from api.database import Pool
+from tests.integration.api.conftest import client_of
+from tests.support import matrix
+from tests.support.filled import filled_tenant
+from tests.support.postgres import Database
+from tests.support.tenants import PEPPER, make_key, make_tenant
+from tests.unit.api.test_routes import KNOWN, PERMISSIONS
+
+Access = Permission | Literal["known", "anybody"]
+Route = tuple[str, str]
+_P = Permission
+PAGES: Final[Mapping[Route, Access]] = {
+    ("POST", "/sign-out"): "known",
+    ("GET", "/signals"): _P.SIGNALS_READ,
+    ("GET", "/live/signals"): _P.SIGNALS_READ,
+    ("GET", "/signals/{signal_id}"): _P.SIGNALS_READ,
+    ("POST", "/signals/{signal_id}/status"): _P.SIGNALS_WRITE,
+    ("GET", "/rules"): _P.RULES_READ,
+    ("GET", "/rules/new"): _P.RULES_WRITE,
+    ("POST", "/rules"): _P.RULES_WRITE,
+    ("POST", "/rules/check"): _P.RULES_WRITE,
+    ("GET", "/rules/{rule_id}"): _P.RULES_READ,
+    ("GET", "/rules/{rule_id}/edit"): _P.RULES_WRITE,
+    ("POST", "/rules/{rule_id}"): _P.RULES_WRITE,
+    ("POST", "/rules/{rule_id}/state"): _P.RULES_WRITE,
+    ("GET", "/rules/{rule_id}/backtest"): _P.RULES_TEST,
+    ("POST", "/rules/{rule_id}/backtest/draft"): _P.RULES_TEST,
+    ("POST", "/rules/{rule_id}/backtest"): _P.RULES_TEST,
+    ("GET", "/backtests/{backtest_id}"): _P.RULES_TEST,
+    ("POST", "/backtests/{backtest_id}/cancel"): _P.RULES_TEST,
+    ("GET", "/backtests/{backtest_id}/traces"): _P.SIGNALS_READ,
+    ("GET", "/traces"): _P.TRACES_READ,
+    ("GET", "/traces/{trace_id}"): _P.TRACES_READ,
+    ("GET", "/dead-letters"): _P.LETTERS_READ,
+    ("POST", "/dead-letters/{letter_id}/replay"): _P.LETTERS_WRITE,
+    ("POST", "/dead-letters/{letter_id}/discard"): _P.LETTERS_WRITE,
+    ("GET", "/notices"): _P.RULES_READ,
+    ("GET", "/notices/count"): _P.RULES_READ,
+    ("POST", "/notices/{notice_id}/acknowledge"): _P.RULES_WRITE,
+    ("GET", "/audit"): _P.AUDIT_READ,
+    ("GET", "/audit/export"): _P.AUDIT_READ,
+}
+ACCESS: Final[Mapping[Route, Access]] = {
+    **dict.fromkeys(PUBLIC, "anybody"),
+    **dict.fromkeys(KNOWN, "known"),
+    **PERMISSIONS,
+    **PAGES,
+}
+PEOPLE: Final = tuple(role for role in Role if role is not Role.API_CLIENT)
+MACHINES: Final = tuple(role for role in Role if role is not Role.AUDITOR)
+NOT_THERE: Final = {
+    "rule_id": "missing",
+    "version": "1",
+    "signal_id": "f" * 32,
+    "trace_id": "e" * 32,
+    "letter_id": "1-999",
+    "notice_id": "00000000-0000-4000-8000-000000000000",
+    "backtest_id": "00000000-0000-4000-8000-000000000001",
+    "path": "nothing.css",
+}
+BODIES: Final[Mapping[str, Any]] = {
+    "/api/v1/rules": {"id": "another", "rule": "when { a } never { b }"},
+    "/api/v1/rules/{rule_id}": {"rule": "when { a } never { c }"},
+    "/api/v1/rules/{rule_id}/state": {"state": "shadow"},
+    "/api/v1/rules/validate": {"rule": "when { a } never { b }"},
+    "/api/v1/signals/{signal_id}": {"status": "investigating"},
+    "/api/v1/dead-letters/{letter_id}/discard": {"note": "no use"},
+    "/api/v1/session": {"email": "nobody@example.com", "password": "wrong"},
+}
+QUERIES: Final = {
+    "/backtests/{backtest_id}/traces": {"rule_id": "promise", "now": "violated"},
+    "/live/signals": {"after": "nonsense"},
+}
+FORM: Final = {"version": "1", "state": "shadow", "status": "investigating", "rule": "when { a }"}
+
+Credential = dict[str, str]
+"""The headers that a request carries as its credential."""
+Make = Callable[[], Awaitable[Credential]]
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """An application with a tenant that has one of everything."""
+
+    app: FastAPI
+    pool: Pool
+    database: Database
+    scope: TenantScope
+    ids: Mapping[str, str]
+
+    async def key(self, role: Role, scope: TenantScope, **columns: str) -> Credential:
+        """Make a key; columns: SQL of what is changed of its row."""
+        key = await make_key(self.pool, scope, role)
+        for name, value in columns.items():
+            self._change(f"update api_keys set {name} = {value} where key_hash = %s", key)
+        return {"X-API-Key": key}
+
+    async def session(self, role: Role, scope: TenantScope, **columns: str) -> Credential:
+        """Sign a new person in; columns: SQL of what is changed of the session's row."""
+        token, csrf, user_id = secrets.token_urlsafe(32), secrets.token_urlsafe(32), uuid4()
+        token_hash = self.app.state.services.sessions.hash_of(token)
+        with psycopg.connect(self.database.admin) as connection:
+            connection.execute(
+                "insert into users (id, email, name, password_hash) values (%s, %s, 'A', '')",
+                [user_id, f"{user_id}@example.com"],
+            )
+            connection.execute(
+                "insert into memberships (tenant_id, user_id, role, expires_at)"
+                " values (%s, %s, %s, now() + interval '1 day')",
+                [scope.tenant_id, user_id, role.value],
+            )
+            connection.execute(
+                "insert into sessions (token_hash, user_id, tenant_id, csrf_token, expires_at)"
+                " values (%s, %s, %s, %s, now() + %s)",
+                [token_hash, user_id, scope.tenant_id, csrf, timedelta(hours=1)],
+            )
+            for name, value in columns.items():
+                connection.execute(
+                    f"update sessions set {name} = {value} where token_hash = %s".encode(),
+                    [token_hash],
+                )
+        return {"Cookie": f"{SESSION_COOKIE}={token}", CSRF_HEADER: csrf}
+
+    async def ask(
+        self, route: Route, credential: Credential, ids: Mapping[str, str]
+    ) -> httpx.Response:
+        """Send a request that the route can work with."""
+        method, path = route
+        body: dict[str, Any] = {"json": BODIES.get(path, {})} if "/api/" in path else {"data": FORM}
+        async with client_of(self.app) as client:
+            return await client.request(
+                method,
+                path.replace(":path}", "}").format(**ids),
+                headers={**credential, "X-Request-ID": "matrix"},
+                params=QUERIES.get(path),
+                **(body if method in ("POST", "PUT", "PATCH") else {}),
+            )
+
+    def _change(self, statement: str, key: str) -> None:
+        with psycopg.connect(self.database.admin) as connection:
+            connection.execute(statement.encode(), [hash_key(key, pepper=PEPPER)])
+
+
+@pytest.fixture
+async def world(
+    app: FastAPI, pool: Pool, shared_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> World:
+    """A tenant with one of everything; live streams end at once."""
+    for module in ("api.signals.routes", "api.web.pages.signals"):
+        monkeypatch.setattr(f"{module}.STREAM_LIFE_S", 0.01)
+    filled = await filled_tenant(pool, shared_database)
+    return World(app, pool, shared_database, filled.scope, filled.ids)
+
+
+def verdict(response: httpx.Response) -> str:
+    """Return what became of a request: in, or why not."""
+    problem = response.headers.get("content-type", "") == "application/problem+json"
+    code = response.json()["code"] if problem else ""
+    if response.status_code >= 500 and response.status_code != 503:
+        return "broken"
+    refusals = {
+        "auth.unauthenticated": "unknown",
+        "auth.forbidden": "forbidden",
+        "auth.csrf": "forged",
+    }
+    return refusals.get(code, "in")
+
+
+def expected(route: Route, role: Role | None) -> str:
+    """Return what must become of a request of somebody with a role, None: unknown."""
+    access = ACCESS[route]
+    if access == "anybody":
+        return "in"
+    if role is None:
+        return "unknown"
+    return "in" if access == "known" or access in GRANTS[role] else "forbidden"
+
+
+async def judge(world: World, make: Make, role: Role | None) -> tuple[int, list[str]]:
+    """Ask every route; return how many requests that were, and what went wrong."""
+    wrong = []
+    for route in ACCESS:
+        response = await world.ask(route, await make(), world.ids)
+        if verdict(response) != expected(route, role):
+            wrong.append(
+                f"{route}: {verdict(response)} {response.status_code} {response.text[:80]}"
+            )
+    return len(ACCESS), wrong
+
+
+def test_every_route_has_an_entry(app: FastAPI) -> None:
+    declared = {
+        (method, route.path): route.access or "anybody"
+        for route in route_access(app)
+        for method in route.methods - {"HEAD"}
+    }
+    assert declared == ACCESS
+
+
+async def test_without_a_credential(world: World, record_property: Callable[..., None]) -> None:
+    async def nothing() -> Credential:
+        return {}
+
+    count, wrong = await judge(world, nothing, None)
+    record_property(matrix.PROPERTY, count)
+    assert wrong == []
+
+
+@pytest.mark.parametrize("role", PEOPLE)
+async def test_a_person(role: Role, world: World, record_property: Callable[..., None]) -> None:
+    count, wrong = await judge(world, lambda: world.session(role, world.scope), role)
+    record_property(matrix.PROPERTY, count)
+    assert wrong == []
+
+
+@pytest.mark.parametrize("role", MACHINES)
+async def test_a_machine_with_and_without_the_permission(
+    role: Role, world: World, record_property: Callable[..., None]
+) -> None:
+    key = await world.key(role, world.scope)
+
+    async def same() -> Credential:
+        return key
+
+    count, wrong = await judge(world, same, role)
+    record_property(matrix.PROPERTY, count)
+    assert wrong == []
+
+
+@pytest.mark.parametrize("role", PEOPLE)
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("expires_at", "now() - interval '1 second'"),
+        ("last_seen_at", "now() - interval '25 hours'"),
+    ],
+    ids=["over", "idle"],
+)
+async def test_a_session_that_is_over(
+    column: str, value: str, role: Role, world: World, record_property: Callable[..., None]
+) -> None:
+    over = await world.session(role, world.scope, **{column: value})
+
+    async def same() -> Credential:
+        return over
+
+    count, wrong = await judge(world, same, None)
+    record_property(matrix.PROPERTY, count)
+    assert wrong == []
+
+
+@pytest.mark.parametrize("role", MACHINES)
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("revoked_at", "now()"), ("expires_at", "now() - interval '1 second'")],
+    ids=["revoked", "expired"],
+)
+async def test_a_key_that_is_over(
+    column: str, value: str, role: Role, world: World, record_property: Callable[..., None]
+) -> None:
+    over = await world.key(role, world.scope, **{column: value})
+
+    async def same() -> Credential:
+        return over
+
+    count, wrong = await judge(world, same, None)
+    record_property(matrix.PROPERTY, count)
+    assert wrong == []
+
+
+@pytest.mark.parametrize("role", PEOPLE)
+async def test_a_person_whose_request_may_be_forged(
+    role: Role, world: World, record_property: Callable[..., None]
+) -> None:
+    session = await world.session(role, world.scope)
+    wrong = []
+    changing = [r for r in ACCESS if r[0] != "GET" and ACCESS[r] != "anybody"]
+    for route in changing:
+        response = await world.ask(route, {"Cookie": session["Cookie"]}, world.ids)
+        if verdict(response) != "forged":
+            wrong.append(f"{route}: {verdict(response)} {response.status_code}")
+    record_property(matrix.PROPERTY, len(changing))
+    assert wrong == []
+
+
+OF_THINGS: Final = sorted(
+    (route for route in ACCESS if "{" in route[1] and ACCESS[route] != "anybody"),
+    key=lambda route: route[0] == "PUT",
+)
+"""What makes a thing of the caller's own under an id comes last."""
+
+
+@pytest.mark.parametrize("role", Role)
+async def test_what_is_anothers_is_as_if_it_were_not_there(
+    role: Role, world: World, record_property: Callable[..., None]
+) -> None:
+    """The same status, body and headers for a foreign id and for one that nobody has."""
+    makers = [world.session] if role in PEOPLE else []
+    makers += [world.key] if role in MACHINES else []
+    wrong = []
+    for make in makers:
+        credential = await make(role, await make_tenant(world.pool))
+        for route in OF_THINGS:
+            foreign = await world.ask(route, credential, world.ids)
+            missing = await world.ask(route, credential, NOT_THERE)
+            granted = expected(route, role) == "in"
+            if _told(foreign, world.ids) != _told(missing, NOT_THERE):
+                wrong.append(f"{route}: {foreign.text[:200]} {missing.text[:200]}")
+            if granted and route[0] == "GET" and foreign.status_code != 404:
+                wrong.append(f"{route}: {foreign.status_code}")
+            if not granted and verdict(foreign) != "forbidden":
+                wrong.append(f"{route}: {verdict(foreign)}")
+    record_property(matrix.PROPERTY, 2 * len(OF_THINGS) * len(makers))
+    assert wrong == []
+
+
+def _told(response: httpx.Response, ids: Mapping[str, str]) -> tuple[object, ...]:
+    """Return all that an answer tells, with names in place of the ids that were asked for.
+
+    Of something that was just made for the caller: that it was.
+    """
+    if response.status_code == 201:
+        return (201,)
+    headers = {name: value for name, value in response.headers.items() if name != "content-length"}
+    told = [str(sorted(headers.items())), response.text]
+    for name, value in ids.items():
+        if len(value) > 1:
+            told = [text.replace(value, f"<{name}>") for text in told]
+    return (response.status_code, *told)

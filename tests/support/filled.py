@@ -1,0 +1,64 @@
+"""A tenant with one of everything, and a mark in its texts by which it would be found elsewhere."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from psycopg.types.json import Jsonb
+
+from api.auth.principal import TenantScope
+from api.database import Pool
+from tests.support.postgres import Database
+from tests.support.tenants import (
+    insert_backtest,
+    insert_count,
+    insert_fold,
+    insert_letter,
+    insert_notice,
+    insert_part,
+    insert_result,
+    insert_rule,
+    insert_signal,
+    insert_trace,
+    make_key,
+    make_tenant,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """A tenant, the ids of what it has by the names that routes give them, and its mark."""
+
+    scope: TenantScope
+    ids: Mapping[str, str]
+    mark: str
+
+
+async def filled_tenant(pool: Pool, database: Database) -> Filled:
+    """Make a tenant and give it one of everything that a route shows."""
+    scope = await make_tenant(pool)
+    await make_key(pool, scope)
+    mark = f"mark-{secrets.token_hex(8)}"
+    insert_rule(database.app, scope)
+    trace_id = secrets.token_hex(16)
+    signal = {"trace_id": bytes.fromhex(trace_id), "rule_name": mark, "root_name": mark}
+    signal_id = insert_signal(database.worker, scope, **signal, explanation=Jsonb({"text": mark}))
+    insert_fold(database.worker, scope, rule_name=mark)
+    insert_trace(database.worker, scope, trace_id, mark, "child")
+    backtest_id = insert_backtest(database.app, scope, requested_by=mark)
+    insert_part(database.worker, scope, backtest_id)
+    insert_count(database.worker, scope, backtest_id, "", "violated", 1)
+    insert_result(database.worker, scope, backtest_id, root_name=mark)
+    ids = {
+        "rule_id": "promise",
+        "version": "1",
+        "signal_id": signal_id,
+        "trace_id": trace_id,
+        "letter_id": insert_letter(database.worker, scope, detail=mark),
+        "notice_id": insert_notice(database, scope),
+        "backtest_id": backtest_id,
+        "path": "favicon.svg",
+    }
+    return Filled(scope, ids, mark)
