@@ -48,6 +48,7 @@ def test_a_key_is_made_from_the_menu_copied_and_never_shown_again(
 ) -> None:
     page.goto(f"{console.url}/signals")
     page.locator(".menu summary").click()
+    page.get_by_role("link", name="Settings").click()
     page.get_by_role("link", name="API keys").click()
     expect(page.get_by_role("heading", name="No keys yet")).to_be_visible()
     page.get_by_role("link", name="Make the first key").click()
@@ -135,7 +136,7 @@ def test_whoever_may_not_keep_keys_finds_no_way_to_them(
 ) -> None:
     page = context.new_page()
     sign_in(page, console.url, email=DEVELOPER)
-    page.locator(".menu summary").click()
+    page.goto(f"{console.url}/settings/account")
     expect(page.get_by_role("link", name="API keys")).to_have_count(0)
     page.goto(f"{console.url}/settings/keys")
     expect(page.get_by_role("heading", name="Not for your role")).to_be_visible()

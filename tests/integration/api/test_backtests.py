@@ -76,6 +76,7 @@ async def test_a_draft_is_compared_with_the_saved_rule_whose_other_fields_it_kee
             "id": "checked",
             "name": "Checked",
             "severity": "critical",
+            "kind": "promise",
             "now": {"version": None, "text": OTHER},
             "was": {"version": 1, "text": TEXT},
         }
