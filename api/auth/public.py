@@ -13,11 +13,15 @@ PUBLIC: Final = frozenset(
         ("GET", "/api/v1/openapi.json"),
         ("GET", "/health/live"),
         ("GET", "/health/ready"),
+        ("GET", "/reset-password"),
         ("GET", "/sign-in"),
+        ("GET", "/sign-in/code"),
         ("GET", "/static/{path:path}"),
         ("POST", "/api/v1/session"),
         ("POST", "/preferences/theme"),
+        ("POST", "/reset-password"),
         ("POST", "/sign-in"),
+        ("POST", "/sign-in/code"),
     }
 )
 """Method and path. They show no tenant's data: a form, an icon, a description, a sign of life."""

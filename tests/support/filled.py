@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
+from uuid import uuid4
 
 from psycopg.types.json import Jsonb
 
@@ -12,6 +13,7 @@ from api.auth.principal import TenantScope
 from api.database import Pool
 from tests.support.postgres import Database
 from tests.support.tenants import (
+    add_key,
     insert_backtest,
     insert_count,
     insert_fold,
@@ -22,7 +24,6 @@ from tests.support.tenants import (
     insert_rule,
     insert_signal,
     insert_trace,
-    make_key,
     make_tenant,
 )
 
@@ -39,7 +40,7 @@ class Filled:
 async def filled_tenant(pool: Pool, database: Database) -> Filled:
     """Make a tenant and give it one of everything that a route shows."""
     scope = await make_tenant(pool)
-    await make_key(pool, scope)
+    key = await add_key(pool, scope)
     mark = f"mark-{secrets.token_hex(8)}"
     insert_rule(database.app, scope)
     trace_id = secrets.token_hex(16)
@@ -59,6 +60,8 @@ async def filled_tenant(pool: Pool, database: Database) -> Filled:
         "letter_id": insert_letter(database.worker, scope, detail=mark),
         "notice_id": insert_notice(database, scope),
         "backtest_id": backtest_id,
+        "key_id": str(key.key.id),
+        "session_id": str(uuid4()),
         "path": "favicon.svg",
     }
     return Filled(scope, ids, mark)

@@ -32,6 +32,7 @@ MAY: Final[Mapping[Permission, str]] = MappingProxyType(
         _P.TENANT_READ: "Read settings",
         _P.TENANT_WRITE: "Change settings",
         _P.KEYS_WRITE: "Make, rotate and revoke API keys",
+        _P.AUDIT_READ: "Read the audit log",
     }
 )
 """What each permission lets one do; one that is not here goes by its name."""

@@ -301,8 +301,14 @@ async def test_an_operator_ends_sessions_and_removes_a_lost_second_factor(
     ada: Browser, pool: Pool
 ) -> None:
     await ada.turn_on()
-    assert [await end_sessions(pool, ada.email, actor="operator:test"), await ada.is_in()] == [1, False]
-    assert [await remove_factor(pool, ada.email, actor="operator:test") for _ in range(2)] == [True, False]
+    assert [await end_sessions(pool, ada.email, actor="operator:test"), await ada.is_in()] == [
+        1,
+        False,
+    ]
+    assert [await remove_factor(pool, ada.email, actor="operator:test") for _ in range(2)] == [
+        True,
+        False,
+    ]
     assert (await ada.sign_in()).status_code == 200
 
 

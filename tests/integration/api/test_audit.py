@@ -22,7 +22,8 @@ from api.audit.trail import insert
 from api.auth.keys import new_key
 from api.auth.principal import Role, TenantScope
 from api.database import Pool, open_pool, purpose_transaction, tenant_transaction
-from api.tenants.service import create_user, revoke_key
+from api.keys.service import revoke_key
+from api.tenants.service import create_user
 from tests.integration.api.conftest import Caller, client_of
 from tests.support.postgres import Database
 from tests.support.tenants import (
