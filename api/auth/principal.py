@@ -47,6 +47,9 @@ class Role(StrEnum):
     API_CLIENT = "api-client"
 
 
+MACHINE_ROLES: Final = tuple(role for role in Role if role is not Role.AUDITOR)
+"""Roles that API keys may have; auditors are people."""
+
 _P = Permission
 GRANTS: Final[Mapping[Role, frozenset[Permission]]] = MappingProxyType(
     {

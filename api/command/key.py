@@ -66,8 +66,6 @@ def create(
     as_json: AsJson = False,
 ) -> None:
     """Make an API key and print it: this is the only time it can be seen."""
-    if role is Role.AUDITOR:
-        raise typer.BadParameter("auditor is a role of people", param_hint="--role")
     given = _key_on_stdin() if from_stdin else None
     draft = _draft(name, role=role, scopes=scope, expires=expires, allow=allow or (), test=test)
 

@@ -12,7 +12,7 @@ from uuid import UUID
 from api.auth.addresses import Networks, parse_networks
 from api.auth.key_verifier import known_scopes
 from api.auth.keys import KeyKind, kind_of_shown
-from api.auth.principal import GRANTS, Permission, Role
+from api.auth.principal import GRANTS, MACHINE_ROLES, Permission, Role
 
 NAME_LENGTH: Final = 50
 NETWORKS_MAX: Final = 50
@@ -47,6 +47,8 @@ class KeyDraft:
             raise ValueError(f"a key's name has 1 to {NAME_LENGTH} printable characters")
         if (self.role is None) == (self.scopes is None):
             raise ValueError("a key has either a role or scopes: give one of them")
+        if self.role is not None and self.role not in MACHINE_ROLES:
+            raise ValueError(f"{self.role} is a role of people: give the key scopes")
         if self.scopes is not None and not self.scopes:
             raise ValueError("a key without any scope could do nothing: name at least one")
         if len(self.networks) > NETWORKS_MAX:

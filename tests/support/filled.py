@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from psycopg.types.json import Jsonb
 
-from api.auth.principal import TenantScope
+from api.auth.principal import Role, TenantScope
 from api.database import Pool
 from tests.support.postgres import Database
 from tests.support.tenants import (
@@ -40,7 +40,7 @@ class Filled:
 async def filled_tenant(pool: Pool, database: Database) -> Filled:
     """Make a tenant and give it one of everything that a route shows."""
     scope = await make_tenant(pool)
-    key = await add_key(pool, scope)
+    key = await add_key(pool, scope, role=Role.ADMIN)
     mark = f"mark-{secrets.token_hex(8)}"
     insert_rule(database.app, scope)
     trace_id = secrets.token_hex(16)

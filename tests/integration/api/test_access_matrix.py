@@ -20,7 +20,7 @@ from fastapi import FastAPI
 
 from api.auth.access import CSRF_HEADER, SESSION_COOKIE, route_access
 from api.auth.keys import hash_key
-from api.auth.principal import GRANTS, Permission, Role, TenantScope
+from api.auth.principal import GRANTS, MACHINE_ROLES, Permission, Role, TenantScope
 from api.auth.public import PUBLIC
 from api.database import Pool
 from tests.integration.api.conftest import client_of
@@ -87,7 +87,6 @@ ACCESS: Final[Mapping[Route, Access]] = {
     **PAGES,
 }
 PEOPLE: Final = tuple(role for role in Role if role is not Role.API_CLIENT)
-MACHINES: Final = tuple(role for role in Role if role is not Role.AUDITOR)
 NOT_THERE: Final = {
     "rule_id": "missing",
     "version": "1",
@@ -255,7 +254,7 @@ async def test_a_person(role: Role, world: World, record_property: Callable[...,
     assert wrong == []
 
 
-@pytest.mark.parametrize("role", MACHINES)
+@pytest.mark.parametrize("role", MACHINE_ROLES)
 async def test_a_machine_with_and_without_the_permission(
     role: Role, world: World, record_property: Callable[..., None]
 ) -> None:
@@ -291,7 +290,7 @@ async def test_a_session_that_is_over(
     assert wrong == []
 
 
-@pytest.mark.parametrize("role", MACHINES)
+@pytest.mark.parametrize("role", MACHINE_ROLES)
 @pytest.mark.parametrize(
     ("column", "value"),
     [("revoked_at", "now()"), ("expires_at", "now() - interval '1 second'")],
@@ -338,7 +337,7 @@ async def test_what_is_anothers_is_as_if_it_were_not_there(
 ) -> None:
     """The same status, body and headers for a foreign id and for one that nobody has."""
     makers = [world.session] if role in PEOPLE else []
-    makers += [world.key] if role in MACHINES else []
+    makers += [world.key] if role in MACHINE_ROLES else []
     wrong = []
     for make in makers:
         credential = await make(role, await make_tenant(world.pool))

@@ -13,7 +13,7 @@ import pytest
 from fastapi import FastAPI
 
 from api.auth.addresses import parse_networks
-from api.auth.principal import GRANTS, Permission, Role
+from api.auth.principal import GRANTS, MACHINE_ROLES, Permission, Role
 from api.database import Pool
 from api.main import create_app
 from api.settings import Settings
@@ -136,7 +136,7 @@ async def test_a_key_with_one_scope_may_make_keys_only_of_that(
     assert (as_role.status_code, as_role.json()["code"]) == (403, "key.exceeds")
 
 
-@pytest.mark.parametrize("role", [role for role in Role if role is not Role.ADMIN])
+@pytest.mark.parametrize("role", [role for role in MACHINE_ROLES if role is not Role.ADMIN])
 async def test_who_may_not_keep_keys_sees_and_does_nothing(
     role: Role, app: FastAPI, caller: Caller, pool: Pool
 ) -> None:
