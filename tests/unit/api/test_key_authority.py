@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.auth.addresses import parse_networks
-from api.auth.principal import MACHINE_ROLES, (
+from api.auth.principal import (
     GRANTS,
+    MACHINE_ROLES,
     ApiKeyPrincipal,
     Permission,
     Role,
