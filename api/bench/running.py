@@ -30,7 +30,7 @@ ACTIVE_AFTER_S = 8.0
 PARTITIONS = 32
 _LEAST_CHUNK_SPANS = 8_192
 _BREACHES = 100
-"""Over the spans of a chunk, the least share of traces that break something: of any chunk some do."""
+"""Over the spans of a chunk: the least share of its traces that break something."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
