@@ -18,6 +18,9 @@ from api.bench.rules import BenchRule, rule_mix
 from api.bench.traffic import Planter, TrafficSettings, draft_trace, draft_traces, violated
 from udfs.lanes import lane_of
 
+CHUNK_SPANS = 131_072
+"""What is sent in about a second at the rates that are looked for."""
+
 SPREAD = 0.8
 """Longest time, in cycles, from a trace's first batch to its last."""
 
@@ -31,7 +34,7 @@ class LoadSettings:
 
     tenant: str
     rules: int = 100
-    chunk_spans: int = 131_072
+    chunk_spans: int = CHUNK_SPANS
     record_spans: int = 512
     late_share: float = 0.01
     duplicate_share: float = 0.01

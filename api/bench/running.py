@@ -16,7 +16,7 @@ from api.bench.generator import RunningGenerator
 from api.bench.load import GeneratorSettings
 from api.bench.machine import Usage, usage_by_group
 from api.bench.phases import Phases
-from api.bench.plan import LoadSettings, Truth, plan
+from api.bench.plan import CHUNK_SPANS, LoadSettings, Truth, plan
 from api.bench.score import Score, score
 from api.bench.stack import Lifetimes, Stack, Tenant
 from api.bench.traffic import TrafficSettings
@@ -28,6 +28,9 @@ LATE_S = 5.0
 ACTIVE_AFTER_S = 8.0
 """A rule takes effect 5 s after it was written to the log; the rest is for clocks."""
 PARTITIONS = 32
+_LEAST_CHUNK_SPANS = 8_192
+_BREACHES = 100
+"""Over the spans of a chunk: the least share of its traces that break something."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,16 +49,26 @@ class Wanted:
 
     def load(self, tenant: str) -> LoadSettings:
         """Return what the generating process is to lay out for a tenant."""
-        traffic = TrafficSettings(seed=self.seed, facts_share=self.facts_share)
+        usual = TrafficSettings(seed=self.seed, facts_share=self.facts_share)
+        breaches = max(usual.breach_share, _BREACHES / self._chunk_spans)
+        traffic = replace(usual, breach_share=breaches)
         # Without rules one promise is kept in, as a marker: nothing else would show that spans
         # were judged at all.
         return LoadSettings(
             tenant=tenant,
             rules=max(self.rules, 1),
+            chunk_spans=self._chunk_spans,
             record_spans=self.record_spans,
             giant_spans=self.giant_spans,
             traffic=traffic if self.rules else replace(traffic, facts_share=0.0),
         )
+
+    @property
+    def _chunk_spans(self) -> int:
+        """A second's worth: a trace is spread over most of a cycle, and must not last minutes."""
+        if not self.rate:
+            return CHUNK_SPANS
+        return min(max(int(self.rate), _LEAST_CHUNK_SPANS), CHUNK_SPANS)
 
     @property
     def quiet_s(self) -> float:

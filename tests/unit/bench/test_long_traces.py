@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from api.bench.hours import measure_hours
-from api.bench.long_trace import LONG_RULE_IDS, LongTrace
+from api.bench.engine import EngineSettings, run_engine
+from api.bench.giant import LONG_EVERY_MS, LONG_LIFE_MS
+from api.bench.hours import LongBeside, measure_hours
+from api.bench.long_trace import LONG_RULE_IDS, LONG_RULES, LongTrace
 from api.bench.plan import LoadSettings, plan
 from api.bench.schedule import Schedule
 from udfs.lanes import lane_of
@@ -33,14 +36,35 @@ def test_spans_come_one_by_one_and_the_root_last() -> None:
     assert trace.sent == 11
 
 
-def test_a_trace_of_half_an_hour_is_judged_as_a_whole_beside_others() -> None:
-    found = measure_hours(0.5)
-    assert found.long_spans == 361
+def test_a_trace_of_minutes_is_judged_as_a_whole_beside_others() -> None:
+    found = measure_hours(0.1)
+    assert found.long_spans == 73
     assert found.beside.score.planted == found.alone.score.planted + len(LONG_RULE_IDS)
     for run in (found.alone, found.beside):
         assert run.score.precision == run.score.recall == 1.0
         assert run.score.planted > 0
     assert found.to_row()["cpu_ratio"] > 0
+
+
+@pytest.mark.parametrize("lives", [0.8, 1.4])
+def test_a_trace_is_judged_rightly_whether_or_not_it_outlives_its_longest_life(
+    lives: float,
+) -> None:
+    load = LoadSettings(tenant=TENANT, rules=10, chunk_spans=100, record_spans=20)
+    settings = EngineSettings(
+        load=load,
+        cycles=2,
+        spans_per_s=100.0,
+        settle_ms=1_000,
+        patience_ms=3_000,
+        late_ms=2_000,
+        max_life_ms=LONG_LIFE_MS,
+        more_rules=LONG_RULES,
+    )
+    trace = LongTrace(tenant=TENANT, life_ms=int(lives * LONG_LIFE_MS), every_ms=LONG_EVERY_MS)
+    found = run_engine(settings, beside=LongBeside(trace)).score
+    assert found.planted >= len(LONG_RULES)
+    assert found.precision == found.recall == 1.0
 
 
 def test_a_giant_breaks_a_promise_and_tells_how_much_of_it_is_left() -> None:
