@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from api.auth.addresses import Address
 from api.bench.door import DoorFigures
 from api.bench.door_client import KAFKA, DoorClientSettings
 from api.bench.door_run import TRANSPORT, DoorSettings, step_rows
@@ -29,7 +30,7 @@ SPANS = 16
 
 
 class OneKey:
-    async def ingest_tenant(self, key: str) -> str | None:
+    async def ingest_tenant(self, key: str, *, address: Address | None = None) -> str | None:
         return "00000000-0000-4000-8000-0000000bec42" if key == "good" else None
 
 
