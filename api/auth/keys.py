@@ -10,13 +10,14 @@ need no slow hash.
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import re
 import secrets
 from binascii import crc32
 from enum import StrEnum
 from typing import Final
+
+from api.auth.hashes import keyed_hash
 
 
 class KeyKind(StrEnum):
@@ -72,7 +73,7 @@ def kind_of_shown(shown: str) -> KeyKind:
 
 def hash_key(key: str, *, pepper: bytes) -> bytes:
     """Return the 32 bytes under which a key is stored."""
-    return hmac.digest(pepper, b"api-key\0" + key.encode(), hashlib.sha256)
+    return keyed_hash(pepper, "api-key", key)
 
 
 def _checksum(secret: str) -> str:

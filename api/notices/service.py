@@ -8,7 +8,7 @@ from uuid import UUID
 
 from api.audit.trail import record
 from api.auth.principal import TenantScope
-from api.cursors import decode_cursor, encode_cursor, foreign_cursor
+from api.cursors import decode_cursor, encode_cursor
 from api.database import Connection, Pool, queries, tenant_transaction
 from api.notices.model import Notice, NoticePage
 from api.problems import not_found
@@ -26,7 +26,7 @@ async def list_notices(
     limit: int = 50,
 ) -> NoticePage:
     """Return a page of notices, newest first. Raises ApiError 400 for a cursor that is none."""
-    before_at, before_id = _place(cursor) if cursor else (None, None)
+    before_at, before_id = decode_cursor(cursor, datetime, UUID) if cursor else (None, None)
     async with tenant_transaction(pool, scope) as connection:
         rows = queries("notices").page(
             connection,
@@ -74,11 +74,3 @@ def _parse(text: str) -> UUID:
 
 def _cursor(last: Notice) -> str:
     return encode_cursor(last.at, last.id)
-
-
-def _place(cursor: str) -> tuple[datetime, UUID]:
-    at, notice_id = decode_cursor(cursor, datetime, str)
-    try:
-        return at, UUID(notice_id)
-    except ValueError as error:
-        raise foreign_cursor() from error
