@@ -6,7 +6,6 @@ signs in ends all other sessions and renews the one at hand.
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from api.auth.passwords import Passwords, refuse_weak
 from api.auth.principal import UserPrincipal
 from api.auth.second_factor import Enrolment, FactorState, SecondFactors
 from api.auth.sessions import Sessions, SignedIn
+from api.auth.tickets import Ticket
 from api.database import (
     Connection,
     Pool,
@@ -38,7 +38,6 @@ from api.problems import ApiError, not_found
 log = structlog.get_logger(__name__)
 
 RESET_LIFETIME: Final = timedelta(hours=1)
-_RESET: Final = "reset"
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +141,7 @@ class Accounts:
         """Return whether a link for a forgotten password can still be used."""
         token_hash = self._hash(token)
         async with credential_transaction(self._pool, token_hash) as connection:
-            found = await queries("accounts").ticket(connection, token_hash=token_hash, kind=_RESET)
-        return found is not None
+            return await Ticket.RESET.holder(connection, token_hash) is not None
 
     async def reset_password(self, token: str, *, new: str) -> None:
         """Set a password with a link, which is used up; all sessions of the person end.
@@ -153,17 +151,16 @@ class Accounts:
         """
         token_hash = self._hash(token)
         async with credential_transaction(self._pool, token_hash) as connection:
-            user_id = await _holder(connection, token_hash)
+            user_id = await Ticket.RESET.holder(connection, token_hash)
+            if user_id is None:
+                raise reset_over()
             user = await queries("accounts").password_of_user(connection)
         if user is None:
             raise reset_over()
         refuse_weak(new, email=user["email"], name=user["name"])
         made = await self._passwords.hash(new)
         async with credential_transaction(self._pool, token_hash) as connection:
-            if (
-                await queries("accounts").use_ticket(connection, token_hash=token_hash, kind=_RESET)
-                is None
-            ):
+            if not await Ticket.RESET.use(connection, token_hash):
                 raise reset_over()
             await set_local(connection, user_id=str(user_id))
             await self._set_password(connection, made)
@@ -188,12 +185,12 @@ class Accounts:
     ) -> None:
         """Store it, and let nothing that was begun with the old one go on."""
         await queries("accounts").set_password(connection, password_hash=password_hash)
-        for kind in (_RESET, "code"):
-            await queries("accounts").drop_tickets(connection, kind=kind)
+        for kind in Ticket:
+            await kind.drop(connection)
         await self._sessions.end_all_in(connection, keep=keep)
 
     def _hash(self, token: str) -> bytes:
-        return keyed_hash(self._pepper, "reset", token)
+        return Ticket.RESET.hash(token, pepper=self._pepper)
 
 
 def reset_over() -> ApiError:
@@ -208,15 +205,10 @@ async def issue_reset(pool: Pool, email: str, *, pepper: bytes, actor: str) -> s
 
     Links made before for the person stop working. Raises ApiError 404.
     """
-    token = secrets.token_urlsafe(32)
     async with _as_person(pool, email) as (connection, user_id):
-        await queries("accounts").drop_tickets(connection, kind=_RESET)
-        await queries("accounts").insert_ticket(
-            connection,
-            token_hash=keyed_hash(pepper, "reset", token),
-            kind=_RESET,
-            user_id=user_id,
-            lifetime=RESET_LIFETIME,
+        await Ticket.RESET.drop(connection)
+        token = await Ticket.RESET.issue(
+            connection, user_id, lifetime=RESET_LIFETIME, pepper=pepper
         )
         await record_of_person(connection, user_id, "user.reset_link_made", actor=actor)
     return token
@@ -252,12 +244,3 @@ async def _as_person(pool: Pool, email: str) -> AsyncIterator[tuple[Connection, 
             raise not_found("user")
         await set_local(connection, user_id=str(user["id"]))
         yield connection, user["id"]
-
-
-async def _holder(connection: Connection, token_hash: bytes) -> UUID:
-    row = await queries("accounts").ticket(connection, token_hash=token_hash, kind=_RESET)
-    if row is None:
-        raise reset_over()
-    user_id: UUID = row["user_id"]
-    await set_local(connection, user_id=str(user_id))
-    return user_id

@@ -6,7 +6,6 @@ disabled or the password wrong.
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -32,6 +31,7 @@ from api.auth.hashes import keyed_hash
 from api.auth.passwords import Passwords
 from api.auth.second_factor import SecondFactors, wrong_code
 from api.auth.sessions import Sessions, SignedIn
+from api.auth.tickets import Ticket
 from api.database import (
     Connection,
     Pool,
@@ -47,7 +47,6 @@ log = structlog.get_logger(__name__)
 
 CODE_LIFETIME: Final = timedelta(minutes=10)
 """How long after the password the code may come."""
-_TICKET: Final = "code"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +95,10 @@ class SignIn:
         async with user_transaction(self._pool, user["id"]) as connection:
             await forgive(connection, attempt)
             if await queries("accounts").has_factor(connection):
-                return CodeNeeded(await self._issue_ticket(connection, user["id"]))
+                ticket = await Ticket.CODE.issue(
+                    connection, user["id"], lifetime=CODE_LIFETIME, pepper=self._pepper
+                )
+                return CodeNeeded(ticket)
             await self._forget(connection, email, user_id=user["id"], client=client)
         return await self._begin(user["id"], client=client, replaces=replaces)
 
@@ -107,10 +109,11 @@ class SignIn:
 
         Raises ApiError 401 if the ticket is over, 400 if the code is wrong, 429.
         """
-        ticket_hash = self._hash("ticket", ticket)
+        ticket_hash = Ticket.CODE.hash(ticket, pepper=self._pepper)
         async with credential_transaction(self._pool, ticket_hash) as connection:
-            user_id = await _ticket_holder(connection, ticket_hash)
-            await set_local(connection, user_id=str(user_id))
+            user_id = await Ticket.CODE.holder(connection, ticket_hash)
+            if user_id is None:
+                raise sign_in_over()
             attempt = await _begin_attempt(
                 connection, [self._code_subject(user_id)], user_id=user_id
             )
@@ -118,7 +121,8 @@ class SignIn:
             await set_local(connection, user_id=str(user_id))
             right = await self._factors.accept(connection, user_id, code)
             if right:
-                await self._use_ticket(connection, ticket_hash)
+                if not await Ticket.CODE.use(connection, ticket_hash):
+                    raise sign_in_over()
                 await self._forget_all(connection, user_id, client=client)
                 await forgive(connection, attempt)
         if not right:
@@ -143,13 +147,6 @@ class SignIn:
             )
         return await self.with_code(step.ticket, code, client=client, replaces=replaces)
 
-    async def _use_ticket(self, connection: Connection, ticket_hash: bytes) -> None:
-        used = await queries("accounts").use_ticket(
-            connection, token_hash=ticket_hash, kind=_TICKET
-        )
-        if used is None:
-            raise sign_in_over()
-
     async def _forget_all(self, connection: Connection, user_id: UUID, *, client: Client) -> None:
         user = await queries("accounts").password_of_user(connection)
         if user is not None:
@@ -171,17 +168,6 @@ class SignIn:
             raise wrong_sign_in()
         log.info("auth.signed_in", user_id=str(user_id))
         return begun
-
-    async def _issue_ticket(self, connection: Connection, user_id: UUID) -> str:
-        ticket = secrets.token_urlsafe(32)
-        await queries("accounts").insert_ticket(
-            connection,
-            token_hash=self._hash("ticket", ticket),
-            kind=_TICKET,
-            user_id=user_id,
-            lifetime=CODE_LIFETIME,
-        )
-        return ticket
 
     def _subjects(self, email: str, client: Client) -> list[Subject]:
         """Whose failures an attempt joins. A browser that the account knows stands for itself."""
@@ -227,11 +213,3 @@ def wrong_sign_in() -> ApiError:
 def sign_in_over() -> ApiError:
     """The refusal of a code that came too late, or twice."""
     return ApiError(401, "auth.sign_in_over", "This sign-in took too long. Begin again.")
-
-
-async def _ticket_holder(connection: Connection, ticket_hash: bytes) -> UUID:
-    row = await queries("accounts").ticket(connection, token_hash=ticket_hash, kind=_TICKET)
-    if row is None:
-        raise sign_in_over()
-    user_id: UUID = row["user_id"]
-    return user_id
