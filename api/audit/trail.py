@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from types import MappingProxyType
 from uuid import UUID
 
 from psycopg.types.json import Jsonb
@@ -28,19 +30,8 @@ async def record(
     text that somebody wrote, a secret, or a name of a person; None is left out.
     """
     origin = current_origin()
-    now = datetime.now(UTC)
-    entry = Entry(
-        tenant_id=scope.tenant_id,
-        at=now,
-        until_at=now,
-        actor=actor or (origin.actor if origin else scope.actor),
-        action=action,
-        target=target,
-        outcome=Outcome.ALLOWED,
-        details={name: str(value) for name, value in details.items() if value is not None},
-        **(origin or Origin()).columns(),
-    )
-    await insert(connection, entry)
+    done_by = actor or (origin.actor if origin else scope.actor)
+    await insert(connection, _done(scope.tenant_id, done_by, action, target, details))
 
 
 async def record_sign_out(connection: Connection, token_hash: bytes) -> None:
@@ -52,19 +43,7 @@ async def record_sign_out(connection: Connection, token_hash: bytes) -> None:
     if session is None:
         return
     await set_local(connection, tenant_id=str(session["tenant_id"]))
-    origin, now = current_origin() or Origin(), datetime.now(UTC)
-    await insert(
-        connection,
-        Entry(
-            tenant_id=session["tenant_id"],
-            at=now,
-            until_at=now,
-            actor=session["actor"],
-            action="session.ended",
-            outcome=Outcome.ALLOWED,
-            **origin.columns(),
-        ),
-    )
+    await insert(connection, _done(session["tenant_id"], session["actor"], "session.ended"))
 
 
 async def record_of_person(
@@ -78,23 +57,10 @@ async def record_of_person(
         row["tenant_id"]
         async for row in queries("audit").tenants_of_user(connection, user_id=user_id)
     ]
-    origin, now = current_origin() or Origin(), datetime.now(UTC)
+    whose = f"user:{user_id}"
     for tenant_id in tenants:
         await set_local(connection, tenant_id=str(tenant_id))
-        await insert(
-            connection,
-            Entry(
-                tenant_id=tenant_id,
-                at=now,
-                until_at=now,
-                actor=actor or f"user:{user_id}",
-                action=action,
-                target=f"user:{user_id}",
-                outcome=Outcome.ALLOWED,
-                details={name: str(value) for name, value in details.items()},
-                **origin.columns(),
-            ),
-        )
+        await insert(connection, _done(tenant_id, actor or whose, action, whose, details))
 
 
 async def insert(connection: Connection, entry: Entry) -> None:
@@ -103,4 +69,26 @@ async def insert(connection: Connection, entry: Entry) -> None:
     await queries("audit").insert(
         connection,
         **{**columns, "outcome": entry.outcome.value, "details": Jsonb(dict(entry.details))},
+    )
+
+
+def _done(
+    tenant_id: UUID,
+    actor: str,
+    action: str,
+    target: str = "",
+    details: Mapping[str, object] = MappingProxyType({}),
+) -> Entry:
+    """Return the row of something that is done now, by the request at hand if there is one."""
+    now = datetime.now(UTC)
+    return Entry(
+        tenant_id=tenant_id,
+        at=now,
+        until_at=now,
+        actor=actor,
+        action=action,
+        target=target,
+        outcome=Outcome.ALLOWED,
+        details={name: str(value) for name, value in details.items() if value is not None},
+        **(current_origin() or Origin()).columns(),
     )
