@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from api.bench.drafts import SpanDraft, Value
+from api.ingest.json_span import varint
 
 TRACE_ID_AT = 2
 END_AFTER_START = 9
@@ -70,16 +71,6 @@ SCOPE = b"\x0a\x1eio.opentelemetry.contrib.bench\x12\x050.1.0"
 def field(tag: bytes, content: bytes) -> bytes:
     """Return a length-delimited field."""
     return tag + varint(len(content)) + content
-
-
-def varint(number: int) -> bytes:
-    """Return a non-negative number as a base-128 varint."""
-    groups = bytearray()
-    while number > 0x7F:
-        groups.append(number & 0x7F | 0x80)
-        number >>= 7
-    groups.append(number)
-    return bytes(groups)
 
 
 @lru_cache(maxsize=4096)

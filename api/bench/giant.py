@@ -48,28 +48,11 @@ _LONG_JUDGED_S = 15.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GiantSettings:
-    """rate: of the load, in spans per second. seconds: of each part, or as long as it takes."""
+    """wanted: the load, at its rate, with its giant. seconds: of each part, at least."""
 
-    rate: float
+    wanted: Wanted
     seconds: float = 60.0
-    giant_spans: int = 100_000
-    rules: int = 100
-    record_spans: int = 512
-    facts_share: float = 0.2
-    seed: int = 1
     warm_up_s: float = 90.0
-
-    @property
-    def wanted(self) -> Wanted:
-        """The load to send."""
-        return Wanted(
-            rules=self.rules,
-            record_spans=self.record_spans,
-            facts_share=self.facts_share,
-            giant_spans=self.giant_spans,
-            seed=self.seed,
-            rate=self.rate,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,14 +113,14 @@ class _Parts:
         giant = self.load.truth.giant
         assert giant is not None
         generator.add_giant()
-        generator.set_rate(self.settings.rate * _GIANT_GAIN)
+        generator.set_rate(self.settings.wanted.rate * _GIANT_GAIN)
         enough = _for(self.settings.seconds)
         sent_at_s: list[float] = []
 
         def going() -> bool:
             last = generator.last
             if last.giants and not last.giant_left and not sent_at_s:
-                generator.set_rate(self.settings.rate)
+                generator.set_rate(self.settings.wanted.rate)
                 sent_at_s.append(time.monotonic())
             done = sent_at_s and time.monotonic() > sent_at_s[0] + _AFTER_S
             return enough() or not done
@@ -158,15 +141,15 @@ class _Parts:
 
     def _rest(self) -> None:
         self.load.phases.drain()
-        self.load.generator.set_rate(self.settings.rate)
+        self.load.generator.set_rate(self.settings.wanted.rate)
 
     def _row(self, part: str, *, going: Callable[[], bool], but: Collection[bytes] = ()) -> Row:
         found: Latency = self.load.phases.delays(
-            share=0.0, rate=self.settings.rate, label=part, going=going, but=but
+            share=0.0, rate=self.settings.wanted.rate, label=part, going=going, but=but
         )
         return {
             "part": part,
-            "rate": self.settings.rate,
+            "rate": self.settings.wanted.rate,
             "closing": asdict(found.closing),
             "at_once": asdict(found.at_once),
         }

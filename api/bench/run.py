@@ -17,30 +17,15 @@ from udfs.native import is_compiled
 
 @dataclass(frozen=True, slots=True)
 class RunSettings:
-    """What is asked of a run; rate: the rate to hold, 0 to look for it."""
+    """What is asked of a run; wanted: the load. rate: the rate to hold, 0 to look for it."""
 
-    rules: int = 100
+    wanted: Wanted
     seconds: float = 60.0
     slots: int = 2
-    record_spans: int = 512
-    facts_share: float = 0.2
     latency_seconds: float = 30.0
-    giant_spans: int = 100_000
     rate: float = 0.0
-    seed: int = 1
     warm_up_s: float = 90.0
     trial_s: float = 12.0
-
-    @property
-    def wanted(self) -> Wanted:
-        """The load to send."""
-        return Wanted(
-            rules=self.rules,
-            record_spans=self.record_spans,
-            facts_share=self.facts_share,
-            giant_spans=self.giant_spans,
-            seed=self.seed,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +63,10 @@ class Figures:
             "latency_p50_ms": half.p50_ms if half else None,
             "latency_p95_ms": half.p95_ms if half else None,
             "latency_p99_ms": half.p99_ms if half else None,
-            "rules": self.settings.rules,
+            "rules": self.settings.wanted.rules,
             "slots": self.settings.slots,
             "seconds": round(self.sustained.seconds, 1),
-            "record_spans": self.settings.record_spans,
+            "record_spans": self.settings.wanted.record_spans,
             "facts_share": round(self.giving_share, 3),
             "span_bytes": round(self.span_bytes),
             "compiled": is_compiled(),
@@ -129,7 +114,9 @@ def _phases(settings: RunSettings, load: RunningLoad) -> Figures:
     phases = load.phases
     phases.warm_up(seconds=settings.warm_up_s)
     rate = settings.rate or LESS * phases.search(Search(seconds=settings.trial_s))
-    sustained = phases.sustain(rate=rate, seconds=settings.seconds, giant=settings.giant_spans > 0)
+    sustained = phases.sustain(
+        rate=rate, seconds=settings.seconds, giant=settings.wanted.giant_spans > 0
+    )
     newest = checkpoints(load.stack["BETRACE_FLINK"])
     traces = load.traces
     latencies = tuple(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
 
@@ -37,6 +37,7 @@ FIGURES = (
     Figure("lag_ms", "lag of judging", "ms", allowed=500),
     Figure("open_spans", "spans of open traces", "", allowed=1_000),
 )
+_ASKED = ("rate", "rules", "record_spans", "facts_share", "seed")
 _RSS = ("python", "taskmanager", "worker", "ingest")
 _ACCOUNTS_S = 40.0
 _POLL_S = 1.0
@@ -45,27 +46,19 @@ _END_POINTS = 6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SoakSettings:
-    """minutes: measured, after the warm-up. rate: spans per second, all the time."""
+    """wanted: the load, at its rate all the time. minutes: measured, after the warm-up."""
 
-    rate: float
+    wanted: Wanted
     minutes: float = 10.0
     warm_up_minutes: float = 5.0
-    rules: int = 100
-    record_spans: int = 512
-    facts_share: float = 0.2
-    seed: int = 1
 
-    @property
-    def wanted(self) -> Wanted:
-        """The load to send."""
-        return Wanted(
-            rules=self.rules,
-            record_spans=self.record_spans,
-            facts_share=self.facts_share,
-            seed=self.seed,
-            rate=self.rate,
-            lifetimes=LIFETIMES,
-        )
+    def to_dict(self) -> dict[str, Any]:
+        """Return what was asked as JSON values."""
+        return {
+            **{name: getattr(self.wanted, name) for name in _ASKED},
+            "minutes": self.minutes,
+            "warm_up_minutes": self.warm_up_minutes,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +102,7 @@ class Soak:
         """Return the figures as JSON values."""
         end = self.end
         return {
-            "settings": asdict(self.settings),
+            "settings": self.settings.to_dict(),
             "verdict": self.verdict,
             "growing": list(self.growing),
             "rule": RULE,
@@ -132,6 +125,7 @@ class SoakRun:
     def __init__(self, settings: SoakSettings, *, rows: RowFile) -> None:
         """rows: keeps every sample. Those of an earlier run are not looked at."""
         self._settings = settings
+        self._wanted = replace(settings.wanted, lifetimes=LIFETIMES)
         self._rows = rows
         self._samples: list[Row] = []
         self._end: SoakEnd | None = None
@@ -139,7 +133,7 @@ class SoakRun:
     def run(self, stack: Stack, *, say: Say) -> None:
         """Run all of it. Raises StackTrouble, GeneratorFailed, NothingJudged."""
         warm_up_s, seconds = 60 * self._settings.warm_up_minutes, 60 * self._settings.minutes
-        with running_load(self._settings.wanted, stack, say=say) as load:
+        with running_load(self._wanted, stack, say=say) as load:
             self._watch(load, seconds=warm_up_s, label="warming up", from_minute=-warm_up_s / 60)
             before = _cpu_s(load)
             points = self._watch(load, seconds=seconds, label="soaking", from_minute=0.0)
@@ -169,7 +163,7 @@ class SoakRun:
         begun_s = time.monotonic()
         points: list[Point] = []
         watched = load.phases.watch(
-            self._settings.rate, seconds=seconds, every_s=SAMPLE_EVERY_S, label=label
+            self._wanted.rate, seconds=seconds, every_s=SAMPLE_EVERY_S, label=label
         )
         for point in watched:
             points.append(point)

@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -180,6 +180,11 @@ def own_stack(*, slots: int, arguments: Sequence[str] = ()) -> Iterator[Stack]:
 def running_stack() -> Iterator[Stack]:
     """Use the stack whose variables this process has."""
     yield Stack(dict(os.environ))
+
+
+def stack_of(slots: int, *, running: bool) -> AbstractContextManager[Stack]:
+    """Return the stack of this process's variables if that is wanted, else one of its own."""
+    return running_stack() if running else own_stack(slots=slots)
 
 
 def read_variables(path: Path) -> dict[str, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Annotated
 
@@ -27,7 +26,8 @@ from api.bench.report import (
     run_table,
 )
 from api.bench.run import RunSettings, measure
-from api.bench.stack import Lifetimes, Stack, own_stack, running_stack
+from api.bench.running import Wanted
+from api.bench.stack import Lifetimes, own_stack, stack_of
 from api.bench.traffic import TrafficSettings
 from api.command.bench_long import (
     TROUBLE,
@@ -76,19 +76,20 @@ def bench(
     if context.invoked_subcommand:
         return
     settings = RunSettings(
-        rules=rules,
+        wanted=Wanted(
+            rules=rules,
+            record_spans=record_spans,
+            facts_share=facts_share,
+            giant_spans=giant,
+            seed=seed,
+        ),
         seconds=seconds,
         slots=slots,
-        record_spans=record_spans,
-        facts_share=facts_share,
         latency_seconds=latency_seconds,
-        giant_spans=giant,
         rate=rate,
-        seed=seed,
     )
-    stack: AbstractContextManager[Stack] = running_stack() if running else own_stack(slots=slots)
     try:
-        figures = measure(settings, stack, say=say)
+        figures = measure(settings, stack_of(slots, running=running), say=say)
     except TROUBLE as error:
         raise failed(error) from error
     if as_json:
@@ -111,7 +112,7 @@ def ingest(
     as_json: AsJson = False,
 ) -> None:
     """Measure the OTLP door alone, up to Kafka's acknowledgement."""
-    stack = running_stack() if running else own_stack(slots=1)
+    stack = stack_of(1, running=running)
     runs: list[DoorFigures] = []
     try:
         with stack as servers:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,8 +26,9 @@ from api.bench.machine import hardware
 from api.bench.phases import NothingJudged
 from api.bench.report_rows import door_rows, giant_rows, row_line, soak_table, table_rows
 from api.bench.rows import Row, RowFile, RowsUnreadable, ended_like_an_interrupt
+from api.bench.running import Wanted
 from api.bench.soak import SoakRun, SoakSettings
-from api.bench.stack import Stack, StackTrouble, own_stack, running_stack
+from api.bench.stack import StackTrouble, own_stack, stack_of
 from api.bench.table import TableSettings, losses, measure_table
 from api.bench.topic import SpansLost
 
@@ -82,7 +83,8 @@ def door(
         )
         file = RowFile(rows)
         found, interrupted = _collect(
-            measure_paths(settings, lambda: _stack(1, running), rows=file, say=say), "door"
+            measure_paths(settings, lambda: stack_of(1, running=running), rows=file, say=say),
+            "door",
         )
     _print(as_json, lambda: {"door": found}, lambda: door_rows(found, hardware=hardware()))
     raise typer.Exit(_INTERRUPTED if interrupted else 0)
@@ -155,21 +157,16 @@ def soak(
 
     Exit 1 if a figure grows, precision or recall is below 1, or something was left behind.
     """
-    settings = SoakSettings(
-        rate=rate,
-        minutes=minutes,
-        warm_up_minutes=warm_up_minutes,
-        rules=rules,
-        record_spans=record_spans,
-        facts_share=facts_share,
-        seed=seed,
+    wanted = Wanted(
+        rate=rate, rules=rules, record_spans=record_spans, facts_share=facts_share, seed=seed
     )
+    settings = SoakSettings(wanted=wanted, minutes=minutes, warm_up_minutes=warm_up_minutes)
     interrupted = False
     with _reported():
         run = SoakRun(settings, rows=RowFile(rows))
         try:
             say("starting the stack")
-            with ended_like_an_interrupt(), _stack(slots, running) as stack:
+            with ended_like_an_interrupt(), stack_of(slots, running=running) as stack:
                 run.run(stack, say=say)
         except KeyboardInterrupt:
             interrupted = True
@@ -201,20 +198,19 @@ def giant(
 
     Exit 1 if any verdict is wrong.
     """
-    settings = GiantSettings(
+    wanted = Wanted(
         rate=rate,
-        seconds=seconds,
-        giant_spans=spans,
         rules=rules,
         record_spans=record_spans,
         facts_share=facts_share,
+        giant_spans=spans,
         seed=seed,
-        warm_up_s=warm_up,
     )
+    settings = GiantSettings(wanted=wanted, seconds=seconds, warm_up_s=warm_up)
 
     def parts() -> Iterator[Row]:
         say("starting the stack")
-        with _stack(slots, running) as stack:
+        with stack_of(slots, running=running) as stack:
             yield from measure_giant(settings, stack, say=say)
         if hours:
             say(f"{hours:g} hours of event time, in process")
@@ -277,10 +273,6 @@ def _print(
         typer.echo(json.dumps(result() | {"hardware": hardware()}))
     else:
         Console().print(shown())
-
-
-def _stack(slots: int, running: bool) -> AbstractContextManager[Stack]:
-    return running_stack() if running else own_stack(slots=slots)
 
 
 def _numbers(text: str) -> tuple[int, ...]:

@@ -199,14 +199,15 @@ def _integer(value: Any) -> int:
 def _int64(number: int) -> bytes:
     if not -_MAX_INT <= number < _MAX_INT:
         raise _Unusual
-    return _varint(number % (2 * _MAX_INT))
+    return varint(number % (2 * _MAX_INT))
 
 
 def _length(size: int) -> bytes:
-    return _SHORT[size] if size < 128 else _varint(size)
+    return _SHORT[size] if size < 128 else varint(size)
 
 
-def _varint(number: int) -> bytes:
+def varint(number: int) -> bytes:
+    """Return a non-negative number as a base-128 varint."""
     groups = bytearray()
     while number > 0x7F:
         groups.append(number & 0x7F | 0x80)
