@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from types import MappingProxyType
 from typing import Final
-from urllib.parse import urlencode
 
 from api.audit.record import Outcome
 from api.audit.service import AuditFilter, ShownEntry
+from api.web.views.addresses import with_query
 from api.web.views.links import rule_href
 from api.web.views.moments import Moment, moment
 from api.web.views.words import Choice, choices
@@ -104,8 +104,7 @@ class AuditQuery:
             "cursor": self.cursor,
             **more,
         }
-        query = urlencode({name: value for name, value in fields.items() if value})
-        return f"{path}?{query}" if query else path
+        return with_query(path, fields)
 
     def chosen(self) -> AuditFilter:
         """Return the filter for the service; what is no day or word of a field means any."""

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
-from urllib.parse import urlencode
 
 import dsl
 from api.backtests.model import (
@@ -20,6 +19,7 @@ from api.backtests.model import (
     Version,
 )
 from api.rules.model import Rule
+from api.web.views.addresses import with_query
 from api.web.views.backtest_keys import COUNTED as KEYS_COUNTED
 from api.web.views.backtest_keys import WORDS as KEY_WORDS
 from api.web.views.backtest_keys import KeyRow, key_row
@@ -602,8 +602,7 @@ def _line(word: str, condition: Mapping[str, Any]) -> Line:
 def _traces_href(backtest: Backtest, kind: Kind, *, cursor: str = "") -> str:
     rule_id, was, now = kind
     wanted = {"rule_id": rule_id, "was": was, "now": now, "cursor": cursor}
-    query = urlencode({name: value for name, value in wanted.items() if value})
-    return f"{backtest_href(backtest.id)}/traces?{query}"
+    return with_query(f"{backtest_href(backtest.id)}/traces", wanted)
 
 
 def _counted(count: int, noun: str) -> str:

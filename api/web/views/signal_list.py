@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 
 from api.signals.folds import FoldFilter, Storms
 from api.signals.model import Severity, Shown, Signal, SignalFilter, Status
+from api.web.views.addresses import with_query
 from api.web.views.many import many_marks, many_summary, many_title
 from api.web.views.moments import Moment, moment
 from api.web.views.rule_text import Piece, pieces
@@ -105,8 +106,7 @@ class SignalQuery:
             "shown": self.shown,
             "cursor": self.cursor,
         }
-        query = urlencode({name: value for name, value in fields.items() if value})
-        return f"{path}?{query}" if query else path
+        return with_query(path, fields)
 
     def chosen(self) -> SignalFilter:
         """Return the filter for the services; a word that is none of a field's means any."""
