@@ -42,6 +42,7 @@ class _TakenApart:
 
     __slots__ = (
         "_ancestry",
+        "_below",
         "_caller_id",
         "_tables",
         "by_predicate",
@@ -58,6 +59,7 @@ class _TakenApart:
         self._tables: dict[int, Table] = {}
         self._ancestry: Ancestry | None = None
         self._caller_id: bytes | None = None
+        self._below: Links | None = None
 
     def add_member(self, member: bytes, arrived_ms: int) -> None:
         """Add a packed member (udfs.members)."""
@@ -71,7 +73,7 @@ class _TakenApart:
         """Add a link: the ids of a span and of its parent."""
         span_id = link[:_ID_BYTES]
         self.by_span[span_id] = (*self.by_span.get(span_id, ()), link[_ID_BYTES:])
-        self._ancestry = None
+        self._ancestry = self._below = None
         self._tables.clear()  # they are sorted by who is above whom, too
         self.links += 1
 
@@ -82,9 +84,13 @@ class _TakenApart:
         """
         if caller_id != self._caller_id:
             self._caller_id = caller_id
-            self._ancestry = None
+            self._ancestry = self._below = None
             self._tables.clear()
-        return self.by_span if caller_id is None else beginning_outside(self.by_span, caller_id)
+        if caller_id is None:
+            return self.by_span
+        if self._below is None:
+            self._below = beginning_outside(self.by_span, caller_id)
+        return self._below
 
     def table(self, number: int) -> Table:
         """Return the members of a predicate, ready to look up."""
