@@ -40,6 +40,8 @@ from tests.support.tenants import scope_of
 from udfs.lanes import LANES, lane_of
 
 MINUTE_MS = 60_000
+FROM_MS, TO_MS, END_MS = 60 * MINUTE_MS, 90 * MINUTE_MS, 150 * MINUTE_MS
+"""The range of a backtest, and the end of the log, in ms after the log's beginning."""
 LIFE = TenantSettings(
     settle_ms=2_000, patience_ms=20_000, max_life_ms=10 * MINUTE_MS, lateness_ms=5 * MINUTE_MS
 )

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
-from itertools import count
 from uuid import UUID
 
 import psutil
@@ -14,39 +11,28 @@ from api.auth.principal import TenantScope
 from api.backtests.model import BacktestState, Count
 from api.problems import ApiError
 from api.worker.backtests.process import Runner
-from tests.integration.worker.backtests import LIFE, MINUTE_MS, TimedLog, World, timed_topics
+from tests.integration.worker.backtests import (
+    END_MS,
+    FROM_MS,
+    LIFE,
+    MINUTE_MS,
+    TO_MS,
+    TimedLog,
+    World,
+)
 from tests.integration.worker.running import wait_until
 from tests.integration.worker.test_process import worker
 from tests.integration.worker.world import rows
 from tests.support.engine import SpanDraft, trace_id
 from tests.support.kafka import Broker
 from tests.support.logs import judge, read_log
-from tests.support.postgres import Database
 from udfs.wire import betrace_pb2 as wire
 
 pytestmark = pytest.mark.integration
 
-HOUR_MS = 60 * MINUTE_MS
-FROM_MS, TO_MS, END_MS = 60 * MINUTE_MS, 90 * MINUTE_MS, 150 * MINUTE_MS
-"""In ms after the log's beginning."""
 TEXT = "when { payment.charge.where(amount > 1000) } always { fraud.check }"
 STRICTER = "when { payment.charge.where(amount > 500) } always { fraud.check }"
 RULE = "charges-are-checked"
-_numbers = count(1)
-
-
-@pytest.fixture
-def world(broker: Broker, database: Database) -> World:
-    return World(broker, timed_topics(broker, f"timed{next(_numbers)}"), database)
-
-
-@pytest.fixture
-def log(world: World) -> TimedLog:
-    """A log that began three hours ago."""
-    origin_ms = time.time_ns() // 1_000_000 - 3 * HOUR_MS
-    log = TimedLog(world.broker, world.topics, origin_ms)
-    log.beat(0)
-    return log
 
 
 @pytest.fixture
@@ -56,12 +42,6 @@ def scope(world: World, log: TimedLog) -> TenantScope:
     log.append_rules(LIFE.log_record(scope.tenant_id))
     world.save(scope, RULE, TEXT, name="Charges are checked")
     return scope
-
-
-@pytest.fixture
-def runner(world: World) -> Iterator[Runner]:
-    with world.runner() as runner:
-        yield runner
 
 
 def charge(trace: str, amount: int) -> tuple[SpanDraft, SpanDraft]:

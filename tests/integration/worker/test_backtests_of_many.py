@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
-from itertools import count
 from uuid import UUID
 
 import pytest
@@ -15,39 +12,28 @@ from api.problems import ApiError
 from api.worker.backtests import storing
 from api.worker.backtests.process import Runner
 from api.worker.database import backtest_statement, connect
-from tests.integration.worker.backtests import LIFE, MINUTE_MS, TimedLog, World, timed_topics
+from tests.integration.worker.backtests import (
+    END_MS,
+    FROM_MS,
+    LIFE,
+    MINUTE_MS,
+    TO_MS,
+    TimedLog,
+    World,
+)
 from tests.integration.worker.world import rows
 from tests.support.engine import SpanDraft, trace_id
-from tests.support.kafka import Broker
 from tests.support.logs import judge, read_log
-from tests.support.postgres import Database
 from udfs.lanes import LANES
 from udfs.wire import betrace_pb2 as wire
 
 pytestmark = pytest.mark.integration
 
-FROM_MS, TO_MS, END_MS = 60 * MINUTE_MS, 90 * MINUTE_MS, 150 * MINUTE_MS
-"""In ms after the log's beginning."""
 CHECKED = "when { payment.charge.where(amount > 1000) } always { fraud.check }"
 STRICTER = "when { payment.charge.where(amount > 500) } always { fraud.check }"
 UNCHECKED = 'correlate { violated("checked") } by user.id within 5m having count >= 3'
 LOGINS = "correlate { login.failed } by user.id within 5m having count >= 3"
 BACKUPS = "expect { backup } every 10m by host in [a, b]"
-_numbers = count(1)
-
-
-@pytest.fixture
-def world(broker: Broker, database: Database) -> World:
-    return World(broker, timed_topics(broker, f"many{next(_numbers)}"), database)
-
-
-@pytest.fixture
-def log(world: World) -> TimedLog:
-    """A log that began three hours ago."""
-    origin_ms = time.time_ns() // 1_000_000 - 180 * MINUTE_MS
-    log = TimedLog(world.broker, world.topics, origin_ms)
-    log.beat(0)
-    return log
 
 
 @pytest.fixture
@@ -59,12 +45,6 @@ def scope(world: World, log: TimedLog) -> TenantScope:
     world.save(scope, "logins", LOGINS)
     world.save(scope, "backups", BACKUPS)
     return scope
-
-
-@pytest.fixture
-def runner(world: World) -> Iterator[Runner]:
-    with world.runner() as runner:
-        yield runner
 
 
 def send(log: TimedLog, scope: TenantScope, at_ms: int, name: str, **attributes: object) -> None:
