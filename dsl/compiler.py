@@ -59,15 +59,19 @@ class LinkedRule:
 
     bits_only: the verdict depends on view.true, maybe, complete (and in_doubt) alone.
     judge: TraceView -> Judgement; pure, a microsecond or two.
+    violation: the same judgement if the promise is broken, else None; of a trace that is still
+    open nobody asks why nothing can be said yet, and that takes longest to find.
     """
 
     bits_only: bool
     judge: Callable[[TraceView], Judgement]
+    violation: Callable[[TraceView], Judgement | None]
 
 
 def link(plan: Plan, numbers: Sequence[int]) -> LinkedRule:
     """Return the judging function of a plan whose test i has dictionary number numbers[i]."""
-    return LinkedRule(bits_only=plan.bits_only, judge=_judge(plan, numbers))
+    judge, violation = _judge(plan, numbers)
+    return LinkedRule(bits_only=plan.bits_only, judge=judge, violation=violation)
 
 
 NOT_APPLICABLE: Final = Judgement(Verdict.NOT_APPLICABLE)
@@ -79,7 +83,9 @@ _VIOLATED: Final = {
 }
 
 
-def _judge(plan: Plan, numbers: Sequence[int]) -> Callable[[TraceView], Judgement]:
+def _judge(
+    plan: Plan, numbers: Sequence[int]
+) -> tuple[Callable[[TraceView], Judgement], Callable[[TraceView], Judgement | None]]:
     when = compile_condition(plan.when, numbers)
     always = compile_condition(plan.always, numbers) if plan.always is not None else _yes
     never = compile_condition(plan.never, numbers) if plan.never is not None else _no
@@ -105,18 +111,26 @@ def _judge(plan: Plan, numbers: Sequence[int]) -> Callable[[TraceView], Judgemen
 
     doubts = _doubts(judge_as)
 
-    def judge(view: TraceView) -> Judgement:
-        true, maybe, complete = view.true, view.maybe, view.complete
-        judgement = judge_as(true, maybe, complete, view)
-        if judgement is None:
-            return doubts(view)
-        if judgement.broken and complete:
-            again = judge_as(true, maybe, False, view)
+    def broken(judgement: Judgement, view: TraceView) -> Judgement:
+        if view.complete:
+            again = judge_as(view.true, view.maybe, False, view)
             if again is None or not again.broken:
                 return by_absence[id(judgement)]
         return judgement
 
-    return judge
+    def judge(view: TraceView) -> Judgement:
+        judgement = judge_as(view.true, view.maybe, view.complete, view)
+        if judgement is None:
+            return doubts(view)
+        return broken(judgement, view) if judgement.broken else judgement
+
+    def violation(view: TraceView) -> Judgement | None:
+        judgement = judge_as(view.true, view.maybe, view.complete, view)
+        if judgement is None or not judgement.broken:
+            return None
+        return broken(judgement, view)
+
+    return judge, violation
 
 
 def _yes(_true: int, _maybe: int, _complete: bool, _view: TraceView) -> Answer:

@@ -26,7 +26,8 @@ def link(
     if all(map(is_plain, plan.telling)):
         return compiler.link(plan, numbers)
     wiring = wiring_of(plan, capturing, numbers, captures)
-    return LinkedRule(bits_only=False, judge=compile_promise(plan, wiring).judge)
+    promise = compile_promise(plan, wiring)
+    return LinkedRule(bits_only=False, judge=promise.judge, violation=promise.violation)
 
 
 def wiring_of(

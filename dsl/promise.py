@@ -7,7 +7,6 @@ dsl.compiler, much faster.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from dsl.clauses import Clause
@@ -75,6 +74,14 @@ class PromiseTest:
             return Judgement(Verdict.SATISFIED)
         reasons = reasons_of((tally.when | tally.broken) & ~YES, view)
         return Judgement(Verdict.INCONCLUSIVE, reasons, due_ns=due_ns)
+
+    def violation(self, view: TraceView) -> Judgement | None:
+        """Judge a trace as `judge` does; None unless the promise is broken."""
+        scene = Scene(view, self.slots, complete=view.complete)
+        tally = self._tallied(scene)
+        if tally.when == NO or tally.broken != YES:
+            return None
+        return self._violated(tally, view, scene.due_ns if scene.due_ns < FOR_EVER else None)
 
     def exemplar(self, scene: Scene) -> Exemplar:
         """Return the combination that best shows how a promise stands."""
@@ -145,8 +152,3 @@ def compile_promise(plan: Plan, wiring: Wiring) -> PromiseTest:
         plan.bindings,
         len(wiring.slots),
     )
-
-
-def judging(plan: Plan, wiring: Wiring) -> Callable[[TraceView], Judgement]:
-    """Return the judging function of a promise."""
-    return compile_promise(plan, wiring).judge

@@ -43,7 +43,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from struct import Struct
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 from zlib import crc32
 
 PLAIN_VERSION = 1
@@ -58,7 +58,7 @@ EXTENT = 4
 
 FRAGMENT = Struct("<16sHBxH")
 _ROOT = Struct("<I8sqHH")
-_COUNTED = Struct("<I8sIIB")
+_COUNTED = Struct("<I8sII?")
 _EXTENT = Struct("<Iqq")
 _MEMBER = Struct("<II")
 _CALLED = Struct("<I8sI8sqHH")
@@ -72,32 +72,14 @@ ID_BYTES = 8
 LINK_BYTES = 2 * ID_BYTES
 
 
-class Root(NamedTuple):
-    """A span without a parent."""
-
-    fragment: int
-    span_id: bytes
-    start_ns: int
-    name: str
-    service: str
-
-
-class Counted(NamedTuple):
-    """A span that fulfils (certain) or might fulfil a predicate whose spans are counted."""
-
-    fragment: int
-    span_id: bytes
-    identity: int
-    number: int
-    certain: bool
-
-
-class Extent(NamedTuple):
-    """Earliest start and latest end of a fragment's spans, ns since the epoch."""
-
-    fragment: int
-    start_ns: int
-    end_ns: int
+# Plain tuples: there is one for every trace or so, and a named one takes ten times as long to make.
+Root: TypeAlias = tuple[int, bytes, int, str, str]
+"""A span without a parent: fragment, span id, start (ns since 1970), name, service."""
+Counted: TypeAlias = tuple[int, bytes, int, int, bool]
+"""A span that fulfils a predicate whose spans are counted, or might: fragment, span id, identity,
+number of the predicate, and whether it certainly does."""
+Extent: TypeAlias = tuple[int, int, int]
+"""Fragment, earliest start and latest end of its spans (ns since 1970)."""
 
 
 class KeptFacts(NamedTuple):
@@ -175,9 +157,9 @@ def pack_facts(facts: Facts) -> bytes:
         version = RARE_VERSION
     parts = [bytes((version, len(tenant))), tenant, _TOTALS.pack(facts.spans, facts.rejected)]
     names: dict[str, int] = {}
-    for root in facts.roots:
-        names.setdefault(root.name, len(names))
-        names.setdefault(root.service, len(names))
+    for _, _, _, name, service in facts.roots:
+        names.setdefault(name, len(names))
+        names.setdefault(service, len(names))
     for _, span in facts.outside.called:
         names.setdefault(span.name, len(names))
         names.setdefault(span.service, len(names))
@@ -192,8 +174,8 @@ def pack_facts(facts: Facts) -> bytes:
     parts += [pack(*fragment) for fragment in facts.fragments]
     parts.append(_U32.pack(len(facts.roots)))
     parts += [
-        _ROOT.pack(r.fragment, r.span_id, r.start_ns, names[r.name], names[r.service])
-        for r in facts.roots
+        _ROOT.pack(fragment, span_id, start_ns, names[name], names[service])
+        for fragment, span_id, start_ns, name, service in facts.roots
     ]
     parts.append(_U32.pack(len(facts.counted)))
     parts += [_COUNTED.pack(*c) for c in facts.counted]
@@ -247,16 +229,13 @@ def unpack_facts(element: bytes) -> Facts:
     fragments = list(FRAGMENT.iter_unpack(block))
     block, at = _block(element, at, _ROOT.size)
     roots = [
-        Root(fragment, span_id, start_ns, names[name], names[service])
+        (fragment, span_id, start_ns, names[name], names[service])
         for fragment, span_id, start_ns, name, service in _ROOT.iter_unpack(block)
     ]
     block, at = _block(element, at, _COUNTED.size)
-    counted = [
-        Counted(fragment, span_id, identity, number, bool(certain))
-        for fragment, span_id, identity, number, certain in _COUNTED.iter_unpack(block)
-    ]
+    counted: list[Counted] = list(_COUNTED.iter_unpack(block))
     block, at = _block(element, at, _EXTENT.size)
-    extents = [Extent(*e) for e in _EXTENT.iter_unpack(block)]
+    extents: list[Extent] = list(_EXTENT.iter_unpack(block))
     kept, outside = NOTHING_KEPT, NOTHING_OUTSIDE
     failed: Sequence[tuple[int, int]] = ()
     if element[0] != PLAIN_VERSION:

@@ -33,6 +33,7 @@ from udfs.contributions import MANY_SPANS, Joined, Outbox, Seen, lane_of_key, la
 from udfs.many_rules import NAME, ManyRule, ManySet, field_captures
 from udfs.members import unpack_member
 from udfs.rulebook import Matched, Rule
+from udfs.ruleset import Judged
 from udfs.signals import next_revision, signal_id
 from udfs.trace_state import FORGOTTEN_ROOT
 
@@ -145,14 +146,14 @@ class Handing:
         tenant: str,
         trace_id: bytes,
         trace: TraceState,
-        judged: Iterable[tuple[Rule, dsl.Judgement]],
+        judged: Iterable[Judged],
         now_ms: int,
     ) -> None:
         """Hand on what is new of the signals of a trace. judged: what its rules say just now."""
         emitted = trace.emitted
         if not emitted or many.by_signals.keys().isdisjoint(emitted):
             return
-        judgements = {rule.id: (rule, judgement) for rule, judgement in judged}
+        judgements = {item.rule_id: (item.rule, item.judgement) for item in judged}
         for rule_id, said in list(emitted.items()):
             asking = many.by_signals.get(rule_id)
             if asking is None:

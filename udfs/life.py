@@ -116,16 +116,34 @@ class _Entry(NamedTuple):
     element: bytes
 
 
-class _Epoch(NamedTuple):
+class _Epoch:
     """The rules that judge what begins in [since, until), as of one version of the book."""
 
-    since_ms: int
-    until_ms: int
-    book_version: int
-    rules: RuleSet
+    __slots__ = ("book_version", "rules", "since_ms", "until_ms")
+
+    def __init__(self, since_ms: int, until_ms: int, book_version: int, rules: RuleSet) -> None:
+        self.since_ms = since_ms
+        self.until_ms = until_ms
+        self.book_version = book_version
+        self.rules = rules
+
+
+class _Terms:
+    """A tenant's settings in [since, until), as of one version of the book."""
+
+    __slots__ = ("book_version", "settings", "since_ms", "until_ms")
+
+    def __init__(
+        self, since_ms: int, until_ms: int, book_version: int, settings: LifeSettings
+    ) -> None:
+        self.since_ms = since_ms
+        self.until_ms = until_ms
+        self.book_version = book_version
+        self.settings = settings
 
 
 _NO_EPOCH = _Epoch(0, 0, -1, RuleSet(()))
+_NO_TERMS = _Terms(0, 0, -1, LifeSettings())
 
 
 class _Tenant:
@@ -143,6 +161,7 @@ class _Tenant:
         self.accounts = Accounts(lane=lane, tenant=tenant, open_before=0)
         self.folds = Folds(lane=lane, tenant=tenant)
         self.epoch = _NO_EPOCH
+        self.terms = _NO_TERMS
         self.open_bytes = 0
         """What the spans of open traces take in state."""
         self.hurried: list[tuple[bytes, TraceState]] = []
@@ -221,8 +240,8 @@ class Lane:
         self._tenants: dict[str, _Tenant] = {}
         self._due_ms: list[int] = []
         """A heap of the times at which something is due."""
-        self._due: dict[int, list[tuple[str, bytes]]] = {}
-        """By time: (tenant, trace id) of traces that may be due then."""
+        self._due: dict[int, dict[str, list[bytes]]] = {}
+        """By time and tenant: ids of traces that may be due then."""
         self._tick_ms = _NEVER
         self._snapshot_turn = -1
         self._latest_ms = 0
@@ -307,29 +326,44 @@ class Lane:
             if next_ms > until_ms:
                 return
             heappop(due_ms)
-            closing: dict[str, _Tenant] = {}
-            for name, trace_id in sorted(self._due.pop(next_ms)):
-                tenant = closing.get(name) or closing.setdefault(name, self._tenants[name])
-                trace = tenant.open.get(trace_id)
-                if trace is None or trace.due_ms < next_ms:
-                    continue
-                if trace.due_ms > next_ms:
-                    self._arm(trace.due_ms, name, trace_id)
-                    continue
-                self._arm_tick(next_ms)
-                self._close(tenant, trace_id, trace, next_ms, closed, out)
-            for tenant in closing.values():
-                if tenant.block:
-                    self._store(tenant, next_ms, closed)
+            due = self._due.pop(next_ms)
+            for name in sorted(due):
+                self._close_due(self._tenants[name], due[name], next_ms, closed, out)
+
+    def _close_due(
+        self,
+        tenant: _Tenant,
+        trace_ids: list[bytes],
+        now_ms: int,
+        closed: ClosedStore,
+        out: list[Output],
+    ) -> None:
+        """Close those traces that are due at an instant indeed, in the order of their ids."""
+        trace_ids.sort()
+        for trace_id in trace_ids:
+            trace = tenant.open.get(trace_id)
+            if trace is None or trace.due_ms < now_ms:
+                continue
+            if trace.due_ms > now_ms:
+                self._arm(trace.due_ms, tenant.name, trace_id)
+                continue
+            self._arm_tick(now_ms)
+            self._close(tenant, trace_id, trace, now_ms, closed, out)
+        if tenant.block:
+            self._store(tenant, now_ms, closed)
 
     def _arm(self, due_ms: int, tenant: str, trace_id: bytes) -> None:
         """See to it that a trace is looked at when a time has come."""
         due = self._due.get(due_ms)
         if due is None:
-            self._due[due_ms] = [(tenant, trace_id)]
+            self._due[due_ms] = {tenant: [trace_id]}
             heappush(self._due_ms, due_ms)
+            return
+        of_tenant = due.get(tenant)
+        if of_tenant is None:
+            due[tenant] = [trace_id]
         else:
-            due.append((tenant, trace_id))
+            of_tenant.append(trace_id)
 
     def _arm_tick(self, now_ms: int) -> None:
         if self._tick_ms == _NEVER:
@@ -442,27 +476,26 @@ class Lane:
             trace.due_ms = due_ms
         if late:
             tenant.accounts.count("late", late)
-        for root in facts.roots:
-            trace = at_fragment[root.fragment]
+        for fragment, span_id, start_ns, name, service in facts.roots:
+            trace = at_fragment[fragment]
             if trace is not None:
                 weighs_less = trace.beginnings is not None
-                trace.add_root(TraceRoot(root.start_ns, root.span_id, root.name, root.service))
+                trace.add_root(TraceRoot(start_ns, span_id, name, service))
                 if weighs_less:
                     tenant.weigh(trace)
                 due_ms = _capped_due(trace, settings, settle_due_ms)
                 if due_ms < trace.due_ms:
                     trace.due_ms = due_ms
-                    trace_id = facts.fragments[root.fragment][0]
-                    self._arm(due_ms, tenant.name, trace_id)
-        for fact in facts.counted:
-            trace = at_fragment[fact.fragment]
+                    self._arm(due_ms, tenant.name, facts.fragments[fragment][0])
+        for fragment, span_id, identity, number, certain in facts.counted:
+            trace = at_fragment[fragment]
             if trace is not None:
-                trace.add_counted(fact, room=room)
-                touched[facts.fragments[fact.fragment][0]] = trace
-        for extent in facts.extents:
-            trace = at_fragment[extent.fragment]
+                trace.add_counted(number, span_id, identity, certain=certain, room=room)
+                touched[facts.fragments[fragment][0]] = trace
+        for fragment, start_ns, end_ns in facts.extents:
+            trace = at_fragment[fragment]
             if trace is not None:
-                trace.add_extent(extent.start_ns, extent.end_ns)
+                trace.add_extent(start_ns, end_ns)
         for fragment, number in facts.failed:
             trace = at_fragment[fragment]
             if trace is not None:
@@ -523,7 +556,8 @@ class Lane:
         A closed trace is opened again even if there is no room: what comes late may mend what was
         said of it. It is then closed at this very instant.
         """
-        since_ms = entry.time_ms + self._shift_ms - settings.lateness_ms
+        time_ms, partition, offset, _ = entry
+        since_ms = time_ms + self._shift_ms - settings.lateness_ms
         known = tenant.closed.find(trace_id, since_ms=since_ms)
         has_room = len(tenant.open) < tenant.max_open_traces
         if known is TOO_LATE:
@@ -531,13 +565,11 @@ class Lane:
             return None
         may_begin = has_room and tenant.closed.count < tenant.max_known_traces
         if known is TOO_MANY or (known is None and not may_begin):
-            tenant.turn_away(trace_id, entry.time_ms, settings)
+            tenant.turn_away(trace_id, time_ms, settings)
             tenant.accounts.count("over_cap", spans)
             return None
         if known is None:
-            trace = TraceState(
-                begin_ms=entry.time_ms, partition=entry.partition, offset=entry.offset
-            )
+            trace = TraceState(begin_ms=time_ms, partition=partition, offset=offset)
         else:
             trace = self._reopen(tenant, trace_id, entry, known, closed)
             if not has_room:
@@ -583,7 +615,7 @@ class Lane:
         rules = self._rule_set(tenant, trace.begin_ms)
         violations = rules.violations(trace, now_ms)
         for item in violations:
-            said = trace.emitted.get(item.rule.id) if trace.emitted else None
+            said = trace.emitted.get(item.rule_id) if trace.emitted else None
             if said is None or said.verdict is not Verdict.VIOLATED:
                 self._say(tenant, trace_id, trace, item, now_ms=now_ms, closed_ms=0, out=out)
         if rules.many is not None and violations:
@@ -599,7 +631,7 @@ class Lane:
         out: list[Output],
     ) -> None:
         """Judge a trace whose time has come, and put it away unless some rule waits."""
-        settings = self._book.settings(tenant.name, now_ms)
+        settings = self._settings(tenant, now_ms)
         judged = self._judge_closed(tenant, trace, settings, now_ms)
         quiet_ms = now_ms - trace.last_ms
         longest_ms = self._rule_set(tenant, trace.begin_ms).longest_settle_ms
@@ -638,10 +670,10 @@ class Lane:
             return judged
         trace.in_doubt, doubts = _CERTAIN, trace.in_doubt
         trace.complete = True
-        as_it_is = {item.rule.id: item for item in rules.judge(trace)}
+        as_it_is = {item.rule_id: item for item in rules.judge(trace)}
         trace.in_doubt, trace.complete = doubts, False
         return [
-            as_it_is.get(item.rule.id, item) if item.rule.signals_incomplete else item
+            as_it_is.get(item.rule_id, item) if item.rule.signals_incomplete else item
             for item in judged
         ]
 
@@ -653,7 +685,7 @@ class Lane:
         beginnings = trace.beginnings
         if beginnings is None or tenant.is_truncated(trace):
             return None
-        if not self._book.settings(tenant.name, trace.begin_ms).external_roots:
+        if not self._settings(tenant, trace.begin_ms).external_roots:
             return None
         return beginnings.external_root()
 
@@ -671,7 +703,8 @@ class Lane:
             doubts.add(Reason.SAMPLED)
         if tenant.is_truncated(trace):
             doubts.add(Reason.TRUNCATED)
-        if self._book.losses.touch(
+        losses = self._book.losses
+        if trace.begin_ms < losses.shadow_ends_ms + settings.max_life_ms and losses.touch(
             tenant.name,
             self.lane,
             begin_ms=trace.begin_ms,
@@ -696,16 +729,15 @@ class Lane:
         accounts = tenant.accounts
         first_time = not trace.closed_before
         if self._journal is not None:
-            said = tuple([(item.rule.id, item.judgement) for item in judged])
+            said = tuple([(item.rule_id, item.judgement) for item in judged])
             self._journal.append(_closing(tenant.name, trace_id, trace, said, waits, now_ms))
         for item in judged:
-            rule, judgement = item
-            if first_time or rule.id in trace.waiting:
-                accounts.count_verdict(rule.id, rule.version, judgement.verdict, judgement.reasons)
-            if judgement.verdict is Verdict.VIOLATED or trace.emitted:
+            if first_time or item.rule_id in trace.waiting:
+                accounts.count_verdict(item.rule_id, item.version, item.verdict, item.reasons)
+            if item.violated or trace.emitted:
                 self._say(tenant, trace_id, trace, item, now_ms=now_ms, closed_ms=now_ms, out=out)
         if trace.emitted:
-            spoken = {item.rule.id for item in judged} | waits.keys()
+            spoken = {item.rule_id for item in judged} | waits.keys()
             self._withdraw(tenant, trace_id, trace, spoken, now_ms=now_ms, out=out)
             many = self._rule_set(tenant, trace.begin_ms).many
             if many is not None:
@@ -718,7 +750,7 @@ class Lane:
         trace.judged_quiet_ms = now_ms - trace.last_ms
         trace.closed_before = True
         if waits or trace.waiting:
-            silent = waits.keys() - {item.rule.id for item in judged}
+            silent = waits.keys() - {item.rule_id for item in judged}
             trace.waiting = frozenset(silent if first_time else silent & trace.waiting)
 
     def _became(self, tenant: _Tenant, trace: TraceState) -> str:
@@ -739,7 +771,7 @@ class Lane:
         out: list[Output],
     ) -> None:
         """Emit or fold a violation, or a change of one; nothing if nothing changed."""
-        rule, judgement = item
+        rule, judgement = item.rule, item.judgement
         said = trace.emitted.get(rule.id) if trace.emitted else None
         if said is None and judgement.verdict is not Verdict.VIOLATED:
             return
@@ -787,7 +819,7 @@ class Lane:
         """Tell whether a new violation is folded rather than written whole."""
         if self._journal is not None:
             return False
-        settings = self._book.settings(tenant.name, now_ms)
+        settings = self._settings(tenant, now_ms)
         return tenant.folds.takes(rule, fold_after=settings.fold_after)
 
     def _hand_on(
@@ -837,6 +869,15 @@ class Lane:
         rules = self._rule_sets.of(tenant.name, since_ms=since_ms)
         tenant.epoch = _Epoch(since_ms, until_ms, self._book.version, rules)
         return rules
+
+    def _settings(self, tenant: _Tenant, time_ms: int) -> LifeSettings:
+        """Return the settings of a tenant at a time."""
+        terms = tenant.terms
+        if terms.since_ms <= time_ms < terms.until_ms and terms.book_version == self._book.version:
+            return terms.settings
+        since_ms, until_ms, settings = self._book.settings_epoch(tenant.name, time_ms)
+        tenant.terms = _Terms(since_ms, until_ms, self._book.version, settings)
+        return settings
 
     # ------------------------------------------------------------------ putting away
 
@@ -1005,7 +1046,8 @@ def _waits(
     By clocks of spans that are far ahead it never is: then the last arrival decides.
     """
     waits: dict[str, int] = {}
-    for rule, judgement in judged:
+    for item in judged:
+        rule, judgement = item.rule, item.judgement
         if trace.last_ms + rule.settle_ms > now_ms and trace.root_at_hand is not None:
             waits[rule.id] = trace.last_ms + rule.settle_ms
         elif judgement.due_ns is not None:
@@ -1019,10 +1061,9 @@ def _waits(
 
 def _is_silent(item: Judged, waits: Mapping[str, int], quiet_ms: int) -> bool:
     """Tell whether nothing is said of a rule that waits: a violation in view of a window stands."""
-    rule, judgement = item
-    if rule.id not in waits:
+    if item.rule_id not in waits:
         return False
-    return rule.settle_ms > quiet_ms or judgement.verdict is not Verdict.VIOLATED
+    return item.rule.settle_ms > quiet_ms or not item.violated
 
 
 def _closing(
@@ -1076,9 +1117,8 @@ def _note_arrivals(
 
 def _held(item: Judged) -> Judged:
     """Return what a rule that holds says of a trace with orphans."""
-    rule, judgement = item
-    if rule.holds_incomplete and judgement.rests_on_absence:
-        return Judged(rule, _HELD)
+    if item.rule.holds_incomplete and item.judgement.rests_on_absence:
+        return Judged(item.rule, _HELD)
     return item
 
 

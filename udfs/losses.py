@@ -39,7 +39,8 @@ class Losses:
         """reader: output prefix of the job; gaps of other jobs do not concern it."""
         self._reader = reader
         self._losses: list[Loss] = []
-        self._latest_ms = _NEVER
+        self.shadow_ends_ms = _NEVER
+        """Traces that begin a longest life after this are touched by no loss."""
         self._deaths: dict[tuple[int, int], set[bytes]] = {}
 
     def add_gap(self, gap: wire.Gap, *, append_ms: int) -> None:
@@ -80,7 +81,7 @@ class Losses:
         begin_ms: time of its first record. root_ms: start of its root by the root's own clock,
         which is believed as far as a trace can live.
         """
-        if begin_ms >= self._latest_ms + SHADOW_MS + max_life_ms:
+        if begin_ms >= self.shadow_ends_ms + max_life_ms:
             return False
         return any(
             loss.since_ms <= judged_ms
@@ -90,7 +91,7 @@ class Losses:
 
     def _add(self, loss: Loss) -> None:
         self._losses.append(loss)
-        self._latest_ms = max(self._latest_ms, loss.until_ms)
+        self.shadow_ends_ms = max(self.shadow_ends_ms, loss.until_ms + SHADOW_MS)
 
     def _of(self, tenant: str, lane: int) -> Iterable[Loss]:
         return (

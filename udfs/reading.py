@@ -24,7 +24,7 @@ import cython
 from google.protobuf.message import DecodeError
 
 from dsl.captures import Capture
-from dsl.spans import HAS_IS_REMOTE, IS_REMOTE, KINDS
+from dsl.spans import HAS_IS_REMOTE, IS_REMOTE, KINDS, STATUSES
 from dsl.values import GONE, MISSING, Read
 from udfs.facts import COUNTED, EXTENT, MAX_SPANS_OF_FRAGMENT, ROOT, span_identity
 from udfs.lanes import LANES
@@ -46,24 +46,22 @@ if TYPE_CHECKING:
         NOTHING_KEPT,
         NOTHING_OUTSIDE,
         Called,
-        Counted,
-        Extent,
         Facts,
         KeptFacts,
         OutsideFacts,
-        Root,
     )
 else:
     # What packs them is compiled too, and takes none but its own.
     _facts = engine_module("facts")
     NOTHING_KEPT, NOTHING_OUTSIDE = _facts.NOTHING_KEPT, _facts.NOTHING_OUTSIDE
-    Called, Counted, Extent = _facts.Called, _facts.Counted, _facts.Extent
-    Facts, KeptFacts, OutsideFacts = _facts.Facts, _facts.KeptFacts, _facts.OutsideFacts
-    Root = _facts.Root
+    Called, Facts = _facts.Called, _facts.Facts
+    KeptFacts, OutsideFacts = _facts.KeptFacts, _facts.OutsideFacts
 
 MAX_TIME_NS = 2**63 - 1
 KEPT_VALUES = 10_000
 """Values of one attribute whose predicates are remembered."""
+NAME_PLACES = 1 << 13
+"""Size of the table of names."""
 MAX_NOTED = 64
 """Attributes of a span whose places are noted."""
 MAX_KEYED = 60
@@ -257,6 +255,8 @@ class Index:
     begins_outside: cython.bint
     captures: Any
     looks: bytes
+    names: bytes
+    """Ones at the places of the names that are asked for: most others need no look-up."""
     origins: dict
     on_resource: dict
 
@@ -283,6 +283,7 @@ class Index:
                 heads += (*group.heads, *group.maps)
                 group = group.rest
         self.looks = looks_of(heads)
+        self.names = _table_of(tuple(sorted(set(map(place_of_name, by_name)))), NAME_PLACES)
         self.origins = {}
         self.on_resource = {}
 
@@ -314,16 +315,24 @@ class Index:
 
 def looks_of(heads: Sequence[bytes]) -> bytes:
     """Return a table of keys that are worth a look, by length and last letter (see _look)."""
-    return _table_of(tuple(sorted({head[1] << 5 | head[len(head) - 1] & 31 for head in heads})))
+    places = {head[1] << 5 | head[len(head) - 1] & 31 for head in heads}
+    return _table_of(tuple(sorted(places)), (MAX_PLAIN_KEY_BYTES + 1) << 5)
+
+
+def place_of_name(name: bytes) -> int:
+    """Return a name's place in a table of NAME_PLACES: by its length and two of its letters."""
+    if not name:
+        return 0
+    return (len(name) & 15) << 9 | (name[len(name) >> 1] & 15) << 5 | name[len(name) - 1] & 31
 
 
 @lru_cache(maxsize=1024)
-def _table_of(places: tuple[int, ...]) -> bytes:
+def _table_of(places: tuple[int, ...], size: int) -> bytes:
     """Return a table with ones at some places: most groups ask for the same few keys."""
-    looks = bytearray((MAX_PLAIN_KEY_BYTES + 1) << 5)
+    table = bytearray(size)
     for place in places:
-        looks[place] = 1
-    return bytes(looks)
+        table[place] = 1
+    return bytes(table)
 
 
 @cython.cclass
@@ -408,6 +417,9 @@ class Reading:
     rejected: cython.Py_ssize_t
     failed: dict
     errors: dict
+    latest: _Fragment
+    """Of the span before, and where that has its trace id: neighbours are often of one trace."""
+    latest_at: cython.Py_ssize_t
 
     def __init__(self, index: Index, *, tenant: str, lane: int, prefix_crc: int) -> None:
         self.index = index
@@ -421,6 +433,8 @@ class Reading:
         self.rejected = 0
         self.failed = {}
         self.errors = {}
+        self.latest = None  # type: ignore[assignment]
+        self.latest_at = 0
 
     def read(self, payload: bytes) -> Facts:
         """Read a whole ExportTraceServiceRequest. Raises Malformed."""
@@ -450,7 +464,7 @@ class Reading:
             rows.append((trace_id, spans, fragment.flags, fact_set))
             total += fragment.spans
             if needs_extent:
-                extents.append(Extent(fragment.at, fragment.start_ns, fragment.end_ns))
+                extents.append((fragment.at, fragment.start_ns, fragment.end_ns))
         return Facts(
             tenant=self.tenant,
             spans=total,
@@ -778,24 +792,31 @@ def _skip_group(payload: bytes, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -
 
 @cython.cfunc
 def _take(reading: Reading, payload: bytes, span: _Span, origin: Any) -> None:
-    trace_id: bytes = _cut(payload, span.trace_at, span.trace_at + span.trace_bytes)
-    known = reading.fragments.get(trace_id)
-    fragment: _Fragment
-    if known is not None:
-        fragment = known
-    elif span.trace_bytes == 16 and crc32(trace_id, reading.prefix_crc) % LANES == reading.lane:
-        fragment = _Fragment(len(reading.fragments))
-        reading.fragments[trace_id] = fragment
-    else:
-        reading.rejected += 1
-        return
+    fragment: _Fragment = reading.latest
+    if (
+        fragment is None
+        or span.trace_bytes != 16
+        or not _are_equal(payload, span.trace_at, reading.latest_at, 16)
+    ):
+        trace_id: bytes = _cut(payload, span.trace_at, span.trace_at + span.trace_bytes)
+        known = reading.fragments.get(trace_id)
+        if known is not None:
+            fragment = known
+        elif span.trace_bytes == 16 and crc32(trace_id, reading.prefix_crc) % LANES == reading.lane:
+            fragment = _Fragment(len(reading.fragments))
+            reading.fragments[trace_id] = fragment
+        else:
+            reading.rejected += 1
+            return
+        reading.latest = fragment
+        reading.latest_at = span.trace_at
     fragment.spans += 1
     if not span.has_parent:
         _add_root(reading, payload, span, fragment, origin)
     index: Index = reading.index
     if index.needs_extent:
         _add_extent(payload, span, fragment)
-    if index.by_name:
+    if index.by_name and index.names[_name_place(payload, span)]:
         named = index.by_name.get(_cut(payload, span.name_at, span.name_at + span.name_bytes))
         if named is not None:
             _ask_group(reading, payload, span, fragment, origin, named)
@@ -810,6 +831,30 @@ def _take(reading: Reading, payload: bytes, span: _Span, origin: Any) -> None:
         _add_arrival(payload, span, fragment, origin)
     if span.kept:
         _keep(reading, payload, span, fragment, origin)
+
+
+@cython.cfunc
+@cython.exceptval(-1, check=True)
+def _are_equal(
+    payload: bytes, one: cython.Py_ssize_t, other: cython.Py_ssize_t, size: cython.Py_ssize_t
+) -> cython.bint:
+    """Tell whether two pieces of the payload are equal."""
+    same: cython.Py_ssize_t = 0
+    while same < size and payload[one + same] == payload[other + same]:
+        same += 1
+    return same == size
+
+
+@cython.cfunc
+@cython.exceptval(-1, check=True)
+def _name_place(payload: bytes, span: _Span) -> cython.Py_ssize_t:
+    """Return the place of a span's name in the table of names (see place_of_name)."""
+    size: cython.Py_ssize_t = span.name_bytes
+    if size == 0:
+        return 0
+    middle: cython.Py_ssize_t = payload[span.name_at + (size >> 1)]
+    last: cython.Py_ssize_t = payload[span.name_at + size - 1]
+    return (size & 15) << 9 | (middle & 15) << 5 | last & 31
 
 
 @cython.cfunc
@@ -993,6 +1038,12 @@ class _View:
         """The resource's service.name, or nothing."""
         return self.origin.service
 
+    @property
+    def status(self) -> str:
+        """The span's status."""
+        code: cython.int = _read_status(self.payload, self.at, self.end)
+        return STATUSES[code] if code >= 0 else self._whole().status
+
     def span_attribute(self, key: str) -> Read:
         """Return an attribute of the span itself."""
         value = self.known.get(key, _PERHAPS)
@@ -1015,6 +1066,32 @@ class _View:
         if self.parsed is None:
             self.parsed = lazy_span(_cut(self.payload, self.at, self.end), self.origin)
         return self.parsed
+
+
+@cython.cfunc
+@cython.exceptval(-2, check=True)
+def _read_status(payload: bytes, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.int:
+    """Return the code of a span's status; -1 if it must be read off the parsed span."""
+    size: cython.Py_ssize_t
+    tag: cython.longlong
+    code: cython.int = 0
+    seen: cython.bint = False
+    while at < end:
+        tag = _varint(payload, at)
+        at += _varint_bytes(payload, at)
+        if tag != 0x7A:
+            at = _skip(payload, at, end, tag)
+            continue
+        size = _size(payload, at, end)
+        at += _varint_bytes(payload, at)
+        if seen or size > 2 or (size == 2 and (payload[at] != 0x18 or payload[at + 1] > 2)):
+            # Written in pieces, with a message, or with a code of its own.
+            return -1
+        seen = True
+        if size == 2:
+            code = payload[at + 1]
+        at += size
+    return code
 
 
 @cython.cfunc
@@ -1140,7 +1217,7 @@ def _count(
     fragment.flags |= COUNTED
     span_id = _cut(payload, span.id_at, span.id_at + span.id_bytes)
     identity = _identity(payload, span)
-    reading.counted.append(Counted(fragment.at, span_id, identity, number, certain))
+    reading.counted.append((fragment.at, span_id, identity, number, certain))
 
 
 @cython.cfunc
@@ -1160,7 +1237,7 @@ def _add_root(
     name = _cut(payload, span.name_at, span.name_at + span.name_bytes).decode(errors="replace")
     span_id = _cut(payload, span.id_at, span.id_at + span.id_bytes)
     start_ns = min(_time(payload, span.times_at), MAX_TIME_NS)
-    reading.roots.append(Root(fragment.at, span_id, start_ns, name, origin.service))
+    reading.roots.append((fragment.at, span_id, start_ns, name, origin.service))
 
 
 @cython.cfunc

@@ -94,29 +94,33 @@ class LifeSettings:
 
 
 class LateLinked:
-    """The judging function of a version, made when it is asked: most rules apply to no trace.
+    """A `dsl.LinkedRule` of a version, made when it is asked: most rules apply to no trace."""
 
-    bits_only: as of `dsl.LinkedRule`.
-    """
-
-    __slots__ = ("_judge", "_numbers", "_text", "bits_only")
+    __slots__ = ("_linked", "_numbers", "_text", "bits_only")
 
     def __init__(self, text: str, numbers: tuple[int, ...], *, bits_only: bool) -> None:
         """text: checks, and its predicates have these numbers."""
         self._text = text
         self._numbers = numbers
-        self._judge: Callable[[dsl.TraceView], dsl.Judgement] | None = None
+        self._linked: dsl.LinkedRule | None = None
         self.bits_only = bits_only
 
-    def judge(self, view: dsl.TraceView) -> dsl.Judgement:
-        """Judge a trace."""
-        judge = self._judge
-        if judge is None:
-            compiled = _checked(self._text)
-            assert isinstance(compiled, dsl.CompiledRule)
-            captures = [capture.hash for capture in compiled.captures]
-            judge = self._judge = compiled.link(self._numbers, captures).judge
-        return judge(view)
+    @property
+    def judge(self) -> Callable[[dsl.TraceView], dsl.Judgement]:
+        """What judges a trace."""
+        return (self._linked or self._link()).judge
+
+    @property
+    def violation(self) -> Callable[[dsl.TraceView], dsl.Judgement | None]:
+        """What tells whether a trace breaks the promise, by now."""
+        return (self._linked or self._link()).violation
+
+    def _link(self) -> dsl.LinkedRule:
+        compiled = _checked(self._text)
+        assert isinstance(compiled, dsl.CompiledRule)
+        captures = [capture.hash for capture in compiled.captures]
+        self._linked = compiled.link(self._numbers, captures)
+        return self._linked
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,14 +308,22 @@ class RuleBook:
 
     def settings(self, tenant: str, time_ms: int) -> LifeSettings:
         """Return the settings of a tenant in force at a time. The first ones hold from ever."""
-        known = self._known(tenant)
-        return self._defaults if known is None else self._settings_at(known, time_ms)
+        return self.settings_epoch(tenant, time_ms)[2]
 
-    def _settings_at(self, known: _Tenant, time_ms: int) -> LifeSettings:
-        if not known.settings:
-            return self._defaults
-        at = bisect_right(known.settings, time_ms, key=lambda entry: entry[0]) - 1
-        return known.settings[max(at, 0)][1]
+    def settings_epoch(self, tenant: str, time_ms: int) -> tuple[int, int, LifeSettings]:
+        """Return the span of time [from, until) around a time, and the settings then in force."""
+        known = self._known(tenant)
+        if known is None:
+            return -1, FOR_EVER, self._defaults
+        return self._settings_at(known, time_ms)
+
+    def _settings_at(self, known: _Tenant, time_ms: int) -> tuple[int, int, LifeSettings]:
+        settings = known.settings
+        if not settings:
+            return -1, FOR_EVER, self._defaults
+        at = max(bisect_right(settings, time_ms, key=lambda entry: entry[0]) - 1, 0)
+        until_ms = settings[at + 1][0] if at + 1 < len(settings) else FOR_EVER
+        return settings[at][0] if at else -1, until_ms, settings[at][1]
 
     def epoch(self, tenant: str, time_ms: int) -> tuple[int, int]:
         """Return the span of time [from, until) around a time in which a tenant's rules hold."""
@@ -451,7 +463,7 @@ class RuleBook:
             if record.state == wire.RULE_STATE_QUARANTINED:
                 last.stops_ms = effective_ms
                 known.linked.pop((record.rule_id, last.record.version), None)
-            settings = self._settings_at(known, effective_ms)
+            settings = self._settings_at(known, effective_ms)[2]
             drained_ms = effective_ms + _drain_ms(last.record, settings)
             _insert(known.match_changes_ms, drained_ms)
         versions.append(_Version(effective_ms, FOR_EVER, record))

@@ -24,11 +24,19 @@ _KEPT_RULES = 200_000
 _FAILED = Judgement(Verdict.INCONCLUSIVE, (Reason.FAILED,))
 
 
-class Judged(NamedTuple):
-    """A rule with its judgement of a trace."""
+class Judged:
+    """A rule with its judgement of a trace, and what is asked of them for every trace."""
 
-    rule: Rule
-    judgement: Judgement
+    __slots__ = ("judgement", "reasons", "rule", "rule_id", "verdict", "version", "violated")
+
+    def __init__(self, rule: Rule, judgement: Judgement) -> None:
+        self.rule = rule
+        self.judgement = judgement
+        self.rule_id: str = rule.id
+        self.version: int = rule.version
+        self.verdict: Verdict = judgement.verdict
+        self.reasons: tuple[Reason, ...] = judgement.reasons
+        self.violated: bool = judgement.verdict is Verdict.VIOLATED
 
 
 class _Remembered(NamedTuple):
@@ -152,24 +160,35 @@ class RuleSet:
         for rule in remembered.others:
             if not rule.early or (rule.keeps and view.is_large) or rule.stops_ms <= now_ms:
                 continue
-            judgement = self.ask(rule, view, early=True)
-            if judgement.verdict is Verdict.VIOLATED:
+            judgement = self._violation(rule, view)
+            if judgement is not None:
                 judged.append(Judged(rule, judgement))
+        if len(judged) == len(known):
+            return known
         judged.sort(key=_rule_id)
         return judged
 
-    def ask(self, rule: Rule, view: TraceState, *, early: bool = False) -> Judgement:
-        """Judge a trace by one rule. An error in that is a verdict of this rule and trace alone.
-
-        early: of an open trace, which no rule waits for.
-        """
+    def ask(self, rule: Rule, view: TraceState) -> Judgement:
+        """Judge a trace by one rule. An error in that is a verdict of this rule and trace alone."""
         try:
-            return rule.linked.judge(view) if early else _judge_by(rule, view)
+            return _judge_by(rule, view)
         except Exception as error:  # noqa: BLE001
             # The rim of a rule: a bug that one of them meets must not stop all others.
-            key = (rule.record.tenant, rule.id)
-            self._failures.setdefault(key, f"{type(error).__name__}: {error}")
+            self._note_failure(rule, error)
             return _FAILED
+
+    def _violation(self, rule: Rule, view: TraceState) -> Judgement | None:
+        """Tell whether an open trace breaks one rule; in case of an error, that is told later."""
+        try:
+            return rule.linked.violation(view)
+        except Exception as error:  # noqa: BLE001
+            # The same rim.
+            self._note_failure(rule, error)
+            return None
+
+    def _note_failure(self, rule: Rule, error: Exception) -> None:
+        key = (rule.record.tenant, rule.id)
+        self._failures.setdefault(key, f"{type(error).__name__}: {error}")
 
     def _going(self, judged: Sequence[Judged], now_ms: int) -> Sequence[Judged]:
         """Leave out what rules say that have stopped. Hardly any tenant has such a rule."""
@@ -199,7 +218,7 @@ class RuleSet:
             if item is None:
                 continue
             judged.append(item)
-            if item.judgement.verdict is Verdict.VIOLATED:
+            if item.violated:
                 violated.append(item)
         return _Remembered(tuple(judged), tuple(violated), tuple(others))
 
@@ -299,7 +318,7 @@ def _with_failures(item: Judged, view: TraceState) -> Judged:
     Such a predicate might hold, as one does of which an attribute is gone; where nothing else is
     in doubt, nothing was gone.
     """
-    rule, judgement = item
+    rule, judgement = item.rule, item.judgement
     own = 0
     for number, _ in rule.predicates:
         own |= 1 << number
@@ -313,4 +332,4 @@ def _with_failures(item: Judged, view: TraceState) -> Judged:
 
 
 def _rule_id(judged: Judged) -> str:
-    return judged.rule.id
+    return judged.rule_id

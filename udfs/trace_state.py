@@ -31,7 +31,7 @@ from typing import NamedTuple
 from dsl import Reason, Verdict
 from dsl.structure import NO_STRUCTURE, TraceStructure
 from udfs.external_root import Beginnings, unpack_beginnings
-from udfs.facts import Called, Counted, pack_mask
+from udfs.facts import Called, pack_mask
 from udfs.kept_trace import MAX_LINKS, KeptTrace, unpack_kept
 
 PLAIN_FORMAT = 1
@@ -72,15 +72,26 @@ _VERDICTS = (
 )
 _BROKEN = ("", "always", "never")
 NOBODY: frozenset[str] = frozenset()
+_NO_DOUBT: frozenset[Reason] = frozenset()
 
 
-class TraceRoot(NamedTuple):
+class TraceRoot:
     """The root span: of several spans without a parent the one that started first."""
 
-    start_ns: int
-    span_id: bytes
-    name: str
-    service: str
+    __slots__ = ("name", "service", "span_id", "start_ns")
+
+    def __init__(self, start_ns: int, span_id: bytes, name: str, service: str) -> None:
+        self.start_ns = start_ns
+        self.span_id = span_id
+        self.name = name
+        self.service = service
+
+    def comes_before(self, other: TraceRoot) -> bool:
+        """Tell which started first. Of equal starts and ids name and service decide."""
+        if self.start_ns != other.start_ns:
+            return self.start_ns < other.start_ns
+        own = (self.span_id, self.name, self.service)
+        return own < (other.span_id, other.name, other.service)
 
 
 FORGOTTEN_ROOT = TraceRoot(2**63 - 1, bytes(8), "", "")
@@ -173,7 +184,7 @@ class TraceState:
         self.closed_before = False
         self.truncated = False
         self.complete = False
-        self.in_doubt: frozenset[Reason] = frozenset()
+        self.in_doubt = _NO_DOUBT
         self.now_ms = begin_ms
         self.settle_ms = 0
         self.clock_skew_ms = 0
@@ -244,8 +255,8 @@ class TraceState:
         )
 
     def add_root(self, root: TraceRoot) -> None:
-        """Take in a span without a parent. Of equal starts and ids name and service decide."""
-        if self.root is None or root < self.root:
+        """Take in a span without a parent."""
+        if self.root is None or root.comes_before(self.root):
             self.root = root
         self.beginnings = self.external_root = None
 
@@ -258,21 +269,25 @@ class TraceState:
         if not self.beginnings.add(ids, called, room=room):
             self.truncated = True
 
-    def add_counted(self, fact: Counted, *, room: bool = True) -> None:
-        """Take in a counted span. The same span twice counts once: the first taken in holds.
+    def add_counted(
+        self, number: int, span_id: bytes, identity: int, *, certain: bool, room: bool = True
+    ) -> None:
+        """Take in a span counted by a predicate, or perhaps: the first of equal ones holds.
 
         room: False if nothing may be added, whatever the trace's own limits.
         """
         if self.counted is None:
             self.counted = {}
-        spans = self.counted.setdefault(fact.number, {})
-        key = (fact.span_id, fact.identity)
+        spans = self.counted.get(number)
+        if spans is None:
+            spans = self.counted[number] = {}
+        key = (span_id, identity)
         if key in spans:
             return
         if not room or sum(map(len, self.counted.values())) >= MAX_COUNTED:
             self.truncated = True
             return
-        spans[key] = fact.certain
+        spans[key] = certain
 
     def add_extent(self, start_ns: int, end_ns: int) -> None:
         """Widen the extent of the trace's spans."""

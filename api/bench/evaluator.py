@@ -206,8 +206,8 @@ def closed_trace(elements: Iterable[bytes], *, now_ms: int) -> TraceState:
             true, maybe = facts.sets[fact_set]
             trace.true |= true
             trace.maybe |= maybe
-        for fact in facts.counted:
-            trace.add_counted(fact)
+        for _, span_id, identity, number, certain in facts.counted:
+            trace.add_counted(number, span_id, identity, certain=certain)
     return trace
 
 

@@ -24,6 +24,8 @@ class Broken:
     def judge(self, _: object) -> NoReturn:
         raise ZeroDivisionError("a bug")
 
+    violation = judge
+
 
 def rules_of(*texts: str) -> tuple[RulesLog, tuple[Rule, ...]]:
     log = RulesLog()
