@@ -4,6 +4,9 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 RUN := .venv/bin/python
 PREPARE := $(PYTHON) deploy/prepare.py
 
+# Tests that wait for no Flink and no browser: two processes share them.
+SIDE_BY_SIDE := tests/unit tests/property tests/integration/api
+
 .DEFAULT_GOAL := help
 .PHONY: help demo servers down status test lint format bench clean clean-data test-faults mutants env jars web proto job-zip
 
@@ -27,7 +30,8 @@ status: ## show what runs
 test: ## lint, types, import arrows, and all tests on real servers, with coverage
 	@$(PREPARE) --browser
 	@$(MAKE) --no-print-directory check
-	$(RUN) -m pytest --cov --cov-report=term:skip-covered $(PYTEST)
+	$(RUN) -m pytest -n 2 --dist loadfile --cov --cov-report= $(SIDE_BY_SIDE) $(PYTEST)
+	$(RUN) -m pytest --cov --cov-append --cov-report=term:skip-covered $(addprefix --ignore=,$(SIDE_BY_SIDE)) $(PYTEST)
 
 test-faults: ## every fault by itself under load, half an hour, with a table at the end
 	@$(PREPARE)

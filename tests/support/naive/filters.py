@@ -145,7 +145,7 @@ def _is_own(node: n.Test, name: str, owner: Place, world: World) -> bool:
         return _right_is_time(node, world)
     if name == "is_root":
         literal = isinstance(node.right, n.Literal) and isinstance(node.right.value, bool)
-        return node.op == "" or literal
+        return node.op == "" or (literal and node.op in ("==", "!="))
     words = {"status": STATUSES, "kind": KINDS}.get(name)
     return words is not None and _asks_for(node, words, world)
 
