@@ -35,6 +35,7 @@ from dsl.predicates import compile_filter, compile_reader, hash_of
 from dsl.printer import filter_text, reader_text
 from dsl.spans import SpanView
 from dsl.structure import Kept
+from dsl.values import GONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +52,15 @@ CaptureKey: TypeAlias = Reader | Filter | Items
 
 @dataclass(frozen=True, slots=True)
 class Capture:
-    """Something to be read off a span. hash: 64 bits of blake2b of the canonical text."""
+    """Something to be read off a span. hash: 64 bits of blake2b of the canonical text.
+
+    unknown: what stands for it where it cannot be kept or read, and makes what asks for it unknown.
+    """
 
     canonical: str
     hash: int
     read: Callable[[SpanView], Kept] = field(compare=False)
+    unknown: Kept = field(default=GONE, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,15 +167,16 @@ def _bound_predicates(leaves: Iterable[Leaf]) -> dict[str, int]:
 def capture_of(key: CaptureKey) -> Capture:
     """Return the capture of a key, ready to read."""
     read: Callable[[SpanView], Kept]
+    unknown: Kept
     match key:
         case Reader():
-            canonical, read = f"read {reader_text(key)}", compile_reader(key)
+            canonical, read, unknown = f"read {reader_text(key)}", compile_reader(key), GONE
         case Items(scope, readers):
             keys = ", ".join(map(reader_text, readers))
-            canonical, read = f"each {scope}: {keys}", _item_reader(key)
+            canonical, read, unknown = f"each {scope}: {keys}", _item_reader(key), ((), True)
         case _:
-            canonical, read = f"test {filter_text(key)}", compile_filter(key)
-    return Capture(canonical, hash_of(canonical), read)
+            canonical, read, unknown = f"test {filter_text(key)}", compile_filter(key), None
+    return Capture(canonical, hash_of(canonical), read, unknown)
 
 
 def _item_reader(items: Items) -> Callable[[SpanView], Kept]:

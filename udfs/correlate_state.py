@@ -8,7 +8,7 @@ from dataclasses import asdict
 import dsl
 from dsl.many import correlation
 from dsl.many.correlation import Correlation, Limits
-from dsl.many.episodes import Episode, contributing
+from dsl.many.episodes import Episode
 from dsl.many.keys import field_name
 from dsl.many.ledger import Told
 from dsl.many.members import Member, Signal
@@ -17,7 +17,7 @@ from dsl.verdict import Verdict
 from udfs.contributions import Contribution, Joined
 from udfs.many_rules import ManyRule
 from udfs.many_said import NS_PER_MS, Plain, Said, Spoken, keep_told, revise, verdict_of
-from udfs.many_signals import many_signal_id, pack_correlated
+from udfs.many_signals import MAX_SHOWN, many_signal_id, pack_correlated
 
 
 class CorrelateState:
@@ -110,7 +110,7 @@ class CorrelateState:
             key=key,
             episode=episode,
             over=told.state == "over",
-            members=self._members(key, episode),
+            members=self._shown(key, episode),
         )
         signal = Signal(
             id=identity.hex(),
@@ -123,13 +123,13 @@ class CorrelateState:
         )
         return Spoken(identity, message, said is None, first_ms, signal)
 
-    def _members(self, key: correlation.Key, episode: Episode) -> Sequence[Member]:
+    def _shown(self, key: correlation.Key, episode: Episode) -> Sequence[Member]:
+        """Return the members of a signal that are told: the first ones and the last ones."""
         state = self._state.keys.get(key)
         if state is None:
             return ()
-        members = [state.members[identity] for _, identity in state.timeline]
         from_ns = episode.since_ns - self._plan.within_ns
-        return contributing(members, from_ns, episode.last_ns)
+        return state.timeline.between(from_ns, episode.last_ns, ends=MAX_SHOWN)
 
     # -- bytes -----------------------------------------------------------------------------------
 

@@ -559,6 +559,8 @@ class Lane:
         time_ms, partition, offset, _ = entry
         since_ms = time_ms + self._shift_ms - settings.lateness_ms
         known = tenant.closed.find(trace_id, since_ms=since_ms)
+        if known is not None and known is not TOO_MANY and not settings.lateness_ms:
+            known = TOO_LATE  # whole minutes are too coarse to tell that it was closed just now
         has_room = len(tenant.open) < tenant.max_open_traces
         if known is TOO_LATE:
             tenant.accounts.count("too_late", spans)

@@ -74,7 +74,11 @@ def pack_correlated(
     over: bool,
     members: Sequence[Member],
 ) -> bytes:
-    """Return the Signal message of a `correlate`. members: of the whole episode, by time."""
+    """Return the Signal message of a `correlate`.
+
+    members: by time, the first and the last MAX_SHOWN of the episode; all of them, if it has not
+    more.
+    """
     assert isinstance(rule.rule, dsl.CorrelateRule)
     plan = rule.rule.plan
     signal = _signal(identity, rule, revision)
@@ -87,7 +91,7 @@ def pack_correlated(
     correlated.within_ns = plan.within_ns
     correlated.over = over
     correlated.count = min(episode.count, 2**31 - 1)
-    correlated.members.extend(_contributing(plan, member) for member in _shown(members))
+    correlated.members.extend(_contributing(plan, member) for member in members)
     measures = measures_of(plan.having)
     correlated.measured.extend(
         _measured(measure_text(one), found)
@@ -150,12 +154,6 @@ def _signal(identity: bytes, rule: ManyRule, revision: Revision) -> wire.Signal:
 def _key(names: Iterable[str], values: Iterable[str]) -> list[wire.KeyField]:
     pairs = zip(names, values, strict=True)
     return [wire.KeyField(name=name, value=value) for name, value in pairs]
-
-
-def _shown(members: Sequence[Member]) -> Sequence[Member]:
-    if len(members) <= 2 * MAX_SHOWN:
-        return members
-    return [*members[:MAX_SHOWN], *members[-MAX_SHOWN:]]
 
 
 def _contributing(plan: CorrelatePlan, member: Member) -> wire.Contributing:

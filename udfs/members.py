@@ -20,6 +20,8 @@ from struct import Struct
 from typing import NamedTuple
 from zlib import crc32
 
+from google.protobuf.message import DecodeError
+
 import dsl
 from dsl.captures import Capture
 from dsl.structure import Kept, KeptSpan
@@ -34,14 +36,17 @@ _KEY_BYTES = 20
 _ANSWER = Struct("<IB")
 _U16 = Struct("<H")
 _U64 = Struct("<Q")
-_GONE = b"\x01"
 
 
 class Packed(NamedTuple):
-    """A packed member. whole: no value had to be left out."""
+    """A packed member. whole: no value had to be left out.
+
+    failed: the first error met in reading a value, by number of the predicates that want it.
+    """
 
     content: bytes
     whole: bool
+    failed: Mapping[int, str]
 
 
 class MemberFact(NamedTuple):
@@ -57,7 +62,8 @@ def pack_member(
     """Pack what rules may ask of a span.
 
     answers: by number of the predicates that it fulfils (True) or might (False). captures: by
-    number of every predicate, what is read off its spans.
+    number of every predicate, what is read off its spans. A value that cannot be read because of
+    an error of ours is unknown. Raises DecodeError if the span itself cannot be read.
     """
     identity = crc32(f"{span.kind} {span.name}".encode(errors="replace"))
     service = span.service.encode()[:MAX_NAME_BYTES]
@@ -65,12 +71,38 @@ def pack_member(
     parts = [head, _U16.pack(len(service)), service, _U16.pack(len(answers))]
     parts += (_ANSWER.pack(number, certain) for number, certain in answers.items())
     wanted = {capture.hash: capture for number in answers for capture in captures[number]}
+    errors: dict[int, str] = {}
     room = MAX_VALUES_BYTES
     for name, capture in wanted.items():
-        value = pack_value(capture.read(span))
+        value = _read(capture, span, errors)
         room -= len(value)
-        parts += (_U64.pack(name), value if room >= 0 else _lost(value))
-    return Packed(b"".join(parts), room >= 0)
+        parts += (_U64.pack(name), value if room >= 0 else pack_value(capture.unknown))
+    failed = _asking(errors, answers, captures) if errors else {}
+    return Packed(b"".join(parts), room >= 0, failed)
+
+
+def _read(capture: Capture, span: dsl.SpanView, errors: dict[int, str]) -> bytes:
+    """Return a captured value as bytes; what stands for it, and the error noted, if one is met."""
+    try:
+        return pack_value(capture.read(span))
+    except DecodeError:
+        raise
+    except Exception as error:  # noqa: BLE001
+        # The rim of a capture, as of a predicate: a bug in one must not cost others the record.
+        errors[capture.hash] = f"{capture.canonical}: {type(error).__name__}: {error}"
+        return pack_value(capture.unknown)
+
+
+def _asking(
+    errors: Mapping[int, str], answers: Iterable[int], captures: Mapping[int, Iterable[Capture]]
+) -> dict[int, str]:
+    """Return the first error of each predicate that wants a value which could not be read."""
+    failed: dict[int, str] = {}
+    for number in answers:
+        for capture in captures[number]:
+            if capture.hash in errors:
+                failed.setdefault(number, errors[capture.hash])
+    return failed
 
 
 def key_of(member: bytes) -> bytes:
@@ -108,9 +140,3 @@ def _unpack_values(member: bytes, at: int) -> dict[int, Kept]:
         (name,) = _U64.unpack_from(member, at)
         values[name], at = unpack_value(member, at + _U64.size)
     return values
-
-
-def _lost(value: bytes) -> bytes:
-    """Return what stands for a value for which there is no room."""
-    rows, _ = unpack_value(value, 0)
-    return pack_value(((), True)) if type(rows) is tuple else _GONE

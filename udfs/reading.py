@@ -1191,6 +1191,9 @@ def _keep(
     fragment.members_bytes += len(packed.content)
     if not packed.whole:
         fragment.truncated = True
+    for number, error in packed.failed.items():
+        reading.failed[fragment.at, number] = None
+        reading.errors.setdefault(number, error)
     if fragment.members > MAX_MEMBERS or fragment.members_bytes > MAX_MEMBERS_BYTES:
         fragment.truncated = True
     else:

@@ -496,7 +496,9 @@ class RuleBook:
             settle_ms=record.settle_ms or default.settle_ms,
             patience_ms=record.patience_ms or default.patience_ms,
             max_life_ms=record.max_life_ms or default.max_life_ms,
-            lateness_ms=record.lateness_ms or default.lateness_ms,
+            lateness_ms=(
+                record.lateness_ms if record.HasField("lateness_ms") else default.lateness_ms
+            ),
             span_sampled=record.span_sampled,
             external_roots=record.external_roots,
             clock_skew_ms=record.clock_skew_ms or default.clock_skew_ms,

@@ -316,13 +316,17 @@ def _with_failures(item: Judged, view: TraceState) -> Judged:
     """Say of an inconclusive rule which looked at a predicate that met an error that it did.
 
     Such a predicate might hold, as one does of which an attribute is gone; where nothing else is
-    in doubt, nothing was gone.
+    in doubt, nothing was gone. Of spans that are looked at one by one, a value may have failed that
+    is read off them, however certain it is that the predicate holds.
     """
     rule, judgement = item.rule, item.judgement
     own = 0
     for number, _ in rule.predicates:
         own |= 1 << number
-    unsettled = own & ~view.true
+    kept = 0
+    for number, _ in rule.kept:
+        kept |= 1 << number
+    unsettled = own & (kept | ~view.true)
     if judgement.verdict is not Verdict.INCONCLUSIVE or not view.failed & unsettled:
         return item
     reasons = {*judgement.reasons, Reason.FAILED}

@@ -2,20 +2,24 @@
 
 A state machine without a clock: `add` takes members, `advance` moves event time on, `collect`
 returns the revisions that follow from both. Members are kept until nothing that may still come can
-change what they are part of (`lateness_ns` after their time, plus one `within`).
+change what they are part of (`lateness_ns` after their time, plus one `within`). What a key costs
+grows with what came and with what that changes, not with what is kept.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, insort
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from dsl.many.agenda import Agenda
-from dsl.many.episodes import Episode, Judge, Moment, Reasons, contributing, episodes
+from dsl.many.episodes import Episode, Judge, Moment, Reasons
 from dsl.many.ledger import Ledger, State, Told
 from dsl.many.members import Member
 from dsl.many.plan import CorrelatePlan
+from dsl.many.runs import Runs
+from dsl.many.timeline import Timeline
 from dsl.verdict import Reason, Verdict
 
 MAX_KEYS: Final = 100_000
@@ -55,23 +59,27 @@ class Counts:
 class KeyState:
     """What is known of one key.
 
-    members: by id, withdrawn ones too, so that an older revision stays ignored. timeline: (time,
-    id) of those that count, sorted. moments: from frozen_ns on; up to stale_ns (None: all) they
-    are up to date. carried: the signal that began before frozen_ns. past: for traces that began
-    signals that are forgotten, how many, and when the last of them held last. overflow_ns: time
-    of the latest member that was left out. changed: times of members that changed since `collect`.
+    members: by id, withdrawn ones too, so that an older revision stays ignored. timeline: those
+    that count. withdrawn: (time, id) of the others, sorted. moments: from frozen_ns on; up to
+    stale_ns (None: all) they and the runs are up to date. overflow_ns: time of the latest member
+    that was left out. changed: times of members that changed since `collect`. told_ns: the
+    watermark when all signals were last told; None: there may be others than were told. open:
+    signals that were told and are not over. fading: when each that was told may be forgotten.
     """
 
     members: dict[str, Member] = field(default_factory=dict)
-    timeline: list[tuple[int, str]] = field(default_factory=list)
+    timeline: Timeline = field(default_factory=Timeline)
+    withdrawn: list[tuple[int, str]] = field(default_factory=list)
     moments: list[Moment] = field(default_factory=list)
+    runs: Runs = field(default_factory=Runs)
     stale_ns: int | None = None
     frozen_ns: int | None = None
-    carried: Episode | None = None
-    past: dict[str, tuple[int, int]] = field(default_factory=dict)
     overflow_ns: int | None = None
     changed: list[int] = field(default_factory=list)
     ledger: Ledger[Identity, Episode] = field(default_factory=Ledger)
+    told_ns: int | None = None
+    open: set[Identity] = field(default_factory=set)
+    fading: Agenda[Identity] = field(default_factory=Agenda)
 
 
 @dataclass(slots=True)
@@ -94,7 +102,8 @@ class Correlation:
     def __post_init__(self) -> None:
         self._judge = Judge.of(self.plan)
         for key, state in self.keys.items():
-            self._episodes(state)
+            self._judge_anew(state)
+            self._note_told(state, state.ledger.entries.values())
             self._schedule(key, state)
 
     # -- in --------------------------------------------------------------------------------------
@@ -139,13 +148,16 @@ class Correlation:
 
     def _replace(self, state: KeyState, before: Member | None, member: Member) -> None:
         if before is not None and not before.withdrawn:
-            entry = (before.time_ns, before.id)
-            del state.timeline[bisect_left(state.timeline, entry)]
+            state.timeline.remove(before)
             self._changed(state, before.time_ns)
+        elif before is not None:
+            del state.withdrawn[bisect_left(state.withdrawn, (before.time_ns, before.id))]
         state.members[member.id] = member
         if not member.withdrawn:
-            insort(state.timeline, (member.time_ns, member.id))
+            state.timeline.add(member)
             self._changed(state, member.time_ns)
+        else:
+            insort(state.withdrawn, (member.time_ns, member.id))
 
     def _changed(self, state: KeyState, time_ns: int) -> None:
         state.changed.append(time_ns)
@@ -174,43 +186,81 @@ class Correlation:
         return told
 
     def _collect_key(self, key: Key, state: KeyState) -> list[Told[Identity, Episode]]:
-        found = self._episodes(state)
-        within_ns = self.plan.within_ns
-        current: dict[Identity, tuple[State, Episode]] = {}
-        touched: set[Identity] = set()
-        for episode in found:
-            identity = (key, episode.trace_id, episode.occurrence)
-            current[identity] = ("over" if self._is_over(episode) else "open", episode)
-            from_ns, to_ns = episode.since_ns - within_ns, episode.last_ns
-            if any(from_ns <= time_ns <= to_ns for time_ns in state.changed):
-                touched.add(identity)
+        since_ns = self._tell_since(state)
+        before = self._told_before(key, state, since_ns)
+        self._judge_anew(state)
+        current = self._signals(key, state, -_FOREVER_NS if since_ns is None else since_ns)
+        touched = self._touched(state, current)
         state.changed.clear()
-        told = state.ledger.tell(current, touched=touched)
-        self._freeze(state, found)
-        if state.members or state.ledger.entries or state.past:
+        told = state.ledger.tell(current, touched=touched, before=before)
+        self._note_told(state, told)
+        state.told_ns = self.watermark_ns
+        self._freeze(state)
+        if state.members or state.ledger.entries or state.runs.past:
             self._schedule(key, state)
         else:
             del self.keys[key]
         return told
 
-    def _episodes(self, state: KeyState) -> list[Episode]:
-        members = [state.members[identity] for _, identity in state.timeline]
-        if state.stale_ns is not None:
-            stale_ns = state.stale_ns
-            state.moments = [one for one in state.moments if one.time_ns < stale_ns]
-            from_ns = stale_ns if state.frozen_ns is None else max(stale_ns, state.frozen_ns)
-            entering = contributing(members, from_ns - self.plan.within_ns, _FOREVER_NS)
-            doubts = self._in_doubt(state)
-            state.moments += self._judge.moments(entering, from_ns=from_ns, in_doubt=doubts)
-            state.stale_ns = None
-        return self._grouped(state, members, state.moments)
+    def _tell_since(self, state: KeyState) -> int | None:
+        """Return the time so that signals that held last before it are as they were told.
 
-    def _grouped(
-        self, state: KeyState, members: list[Member], moments: list[Moment]
-    ) -> list[Episode]:
-        past = {trace_id: count for trace_id, (count, _) in state.past.items()}
-        within_ns = self.plan.within_ns
-        return episodes(members, moments, within_ns=within_ns, carried=state.carried, past=past)
+        None: there may be none. Those are over, and no moment from one `within` after them on
+        changed.
+        """
+        if state.told_ns is None:
+            return None
+        changed_ns = state.told_ns if state.stale_ns is None else min(state.told_ns, state.stale_ns)
+        return changed_ns - self.plan.within_ns
+
+    def _told_before(self, key: Key, state: KeyState, since_ns: int | None) -> list[Identity]:
+        """Return the signals that were told and hold last at a time or later, by time."""
+        if since_ns is not None:
+            return list(self._signals(key, state, since_ns))
+        entries = state.ledger.entries
+        return sorted(entries, key=lambda identity: (entries[identity].thing.since_ns, identity))
+
+    def _signals(
+        self, key: Key, state: KeyState, from_ns: int
+    ) -> dict[Identity, tuple[State, Episode]]:
+        return {
+            (key, one.trace_id, one.occurrence): ("over" if self._is_over(one) else "open", one)
+            for one in state.runs.ends(from_ns)
+        }
+
+    def _touched(
+        self, state: KeyState, current: dict[Identity, tuple[State, Episode]]
+    ) -> set[Identity]:
+        """Return the signals of which a member changed."""
+        changed = sorted(state.changed)
+        touched = set()
+        for identity, (_, episode) in current.items():
+            first = bisect_left(changed, episode.since_ns - self.plan.within_ns)
+            if first < len(changed) and changed[first] <= episode.last_ns:
+                touched.add(identity)
+        return touched
+
+    def _judge_anew(self, state: KeyState) -> None:
+        """Bring moments and runs up to date."""
+        if state.stale_ns is None:
+            return
+        frozen_ns = state.stale_ns if state.frozen_ns is None else state.frozen_ns
+        from_ns = max(state.stale_ns, frozen_ns)
+        state.stale_ns = None
+        del state.moments[bisect_left(state.moments, from_ns, key=_moment_ns) :]
+        state.runs.cut(from_ns)
+        doubts = self._in_doubt(state)
+        moments = self._judge.moments(state.timeline, from_ns=from_ns, in_doubt=doubts)
+        state.moments += moments
+        state.runs.extend(moments, state.timeline, within_ns=self.plan.within_ns)
+
+    def _note_told(self, state: KeyState, told: Iterable[Told[Identity, Episode]]) -> None:
+        for one in told:
+            if one.state == "open":
+                state.open.add(one.identity)
+            else:
+                state.open.discard(one.identity)
+            state.fading.put(one.identity, self._kept_until(one))
 
     def _in_doubt(self, state: KeyState) -> Reasons:
         doubts = {Reason.SAMPLED} if self.limits.sampled else set[Reason]()
@@ -222,32 +272,35 @@ class Correlation:
 
     # -- what can be forgotten -------------------------------------------------------------------
 
-    def _freeze(self, state: KeyState, found: list[Episode]) -> None:
+    def _freeze(self, state: KeyState) -> None:
         """Drop what nothing that may still come can change."""
         if self.watermark_ns is None:
             return
-        final_ns, within_ns = self.watermark_ns - self.limits.lateness_ns, self.plan.within_ns
+        lateness_ns, within_ns = self.limits.lateness_ns, self.plan.within_ns
+        final_ns = self.watermark_ns - lateness_ns
         if state.frozen_ns is not None and final_ns <= state.frozen_ns:
             return
-        carried = self._carried(state, final_ns)
-        self._remember_past(state, found, final_ns)
-        state.carried = carried
-        state.moments = [one for one in state.moments if one.time_ns >= final_ns]
         state.frozen_ns = final_ns
-        first = bisect_left(state.timeline, (final_ns - within_ns, ""))
-        del state.timeline[:first]
-        state.members = {
-            identity: member
-            for identity, member in state.members.items()
-            if member.time_ns >= final_ns - (0 if member.withdrawn else within_ns)
-        }
+        state.runs.forget(final_ns, within_ns=within_ns, lateness_ns=lateness_ns)
+        del state.moments[: bisect_left(state.moments, final_ns, key=_moment_ns)]
+        for member in state.timeline.drop_before(final_ns - within_ns):
+            del state.members[member.id]
+        gone = bisect_left(state.withdrawn, (final_ns, ""))
+        for _, identity in state.withdrawn[:gone]:
+            del state.members[identity]
+        del state.withdrawn[:gone]
         if state.overflow_ns is not None and state.overflow_ns + within_ns < final_ns:
             state.overflow_ns = None
-        state.ledger.entries = {
-            identity: told
-            for identity, told in state.ledger.entries.items()
-            if self._kept_until(told) + within_ns >= final_ns
-        }
+        self._forget_told(state, final_ns - within_ns)
+
+    def _forget_told(self, state: KeyState, kept_ns: int) -> None:
+        """Forget the revisions that are not to be kept until a time."""
+        for identity in state.fading.due(kept_ns):
+            told = state.ledger.entries[identity]
+            if self._kept_until(told) < kept_ns:
+                del state.ledger.entries[identity]
+            else:
+                state.fading.put(identity, self._kept_until(told))
 
     def _kept_until(self, told: Told[Identity, Episode]) -> int:
         """Return as of when a revision may be forgotten, but for one `within` and the lateness.
@@ -257,33 +310,31 @@ class Correlation:
         more_ns = self.limits.lateness_ns if told.state == "withdrawn" else 0
         return told.thing.last_ns + more_ns
 
-    def _remember_past(self, state: KeyState, found: list[Episode], final_ns: int) -> None:
-        """Count the signals that are forgotten now for as long as their traces may begin others."""
-        within_ns = self.plan.within_ns
-        for episode in found:
-            if episode.last_ns + within_ns < final_ns:
-                state.past[episode.trace_id] = episode.occurrence + 1, episode.last_ns
-        kept_ns = final_ns - within_ns - self.limits.lateness_ns
-        state.past = {trace: one for trace, one in state.past.items() if one[1] >= kept_ns}
-
-    def _carried(self, state: KeyState, final_ns: int) -> Episode | None:
-        """Return the signal that began before a time and may go on after it, as far as it was."""
-        members = [state.members[identity] for _, identity in state.timeline]
-        done = [one for one in state.moments if one.time_ns < final_ns]
-        before = self._grouped(state, members, done)
-        if not before or before[-1].last_ns + self.plan.within_ns < final_ns:
-            return None
-        return before[-1]
-
     def _schedule(self, key: Key, state: KeyState) -> None:
         """Remember when time alone changes something: a signal ends, members are forgotten."""
-        within_ns, told = self.plan.within_ns, state.ledger.entries.values()
-        times = [self._kept_until(one) for one in told]
-        times += [last_ns + self.limits.lateness_ns for _, last_ns in state.past.values()]
-        times += [state.timeline[-1][0]] if state.timeline else []
-        times = times or [member.time_ns for member in state.members.values()]
-        ends = [one.thing.last_ns + within_ns for one in told if one.state == "open"]
-        self._agenda.put(key, min([*ends, max(times) + within_ns + self.limits.lateness_ns]))
+        within_ns = self.plan.within_ns
+        ends = [state.ledger.entries[one].thing.last_ns + within_ns for one in state.open]
+        if ends:
+            self._agenda.put(key, min(ends))
+            return
+        more_ns = within_ns + self.limits.lateness_ns
+        latest = max(self._newest(state), default=None)
+        if latest is None or (self.watermark_ns or 0) > latest + more_ns:
+            latest = max(self._all_kept(state))
+        self._agenda.put(key, latest + more_ns)
+
+    def _newest(self, state: KeyState) -> list[int]:
+        """Return the times of some of the newest things that are kept: quick to tell."""
+        times = [state.timeline.members[-1].time_ns] if state.timeline else []
+        times += [state.runs.held[-1].last_ns] if state.runs.held else []
+        past = next(reversed(state.runs.past.values()), None)
+        return times if past is None else [*times, past[1] + self.limits.lateness_ns]
+
+    def _all_kept(self, state: KeyState) -> list[int]:
+        """Return the times of all that is kept, but for members if there is something else."""
+        times = [self._kept_until(told) for told in state.ledger.entries.values()]
+        times += self._newest(state)
+        return times or [member.time_ns for member in state.members.values()]
 
     # -- how it stands ---------------------------------------------------------------------------
 
@@ -325,6 +376,10 @@ class Correlation:
 
 
 _FOREVER_NS: Final = 2**200
+
+
+def _moment_ns(moment: Moment) -> int:
+    return moment.time_ns
 
 
 def _earlier(one: int | None, other: int) -> int:

@@ -17,7 +17,7 @@ from dsl.evidence import MAX_WITNESSES
 from dsl.explanation import ExplainedClause, ExplainedCondition, Witness, condition_rows
 from dsl.many.correlation import Correlation
 from dsl.many.correlation import Key as CorrelateKey
-from dsl.many.episodes import Episode, Moment, contributing
+from dsl.many.episodes import Episode, Moment
 from dsl.many.expectation import Expectation, Overdue
 from dsl.many.having import Found, compile_bound, compile_having, measures_of
 from dsl.many.keys import field_name
@@ -145,8 +145,7 @@ def _episode_times(plan: CorrelatePlan, episode: Episode) -> dict[str, int | Non
 
 def _members(state: Correlation, key: CorrelateKey, from_ns: int, to_ns: int) -> list[Member]:
     of_key = state.keys[key]
-    members = [of_key.members[identity] for _, identity in of_key.timeline]
-    return list(contributing(members, from_ns, to_ns))
+    return list(of_key.timeline.between(from_ns, to_ns))
 
 
 def _nearest(state: Correlation) -> tuple[CorrelateKey, Moment] | None:

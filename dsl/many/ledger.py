@@ -6,7 +6,7 @@ longer there is withdrawn, and may come back with a higher revision.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Mapping
+from collections.abc import Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Generic, Literal, TypeAlias, TypeVar
 
@@ -35,11 +35,16 @@ class Ledger(Generic[I, T]):
     entries: dict[I, Told[I, T]] = field(default_factory=dict)
 
     def tell(
-        self, current: Mapping[I, tuple[State, T]], *, touched: Collection[I] = ()
+        self,
+        current: Mapping[I, tuple[State, T]],
+        *,
+        touched: Collection[I] = (),
+        before: Iterable[I] | None = None,
     ) -> list[Told[I, T]]:
         """Return the revisions that lead from what was told to what is now.
 
         touched: signals to tell again even if they look the same, because a member changed.
+        before: those told that are withdrawn unless they are current; None: all.
         """
         told = [
             self._record(identity, state, thing)
@@ -48,8 +53,10 @@ class Ledger(Generic[I, T]):
         ]
         gone = [
             entry
-            for identity, entry in self.entries.items()
-            if identity not in current and entry.state != "withdrawn"
+            for identity in (self.entries if before is None else before)
+            if identity not in current
+            and (entry := self.entries.get(identity)) is not None
+            and entry.state != "withdrawn"
         ]
         told += [self._record(entry.identity, "withdrawn", entry.thing) for entry in gone]
         return told

@@ -5,8 +5,7 @@ What comes back goes on as if nothing had been: the same revisions follow from t
 
 from __future__ import annotations
 
-from bisect import insort
-from dataclasses import asdict, astuple
+from dataclasses import asdict
 from fractions import Fraction
 from math import inf
 from typing import Any, Final
@@ -26,6 +25,8 @@ from dsl.many.having import Found
 from dsl.many.ledger import Ledger, Told
 from dsl.many.members import Member
 from dsl.many.plan import CorrelatePlan, ExpectPlan
+from dsl.many.runs import Runs
+from dsl.many.timeline import Timeline
 from dsl.ranges import NOTHING, is_range
 from dsl.verdict import Reason
 
@@ -68,11 +69,12 @@ def _require_version(kept: Plain) -> None:
 
 def key_snapshot(state: KeyState) -> Plain:
     """Return the state of one key of a `correlate`."""
+    carried = state.runs.carried(state.frozen_ns)
     return {
-        "members": [_plain_list(astuple(member)) for member in state.members.values()],
+        "members": [_member(member) for member in state.members.values()],
         "frozen_ns": state.frozen_ns,
-        "carried": None if state.carried is None else _episode(state.carried),
-        "past": [[trace_id, *one] for trace_id, one in state.past.items()],
+        "carried": None if carried is None else _episode(carried),
+        "past": [[trace_id, *one] for trace_id, one in state.runs.past.items()],
         "overflow_ns": state.overflow_ns,
         "changed": list(state.changed),
         "ledger": [
@@ -82,31 +84,40 @@ def key_snapshot(state: KeyState) -> Plain:
     }
 
 
-def _plain_list(values: tuple[Any, ...]) -> list[Any]:
-    return [list(one) if isinstance(one, tuple) else one for one in values]
+def _member(member: Member) -> list[Any]:
+    return [
+        *(member.id, member.time_ns, member.trace_id),
+        *(list(member.keys), list(member.values), list(member.gone)),
+        *(member.revision, member.withdrawn, member.doubtful, member.source, member.label),
+    ]
 
 
 def key_of_snapshot(key: tuple[str, ...], kept: Plain) -> KeyState:
     """Return the state of one key of a `correlate` that a snapshot holds."""
+    members = [_member_of(fields) for fields in kept["members"]]
+    timeline = Timeline.of(member for member in members if not member.withdrawn)
+    carried = None if kept["carried"] is None else _episode_of(kept["carried"])
+    past = {trace_id: (count, last_ns) for trace_id, count, last_ns in kept["past"]}
     state = KeyState(
+        members={member.id: member for member in members},
+        timeline=timeline,
+        withdrawn=sorted((member.time_ns, member.id) for member in members if member.withdrawn),
+        runs=Runs.going_on(carried, past),
+        stale_ns=timeline.members[0].time_ns if timeline else None,
         frozen_ns=kept["frozen_ns"],
-        carried=None if kept["carried"] is None else _episode_of(kept["carried"]),
-        past={trace_id: (count, last_ns) for trace_id, count, last_ns in kept["past"]},
         overflow_ns=kept["overflow_ns"],
         changed=list(kept["changed"]),
     )
-    for fields in kept["members"]:
-        plain: list[Any] = [tuple(one) if isinstance(one, list) else one for one in fields]
-        member = Member(*plain)
-        state.members[member.id] = member
-        if not member.withdrawn:
-            insort(state.timeline, (member.time_ns, member.id))
-            state.stale_ns = state.timeline[0][0]
     ledger: Ledger[Identity, Episode] = state.ledger
     for trace_id, occurrence, revision, word, episode in kept["ledger"]:
         identity = (key, trace_id, occurrence)
         ledger.entries[identity] = Told(identity, revision, word, _episode_of(episode))
     return state
+
+
+def _member_of(fields: list[Any]) -> Member:
+    plain: list[Any] = [tuple(one) if isinstance(one, list) else one for one in fields]
+    return Member(*plain)
 
 
 def _episode(episode: Episode) -> list[Any]:

@@ -11,10 +11,11 @@ from udfs.wire import betrace_pb2 as wire
 
 TENANT = "3f0c7d0e-0c1b-4c0a-9a55-1f2e3d4c5b6a"
 SETTLE_MS = 3_000
+LATENESS_MS = 600_000
 
 
 def charge_rules(
-    *, settle_ms: int = SETTLE_MS, max_life_ms: int = 0, lateness_ms: int = 0
+    *, settle_ms: int = SETTLE_MS, max_life_ms: int = 0, lateness_ms: int = LATENESS_MS
 ) -> list[bytes]:
     """Return a rules log: `checked` rests on an absence, `watched` on what must not happen."""
     log = RulesLog()

@@ -85,6 +85,12 @@ def test_the_record_carries_every_setting() -> None:
     )
 
 
+def test_no_lateness_is_told_apart_from_nothing_said() -> None:
+    record = TenantSettings(lateness_ms=0).log_record(TENANT)
+    told = pb.RuleLogRecord.FromString(record).tenant
+    assert (told.HasField("lateness_ms"), told.lateness_ms) == (True, 0)
+
+
 def test_no_limit_has_a_number_on_the_wire() -> None:
     record = TenantSettings(fold_after=None).log_record(TENANT)
     assert pb.RuleLogRecord.FromString(record).tenant.fold_after == 2**32 - 1

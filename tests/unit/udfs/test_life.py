@@ -13,6 +13,7 @@ from tests.support.engine import (
     signals,
     trace_id,
 )
+from udfs.rulebook import ACTIVATION_MS, RuleBook
 from udfs.signals import signal_id
 from udfs.wire import betrace_pb2 as wire
 
@@ -145,6 +146,32 @@ def test_a_span_after_lateness_is_too_late_and_no_new_trace() -> None:
     found = engine.run(log.records, until_ms=500_000)
     assert [(s.trace_id, s.judged_ms) for s in found] == [(trace_id("u"), SETTLE_MS)]
     assert counts(engine.outputs)["too_late"] == 2
+
+
+def test_without_lateness_every_span_after_the_closing_is_too_late() -> None:
+    rules = RulesLog()
+    rules.settings(settle_ms=SETTLE_MS, lateness_ms=0)
+    rules.rule("payment", PAYMENT)
+    engine, log = Engine(rules), SpansLog()
+    log.send(0, root("t"), span("t", "payment.charge", amount=2000))
+    log.send(SETTLE_MS + 1, span("t", "fraud.check"))
+    log.send(90_000, span("t", "fraud.check.again"))
+    (signal,) = engine.run(log.records, until_ms=200_000)
+    assert (verdicts([signal]), signal.judged_ms) == (["violated"], SETTLE_MS)
+    assert counts(engine.outputs)["too_late"] == 2
+
+
+def test_settings_that_say_nothing_of_lateness_mean_the_default() -> None:
+    written_before = wire.TenantSettings.FromString(b"\x0a\x06tenant\x10\xd0\x0f")
+    assert written_before == wire.TenantSettings(tenant="tenant", settle_ms=2_000)
+    book = RuleBook()
+    for offset, settings in enumerate(
+        (written_before, wire.TenantSettings(tenant="tenant", lateness_ms=0))
+    ):
+        record = wire.RuleLogRecord(tenant=settings).SerializeToString()
+        book.add(record, append_ms=offset, offset=offset)
+    lateness_ms = [book.settings("tenant", at_ms + ACTIVATION_MS).lateness_ms for at_ms in (0, 1)]
+    assert lateness_ms == [600_000, 0]
 
 
 def test_without_a_root_absence_is_not_known() -> None:
