@@ -24,9 +24,11 @@ from api.auth.sign_in import SignIn
 from api.database import Pool, open_pool
 from api.dead_letters.replay import Replayer
 from api.health.service import Check, kafka_check, postgres_check
+from api.invitations.model import InvitationMaker
 from api.kafka.log_times import LogTimes
 from api.kafka.topics import TopicNames
 from api.keys.service import KeyMaker
+from api.mail import Mailer
 from api.rules.log import KafkaRulesLog, RulesLog
 from api.rules.outbox import Publisher, keep_house
 from api.rules.quarantine import keep_quarantine
@@ -44,7 +46,10 @@ class Services:
     sessions: Sessions
     sign_in: SignIn
     accounts: Accounts
+    passwords: Passwords
     key_maker: KeyMaker
+    invitation_maker: InvitationMaker
+    mailer: Mailer | None
     decisions: Decisions
     publisher: Publisher
     feed: SignalFeed
@@ -91,7 +96,10 @@ async def run_services(
             accounts=Accounts(
                 pool, pepper=pepper, passwords=passwords, sessions=sessions, factors=factors
             ),
+            passwords=passwords,
             key_maker=KeyMaker(pepper, most=settings.max_api_keys),
+            invitation_maker=InvitationMaker(pepper, settings.invitation_lifetime),
+            mailer=settings.mailer,
             decisions=Decisions(pool),
             publisher=Publisher(pool, rules_log or kafka_log),
             feed=SignalFeed(pool, hub),

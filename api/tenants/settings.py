@@ -25,6 +25,10 @@ _LIMITS = {
 }
 _NOT_THE_JOBS = {"max_rules"}
 """Settings that the job need not know."""
+OPERATORS = frozenset(
+    {"max_trace_spans", "max_open_traces", "max_open_bytes", "max_known_traces", "max_rules"}
+)
+"""What a tenant costs: its operator sets these, and its people see them."""
 _MOST_WHOLE = 1_000_000
 
 

@@ -30,19 +30,11 @@ order by created_at, tenant_id;
 
 -- name: member
 -- The person and their tenants by name, the tenant of the session first; none if they have left it.
-select u.email, u.name, m.tenant_id, m.role, t.name as tenant_name
+select u.email, u.name, m.tenant_id, m.role, coalesce(t.display_name, t.name) as tenant_name
 from users u
 join memberships m on m.user_id = u.id
 join tenants t on t.id = m.tenant_id
 where u.id = :user_id and u.disabled_at is null
   and (m.expires_at is null or m.expires_at > now())
-order by m.tenant_id <> :tenant_id, lower(t.name), t.id
+order by m.tenant_id <> :tenant_id, lower(coalesce(t.display_name, t.name)), t.id
 limit :limit;
-
--- name: members
-select u.id, u.email, u.name, m.role
-from users u
-join memberships m on m.user_id = u.id
-where m.tenant_id = scope_tenant()
-order by u.email;
-

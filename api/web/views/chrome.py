@@ -11,6 +11,8 @@ _THEME_ICONS: Final = {"system": "monitor", "light": "sun", "dark": "moon"}
 _PLACES: Final = (("signals", "Signals", "/signals"), ("rules", "Rules", "/rules"))
 _SETTINGS: Final = (
     ("account", "Account", "/settings/account"),
+    ("tenant", "Tenant", "/settings/tenant"),
+    ("team", "Team", "/settings/team"),
     ("keys", "API keys", "/settings/keys"),
 )
 

@@ -36,6 +36,9 @@ LISTS: Final = [
     "/api/v1/rules", "/api/v1/signals", "/api/v1/signals?shown=all", "/api/v1/signals/folds",
     "/api/v1/backtests", "/api/v1/dead-letters", "/api/v1/notices", "/api/v1/audit",
     "/api/v1/audit/export", "/api/v1/audit/export?format=csv", "/api/v1/session",
+    "/api/v1/members", "/api/v1/invitations?ended=true", "/settings/team",
+    "/api/v1/tenant", "/settings/tenant",
+    "/welcome", "/welcome/progress",
     "/signals", "/rules", "/dead-letters", "/notices", "/notices/count", "/audit", "/audit/export",
 ]  # fmt: skip
 THINGS: Final = [
@@ -74,6 +77,7 @@ class Side:
         own = {self.filled.mark, self.email, str(self.filled.scope.tenant_id)}
         ids = self.filled.ids
         own |= {ids[name] for name in ("signal_id", "trace_id", "letter_id", "notice_id")}
+        own |= {ids["member_id"], ids["invitation_id"]}
         return own | {ids["backtest_id"], *self.signals, *self.traces, *self.letters}
 
     def ids(self, dice: random.Random) -> dict[str, str]:
