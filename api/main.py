@@ -32,6 +32,7 @@ from api.settings import Settings
 from api.signals.routes import router as signals_router
 from api.tenants.routes import router as tenant_router
 from api.traces.routes import router as traces_router
+from api.usage.routes import router as usage_router
 
 API_PREFIX = "/api/v1"
 OPENAPI_PATH = f"{API_PREFIX}/openapi.json"
@@ -72,6 +73,7 @@ def create_app(settings: Settings, *, rules_log: RulesLog | None = None) -> Fast
         notices_router,
         keys_router,
         tenant_router,
+        usage_router,
         members_router,
         invitations_router,
         audit_router,

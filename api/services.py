@@ -34,6 +34,7 @@ from api.rules.outbox import Publisher, keep_house
 from api.rules.quarantine import keep_quarantine
 from api.settings import Settings
 from api.signals.feed import FeedHub, SignalFeed
+from api.usage.service import keep_usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +117,7 @@ async def run_services(
             asyncio.create_task(keep_quarantine(pool, services.publisher), name="quarantine"),
             asyncio.create_task(keep_uses(pool, uses), name="key-uses"),
             asyncio.create_task(services.decisions.run(), name="decisions"),
+            asyncio.create_task(keep_usage(pool), name="usage"),
             asyncio.create_task(keep_audit(pool, days=settings.audit_days), name="audit"),
         ]
         try:

@@ -87,7 +87,7 @@ class TenantBody(BaseModel):
     id: UUID
     name: str
     settings: dict[str, int | bool | None]
-    limits: dict[str, int]
+    limits: dict[str, int | None]
 
     @classmethod
     def of(cls, tenant: Tenant) -> Self:

@@ -25,6 +25,7 @@ from api.web.pages import (
     team,
     tenant,
     traces,
+    usage,
     welcome,
 )
 
@@ -38,6 +39,7 @@ for pages in (
     account,
     tenant,
     team,
+    usage,
     keys,
     welcome,
     signals,

@@ -251,7 +251,7 @@ def test_the_pages_are_accessible_and_fit_a_narrow_screen(
     page.get_by_role("listitem").filter(has_text=SRE).get_by_role("link").click()
     page.get_by_text("Remove from the team…").click()
     assert_good(page)
-    for path in ("/settings/tenant", "/welcome"):
+    for path in ("/settings/tenant", "/settings/usage", "/welcome"):
         page.goto(f"{console.url}{path}")
         assert_good(page)
     page.context.clear_cookies()

@@ -13,6 +13,7 @@ _SETTINGS: Final = (
     ("account", "Account", "/settings/account"),
     ("tenant", "Tenant", "/settings/tenant"),
     ("team", "Team", "/settings/team"),
+    ("usage", "Usage", "/settings/usage"),
     ("keys", "API keys", "/settings/keys"),
 )
 

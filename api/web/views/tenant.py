@@ -26,6 +26,7 @@ DURATIONS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
 """Settings that are durations: label and hint."""
 _LIMITS: Final[Mapping[str, str]] = MappingProxyType(
     {
+        "monthly_spans": "Spans a month, for warnings",
         "max_rules": "Rules",
         "max_trace_spans": "Spans of one trace",
         "max_open_traces": "Traces that are open at a time",
@@ -125,7 +126,10 @@ def tenant_page(
 
 
 def _limits(settings: TenantSettings) -> tuple[Limit, ...]:
-    return tuple(Limit(label, f"{getattr(settings, name):,}") for name, label in _LIMITS.items())
+    held = {label: getattr(settings, name) for name, label in _LIMITS.items()}
+    return tuple(
+        Limit(label, "none" if most is None else f"{most:,}") for label, most in held.items()
+    )
 
 
 def _duration(name: str, text: str) -> int:

@@ -77,6 +77,7 @@ PAGES: Final[Mapping[Route, Access]] = {
     ("POST", "/welcome/rules"): _P.RULES_WRITE,
     ("GET", "/settings/tenant"): _P.TENANT_READ,
     ("POST", "/settings/tenant"): _P.TENANT_WRITE,
+    ("GET", "/settings/usage"): _P.TENANT_READ,
     ("GET", "/settings/team"): _P.TENANT_READ,
     ("POST", "/settings/team/invitations"): _P.TENANT_WRITE,
     ("POST", "/settings/team/invitations/{invitation_id}/resend"): _P.TENANT_WRITE,

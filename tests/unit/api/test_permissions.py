@@ -79,4 +79,5 @@ def test_only_authentication_and_operators_grant_scopes() -> None:
         "api/invitations/accepting.py",
         "api/rules/outbox.py",
         "api/rules/quarantine.py",
+        "api/usage/service.py",
     }

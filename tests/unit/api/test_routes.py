@@ -62,6 +62,7 @@ PERMISSIONS = {
     ("POST", "/api/v1/keys/{key_id}/revoke"): Permission.KEYS_WRITE,
     ("GET", "/api/v1/tenant"): Permission.TENANT_READ,
     ("PATCH", "/api/v1/tenant"): Permission.TENANT_WRITE,
+    ("GET", "/api/v1/usage"): Permission.TENANT_READ,
     ("GET", "/api/v1/members"): Permission.TENANT_READ,
     ("GET", "/api/v1/members/{member_id}"): Permission.TENANT_READ,
     ("PUT", "/api/v1/members/{member_id}"): Permission.TENANT_WRITE,
