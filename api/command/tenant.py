@@ -129,11 +129,17 @@ def list_command(as_json: AsJson = False) -> None:
         typer.echo(json.dumps({"tenants": [_as_dict(tenant) for tenant in tenants]}))
         return
     for tenant in tenants:
-        typer.echo(f"{tenant.id}  {tenant.name}")
+        suspended = "  (suspended)" if tenant.suspended_at else ""
+        typer.echo(f"{tenant.id}  {tenant.name}{suspended}")
 
 
 def _as_dict(tenant: Tenant) -> dict[str, object]:
-    return {"id": str(tenant.id), "name": tenant.name, "settings": tenant.settings.to_dict()}
+    return {
+        "id": str(tenant.id),
+        "name": tenant.name,
+        "suspended": tenant.suspended_at is not None,
+        "settings": tenant.settings.to_dict(),
+    }
 
 
 def _settings(base: TenantSettings, chosen: dict[str, int | bool | None]) -> TenantSettings:

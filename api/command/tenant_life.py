@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 import typer
 
-from api.command.operator import operator_scope, publisher_of, say, with_pool
+from api.auth.principal import TenantScope
+from api.command.operator import operator_scope, publisher_of, say, tenant_named, with_pool
 from api.database import Pool
 from api.errors import OperatorError
 from api.invitations.delivery import deliver
@@ -15,6 +17,7 @@ from api.keys.service import KeyMaker
 from api.rules.service import publish_waiting
 from api.settings import Settings
 from api.tenants.onboarding import Makers, Onboarded, onboard
+from api.tenants.service import resume, suspend
 from api.tenants.starter import starter_rules
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
@@ -23,6 +26,8 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 def extend(app: typer.Typer) -> None:
     """Add the commands to the group."""
     app.command("onboard")(onboard_command)
+    app.command("suspend")(suspend_command)
+    app.command("resume")(resume_command)
 
 
 def onboard_command(
@@ -56,6 +61,39 @@ def onboard_command(
 
     told = with_pool(act)
     say(told, as_json=as_json, text=_text(told))
+
+
+TenantName = Annotated[str, typer.Argument(help="Name or id.")]
+
+
+def suspend_command(name: TenantName, as_json: AsJson = False) -> None:
+    """Let nobody of a tenant in and take none of its spans, until it is resumed.
+
+    Sessions are refused at once, keys within five seconds. Nothing is deleted.
+    """
+    _switch(name, suspend, "is suspended", "was suspended already", as_json=as_json)
+
+
+def resume_command(name: TenantName, as_json: AsJson = False) -> None:
+    """Let a suspended tenant go on."""
+    _switch(name, resume, "goes on", "was not suspended", as_json=as_json)
+
+
+def _switch(
+    name: str,
+    switch: Callable[[Pool, TenantScope], Awaitable[bool]],
+    done: str,
+    was_so: str,
+    *,
+    as_json: bool,
+) -> None:
+    async def act(pool: Pool, _: Settings) -> dict[str, object]:
+        tenant = await tenant_named(pool, name)
+        changed = await switch(pool, operator_scope(tenant.id))
+        return {"id": str(tenant.id), "name": tenant.name, "changed": changed}
+
+    told = with_pool(act)
+    say(told, as_json=as_json, text=f"{told['name']} {done if told['changed'] else was_so}")
 
 
 async def _told(pool: Pool, settings: Settings, done: Onboarded) -> dict[str, object]:

@@ -117,11 +117,14 @@ async def _offer(connection: Connection, token_hash: bytes) -> Offer | None:
     if row is None:
         return None
     await set_local(connection, tenant_id=str(row["tenant_id"]), email=row["email"])
+    tenant_name: str | None = await queries("invitations").tenant_of_token(connection)
+    if tenant_name is None:
+        return None
     user = await queries("auth").user_by_email(connection, email=row["email"])
     return Offer(
         id=row["id"],
         tenant_id=row["tenant_id"],
-        tenant_name=await queries("invitations").tenant_of_token(connection),
+        tenant_name=tenant_name,
         email=row["email"],
         terms=Terms(Role(row["role"]), row["member_until"]),
         invited_by=row["invited_by"],

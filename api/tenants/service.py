@@ -37,12 +37,16 @@ Grant = Callable[[UUID], TenantScope]
 
 @dataclass(frozen=True, slots=True)
 class Tenant:
-    """A tenant as stored. name: unique, for operators. display_name: None: it has no other."""
+    """A tenant as stored. name: unique, for operators. display_name: None: it has no other.
+
+    suspended_at: None: its people and keys get in.
+    """
 
     id: UUID
     name: str
     settings: TenantSettings
     display_name: str | None = None
+    suspended_at: datetime | None = None
 
     @property
     def title(self) -> str:
@@ -114,6 +118,28 @@ async def create_in(connection: Connection, scope: TenantScope, tenant: Tenant) 
         record=tenant.settings.log_record(tenant.id),
     )
     await record(connection, scope, "tenant.created", f"tenant:{tenant.id}")
+
+
+async def suspend(pool: Pool, scope: TenantScope) -> bool:
+    """Let nobody of a tenant in, and take none of its spans; False if that is so already.
+
+    Sessions are refused with their next request, keys within the time that processes remember them
+    for. For operators.
+    """
+    return await _switch(pool, scope, "suspend", "tenant.suspended")
+
+
+async def resume(pool: Pool, scope: TenantScope) -> bool:
+    """Let a suspended tenant go on; False if it was not suspended. For operators."""
+    return await _switch(pool, scope, "resume", "tenant.resumed")
+
+
+async def _switch(pool: Pool, scope: TenantScope, statement: str, action: str) -> bool:
+    async with tenant_transaction(pool, scope) as connection:
+        changed: int = await getattr(queries("tenants"), statement)(connection)
+        if changed:
+            await record(connection, scope, action, f"tenant:{scope.tenant_id}")
+    return changed == 1
 
 
 async def change_settings(pool: Pool, scope: TenantScope, settings: TenantSettings) -> bool:
@@ -210,7 +236,7 @@ async def add_member(
 def tenant_of(row: dict[str, Any]) -> Tenant:
     """Return the tenant of a row of sql/queries/tenants.sql."""
     settings = TenantSettings.from_dict(row["settings"])
-    return Tenant(row["id"], row["name"], settings, row["display_name"])
+    return Tenant(row["id"], row["name"], settings, row["display_name"], row["suspended_at"])
 
 
 def _uuid(text: str) -> UUID | None:

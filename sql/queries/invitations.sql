@@ -49,7 +49,9 @@ where token_hash = :token_hash and expires_at > now()
   and (member_until is null or member_until > now());
 
 -- name: tenant_of_token$
-select coalesce(t.display_name, t.name) from tenants t where t.id = scope_tenant();
+-- None of a tenant that is suspended.
+select coalesce(t.display_name, t.name) from tenants t
+where t.id = scope_tenant() and t.suspended_at is null;
 
 -- name: accept!
 update invitations set accepted_at = now(), token_hash = null

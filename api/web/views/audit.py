@@ -66,6 +66,8 @@ _ACTIONS: Final[Mapping[str, str]] = MappingProxyType(
         "invitation.cancelled": "cancelled an invitation",
         "tenant.created": "made the tenant",
         "tenant.changed": "changed the settings of the tenant",
+        "tenant.suspended": "suspended the tenant",
+        "tenant.resumed": "let the tenant go on",
         "session.began": "signed in",
         "session.ended": "signed out",
         "session.refused": "could not sign in",
