@@ -18,7 +18,9 @@ from api.auth.routes import router as session_router
 from api.backtests.routes import router as backtests_router
 from api.dead_letters.routes import router as dead_letters_router
 from api.health.routes import router as health_router
+from api.invitations.routes import router as invitations_router
 from api.keys.routes import router as keys_router
+from api.members.routes import router as members_router
 from api.middleware import BodyLimit, RequestContext
 from api.notices.routes import router as notices_router
 from api.openapi import describe
@@ -28,7 +30,9 @@ from api.rules.routes import router as rules_router
 from api.services import run_services
 from api.settings import Settings
 from api.signals.routes import router as signals_router
+from api.tenants.routes import router as tenant_router
 from api.traces.routes import router as traces_router
+from api.usage.routes import router as usage_router
 
 API_PREFIX = "/api/v1"
 OPENAPI_PATH = f"{API_PREFIX}/openapi.json"
@@ -42,7 +46,7 @@ def create_app(settings: Settings, *, rules_log: RulesLog | None = None) -> Fast
     `error_page(request, error)`, which answers refusals outside /api/ with a page.
     Raises SettingError if a setting is missing, RuntimeError if a route names no permission.
     """
-    _ = settings.app_dsn, settings.pepper, settings.proxies
+    _ = settings.app_dsn, settings.pepper, settings.proxies, settings.mailer
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -68,6 +72,10 @@ def create_app(settings: Settings, *, rules_log: RulesLog | None = None) -> Fast
         dead_letters_router,
         notices_router,
         keys_router,
+        tenant_router,
+        usage_router,
+        members_router,
+        invitations_router,
         audit_router,
     ):
         app.include_router(router, prefix=API_PREFIX)

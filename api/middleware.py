@@ -22,6 +22,7 @@ log = structlog.get_logger(__name__)
 
 MAX_BODY_BYTES: Final = 1024 * 1024
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_TOKEN: Final = re.compile(r"^(/invitations/)[^/]+")
 
 SECURITY_HEADERS: Final[Mapping[str, str]] = {
     "Content-Security-Policy": (
@@ -80,7 +81,7 @@ class RequestContext:
             log.info(
                 "request",
                 method=scope["method"],
-                path=scope["path"],
+                path=_loggable(scope["path"]),
                 status=status,
                 duration_ms=round((time.perf_counter() - started) * 1000, 1),
             )
@@ -108,6 +109,11 @@ class BodyLimit:
             return message
 
         await self._app(scope, receive_bounded, send)
+
+
+def _loggable(path: str) -> str:
+    """Return a path without what would let a reader of the log accept somebody's invitation."""
+    return _TOKEN.sub(r"\1…", path)
 
 
 def _request_id(headers: Headers) -> str:

@@ -24,14 +24,17 @@ from api.auth.sign_in import SignIn
 from api.database import Pool, open_pool
 from api.dead_letters.replay import Replayer
 from api.health.service import Check, kafka_check, postgres_check
+from api.invitations.model import InvitationMaker
 from api.kafka.log_times import LogTimes
 from api.kafka.topics import TopicNames
 from api.keys.service import KeyMaker
+from api.mail import Mailer
 from api.rules.log import KafkaRulesLog, RulesLog
 from api.rules.outbox import Publisher, keep_house
 from api.rules.quarantine import keep_quarantine
 from api.settings import Settings
 from api.signals.feed import FeedHub, SignalFeed
+from api.usage.service import keep_usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,10 @@ class Services:
     sessions: Sessions
     sign_in: SignIn
     accounts: Accounts
+    passwords: Passwords
     key_maker: KeyMaker
+    invitation_maker: InvitationMaker
+    mailer: Mailer | None
     decisions: Decisions
     publisher: Publisher
     feed: SignalFeed
@@ -91,7 +97,10 @@ async def run_services(
             accounts=Accounts(
                 pool, pepper=pepper, passwords=passwords, sessions=sessions, factors=factors
             ),
+            passwords=passwords,
             key_maker=KeyMaker(pepper, most=settings.max_api_keys),
+            invitation_maker=InvitationMaker(pepper, settings.invitation_lifetime),
+            mailer=settings.mailer,
             decisions=Decisions(pool),
             publisher=Publisher(pool, rules_log or kafka_log),
             feed=SignalFeed(pool, hub),
@@ -108,6 +117,7 @@ async def run_services(
             asyncio.create_task(keep_quarantine(pool, services.publisher), name="quarantine"),
             asyncio.create_task(keep_uses(pool, uses), name="key-uses"),
             asyncio.create_task(services.decisions.run(), name="decisions"),
+            asyncio.create_task(keep_usage(pool), name="usage"),
             asyncio.create_task(keep_audit(pool, days=settings.audit_days), name="audit"),
         ]
         try:

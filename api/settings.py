@@ -6,6 +6,7 @@ and asked for through a property that says what is missing.
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Literal
 
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -14,6 +15,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from api.auth.addresses import Networks, parse_networks
 from api.errors import OperatorError
+from api.mail import Security, SmtpMailer
 
 SECRET_KEY_MIN_LENGTH = 32
 
@@ -72,6 +74,9 @@ class Settings(BaseSettings):
     otlp_host: str = "127.0.0.1"
     otlp_http_port: int = Field(default=4318, ge=0, le=65535)
     otlp_grpc_port: int = Field(default=4317, ge=0, le=65535)
+    otlp_url: str = Field(
+        default="", description="How SDKs and Collectors reach ingest over HTTP, as pages show it."
+    )
     metrics_port: int = Field(default=0, ge=0, le=65535)
     backtest_share: float = Field(
         default=0.5, ge=0, le=1, description="Of one core, for backtests; 0: this worker runs none."
@@ -81,6 +86,17 @@ class Settings(BaseSettings):
     )
     audit_days: int = Field(
         default=400, ge=30, description="How long the audit log is kept, in days."
+    )
+    smtp_host: str = Field(default="", description="Mail server for invitations; empty: no mail.")
+    smtp_port: int = Field(default=587, ge=1, le=65535)
+    smtp_security: Security = Field(
+        default=Security.STARTTLS, description="starttls, tls, or none on the same machine."
+    )
+    smtp_user: str = ""
+    smtp_password: SecretStr = SecretStr("")
+    mail_from: str = Field(default="", description="Sender of mails; needed with a mail server.")
+    invitation_days: int = Field(
+        default=7, ge=1, le=30, description="How long an invitation can be accepted."
     )
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
@@ -125,6 +141,43 @@ class Settings(BaseSettings):
             return parse_networks(texts)
         except ValueError as error:
             raise SettingError(f"BETRACE_TRUSTED_PROXIES: {error}") from error
+
+    @property
+    def mailer(self) -> SmtpMailer | None:
+        """What sends mails, None without a mail server. Raises SettingError for half a setting.
+
+        A link in a mail is the setting's: the Host header of a request is anybody's text.
+        """
+        if not self.smtp_host:
+            return None
+        for name, value in (("MAIL_FROM", self.mail_from), ("PUBLIC_URL", self.public_url)):
+            if not value:
+                raise SettingError(
+                    f"BETRACE_SMTP_HOST is set and BETRACE_{name} is not: mails need both."
+                )
+        return SmtpMailer(
+            host=self.smtp_host,
+            port=self.smtp_port,
+            security=self.smtp_security,
+            sender=self.mail_from,
+            user=self.smtp_user,
+            password=self.smtp_password.get_secret_value(),
+        )
+
+    @property
+    def invitation_lifetime(self) -> timedelta:
+        """How long an invitation can be accepted."""
+        return timedelta(days=self.invitation_days)
+
+    @property
+    def otlp_site(self) -> str:
+        """Where exporters of OTLP over HTTP send to, without a slash at the end."""
+        return self.otlp_url.rstrip("/") or f"http://{self.otlp_host}:{self.otlp_http_port}"
+
+    @property
+    def site(self) -> str:
+        """How browsers reach the pages, without a slash at the end."""
+        return self.public_url.rstrip("/") or f"http://localhost:{self.http_port}"
 
     @property
     def cookie_secure(self) -> bool:

@@ -32,7 +32,10 @@ GROUPS: Final = {
 }
 
 
-EXTENSIONS: Final = {"rules": "api.command.rules_apply"}
+EXTENSIONS: Final = {
+    "rules": "api.command.rules_apply",
+    "tenant": "api.command.tenant_life",
+}
 """Modules whose `extend(app)` adds commands to a group of another module."""
 
 

@@ -52,6 +52,13 @@ def create(
         ),
     ] = None,
     max_rules: Annotated[Limit, typer.Option(help="Rules that it may have at a time.")] = None,
+    monthly_spans: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COUNT|never",
+            help="Of which admins are warned at 80, 90 and 100 %; nothing is dropped.",
+        ),
+    ] = None,
     tenant_id: Annotated[UUID | None, typer.Option("--id", help="Its id, chosen.")] = None,
     if_absent: Annotated[
         bool, typer.Option(help="An existing one is fine; it gets the settings given.")
@@ -79,7 +86,8 @@ def create(
     chosen |= {key: limit for key, limit in limits.items() if limit is not None}
     chosen |= {"span_sampled": True} if span_sampled else {}
     chosen |= {"external_roots": external_roots} if external_roots is not None else {}
-    chosen |= {"fold_after": _count_or_never(fold_after)} if fold_after is not None else {}
+    counts = {"fold_after": fold_after, "monthly_spans": monthly_spans}
+    chosen |= {key: _count_or_never(text) for key, text in counts.items() if text is not None}
 
     async def act(pool: Pool, settings: Settings) -> tuple[Tenant, bool, bool]:
         tenant = await find_tenant(pool, name) if if_absent else None
@@ -121,11 +129,17 @@ def list_command(as_json: AsJson = False) -> None:
         typer.echo(json.dumps({"tenants": [_as_dict(tenant) for tenant in tenants]}))
         return
     for tenant in tenants:
-        typer.echo(f"{tenant.id}  {tenant.name}")
+        suspended = "  (suspended)" if tenant.suspended_at else ""
+        typer.echo(f"{tenant.id}  {tenant.name}{suspended}")
 
 
 def _as_dict(tenant: Tenant) -> dict[str, object]:
-    return {"id": str(tenant.id), "name": tenant.name, "settings": tenant.settings.to_dict()}
+    return {
+        "id": str(tenant.id),
+        "name": tenant.name,
+        "suspended": tenant.suspended_at is not None,
+        "settings": tenant.settings.to_dict(),
+    }
 
 
 def _settings(base: TenantSettings, chosen: dict[str, int | bool | None]) -> TenantSettings:

@@ -14,9 +14,11 @@ from api.auth.accounts import end_sessions, issue_reset, remove_factor
 from api.auth.principal import Role
 from api.command.operator import operator, operator_scope, say, tenant_named, with_pool
 from api.database import Pool
+from api.members.model import Member
+from api.members.service import list_members
 from api.problems import ApiError
 from api.settings import Settings
-from api.tenants.service import add_member, create_user, list_members
+from api.tenants.service import add_member, create_user
 
 app = typer.Typer(no_args_is_help=True, help="People who sign in with a password.")
 
@@ -92,8 +94,8 @@ def reset_link(email: str, as_json: AsJson = False) -> None:
 
     async def act(pool: Pool, settings: Settings) -> dict[str, Any]:
         token = await issue_reset(pool, email, pepper=settings.pepper, actor=operator())
-        site = settings.public_url.rstrip("/") or f"http://localhost:{settings.http_port}"
-        return {"email": email.strip().lower(), "link": f"{site}/reset-password?token={token}"}
+        link = f"{settings.site}/reset-password?token={token}"
+        return {"email": email.strip().lower(), "link": link}
 
     result = with_pool(act)
     say(result, as_json=as_json, text=result["link"])
@@ -132,12 +134,27 @@ def sign_out(email: str, as_json: AsJson = False) -> None:
 def list_command(tenant: TenantName, as_json: AsJson = False) -> None:
     """List the people of a tenant."""
 
-    async def act(pool: Pool, _: Settings) -> list[dict[str, Any]]:
-        return await list_members(pool, operator_scope((await tenant_named(pool, tenant)).id))
+    async def act(pool: Pool, _: Settings) -> list[Member]:
+        scope = operator_scope((await tenant_named(pool, tenant)).id)
+        page = await list_members(pool, scope)
+        found = [*page.items]
+        while page.next_cursor:
+            page = await list_members(pool, scope, cursor=page.next_cursor)
+            found += page.items
+        return found
 
-    members = [{**member, "id": str(member["id"])} for member in with_pool(act)]
+    members = with_pool(act)
     if as_json:
-        typer.echo(json.dumps({"users": members}))
+        typer.echo(json.dumps({"users": [_as_dict(member) for member in members]}))
         return
     for member in members:
-        typer.echo(f"{member['role']:18} {member['email']}")
+        typer.echo(f"{member.terms.role.value:18} {member.email}")
+
+
+def _as_dict(member: Member) -> dict[str, str]:
+    return {
+        "id": str(member.id),
+        "email": member.email,
+        "name": member.name,
+        "role": member.terms.role.value,
+    }

@@ -54,13 +54,28 @@ async def create_key(
     _refuse_end(draft)
     try:
         async with tenant_transaction(pool, scope) as connection:
-            await _take_turn(connection)
-            await queries("keys").free_name(connection, name=draft.name)
-            await _refuse_too_many(connection, maker.most, with_replaced=False)
-            made = await _insert(connection, scope, draft, maker=maker, text=text)
-            await record(connection, scope, "key.created", _target(made.key), **_rights(draft))
+            return await create_key_in(connection, scope, draft, maker=maker, text=text)
     except UniqueViolation as error:
         raise ApiError(409, "key.exists", f"There is a key {draft.name!r} already.") from error
+
+
+async def create_key_in(
+    connection: Connection,
+    scope: TenantScope,
+    draft: KeyDraft,
+    *,
+    maker: KeyMaker,
+    text: str | None = None,
+) -> MadeKey:
+    """Make a key within a transaction of the tenant, for somebody who may.
+
+    Raises ApiError 409 for too many, UniqueViolation for a name in use.
+    """
+    await _take_turn(connection)
+    await queries("keys").free_name(connection, name=draft.name)
+    await _refuse_too_many(connection, maker.most, with_replaced=False)
+    made = await _insert(connection, scope, draft, maker=maker, text=text)
+    await record(connection, scope, "key.created", _target(made.key), **_rights(draft))
     return made
 
 

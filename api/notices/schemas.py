@@ -23,6 +23,7 @@ _EXAMPLE: Final[JsonDict] = {
         "since": "2026-11-23T21:00:00Z",
         "until": "2026-11-23T21:06:00Z",
     },
+    "quota": None,
     "what": "Its budget ran out in 412 of 980 judgements, in 4 of ten minutes. It is not judged "
     "any more.",
     "next_step": "Make the rule cheaper, or switch it on again.",
@@ -43,22 +44,34 @@ class FiguresBody(BaseModel):
     until: datetime
 
 
-class NoticeBody(BaseModel):
-    """A rule was put into quarantine: what happened, and what its owner can do now.
+class QuotaBody(BaseModel):
+    """How much of a month's quota of spans was used; percent: 80, 90 or 100 was reached."""
 
-    rule_version: the one that ran out of its budget. quarantined_version: the one that put it into
-    quarantine, at `at`.
+    model_config = ConfigDict(from_attributes=True)
+    used: int
+    quota: int
+    percent: int
+    month: str
+
+
+class NoticeBody(BaseModel):
+    """What happened, and what can be done now.
+
+    kind `over_budget`: a rule was put into quarantine. rule_version: the one that ran out of its
+    budget; quarantined_version: the one that put it into quarantine, at `at`. kind `quota`: a part
+    of the month's spans is used; only `quota` says more.
     """
 
     model_config = ConfigDict(from_attributes=True, json_schema_extra={"examples": [_EXAMPLE]})
     id: str
     kind: str
-    rule_id: str
-    rule_name: str
-    rule_version: int
-    quarantined_version: int
+    rule_id: str | None
+    rule_name: str | None
+    rule_version: int | None
+    quarantined_version: int | None
     owner: str
-    figures: FiguresBody
+    figures: FiguresBody | None
+    quota: QuotaBody | None
     what: str
     next_step: str
     at: datetime

@@ -177,12 +177,7 @@ async def apply_rules(
     if len({definition.id for definition in definitions}) < len(definitions):
         raise ApiError(409, "rule.twice", "Two of the rules have the same id.")
     async with tenant_transaction(pool, scope, timeout_ms=60_000) as connection:
-        await queries("tenants").lock_tenant(connection)
-        await refuse_unfit(connection, definitions)
-        outcomes = [
-            await _store(connection, scope, d, await current_rule(connection, d.id))
-            for d in definitions
-        ]
+        outcomes = await apply_in(connection, scope, definitions)
     await publish_waiting(publisher, scope)
     async with tenant_transaction(pool, scope) as connection:
         rules = [await current_rule(connection, definition.id) for definition in definitions]
@@ -190,6 +185,21 @@ async def apply_rules(
         Saved(rule, outcome)
         for rule, outcome in zip(rules, outcomes, strict=True)
         if rule is not None
+    ]
+
+
+async def apply_in(
+    connection: Connection, scope: TenantScope, definitions: Sequence[Definition]
+) -> list[Outcome]:
+    """Save rules of different ids within a transaction of the tenant; nothing is published yet.
+
+    Raises ApiError 422 if they do not go together, 409 over the limit of rules.
+    """
+    await queries("tenants").lock_tenant(connection)
+    await refuse_unfit(connection, definitions)
+    return [
+        await _store(connection, scope, d, await current_rule(connection, d.id))
+        for d in definitions
     ]
 
 

@@ -19,6 +19,7 @@ from api.audit.trail import record
 from api.auth.passwords import Passwords, refuse_weak
 from api.auth.principal import Role, TenantScope
 from api.database import (
+    Connection,
     Pool,
     email_transaction,
     purpose_transaction,
@@ -26,6 +27,7 @@ from api.database import (
     set_local,
     tenant_transaction,
 )
+from api.members.service import keeping_an_admin
 from api.problems import ApiError, not_found
 from api.tenants.settings import TenantSettings
 
@@ -35,11 +37,21 @@ Grant = Callable[[UUID], TenantScope]
 
 @dataclass(frozen=True, slots=True)
 class Tenant:
-    """A tenant as stored."""
+    """A tenant as stored. name: unique, for operators. display_name: None: it has no other.
+
+    suspended_at: None: its people and keys get in.
+    """
 
     id: UUID
     name: str
     settings: TenantSettings
+    display_name: str | None = None
+    suspended_at: datetime | None = None
+
+    @property
+    def title(self) -> str:
+        """What its people call it."""
+        return self.display_name or self.name
 
 
 async def find_tenant(pool: Pool, name_or_id: str) -> Tenant | None:
@@ -48,13 +60,22 @@ async def find_tenant(pool: Pool, name_or_id: str) -> Tenant | None:
         row = await queries("tenants").tenant_by_name(connection, name=name_or_id)
         if row is None and (tenant_id := _uuid(name_or_id)):
             row = await queries("tenants").tenant_by_id(connection, id=tenant_id)
-    return _tenant(row) if row else None
+    return tenant_of(row) if row else None
 
 
 async def list_tenants(pool: Pool) -> list[Tenant]:
     """Return every tenant by name. For operators."""
     async with purpose_transaction(pool, "operator") as connection:
-        return [_tenant(row) async for row in queries("tenants").tenants(connection)]
+        return [tenant_of(row) async for row in queries("tenants").tenants(connection)]
+
+
+async def read_tenant(pool: Pool, scope: TenantScope) -> Tenant:
+    """Return the tenant of a scope. Raises ApiError 404."""
+    async with tenant_transaction(pool, scope) as connection:
+        row = await queries("tenants").own(connection)
+    if row is None:
+        raise not_found("tenant")
+    return tenant_of(row)
 
 
 async def create_tenant(
@@ -70,21 +91,55 @@ async def create_tenant(
     Raises ApiError 409 if the name is taken.
     """
     tenant = Tenant(tenant_id or uuid4(), name, settings)
-    try:
-        async with tenant_transaction(pool, grant(tenant.id)) as connection:
-            await queries("tenants").insert_tenant(
-                connection, id=tenant.id, name=name, settings=Jsonb(settings.to_dict())
-            )
-            await queries("outbox").enqueue(
-                connection,
-                rule_id=None,
-                rule_version=None,
-                record=settings.log_record(tenant.id),
-            )
-            await record(connection, grant(tenant.id), "tenant.created", f"tenant:{tenant.id}")
-    except UniqueViolation as error:
-        raise ApiError(409, "tenant.exists", f"There is a tenant {name!r} already.") from error
+    scope = grant(tenant.id)
+    async with tenant_transaction(pool, scope) as connection:
+        await create_in(connection, scope, tenant)
     return tenant
+
+
+async def create_in(connection: Connection, scope: TenantScope, tenant: Tenant) -> None:
+    """As `create_tenant`, within a transaction of the tenant to be."""
+    try:
+        await queries("tenants").insert_tenant(
+            connection,
+            id=tenant.id,
+            name=tenant.name,
+            display_name=tenant.display_name,
+            settings=Jsonb(tenant.settings.to_dict()),
+        )
+    except UniqueViolation as error:
+        raise ApiError(
+            409, "tenant.exists", f"There is a tenant {tenant.name!r} already."
+        ) from error
+    await queries("outbox").enqueue(
+        connection,
+        rule_id=None,
+        rule_version=None,
+        record=tenant.settings.log_record(tenant.id),
+    )
+    await record(connection, scope, "tenant.created", f"tenant:{tenant.id}")
+
+
+async def suspend(pool: Pool, scope: TenantScope) -> bool:
+    """Let nobody of a tenant in, and take none of its spans; False if that is so already.
+
+    Sessions are refused with their next request, keys within the time that processes remember them
+    for. For operators.
+    """
+    return await _switch(pool, scope, "suspend", "tenant.suspended")
+
+
+async def resume(pool: Pool, scope: TenantScope) -> bool:
+    """Let a suspended tenant go on; False if it was not suspended. For operators."""
+    return await _switch(pool, scope, "resume", "tenant.resumed")
+
+
+async def _switch(pool: Pool, scope: TenantScope, statement: str, action: str) -> bool:
+    async with tenant_transaction(pool, scope) as connection:
+        changed: int = await getattr(queries("tenants"), statement)(connection)
+        if changed:
+            await record(connection, scope, action, f"tenant:{scope.tenant_id}")
+    return changed == 1
 
 
 async def change_settings(pool: Pool, scope: TenantScope, settings: TenantSettings) -> bool:
@@ -155,35 +210,33 @@ async def add_member(
     role: Role,
     expires_at: datetime | None = None,
 ) -> UUID:
-    """Give a known person a role in the tenant; again changes the role. Raises ApiError 404.
+    """Give a known person a role in the tenant; again changes the role.
 
     expires_at: when the membership ends; an auditor's must end.
+    Raises ApiError 404, 409 if the tenant would lose its last admin.
     """
     async with email_transaction(pool, email.strip().lower()) as connection:
         user = await queries("auth").user_by_email(connection, email=email.strip().lower())
         if user is None:
             raise not_found("user")
         await set_local(connection, tenant_id=str(scope.tenant_id))
-        await queries("auth").upsert_membership(
-            connection,
-            tenant_id=scope.tenant_id,
-            user_id=user["id"],
-            role=role.value,
-            expires_at=expires_at,
-        )
+        async with keeping_an_admin(connection):
+            await queries("auth").upsert_membership(
+                connection,
+                tenant_id=scope.tenant_id,
+                user_id=user["id"],
+                role=role.value,
+                expires_at=expires_at,
+            )
         await record(connection, scope, "member.changed", f"user:{user['id']}", role=role.value)
     user_id: UUID = user["id"]
     return user_id
 
 
-async def list_members(pool: Pool, scope: TenantScope) -> list[dict[str, Any]]:
-    """Return id, email, name and role of the tenant's people, by address."""
-    async with tenant_transaction(pool, scope) as connection:
-        return [row async for row in queries("auth").members(connection)]
-
-
-def _tenant(row: dict[str, Any]) -> Tenant:
-    return Tenant(row["id"], row["name"], TenantSettings.from_dict(row["settings"]))
+def tenant_of(row: dict[str, Any]) -> Tenant:
+    """Return the tenant of a row of sql/queries/tenants.sql."""
+    settings = TenantSettings.from_dict(row["settings"])
+    return Tenant(row["id"], row["name"], settings, row["display_name"], row["suspended_at"])
 
 
 def _uuid(text: str) -> UUID | None:

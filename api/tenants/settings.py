@@ -23,9 +23,21 @@ _LIMITS = {
     "max_known_traces": (100_000, 10_000_000_000),
     "max_rules": (1, 100_000),
 }
-_NOT_THE_JOBS = {"max_rules"}
+_NOT_THE_JOBS = {"max_rules", "monthly_spans"}
 """Settings that the job need not know."""
+OPERATORS = frozenset(
+    {
+        "max_trace_spans",
+        "max_open_traces",
+        "max_open_bytes",
+        "max_known_traces",
+        "max_rules",
+        "monthly_spans",
+    }
+)
+"""What a tenant costs: its operator sets these, and its people see them."""
 _MOST_WHOLE = 1_000_000
+_MOST_SPANS = 10**15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,8 +50,8 @@ class TenantSettings:
     max_open_traces, max_open_bytes: traces that are open at a time and what is kept of their spans;
     max_known_traces: closed ones that are remembered. Each lane of the job holds a 32nd of them.
     fold_after: so many signals of a rule, lane and minute are written whole, the others of them
-    counted; None: all are whole. max_rules: that are not deleted. Raises ValueError for values
-    outside their limits.
+    counted; None: all are whole. max_rules: that are not deleted. monthly_spans: the quota of which
+    people are warned; None: there is none. Raises ValueError for values outside their limits.
     """
 
     settle_ms: int = 10_000
@@ -55,6 +67,7 @@ class TenantSettings:
     max_known_traces: int = 128_000_000
     fold_after: int | None = FOLD_AFTER
     max_rules: int = 1_000
+    monthly_spans: int | None = None
 
     def __post_init__(self) -> None:
         for name, (low, high) in _LIMITS.items():
@@ -63,6 +76,11 @@ class TenantSettings:
                 raise ValueError(f"{name} is {value}; it must lie between {low} and {high}")
         if self.settle_ms > self.max_life_ms:
             raise ValueError("settle_ms is longer than max_life_ms")
+        if self.monthly_spans is not None and not 1 <= self.monthly_spans <= _MOST_SPANS:
+            raise ValueError(
+                f"monthly_spans is {self.monthly_spans}; it must lie between 1 and {_MOST_SPANS}, "
+                "or be none: there is no quota then"
+            )
         if self.fold_after is not None and not 1 <= self.fold_after <= _MOST_WHOLE:
             raise ValueError(
                 f"fold_after is {self.fold_after}; it must lie between 1 and {_MOST_WHOLE}, "

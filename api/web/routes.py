@@ -15,13 +15,18 @@ from api.web.pages import (
     audit,
     backtests,
     dead_letters,
+    invitations,
     keys,
     notices,
     passwords,
     people,
     rules,
     signals,
+    team,
+    tenant,
     traces,
+    usage,
+    welcome,
 )
 
 __all__ = ["error_page", "router"]
@@ -30,8 +35,13 @@ router = APIRouter(include_in_schema=False)
 for pages in (
     people,
     passwords,
+    invitations,
     account,
+    tenant,
+    team,
+    usage,
     keys,
+    welcome,
     signals,
     rules,
     backtests,

@@ -60,6 +60,11 @@ def packs() -> tuple[Pack, ...]:
     return tuple(_read(*shipped) for shipped in _SHIPPED)
 
 
+def pack(pack_id: str) -> Pack:
+    """Return one pack. Raises KeyError if there is none with the id."""
+    return _read(*{shipped[0]: shipped for shipped in _SHIPPED}[pack_id])
+
+
 def _read(pack_id: str, title: str, description: str) -> Pack:
     file = f"{pack_id}.yaml"
     text = files(__name__).joinpath(file).read_text(encoding="utf-8")

@@ -1,11 +1,13 @@
 -- name: key_by_hash^
 -- left_s: until the key ends by itself; null: it does not.
-select id, tenant_id, name, role, scopes, networks::text[] as networks, expires_at,
-  extract(epoch from expires_at - now()) as left_s
-from api_keys
-where key_hash = :key_hash
-  and revoked_at is null
-  and (expires_at is null or expires_at > now());
+select k.id, k.tenant_id, k.name, k.role, k.scopes, k.networks::text[] as networks, k.expires_at,
+  extract(epoch from k.expires_at - now()) as left_s
+from api_keys k
+join tenants t on t.id = k.tenant_id
+where k.key_hash = :key_hash
+  and k.revoked_at is null
+  and (k.expires_at is null or k.expires_at > now())
+  and t.suspended_at is null;
 
 -- name: user_by_email^
 select id, email, name, password_hash, disabled_at
@@ -23,26 +25,20 @@ on conflict on constraint memberships_pkey
 do update set role = excluded.role, expires_at = excluded.expires_at;
 
 -- name: memberships_of_user
-select tenant_id, role
-from memberships
-where user_id = :user_id and (expires_at is null or expires_at > now())
-order by created_at, tenant_id;
+select m.tenant_id, m.role
+from memberships m
+join tenants t on t.id = m.tenant_id
+where m.user_id = :user_id and (m.expires_at is null or m.expires_at > now())
+  and t.suspended_at is null
+order by m.created_at, m.tenant_id;
 
 -- name: member
 -- The person and their tenants by name, the tenant of the session first; none if they have left it.
-select u.email, u.name, m.tenant_id, m.role, t.name as tenant_name
+select u.email, u.name, m.tenant_id, m.role, coalesce(t.display_name, t.name) as tenant_name
 from users u
 join memberships m on m.user_id = u.id
 join tenants t on t.id = m.tenant_id
-where u.id = :user_id and u.disabled_at is null
+where u.id = :user_id and u.disabled_at is null and t.suspended_at is null
   and (m.expires_at is null or m.expires_at > now())
-order by m.tenant_id <> :tenant_id, lower(t.name), t.id
+order by m.tenant_id <> :tenant_id, lower(coalesce(t.display_name, t.name)), t.id
 limit :limit;
-
--- name: members
-select u.id, u.email, u.name, m.role
-from users u
-join memberships m on m.user_id = u.id
-where m.tenant_id = scope_tenant()
-order by u.email;
-

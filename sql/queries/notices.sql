@@ -4,10 +4,10 @@ select n.id, n.kind, n.rule_id, n.rule_version, n.quarantined_version, n.figures
        n.acknowledged_at, n.acknowledged_by, v.object ->> 'name' as rule_name,
        v.object ->> 'owner' as owner
 from notices n
-join rule_versions v
+left join rule_versions v
   on v.tenant_id = n.tenant_id and v.rule_id = n.rule_id and v.version = n.rule_version
 where n.tenant_id = scope_tenant()
-  and n.quarantined_version is not null
+  and (n.quarantined_version is not null or n.kind = 'quota')
   and (:acknowledged::boolean is null or (n.acknowledged_at is not null) = :acknowledged)
   and (:rule_id::text is null or n.rule_id = :rule_id)
   and (:before_at::timestamptz is null or (n.acted_at, n.id) < (:before_at, :before_id::uuid))
@@ -19,14 +19,15 @@ select n.id, n.kind, n.rule_id, n.rule_version, n.quarantined_version, n.figures
        n.acknowledged_at, n.acknowledged_by, v.object ->> 'name' as rule_name,
        v.object ->> 'owner' as owner
 from notices n
-join rule_versions v
+left join rule_versions v
   on v.tenant_id = n.tenant_id and v.rule_id = n.rule_id and v.version = n.rule_version
-where n.tenant_id = scope_tenant() and n.quarantined_version is not null and n.id = :id;
+where n.tenant_id = scope_tenant() and (n.quarantined_version is not null or n.kind = 'quota') and n.id = :id;
 
 -- name: count_new$
 select count(*)
 from notices
-where tenant_id = scope_tenant() and quarantined_version is not null and acknowledged_at is null;
+where tenant_id = scope_tenant() and (quarantined_version is not null or kind = 'quota')
+  and acknowledged_at is null;
 
 -- name: acknowledge!
 update notices

@@ -246,6 +246,25 @@ class Console:
 
         _run(add())
 
+    def add_person_elsewhere(self, email: str) -> None:
+        """Make somebody who signs in with PASSWORD and belongs to another tenant."""
+
+        async def add() -> None:
+            async with open_pool(self.database.app, size=1) as pool:
+                other = await create_tenant(
+                    pool, f"other-{uuid4()}", TenantSettings(), grant=_grant
+                )
+                await create_user(
+                    pool,
+                    _grant(other.id),
+                    email=email,
+                    name=email.partition("@")[0].title(),
+                    role=Role.VIEWER,
+                    password=PASSWORD,
+                )
+
+        _run(add())
+
     def add_rule(self, rule_id: str, text: str = CHECKOUT_RULE, **fields: Any) -> None:
         """Save a rule as the API does."""
         definition = read_definition(
@@ -451,13 +470,14 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
         return thread.submit(asyncio.run, work).result()
 
 
-async def _make_tenant(database: Database) -> TenantScope:
-    def grant(tenant_id: UUID) -> TenantScope:
-        return grant_scope(tenant_id, actor="tests")
+def _grant(tenant_id: UUID) -> TenantScope:
+    return grant_scope(tenant_id, actor="tests")
 
+
+async def _make_tenant(database: Database) -> TenantScope:
     async with open_pool(database.app, size=1) as pool:
-        tenant = await create_tenant(pool, uuid4().hex, TenantSettings(), grant=grant)
-    return grant(tenant.id)
+        tenant = await create_tenant(pool, uuid4().hex, TenantSettings(), grant=_grant)
+    return _grant(tenant.id)
 
 
 def _wait_until_up(server: uvicorn.Server, thread: threading.Thread) -> None:

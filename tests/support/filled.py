@@ -11,13 +11,19 @@ from psycopg.types.json import Jsonb
 
 from api.auth.principal import Role, TenantScope
 from api.database import Pool
+from api.invitations.model import InvitationMaker
+from api.invitations.service import invite
+from api.keys.authority import OPERATOR
+from api.members.model import Terms
 from tests.support.postgres import Database
 from tests.support.tenants import (
+    PEPPER,
     add_key,
     insert_backtest,
     insert_count,
     insert_fold,
     insert_letter,
+    insert_member,
     insert_notice,
     insert_part,
     insert_result,
@@ -52,6 +58,14 @@ async def filled_tenant(pool: Pool, database: Database) -> Filled:
     insert_part(database.worker, scope, backtest_id)
     insert_count(database.worker, scope, backtest_id, "", "violated", 1)
     insert_result(database.worker, scope, backtest_id, root_name=mark)
+    invited = await invite(
+        pool,
+        scope,
+        f"{mark}@example.com",
+        Terms(Role.VIEWER),
+        maker=InvitationMaker(PEPPER),
+        authority=OPERATOR,
+    )
     ids = {
         "rule_id": "promise",
         "version": "1",
@@ -61,6 +75,9 @@ async def filled_tenant(pool: Pool, database: Database) -> Filled:
         "notice_id": insert_notice(database, scope),
         "backtest_id": backtest_id,
         "key_id": str(key.key.id),
+        "member_id": insert_member(database, scope),
+        "invitation_id": str(invited.invitation.id),
+        "token": "nobodys",
         "session_id": str(uuid4()),
         "path": "favicon.svg",
     }

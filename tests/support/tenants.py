@@ -56,6 +56,21 @@ async def make_user(pool: Pool, scope: TenantScope, role: Role = Role.ADMIN) -> 
     return email
 
 
+def insert_member(database: Database, scope: TenantScope, role: Role = Role.DEVELOPER) -> str:
+    """Write somebody without a password who belongs to the tenant; return their id."""
+    user_id = uuid4()
+    with psycopg.connect(database.admin) as connection:
+        connection.execute(
+            "insert into users (id, email, name, password_hash) values (%s, %s, 'Ada', '')",
+            [user_id, f"{user_id}@example.com"],
+        )
+        connection.execute(
+            "insert into memberships (tenant_id, user_id, role) values (%s, %s, %s)",
+            [scope.tenant_id, user_id, role.value],
+        )
+    return str(user_id)
+
+
 def insert_rule(dsn: str, scope: TenantScope, rule_id: str = "promise", *, version: int = 1) -> str:
     """Write a rule with one version, past the API. dsn: of the application role."""
     with psycopg.connect(dsn) as connection:

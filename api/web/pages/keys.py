@@ -29,7 +29,7 @@ from api.web.views.keys import (
     key_list,
     key_page,
 )
-from api.web.views.words import Message, bad, good
+from api.web.views.words import Message, bad, good, sentence
 
 router = APIRouter(include_in_schema=False)
 
@@ -97,7 +97,7 @@ async def make(request: Request, who: Keeper, text: DraftText) -> Response:
             authority=authority_of(who),
         )
     except ValueError as error:
-        return _form(request, who, text, problem=_sentence(error), status=400)
+        return _form(request, who, text, problem=sentence(error), status=400)
     except ApiError as error:
         if error.status not in _EXPECTED:
             raise
@@ -200,8 +200,3 @@ def _draft(text: KeyDraftText) -> KeyDraft:
         networks=parse_networks(text.networks.replace(",", " ").split()),
         expires_at=end_of(text.days),
     )
-
-
-def _sentence(error: ValueError) -> str:
-    words = str(error)
-    return f"{words[:1].upper()}{words[1:]}."

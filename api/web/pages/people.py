@@ -27,7 +27,11 @@ router = APIRouter(include_in_schema=False)
 HOME: Final = "/signals"
 SIGN_IN_COOKIE: Final = "betrace_sign_in"
 TICKET_COOKIE: Final = "betrace_sign_in_ticket"
-DONE: Final = {"reset": "The password is set. Sign in with it."}
+DONE: Final = {
+    "reset": "The password is set. Sign in with it.",
+    "joined": "Your account is made. Sign in with it.",
+    "left": "You have left the tenant. Signing in leads to your others, if you have some.",
+}
 _A_YEAR_S: Final = 365 * 24 * 60 * 60
 _EXPIRED: Final = "This form was open for too long. Please sign in again."
 

@@ -78,7 +78,7 @@ async def signals(request: Request, who: Reader, query: Chosen) -> Response:
         rules={rule.id: str(rule.object.get("name") or rule.id) for rule in rules},
         next_cursor=found.next_cursor or "",
         feed_position=position,
-        otlp_url=f"http://{services.settings.otlp_host}:{services.settings.otlp_http_port}",
+        otlp_url=services.settings.otlp_site,
         storms=await _storms(services, who, query, found),
     )
     return render(request, "signals/list.html", page=page)

@@ -11,6 +11,9 @@ _THEME_ICONS: Final = {"system": "monitor", "light": "sun", "dark": "moon"}
 _PLACES: Final = (("signals", "Signals", "/signals"), ("rules", "Rules", "/rules"))
 _SETTINGS: Final = (
     ("account", "Account", "/settings/account"),
+    ("tenant", "Tenant", "/settings/tenant"),
+    ("team", "Team", "/settings/team"),
+    ("usage", "Usage", "/settings/usage"),
     ("keys", "API keys", "/settings/keys"),
 )
 

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from api.notices.model import Notice
 from api.web.views.links import rule_href
 from api.web.views.moments import Moment, moment
+from api.web.views.usage import USAGE_HREF
 from api.web.views.words import Message
 
 
@@ -17,6 +18,7 @@ class NoticeRow:
     """One notice. acknowledge_href: empty if somebody did, or may not."""
 
     title: str
+    happened: str
     href: str
     what: str
     next_step: str
@@ -54,8 +56,9 @@ def notice_list(
 def _row(notice: Notice, *, may_write: bool) -> NoticeRow:
     is_new = notice.acknowledged_at is None
     return NoticeRow(
-        title=notice.rule_name,
-        href=rule_href(notice.rule_id),
+        title=f"{notice.quota.percent} % of the quota" if notice.quota else notice.rule_name or "",
+        happened="is used" if notice.quota else "was put into quarantine",
+        href=rule_href(notice.rule_id) if notice.rule_id else USAGE_HREF,
         what=notice.what,
         next_step=notice.next_step if is_new else "",
         owner=notice.owner,

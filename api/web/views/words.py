@@ -108,3 +108,9 @@ class Link:
 
     href: str
     label: str
+
+
+def sentence(error: ValueError) -> str:
+    """Return the words of a refused value as a sentence for its reader."""
+    words = str(error)
+    return f"{words[:1].upper()}{words[1:]}."

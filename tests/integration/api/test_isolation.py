@@ -36,6 +36,9 @@ LISTS: Final = [
     "/api/v1/rules", "/api/v1/signals", "/api/v1/signals?shown=all", "/api/v1/signals/folds",
     "/api/v1/backtests", "/api/v1/dead-letters", "/api/v1/notices", "/api/v1/audit",
     "/api/v1/audit/export", "/api/v1/audit/export?format=csv", "/api/v1/session",
+    "/api/v1/members", "/api/v1/invitations?ended=true", "/settings/team",
+    "/api/v1/tenant", "/settings/tenant", "/api/v1/usage", "/settings/usage",
+    "/welcome", "/welcome/progress",
     "/signals", "/rules", "/dead-letters", "/notices", "/notices/count", "/audit", "/audit/export",
 ]  # fmt: skip
 THINGS: Final = [
@@ -74,6 +77,7 @@ class Side:
         own = {self.filled.mark, self.email, str(self.filled.scope.tenant_id)}
         ids = self.filled.ids
         own |= {ids[name] for name in ("signal_id", "trace_id", "letter_id", "notice_id")}
+        own |= {ids["member_id"], ids["invitation_id"]}
         return own | {ids["backtest_id"], *self.signals, *self.traces, *self.letters}
 
     def ids(self, dice: random.Random) -> dict[str, str]:
@@ -332,7 +336,7 @@ async def test_by_direct_sql_the_application_reaches_no_row_of_another_tenant(
 
 NOT_FILLED: Final = {
     "predicate_numbers", "rule_stats_minutes", "signal_history", "trace_budgets",
-    "stats_minutes", "trace_tasks", "backtest_handed",
+    "stats_minutes", "usage_days", "trace_tasks", "backtest_handed",
 }  # fmt: skip
 """Tables that only the worker fills; other tests look at their policies."""
 

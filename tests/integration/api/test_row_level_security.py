@@ -9,8 +9,12 @@ import pytest
 from psycopg import sql
 
 from api.auth.keys import hash_key
-from api.auth.principal import TenantScope
+from api.auth.principal import Role, TenantScope
 from api.database import Pool, credential_transaction, purpose_transaction, tenant_transaction
+from api.invitations.model import InvitationMaker
+from api.invitations.service import invite
+from api.keys.authority import OPERATOR
+from api.members.model import Terms
 from tests.support.postgres import Database
 from tests.support.tenants import (
     PEPPER,
@@ -32,6 +36,7 @@ TABLES_WITH_A_TENANT = [
     "memberships", "api_keys", "rules", "rule_versions", "rules_outbox", "signals",
     "signal_feed", "trace_copies", "trace_spans", "backtests", "backtest_parts",
     "backtest_counts", "backtest_results", "notices", "signal_folds", "audit_log",
+    "invitations",
 ]  # fmt: skip
 
 
@@ -51,6 +56,14 @@ async def filled(pool: Pool, shared_database: Database) -> TenantScope:
     insert_count(shared_database.worker, scope, backtest_id, "", "violated", 1)
     insert_result(shared_database.worker, scope, backtest_id)
     insert_notice(shared_database, scope)
+    await invite(
+        pool,
+        scope,
+        "ada@example.com",
+        Terms(Role.VIEWER),
+        maker=InvitationMaker(PEPPER),
+        authority=OPERATOR,
+    )
     return scope
 
 

@@ -12,6 +12,7 @@ from api.main import create_app
 from api.settings import SettingError, Settings
 
 ANYBODY = {
+    ("POST", "/api/v1/invitations/accept"),
     ("POST", "/api/v1/session"),
     ("GET", "/health/live"),
     ("GET", "/health/ready"),
@@ -29,6 +30,7 @@ KNOWN = {
     ("POST", "/api/v1/account/second-factor/confirm"),
     ("POST", "/api/v1/account/second-factor/off"),
     ("POST", "/api/v1/account/second-factor/recovery-codes"),
+    ("POST", "/api/v1/account/leave"),
 }
 PERMISSIONS = {
     ("POST", "/api/v1/rules"): Permission.RULES_WRITE,
@@ -58,6 +60,17 @@ PERMISSIONS = {
     ("GET", "/api/v1/keys/{key_id}"): Permission.KEYS_WRITE,
     ("POST", "/api/v1/keys/{key_id}/rotate"): Permission.KEYS_WRITE,
     ("POST", "/api/v1/keys/{key_id}/revoke"): Permission.KEYS_WRITE,
+    ("GET", "/api/v1/tenant"): Permission.TENANT_READ,
+    ("PATCH", "/api/v1/tenant"): Permission.TENANT_WRITE,
+    ("GET", "/api/v1/usage"): Permission.TENANT_READ,
+    ("GET", "/api/v1/members"): Permission.TENANT_READ,
+    ("GET", "/api/v1/members/{member_id}"): Permission.TENANT_READ,
+    ("PUT", "/api/v1/members/{member_id}"): Permission.TENANT_WRITE,
+    ("DELETE", "/api/v1/members/{member_id}"): Permission.TENANT_WRITE,
+    ("GET", "/api/v1/invitations"): Permission.TENANT_WRITE,
+    ("POST", "/api/v1/invitations"): Permission.TENANT_WRITE,
+    ("POST", "/api/v1/invitations/{invitation_id}/resend"): Permission.TENANT_WRITE,
+    ("POST", "/api/v1/invitations/{invitation_id}/cancel"): Permission.TENANT_WRITE,
     ("GET", "/api/v1/dead-letters"): Permission.LETTERS_READ,
     ("GET", "/api/v1/dead-letters/{letter_id}"): Permission.LETTERS_READ,
     ("POST", "/api/v1/dead-letters/{letter_id}/replay"): Permission.LETTERS_WRITE,

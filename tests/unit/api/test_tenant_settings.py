@@ -30,6 +30,7 @@ def test_defaults_are_those_of_the_language() -> None:
         "max_known_traces": 128_000_000,
         "fold_after": 10,
         "max_rules": 1_000,
+        "monthly_spans": None,
     }
 
 
@@ -57,6 +58,7 @@ def test_what_was_written_is_read_back() -> None:
         {"max_open_bytes": 1_000_000},
         {"max_known_traces": 0},
         {"max_rules": 0},
+        {"monthly_spans": 0},
         {"fold_after": 0},
         {"fold_after": 2**32 - 1},
     ],

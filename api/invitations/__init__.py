@@ -1,0 +1,1 @@
+"""Invitations into a tenant: a link for one address, good for some days and once."""

@@ -1,0 +1,1 @@
+"""The people of a tenant: as what they belong to it, until when, and how they leave."""

@@ -1,0 +1,92 @@
+"""The page of usage: a month's spans, day by day, beside the quota."""
+
+from __future__ import annotations
+
+from calendar import monthrange
+from dataclasses import dataclass
+from datetime import date
+from typing import Final
+
+from api.usage.model import Usage, month_after, month_of
+from api.web.views.moments import Moment, moment
+
+USAGE_HREF: Final = "/settings/usage"
+
+
+@dataclass(frozen=True, slots=True)
+class DayBar:
+    """One day. share: percent of the busiest day. label: for those who do not see the bar."""
+
+    number: int
+    share: int
+    label: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsagePage:
+    """The page. tone: good, warn or bad by how much of the quota is used; empty without one.
+
+    meter: percent for the bar, at most 100. note: what is to be known about the quota.
+    """
+
+    month: str
+    spans: str
+    quota: str
+    percent: str
+    meter: int
+    tone: str
+    note: str
+    bars: tuple[DayBar, ...]
+    busiest: str
+    counted: Moment | None
+    before_href: str
+    after_href: str
+
+
+def usage_page(usage: Usage, *, today: date) -> UsagePage:
+    """Return the page of a month. today: no month after it is offered."""
+    days = {used.day.day: used.spans for used in usage.days}
+    most = max(days.values(), default=0)
+    percent = usage.percent
+    following = month_after(usage.month)
+    return UsagePage(
+        month=f"{usage.month:%B %Y}",
+        spans=f"{usage.spans:,}",
+        quota="" if usage.quota is None else f"{usage.quota:,}",
+        percent="" if percent is None else f"{percent:,} %",
+        meter=min(percent or 0, 100),
+        tone=_tone(percent),
+        note=_note(percent),
+        bars=tuple(
+            DayBar(
+                number,
+                100 * days.get(number, 0) // most if most else 0,
+                f"{number} {usage.month:%B}: {days.get(number, 0):,} spans",
+            )
+            for number in range(1, monthrange(usage.month.year, usage.month.month)[1] + 1)
+        ),
+        busiest=f"{most:,}",
+        counted=moment(usage.counted_at) if usage.counted_at else None,
+        before_href=f"{USAGE_HREF}?month={_before(usage.month):%Y-%m}",
+        after_href="" if following > today else f"{USAGE_HREF}?month={following:%Y-%m}",
+    )
+
+
+def _tone(percent: int | None) -> str:
+    if percent is None:
+        return ""
+    return "bad" if percent >= 100 else "warn" if percent >= 80 else "good"
+
+
+def _note(percent: int | None) -> str:
+    if percent is None:
+        return "There is no quota."
+    if percent >= 100:
+        return "The quota is used up. Spans are taken and judged all the same; ask your operator."
+    if percent >= 80:
+        return "Most of the quota is used. Nothing stops when it is used up."
+    return "A notice comes at 80, 90 and 100 %. Nothing stops when the quota is used up."
+
+
+def _before(month: date) -> date:
+    return month_of(date.fromordinal(month.toordinal() - 1))

@@ -1,0 +1,2 @@
+drop table invitations;
+alter table tenants drop column display_name;
