@@ -19,6 +19,7 @@ from api.backtests.routes import router as backtests_router
 from api.dead_letters.routes import router as dead_letters_router
 from api.health.routes import router as health_router
 from api.keys.routes import router as keys_router
+from api.limits.settings import RequestLimits
 from api.middleware import BodyLimit, RequestContext
 from api.notices.routes import router as notices_router
 from api.openapi import describe
@@ -34,19 +35,24 @@ API_PREFIX = "/api/v1"
 OPENAPI_PATH = f"{API_PREFIX}/openapi.json"
 
 
-def create_app(settings: Settings, *, rules_log: RulesLog | None = None) -> FastAPI:
+def create_app(
+    settings: Settings,
+    *,
+    rules_log: RulesLog | None = None,
+    limits: RequestLimits | None = None,
+) -> FastAPI:
     """Build the application; connections are opened when it starts.
 
-    rules_log: in place of Kafka's, for tests.
+    rules_log, limits: in place of Kafka's and those of the environment, for tests.
     `api.web.routes` may offer `router`, `mount(app)` for static files, and
     `error_page(request, error)`, which answers refusals outside /api/ with a page.
     Raises SettingError if a setting is missing, RuntimeError if a route names no permission.
     """
-    _ = settings.app_dsn, settings.pepper, settings.proxies
+    _ = settings.app_dsn, settings.pepper, settings.proxies, settings.redis
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with run_services(settings, rules_log=rules_log) as services:
+        async with run_services(settings, rules_log=rules_log, limits=limits) as services:
             app.state.services = services
             yield
 

@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.audit.origin import serving
+from api.auth.access import rate_limits_of
 
 log = structlog.get_logger(__name__)
 
@@ -67,6 +68,8 @@ class RequestContext:
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-ID"] = request_id
+                for name, value in rate_limits_of(scope).items():
+                    headers.setdefault(name, value)
                 for name, value in self._headers.items():
                     headers.setdefault(name, value)
                 if scope["path"].startswith("/api/"):

@@ -58,6 +58,10 @@ class Settings(BaseSettings):
         default="",
         description="Addresses or networks, comma-separated, whose X-Forwarded-For is believed.",
     )
+    redis_url: SecretStr = Field(
+        default=SecretStr(""),
+        description="Where replicas count requests and spans together. Empty: each for itself.",
+    )
     accept_test_keys: bool = Field(
         default=False, description="Whether API keys that begin with betrace_test_ are good here."
     )
@@ -125,6 +129,14 @@ class Settings(BaseSettings):
             return parse_networks(texts)
         except ValueError as error:
             raise SettingError(f"BETRACE_TRUSTED_PROXIES: {error}") from error
+
+    @property
+    def redis(self) -> str:
+        """URL of Redis, empty without one. Raises SettingError if it is none."""
+        url = self.redis_url.get_secret_value()
+        if url and not url.startswith(("redis://", "rediss://", "unix://")):
+            raise SettingError("BETRACE_REDIS_URL must begin with redis://, rediss:// or unix://")
+        return url
 
     @property
     def cookie_secure(self) -> bool:

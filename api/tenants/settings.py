@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 from uuid import UUID
 
+from api.limits.settings import TenantLimits
 from udfs.rulebook import FOLD_AFTER, FOLD_NEVER
 from udfs.wire import betrace_pb2 as pb
 
@@ -23,7 +24,9 @@ _LIMITS = {
     "max_known_traces": (100_000, 10_000_000_000),
     "max_rules": (1, 100_000),
 }
-_NOT_THE_JOBS = {"max_rules"}
+_REQUEST_LIMITS = frozenset(field.name for field in fields(TenantLimits))
+_MOST_OF_A_LIMIT = 10**12
+_NOT_THE_JOBS = {"max_rules", *_REQUEST_LIMITS}
 """Settings that the job need not know."""
 _MOST_WHOLE = 1_000_000
 
@@ -38,8 +41,10 @@ class TenantSettings:
     max_open_traces, max_open_bytes: traces that are open at a time and what is kept of their spans;
     max_known_traces: closed ones that are remembered. Each lane of the job holds a 32nd of them.
     fold_after: so many signals of a rule, lane and minute are written whole, the others of them
-    counted; None: all are whole. max_rules: that are not deleted. Raises ValueError for values
-    outside their limits.
+    counted; None: all are whole. max_rules: that are not deleted.
+    requests_per_min, person_requests_per_min, key_requests_per_min, spans_per_s, span_bytes_per_s:
+    in place of the installation's limits; None: those. Raises ValueError for values outside their
+    limits.
     """
 
     settle_ms: int = 10_000
@@ -55,12 +60,20 @@ class TenantSettings:
     max_known_traces: int = 128_000_000
     fold_after: int | None = FOLD_AFTER
     max_rules: int = 1_000
+    requests_per_min: int | None = None
+    person_requests_per_min: int | None = None
+    key_requests_per_min: int | None = None
+    spans_per_s: int | None = None
+    span_bytes_per_s: int | None = None
 
     def __post_init__(self) -> None:
         for name, (low, high) in _LIMITS.items():
             value = getattr(self, name)
             if not low <= value <= high:
                 raise ValueError(f"{name} is {value}; it must lie between {low} and {high}")
+        for name in _REQUEST_LIMITS:
+            if (limit := getattr(self, name)) is not None and not 1 <= limit <= _MOST_OF_A_LIMIT:
+                raise ValueError(f"{name} is {limit}; it must lie between 1 and {_MOST_OF_A_LIMIT}")
         if self.settle_ms > self.max_life_ms:
             raise ValueError("settle_ms is longer than max_life_ms")
         if self.fold_after is not None and not 1 <= self.fold_after <= _MOST_WHOLE:

@@ -1,11 +1,12 @@
 -- name: key_by_hash^
 -- left_s: until the key ends by itself; null: it does not.
-select id, tenant_id, name, role, scopes, networks::text[] as networks, expires_at,
-  extract(epoch from expires_at - now()) as left_s
-from api_keys
-where key_hash = :key_hash
-  and revoked_at is null
-  and (expires_at is null or expires_at > now());
+select k.id, k.tenant_id, k.name, k.role, k.scopes, k.networks::text[] as networks, k.expires_at,
+  extract(epoch from k.expires_at - now()) as left_s, t.settings as tenant_settings
+from api_keys k
+join tenants t on t.id = k.tenant_id
+where k.key_hash = :key_hash
+  and k.revoked_at is null
+  and (k.expires_at is null or k.expires_at > now());
 
 -- name: user_by_email^
 select id, email, name, password_hash, disabled_at
@@ -30,7 +31,8 @@ order by created_at, tenant_id;
 
 -- name: member
 -- The person and their tenants by name, the tenant of the session first; none if they have left it.
-select u.email, u.name, m.tenant_id, m.role, t.name as tenant_name
+select u.email, u.name, m.tenant_id, m.role, t.name as tenant_name,
+  t.settings as tenant_settings
 from users u
 join memberships m on m.user_id = u.id
 join tenants t on t.id = m.tenant_id
