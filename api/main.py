@@ -16,11 +16,13 @@ from api.auth.access import refuse_undeclared
 from api.auth.account_routes import router as account_router
 from api.auth.routes import router as session_router
 from api.backtests.routes import router as backtests_router
+from api.bodies import BodyGuard
 from api.dead_letters.routes import router as dead_letters_router
 from api.health.routes import router as health_router
+from api.hosts import HostCheck, allow_origins
 from api.keys.routes import router as keys_router
 from api.limits.settings import RequestLimits
-from api.middleware import BodyLimit, RequestContext
+from api.middleware import RequestContext
 from api.notices.routes import router as notices_router
 from api.openapi import describe
 from api.problems import install_handlers
@@ -48,7 +50,7 @@ def create_app(
     `error_page(request, error)`, which answers refusals outside /api/ with a page.
     Raises SettingError if a setting is missing, RuntimeError if a route names no permission.
     """
-    _ = settings.app_dsn, settings.pepper, settings.proxies, settings.redis
+    _ = settings.app_dsn, settings.pepper, settings.proxies, settings.redis, settings.origins
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -84,7 +86,9 @@ def create_app(
         if hasattr(web, "mount"):
             web.mount(app)
     install_handlers(app, error_page=getattr(web, "error_page", None), on_refusal=note_refusal)
-    app.add_middleware(BodyLimit)
+    app.add_middleware(BodyGuard)
+    allow_origins(app, settings.origins)
+    app.add_middleware(HostCheck, allowed=settings.hosts)
     app.add_middleware(RequestContext, https=settings.cookie_secure)
     describe(app)
     refuse_undeclared(app)

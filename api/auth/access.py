@@ -62,7 +62,7 @@ class Authenticator:
         if hasattr(request.state, "rate_limits"):  # asked again, while it is being served
             return await self._found(request)
         address = self.address_of(request)
-        self._hold_up(request, address)
+        await self._hold_up(request, address)
         try:
             principal = await self._found(request)
         except ApiError as error:
@@ -87,11 +87,11 @@ class Authenticator:
         counted = await self._limiter.count_stranger(address, cost=cost)
         request.state.rate_limits = rate_limit_headers(counted)
 
-    def _hold_up(self, request: Request, address: Address | None) -> None:
+    async def _hold_up(self, request: Request, address: Address | None) -> None:
         """Refuse an address over its limit before anything is looked up, but not a known key."""
         key = request.headers.get("x-api-key", "").strip()
         if not (key and self._keys.knows(key)):
-            self._limiter.admit(address)
+            await self._limiter.admit(address)
 
     async def _found(self, request: Request) -> Principal:
         key = presented_key(

@@ -8,9 +8,11 @@ database; a key that was good a moment ago is not held up by them.
 
 from __future__ import annotations
 
+import asyncio
 import math
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NoReturn
 
 from api.auth.addresses import Address, network_of_address
 from api.auth.principal import ApiKeyPrincipal, Principal, UserPrincipal
@@ -22,6 +24,11 @@ from api.limits.shared import SharedBuckets
 from api.problems import ApiError
 
 LIMITED: Final = "request.limited"
+HELD_BACK_S: Final = 1.0
+"""A refusal is answered after so long: callers who do not wait by themselves send less then, and
+what they send is not in the way of others. Nobody may come again earlier anyhow."""
+_HELD_AT_MOST: Final = 200
+"""Of one process; more are answered at once."""
 _MINUTE_S: Final = 60.0
 
 
@@ -36,20 +43,27 @@ class RequestLimiter:
     """Counts requests, and refuses those over a limit. One instance serves one event loop."""
 
     def __init__(
-        self, buckets: SharedBuckets, limits: RequestLimits, *, metrics: LimitMetrics
+        self,
+        buckets: SharedBuckets,
+        limits: RequestLimits,
+        *,
+        metrics: LimitMetrics,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._buckets = buckets
         self._limits = limits
         self._metrics = metrics
+        self._sleep = sleep
+        self._held_count = 0
 
-    def admit(self, address: Address | None) -> None:
+    async def admit(self, address: Address | None) -> None:
         """Refuse an address that is over its limit, as far as this process knows.
 
         Raises ApiError 429.
         """
         answer = self._buckets.peek(_asks([self._of_address(address)], 1))
         if not answer.granted:
-            self._refuse(answer)
+            await self._refuse(answer)
 
     async def count_stranger(self, address: Address | None, *, cost: int) -> Answer:
         """Count a request of whoever is not known. Raises ApiError 429."""
@@ -62,15 +76,26 @@ class RequestLimiter:
     async def _count(self, limits: list[_Limit], cost: int) -> Answer:
         answer = await self._buckets.take(_asks(limits, cost))
         if not answer.granted:
-            self._refuse(answer)
+            await self._refuse(answer)
         self._metrics.granted.inc()
         return answer
 
-    def _refuse(self, answer: Answer) -> None:
-        over = [level.ask.policy for level in answer.levels if level.wait_s]
-        for policy in over:
-            self._metrics.refused.labels(policy).inc()
+    async def _refuse(self, answer: Answer) -> NoReturn:
+        for level in answer.levels:
+            if level.wait_s:
+                self._metrics.refused.labels(level.ask.policy).inc()
+        await self._hold_back(min(answer.wait_s, HELD_BACK_S))
         raise too_many(answer)
+
+    async def _hold_back(self, seconds: float) -> None:
+        """Let whoever asks again and again wait for the answer, if not too many do already."""
+        if self._held_count >= _HELD_AT_MOST:
+            return
+        self._held_count += 1
+        try:
+            await self._sleep(seconds)
+        finally:
+            self._held_count -= 1
 
     def _of_address(self, address: Address | None) -> _Limit:
         return _Limit("address", network_of_address(address), self._limits.address_per_min)
