@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass
 from types import SimpleNamespace
 from typing import Any, Final
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from fastapi import Request
 
@@ -22,7 +22,7 @@ from api.audit.origin import origin_of
 from api.audit.trail import record
 from api.auth.access import SESSION_COOKIE, Require
 from api.auth.client import Client
-from api.auth.principal import Permission, Principal, Role, TenantScope, UserPrincipal, grant_scope
+from api.auth.principal import Permission, Principal, Role, TenantScope, UserPrincipal
 from api.database import tenant_transaction
 from api.keys.authority import OPERATOR
 from api.keys.model import KeyDraft
@@ -73,7 +73,9 @@ class OverheadFigures:
         }
 
 
-async def measure_overhead(settings: Settings, tenant_id: UUID, *, calls: int) -> OverheadFigures:
+async def measure_overhead(
+    settings: Settings, scope: TenantScope, *, calls: int
+) -> OverheadFigures:
     """Measure every step so many times, for a tenant that gets a key and a person for it.
 
     Raises DatabaseUnavailable.
@@ -82,7 +84,6 @@ async def measure_overhead(settings: Settings, tenant_id: UUID, *, calls: int) -
         tenant_per_min=_NO_LIMIT, person_per_min=_NO_LIMIT, key_per_min=_NO_LIMIT
     )
     async with run_services(settings, limits=limits) as services:
-        scope = grant_scope(tenant_id, actor="bench")
         caller = await _Caller.made(services, scope)
         rows = [await _timed(step, call, calls) for step, call in caller.steps()]
         rows += [

@@ -48,6 +48,7 @@ from api.command.bench_long import (
     soak,
     table,
 )
+from api.command.operator import operator_scope
 from api.settings import Settings
 
 app = typer.Typer(
@@ -215,7 +216,9 @@ def overhead(
                 redis_url=SecretStr(redis),
                 kafka=stack["BETRACE_KAFKA"],
             )
-            figures = asyncio.run(measure_overhead(settings, UUID(tenant.id), calls=calls))
+            figures = asyncio.run(
+                measure_overhead(settings, operator_scope(UUID(tenant.id)), calls=calls)
+            )
     except TROUBLE as error:
         raise failed(error) from error
     if as_json:

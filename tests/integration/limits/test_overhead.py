@@ -29,7 +29,7 @@ async def test_every_step_is_measured_with_and_without_redis(
     scope = await make_tenant(pool)
     for url in ("", shared_redis.url):
         chosen = settings.model_copy(update={"redis_url": SecretStr(url)})
-        figures = await measure_overhead(chosen, scope.tenant_id, calls=30)
+        figures = await measure_overhead(chosen, scope, calls=30)
         steps = [KEY, SESSION, LIMIT, PERMISSION, REFUSAL, CHANGE, WITH_KEY, WITH_SESSION]
         assert [row.step for row in figures.rows] == steps
         for row in figures.rows:
