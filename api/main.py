@@ -16,12 +16,15 @@ from api.auth.access import refuse_undeclared
 from api.auth.account_routes import router as account_router
 from api.auth.routes import router as session_router
 from api.backtests.routes import router as backtests_router
+from api.bodies import BodyGuard
 from api.dead_letters.routes import router as dead_letters_router
 from api.health.routes import router as health_router
+from api.hosts import HostCheck, allow_origins
 from api.invitations.routes import router as invitations_router
 from api.keys.routes import router as keys_router
+from api.limits.settings import RequestLimits
 from api.members.routes import router as members_router
-from api.middleware import BodyLimit, RequestContext
+from api.middleware import RequestContext
 from api.notices.routes import router as notices_router
 from api.openapi import describe
 from api.problems import install_handlers
@@ -38,19 +41,25 @@ API_PREFIX = "/api/v1"
 OPENAPI_PATH = f"{API_PREFIX}/openapi.json"
 
 
-def create_app(settings: Settings, *, rules_log: RulesLog | None = None) -> FastAPI:
+def create_app(
+    settings: Settings,
+    *,
+    rules_log: RulesLog | None = None,
+    limits: RequestLimits | None = None,
+) -> FastAPI:
     """Build the application; connections are opened when it starts.
 
-    rules_log: in place of Kafka's, for tests.
+    rules_log, limits: in place of Kafka's and those of the environment, for tests.
     `api.web.routes` may offer `router`, `mount(app)` for static files, and
     `error_page(request, error)`, which answers refusals outside /api/ with a page.
     Raises SettingError if a setting is missing, RuntimeError if a route names no permission.
     """
     _ = settings.app_dsn, settings.pepper, settings.proxies, settings.mailer
+    _ = settings.redis, settings.origins
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with run_services(settings, rules_log=rules_log) as services:
+        async with run_services(settings, rules_log=rules_log, limits=limits) as services:
             app.state.services = services
             yield
 
@@ -86,7 +95,9 @@ def create_app(settings: Settings, *, rules_log: RulesLog | None = None) -> Fast
         if hasattr(web, "mount"):
             web.mount(app)
     install_handlers(app, error_page=getattr(web, "error_page", None), on_refusal=note_refusal)
-    app.add_middleware(BodyLimit)
+    app.add_middleware(BodyGuard)
+    allow_origins(app, settings.origins)
+    app.add_middleware(HostCheck, allowed=settings.hosts)
     app.add_middleware(RequestContext, https=settings.cookie_secure)
     describe(app)
     refuse_undeclared(app)

@@ -1,4 +1,4 @@
-"""What every request passes on its way in and out: an id, a bound on its body, safe headers, a log.
+"""What every request passes on its way in and out: an id, safe headers, a log.
 
 Plain ASGI, because streams (server-sent events) must not be buffered.
 """
@@ -13,14 +13,13 @@ from uuid import uuid4
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.audit.origin import serving
+from api.auth.access import rate_limits_of
 
 log = structlog.get_logger(__name__)
 
-MAX_BODY_BYTES: Final = 1024 * 1024
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _TOKEN: Final = re.compile(r"^(/invitations/)[^/]+")
 
@@ -68,6 +67,8 @@ class RequestContext:
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-ID"] = request_id
+                for name, value in rate_limits_of(scope).items():
+                    headers.setdefault(name, value)
                 for name, value in self._headers.items():
                     headers.setdefault(name, value)
                 if scope["path"].startswith("/api/"):
@@ -85,30 +86,6 @@ class RequestContext:
                 status=status,
                 duration_ms=round((time.perf_counter() - started) * 1000, 1),
             )
-
-
-class BodyLimit:
-    """Refuse bodies over MAX_BODY_BYTES with 413, whether or not they announce their length."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one request."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        received = 0
-
-        async def receive_bounded() -> Message:
-            nonlocal received
-            message = await receive()
-            received += len(message.get("body", b""))
-            if received > MAX_BODY_BYTES:
-                raise HTTPException(413, f"A body may have {MAX_BODY_BYTES} bytes.")
-            return message
-
-        await self._app(scope, receive_bounded, send)
 
 
 def _loggable(path: str) -> str:

@@ -5,7 +5,7 @@ Every refusal has a stable dotted code. What went wrong inside is logged and nev
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import structlog
@@ -123,17 +123,26 @@ def problem_response(request: Request, error: ApiError) -> JSONResponse:
 
 
 def _of_validation(error: RequestValidationError) -> ApiError:
-    errors = [
-        {"field": ".".join(str(part) for part in problem["loc"]), "message": problem["msg"]}
-        for problem in error.errors()
-    ]
+    errors = [_violation(problem["loc"], problem["msg"]) for problem in error.errors()]
     return ApiError(400, "request.invalid", "The request has invalid fields.", errors=errors)
 
 
+def _violation(location: Sequence[int | str], message: str) -> dict[str, str]:
+    """Return one of the things that are wrong with a request.
+
+    Of a body with a JSON pointer (RFC 6901) into it, as a fragment; else with where it stands:
+    query, path, header or cookie.
+    """
+    place, *path = [str(part) for part in location] or ["body"]
+    said = {"field": ".".join([place, *path]), "message": message}
+    if place != "body":
+        return {**said, "in": place}
+    steps = (step.replace("~", "~0").replace("/", "~1") for step in path)
+    return {**said, "in": place, "pointer": "#" + "".join(f"/{step}" for step in steps)}
+
+
 def _of_http(error: HTTPException) -> ApiError:
-    code = {404: "request.not_found", 405: "request.method", 413: "request.too_large"}.get(
-        error.status_code, "request.refused"
-    )
+    code = _HTTP_CODES.get(error.status_code, "request.refused")
     return ApiError(error.status_code, code, str(error.detail), headers=error.headers)
 
 
@@ -184,6 +193,13 @@ _TABLE: Final[Mapping[type[Exception], Callable[[Any], ApiError]]] = {
     QueryTooSlow: _of_slow_query,
 }
 
+_HTTP_CODES: Final = {
+    404: "request.not_found",
+    405: "request.method",
+    413: "request.too_large",
+    415: "request.media_type",
+}
+
 _TITLES: Final = {
     400: "Bad request",
     401: "Not authenticated",
@@ -195,6 +211,7 @@ _TITLES: Final = {
     412: "Precondition failed",
     413: "Too large",
     415: "Unsupported media type",
+    421: "Misdirected request",
     422: "Not valid",
     428: "Precondition required",
     429: "Too many requests",

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
 from confluent_kafka.admin import AdminClient
 from fastapi import Request
+from prometheus_client import CollectorRegistry, start_http_server
 
 from api.audit.decisions import Decisions
 from api.audit.retention import keep_audit
@@ -28,6 +29,11 @@ from api.invitations.model import InvitationMaker
 from api.kafka.log_times import LogTimes
 from api.kafka.topics import TopicNames
 from api.keys.service import KeyMaker
+from api.limits.buckets import LocalBuckets
+from api.limits.metrics import LimitMetrics
+from api.limits.requests import RequestLimiter
+from api.limits.settings import RequestLimits
+from api.limits.shared import SharedBuckets, open_redis_buckets
 from api.mail import Mailer
 from api.rules.log import KafkaRulesLog, RulesLog
 from api.rules.outbox import Publisher, keep_house
@@ -56,6 +62,7 @@ class Services:
     feed: SignalFeed
     replayer: Replayer
     log_times: LogTimes
+    registry: CollectorRegistry
     checks: Mapping[str, Check]
 
 
@@ -67,11 +74,14 @@ def services_of(request: Request) -> Services:
 
 @asynccontextmanager
 async def run_services(
-    settings: Settings, *, rules_log: RulesLog | None = None
+    settings: Settings,
+    *,
+    rules_log: RulesLog | None = None,
+    limits: RequestLimits | None = None,
 ) -> AsyncIterator[Services]:
     """Open connections, start what runs beside the requests, and end it all afterwards.
 
-    rules_log: in place of Kafka's.
+    rules_log: in place of Kafka's. limits: in place of those of the environment.
     """
     pepper = settings.pepper
     topics = TopicNames(settings.topic_prefix)
@@ -79,7 +89,16 @@ async def run_services(
     admin = AdminClient({"bootstrap.servers": settings.kafka, "log_level": 0})
     hub = FeedHub(settings.app_dsn)
     size = settings.database_pool_max
-    async with open_pool(settings.app_dsn, size=size, name="betrace-api") as pool:
+    registry = CollectorRegistry()
+    metrics = LimitMetrics(registry)
+    async with (
+        open_pool(settings.app_dsn, size=size, name="betrace-api") as pool,
+        open_redis_buckets(
+            settings.redis, prefix=settings.topic_prefix, metrics=metrics
+        ) as redis_buckets,
+    ):
+        buckets = SharedBuckets(LocalBuckets(), redis_buckets, metrics=metrics)
+        limiter = RequestLimiter(buckets, limits or RequestLimits(), metrics=metrics)
         sessions = Sessions(pool, pepper=pepper, times=_session_times(settings))
         passwords, factors = Passwords(), SecondFactors(pepper=pepper)
         uses = KeyUses()
@@ -89,7 +108,9 @@ async def run_services(
         services = Services(
             settings=settings,
             pool=pool,
-            authenticator=Authenticator(verifier, sessions, proxies=settings.proxies),
+            authenticator=Authenticator(
+                verifier, sessions, limiter=limiter, proxies=settings.proxies
+            ),
             sessions=sessions,
             sign_in=SignIn(
                 pool, pepper=pepper, passwords=passwords, sessions=sessions, factors=factors
@@ -106,6 +127,7 @@ async def run_services(
             feed=SignalFeed(pool, hub),
             replayer=Replayer(settings.kafka, topics),
             log_times=LogTimes(admin, topics.spans),
+            registry=registry,
             checks={
                 "postgres": postgres_check(pool),
                 "kafka": kafka_check(admin, topic=topics.rules),
@@ -121,7 +143,8 @@ async def run_services(
             asyncio.create_task(keep_audit(pool, days=settings.audit_days), name="audit"),
         ]
         try:
-            yield services
+            with _figures(settings, registry):
+                yield services
         finally:
             for task in beside:
                 task.cancel()
@@ -131,6 +154,20 @@ async def run_services(
             await services.decisions.flush(whole=True)
             services.replayer.close()
             kafka_log.close()
+
+
+@contextmanager
+def _figures(settings: Settings, registry: CollectorRegistry) -> Iterator[None]:
+    """Offer the figures of the process to Prometheus, if a port is set for them."""
+    if not settings.metrics_port:
+        yield
+        return
+    server, thread = start_http_server(settings.metrics_port, settings.http_host, registry)
+    try:
+        yield
+    finally:
+        server.shutdown()
+        thread.join()
 
 
 def _session_times(settings: Settings) -> SessionTimes:

@@ -6,6 +6,7 @@ and asked for through a property that says what is missing.
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Literal
 
@@ -18,6 +19,7 @@ from api.errors import OperatorError
 from api.mail import Security, SmtpMailer
 
 SECRET_KEY_MIN_LENGTH = 32
+_ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?")
 
 
 class SettingError(OperatorError):
@@ -59,6 +61,19 @@ class Settings(BaseSettings):
     trusted_proxies: str = Field(
         default="",
         description="Addresses or networks, comma-separated, whose X-Forwarded-For is believed.",
+    )
+    allowed_hosts: str = Field(
+        default="",
+        description="Names, comma-separated, that the API answers to; *.example.com is all below "
+        "it. Empty: any.",
+    )
+    cors_origins: str = Field(
+        default="",
+        description="Origins, comma-separated, whose pages may call the REST API with a key.",
+    )
+    redis_url: SecretStr = Field(
+        default=SecretStr(""),
+        description="Where replicas count requests and spans together. Empty: each for itself.",
     )
     accept_test_keys: bool = Field(
         default=False, description="Whether API keys that begin with betrace_test_ are good here."
@@ -180,6 +195,31 @@ class Settings(BaseSettings):
         return self.public_url.rstrip("/") or f"http://localhost:{self.http_port}"
 
     @property
+    def hosts(self) -> list[str]:
+        """Names that the API answers to, in lower case; none: any."""
+        return _listed(self.allowed_hosts.lower())
+
+    @property
+    def origins(self) -> list[str]:
+        """Origins whose pages may call the API. Raises SettingError for what is none."""
+        origins = _listed(self.cors_origins)
+        for origin in origins:
+            if not _ORIGIN.fullmatch(origin):
+                raise SettingError(
+                    f"BETRACE_CORS_ORIGINS: {origin!r} is no origin such as https://app.example.com"
+                    " (a scheme, a host and perhaps a port; no path, no *)"
+                )
+        return origins
+
+    @property
+    def redis(self) -> str:
+        """URL of Redis, empty without one. Raises SettingError if it is none."""
+        url = self.redis_url.get_secret_value()
+        if url and not url.startswith(("redis://", "rediss://", "unix://")):
+            raise SettingError("BETRACE_REDIS_URL must begin with redis://, rediss:// or unix://")
+        return url
+
+    @property
     def cookie_secure(self) -> bool:
         """Whether session cookies are for https alone."""
         return self.public_url.startswith("https://")
@@ -195,6 +235,10 @@ def load_settings() -> Settings:
             for problem in error.errors(include_input=False)
         ]
         raise SettingError("; ".join(lines)) from error
+
+
+def _listed(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def _required(value: SecretStr, name: str) -> str:

@@ -1,6 +1,7 @@
 """Makes a fresh checkout ready to run: Python environment, compiled engine, jars, web bundle.
 
-`python3 deploy/prepare.py [--browser] [STEP…]`, called by the Makefile. Standard library only,
+`python3 deploy/prepare.py [--browser] [STEP…]`, called by the Makefile; `--browser` asks for what
+only tests need as well, a browser and Redis. Standard library only,
 since it runs before anything is installed. A step that was done for the same inputs is skipped.
 Downloads come from the package registries that pip, Maven and npm are set up for.
 """
@@ -174,6 +175,7 @@ def tools(*, browser: bool) -> list[Tool]:
     ]
     if browser:
         needed.append(Tool("Chromium", lambda: any(map(shutil.which, BROWSERS)), "chromium"))
+        needed.append(Tool("Redis", lambda: bool(shutil.which("redis-server")), "redis-server"))
     return needed
 
 

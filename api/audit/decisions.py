@@ -4,9 +4,10 @@ Noting one never waits. Alike decisions of one minute are one row with a count, 
 when the minute is over, and at the end of the process. While Postgres is away they stay here.
 
 When `capacity` different ones wait, further different ones are counted in one row for each action
-(`audit.overflow`), so their number is never lost; and each decision is a line in the process's log
-at the time it is made, whatever becomes of the row. A process that is killed loses the rows of the
-last minute, and those of an outage that is not over; their lines in the log remain.
+(`audit.overflow`), so their number is never lost; and each decision (of `ingest`, the first of
+alike ones in a minute) is a line in the process's log when it is made, whatever becomes of the row.
+A process that is killed loses the rows of the last minute, and those of an outage that is not over;
+their lines in the log remain.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from enum import Enum
 from typing import Final, Literal
 from uuid import UUID, uuid4, uuid5
 
@@ -42,6 +44,13 @@ _ADDRESSES_COUNTED: Final = 100
 _BATCH: Final = 500
 """Windows that become rows at a time: each may cost a look at whose credential it was."""
 _OVERFLOW: Final = "audit.overflow"
+
+
+class Lines(Enum):
+    """Which refusals are lines in the log of the process as well."""
+
+    EACH = "each"
+    FIRST = "first"  # of alike ones in a minute
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +123,12 @@ class Decisions:
         pool: Pool,
         *,
         capacity: int = CAPACITY,
+        lines: Lines = Lines.EACH,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._pool = pool
         self._capacity = capacity
+        self._lines = lines
         self._clock = clock
         self._windows: dict[tuple[object, ...], _Window] = {}
         self._batch: list[Entry] = []
@@ -131,17 +142,9 @@ class Decisions:
     def note(self, decision: Decision) -> None:
         """Put a refusal on the record, at once and without waiting."""
         now = self._clock()
-        log.info(
-            "audit.refused",
-            action=decision.action,
-            reason=decision.reason,
-            actor=decision.origin.actor,
-            tenant=str(decision.tenant_id) if decision.tenant_id else None,
-            method=decision.origin.method,
-            route=decision.origin.route,
-            address=decision.origin.address,
-        )
         key = (_minute(now), *decision.likeness)
+        if self._lines is Lines.EACH or key not in self._windows:
+            _write_line(decision)
         if key not in self._windows and self.waiting_count >= self._capacity:
             decision = replace(decision, origin=Origin(), credential=None, user_id=None)
             key = (_OVERFLOW, decision.action)
@@ -264,6 +267,19 @@ class Decisions:
             replace(known, id=uuid5(entry.id, str(tenant_id)), tenant_id=tenant_id)
             for tenant_id in tenants
         ] or [known]
+
+
+def _write_line(decision: Decision) -> None:
+    log.info(
+        "audit.refused",
+        action=decision.action,
+        reason=decision.reason,
+        actor=decision.origin.actor,
+        tenant=str(decision.tenant_id) if decision.tenant_id else None,
+        method=decision.origin.method,
+        route=decision.origin.route,
+        address=decision.origin.address,
+    )
 
 
 async def _tenants_of(connection: Connection, user_id: UUID) -> list[UUID]:

@@ -87,14 +87,14 @@ def origin_of(scope: Scope) -> Origin:
     return Origin(
         principal=state.get("principal"),
         method=scope["method"],
-        route=_pattern(scope),
+        route=route_pattern(scope),
         address=client[0] if client else "",
         user_agent=Headers(scope=scope).get("user-agent", ""),
         request_id=state.get("request_id", ""),
     )
 
 
-def _pattern(scope: Scope) -> str:
+def route_pattern(scope: Scope) -> str:
     """Return the path of the route with names in place of ids, empty where none was found.
 
     A route of an included router does not know the prefix it was included with: what comes before

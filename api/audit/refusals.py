@@ -10,6 +10,7 @@ from api.audit.decisions import Credential, Decision
 from api.audit.origin import Origin, origin_of
 from api.auth.access import presented_key, session_token
 from api.auth.keys import hash_key, is_well_formed
+from api.limits.requests import LIMITED
 from api.problems import ApiError
 from api.services import services_of
 
@@ -21,8 +22,11 @@ _SIGN_IN: Final = frozenset({"auth.wrong_sign_in", "auth.throttled"})
 
 
 def note_refusal(request: Request, error: ApiError) -> None:
-    """Put a refusal on the record if it is one of access. Never waits, and raises nothing."""
-    if error.status not in (401, 403) or error.code in _SIGN_IN:
+    """Put a refusal on the record if it is one of access or a limit.
+
+    Never waits, and raises nothing.
+    """
+    if error.status not in (401, 403, 429) or error.code in _SIGN_IN:
         return
     services_of(request).decisions.note(_decision(request, error, origin_of(request.scope)))
 
@@ -33,6 +37,9 @@ def _decision(request: Request, error: ApiError, origin: Origin) -> Decision:
         return Decision(
             action="permission.refused", reason=error.code, origin=origin, permission=needed
         )
+    if error.code == LIMITED:
+        over = "+".join(error.members["violated-policies"])
+        return Decision(action="limit.reached", reason=over, origin=origin)
     presented = _presented(request)
     credential = presented if isinstance(presented, Credential) else None
     if error.code != _UNKNOWN:

@@ -8,18 +8,24 @@ start (`refuse_undeclared`).
 from __future__ import annotations
 
 import hmac
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from fastapi import FastAPI, Request
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import iter_route_contexts
+from starlette.types import Scope
 
+from api.audit.origin import route_pattern
 from api.auth.addresses import Address, AddressRefused, Networks, caller_address
 from api.auth.key_verifier import KeyVerifier
 from api.auth.principal import ApiKeyPrincipal, Permission, Principal, UserPrincipal
 from api.auth.public import PUBLIC
 from api.auth.sessions import Sessions
+from api.limits.costs import REFUSED_CREDENTIAL, cost_of
+from api.limits.headers import rate_limit_headers
+from api.limits.requests import RequestLimiter
 from api.problems import ApiError, forbidden, unauthenticated
 
 SESSION_COOKIE: Final = "betrace_session"
@@ -33,18 +39,61 @@ _MAX_CREDENTIAL_LENGTH: Final = 8 * 1024
 class Authenticator:
     """Finds who sent a request: by API key, else by session cookie."""
 
-    def __init__(self, keys: KeyVerifier, sessions: Sessions, *, proxies: Networks = ()) -> None:
+    def __init__(
+        self,
+        keys: KeyVerifier,
+        sessions: Sessions,
+        *,
+        limiter: RequestLimiter,
+        proxies: Networks = (),
+    ) -> None:
         """proxies: whose X-Forwarded-For is believed."""
         self._keys = keys
         self._sessions = sessions
+        self._limiter = limiter
         self._proxies = proxies
 
     async def principal(self, request: Request) -> Principal:
-        """Return who sent the request.
+        """Return who sent the request, and count it, once, against their limits.
 
-        Raises ApiError 401, and 403 for a session whose request may be forged and for a key that
-        may not be used from there.
+        Raises ApiError 401; 403 for a session whose request may be forged and for a key that may
+        not be used from there; 429.
         """
+        if hasattr(request.state, "rate_limits"):  # asked again, while it is being served
+            return await self._found(request)
+        address = self.address_of(request)
+        await self._hold_up(request, address)
+        try:
+            principal = await self._found(request)
+        except ApiError as error:
+            if error.status == 401:
+                await self._count_stranger(request, address, cost=REFUSED_CREDENTIAL)
+            raise
+        request.state.principal = principal
+        counted = await self._limiter.count(principal, cost=_cost_of(request))
+        request.state.rate_limits = rate_limit_headers(counted)
+        if isinstance(principal, UserPrincipal):
+            await _refuse_forgery(request, principal)
+        return principal
+
+    async def count_stranger(self, request: Request) -> None:
+        """Count a request to an open route for its address. Raises ApiError 429."""
+        if cost := _cost_of(request):
+            await self._count_stranger(request, self.address_of(request), cost=cost)
+
+    async def _count_stranger(
+        self, request: Request, address: Address | None, *, cost: int
+    ) -> None:
+        counted = await self._limiter.count_stranger(address, cost=cost)
+        request.state.rate_limits = rate_limit_headers(counted)
+
+    async def _hold_up(self, request: Request, address: Address | None) -> None:
+        """Refuse an address over its limit before anything is looked up, but not a known key."""
+        key = request.headers.get("x-api-key", "").strip()
+        if not (key and self._keys.knows(key)):
+            await self._limiter.admit(address)
+
+    async def _found(self, request: Request) -> Principal:
         key = presented_key(
             request.headers.getlist("x-api-key"), request.headers.getlist("authorization")
         )
@@ -53,7 +102,6 @@ class Authenticator:
         user = await self._user(request)
         if user is None:
             raise unauthenticated()
-        await _refuse_forgery(request, user)
         return user
 
     def address_of(self, request: Request) -> Address | None:
@@ -112,7 +160,6 @@ class Require:
         """Return the principal. Raises ApiError 401 and 403."""
         authenticator: Authenticator = request.app.state.services.authenticator
         principal = await authenticator.principal(request)
-        request.state.principal = principal
         request.state.permission = self.permission.value
         if not principal.may(self.permission):
             raise forbidden(self.permission)
@@ -127,13 +174,13 @@ def require(permission: Permission) -> Require:
 async def authenticated(request: Request) -> Principal:
     """Return the principal of a route that everybody with a valid credential may use."""
     authenticator: Authenticator = request.app.state.services.authenticator
-    principal = await authenticator.principal(request)
-    request.state.principal = principal
-    return principal
+    return await authenticator.principal(request)
 
 
-async def anyone() -> None:
-    """Mark a route as open to everybody, by depending on this."""
+async def anyone(request: Request) -> None:
+    """Mark a route as open to everybody, by depending on this. Raises ApiError 429."""
+    authenticator: Authenticator = request.app.state.services.authenticator
+    await authenticator.count_stranger(request)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +233,16 @@ def _access(dependant: Dependant | None) -> Permission | Literal["known", "anybo
         if found := _access(dependency):
             return found
     return None
+
+
+def rate_limits_of(scope: Scope) -> Mapping[str, str]:
+    """Return the headers that say what is left of the limits a request was counted against."""
+    headers: Mapping[str, str] = scope.get("state", {}).get("rate_limits", {})
+    return headers
+
+
+def _cost_of(request: Request) -> int:
+    return cost_of(request.method, route_pattern(request.scope))
 
 
 async def _refuse_forgery(request: Request, user: UserPrincipal) -> None:

@@ -19,6 +19,7 @@ from ipaddress import (
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 Networks = tuple[Network, ...]
+_OWN_BITS = 64
 
 
 class AddressRefused(Exception):
@@ -75,6 +76,13 @@ def is_inside(network: Network, others: Networks) -> bool:
         and network.prefixlen >= other.prefixlen
         for other in others
     )
+
+
+def network_of_address(address: Address | None) -> str:
+    """Return what one household or host owns: an IPv4 address, or the first 64 bits of IPv6."""
+    if isinstance(address, IPv6Address):
+        return str(ip_network((address, _OWN_BITS), strict=False))
+    return str(address) if address else "unknown"
 
 
 def caller_address(peer: str, forwarded_for: Sequence[str], *, trusted: Networks) -> Address | None:

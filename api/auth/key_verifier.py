@@ -26,6 +26,7 @@ from api.database import (
     credential_transaction,
     queries,
 )
+from api.limits.settings import TenantLimits
 
 REMEMBERED_S: Final = 5.0
 
@@ -81,6 +82,11 @@ class KeyVerifier:
         self._capacity = capacity
         self._clock = clock
         self._entries: OrderedDict[bytes, _Entry] = OrderedDict()
+
+    def knows(self, key: str) -> bool:
+        """Return whether a key was good a moment ago, without asking anybody."""
+        entry = self._entries.get(hash_key(key, pepper=self._pepper))
+        return entry is not None and entry.stale_s > self._clock() and entry.known is not None
 
     async def verify(self, key: str, *, address: Address | None) -> ApiKeyPrincipal | None:
         """Return who holds the key, or None if nobody does.
@@ -147,6 +153,7 @@ def _principal(row: Mapping[str, Any]) -> ApiKeyPrincipal:
         permissions=GRANTS[role] if role else known_scopes(row["scopes"]),
         networks=parse_networks(row["networks"]),
         expires_at=row["expires_at"],
+        limits=TenantLimits.from_settings(row["tenant_settings"]),
     )
 
 

@@ -15,6 +15,7 @@ from typing import Final
 from uuid import UUID
 
 from api.auth.addresses import Networks
+from api.limits.settings import AS_INSTALLED, TenantLimits
 
 
 class Permission(StrEnum):
@@ -117,6 +118,7 @@ class ApiKeyPrincipal:
 
     role: None for a key with scopes of its own; permissions are those of either.
     networks: where the key may be used from, empty: anywhere. expires_at: None: never.
+    limits: what the tenant has in place of the installation's.
     """
 
     key_id: UUID
@@ -126,6 +128,7 @@ class ApiKeyPrincipal:
     permissions: frozenset[Permission]
     networks: Networks = ()
     expires_at: datetime | None = None
+    limits: TenantLimits = AS_INSTALLED
 
     def may(self, permission: Permission) -> bool:
         """Return whether the key's role or its scopes grant the permission."""
@@ -153,6 +156,7 @@ class UserPrincipal:
     csrf_token: str
     tenant_name: str = ""
     others: tuple[Membership, ...] = ()
+    limits: TenantLimits = AS_INSTALLED
 
     def may(self, permission: Permission) -> bool:
         """Return whether the person's role in the tenant grants the permission."""

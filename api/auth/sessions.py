@@ -26,6 +26,7 @@ from api.database import (
     set_local,
     user_transaction,
 )
+from api.limits.settings import TenantLimits
 from api.problems import not_found, unauthenticated
 
 OTHERS: Final = 50
@@ -235,4 +236,5 @@ async def _principal(
             Membership(other["tenant_id"], other["tenant_name"], Role(other["role"]))
             for other in rows[1:]
         ),
+        limits=TenantLimits.from_settings(row["tenant_settings"]),
     )

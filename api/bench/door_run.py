@@ -154,8 +154,8 @@ async def _steps(stack: Stack, tenant: Tenant, path: str, size: int) -> DoorStep
     producer = Producer(stack["BETRACE_KAFKA"], client_id="betrace-bench")
     producer.start()
     try:
-        async with open_stored_keys(settings) as keys:
-            servers = Servers(keys, tenant.key, producer, stack.spans_topic)
+        async with open_stored_keys(settings) as store:
+            servers = Servers(store.keys, tenant.key, producer, stack.spans_topic)
             return await measure_steps(path, size, servers=servers)
     finally:
         producer.close(timeout_s=_CLOSE_S)

@@ -17,12 +17,15 @@ from ipaddress import IPv4Address
 from prometheus_client import CollectorRegistry
 
 from api.bench.door_client import DoorClientSettings, requests_of
+from api.ingest.allowance import allowance_alone
 from api.ingest.answers import success
-from api.ingest.credentials import Keys, tenant_of
+from api.ingest.credentials import Caller, Keys, Sender
 from api.ingest.door import Door, Encoding
+from api.ingest.gate import Gate, NoRecords
 from api.ingest.gather import Gatherer, Record
 from api.ingest.limits import IngestLimits
 from api.ingest.metrics import IngestMetrics
+from api.ingest.otlp_http import TRACES_PATH
 from api.ingest.otlp_json import read_json
 from api.ingest.request_wire import Group
 from api.ingest.split import Part, decodes, divide, parse
@@ -33,6 +36,7 @@ from udfs.payload import compress
 
 TENANT = "00000000-0000-4000-8000-0000000bec42"
 _HERE = IPv4Address("127.0.0.1")
+_LIMITS = IngestLimits(gather_ms=5, tenant_spans_per_s=1e12, tenant_bytes_per_s=1e15)
 _REQUESTS = 32
 _GATHERED_SPANS = 8_192
 _MOST_GATHERED = 100
@@ -224,8 +228,9 @@ def _gather(parts: Sequence[dict[int, Part]]) -> list[Record[_Waiter]]:
 
 
 async def _ask(servers: Servers, *, times: int) -> None:
+    gate = Gate(servers.keys, allowance_alone(_LIMITS), NoRecords())
     for _ in range(times):
-        await tenant_of(servers.keys, api_key=servers.key, authorization="", address=_HERE)
+        await gate.let_in(Caller(_HERE, TRACES_PATH, api_key=servers.key))
 
 
 def _produce(servers: Servers, work: _Work) -> None:
@@ -264,8 +269,9 @@ class _Taken:
         self._door = Door(
             producer=NoKafka(),
             topics=TopicNames("bench"),
-            limits=IngestLimits(gather_ms=5, tenant_spans_per_s=1e12, tenant_bytes_per_s=1e15),
+            limits=_LIMITS,
             metrics=IngestMetrics(CollectorRegistry()),
+            allowance=allowance_alone(_LIMITS),
         )
 
     async def run(self) -> None:
@@ -275,8 +281,10 @@ class _Taken:
     async def _take(self, body: bytes) -> None:
         if self._servers is not None:
             await _ask(self._servers, times=1)
-        self._door.check(TENANT)
+        self._door.check()
         lease = self._door.lease()
         self._door.grow(lease, len(body))
         encoding = Encoding.JSON if self._work.is_json else Encoding.PROTOBUF
-        success(await self._door.take(TENANT, body, encoding=encoding, lease=lease), encoding)
+        success(
+            await self._door.take(Sender(TENANT), body, encoding=encoding, lease=lease), encoding
+        )

@@ -12,6 +12,7 @@ from api.bench.door import DoorFigures
 from api.bench.engine import EngineRun
 from api.bench.evaluator import TRACE_SPANS, EvaluatorFigures
 from api.bench.many_rules import ManyRulesFigures
+from api.bench.overhead import OverheadFigures
 from api.bench.recovery import RecoveryFigures
 from api.bench.run import Figures
 
@@ -49,6 +50,20 @@ def door_table(runs: Iterable[DoorFigures], *, hardware: str) -> Table:
         rows += [("delay p50, p99", f"{run.delay.p50_ms}, {run.delay.p99_ms} ms")]
         _filled(table, [*rows, *_cpu_rows(run.cpu_s_per_million_spans)])
     return table
+
+
+def overhead_table(figures: OverheadFigures, *, hardware: str) -> Table:
+    """Return the table of what a request costs before and after what it is for."""
+    table = _table("betrace bench overhead", hardware)
+    rows = [
+        (
+            f"[bold]{row.step}" if row.is_sum else row.step,
+            f"p50 {row.p50_us:,} µs, p95 {row.p95_us:,} µs",
+        )
+        for row in figures.rows
+    ]
+    told = "yes" if figures.within_target else "NO"
+    return _filled(table, [*rows, (f"within {figures.target_us:,} µs", told)])
 
 
 def engine_table(run: EngineRun, *, hardware: str) -> Table:

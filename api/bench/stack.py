@@ -63,6 +63,9 @@ class Lifetimes:
                 yield from (f"--{name.removesuffix('_ms').replace('_', '-')}", f"{value_ms}ms")
 
 
+_MANY = "1000000"
+
+
 @dataclass(frozen=True, slots=True)
 class Tenant:
     """A tenant made for a run, and a key with which rules may be written."""
@@ -117,7 +120,10 @@ class Stack:
     def make_tenant(self, lifetimes: Lifetimes) -> Tenant:
         """Make a tenant of its own for this run."""
         name = f"bench-{time.time_ns() // 1_000_000}"
-        every = ("--fold-after", "never")  # signals are compared with violations one by one
+        every = (
+            *("--fold-after", "never"),  # signals are compared with violations one by one
+            *("--requests-per-min", _MANY, "--key-requests-per-min", _MANY),  # a thousand rules
+        )
         options = (*lifetimes.options(), *every, "--json")
         made = json.loads(self.command("tenant", "create", name, *options))
         wanted = ("--tenant", name, "--name", "bench", "--role", "admin", "--json")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import replace
 from typing import Annotated
+from uuid import UUID
 
 import typer
+from pydantic import SecretStr
 from rich.console import Console
 
 from api.bench.door import DoorFigures, measure_door
@@ -15,6 +18,7 @@ from api.bench.engine import EngineSettings, run_engine
 from api.bench.evaluator import RULE_COUNTS, measure_evaluator
 from api.bench.machine import hardware
 from api.bench.many_rules import ChildFailed, RulesAsked, measure_many_rules
+from api.bench.overhead import measure_overhead
 from api.bench.plan import LoadSettings
 from api.bench.recovery import measure_recovery
 from api.bench.report import (
@@ -22,6 +26,7 @@ from api.bench.report import (
     engine_table,
     evaluator_table,
     many_rules_table,
+    overhead_table,
     recovery_table,
     run_table,
 )
@@ -43,6 +48,8 @@ from api.command.bench_long import (
     soak,
     table,
 )
+from api.command.operator import operator_scope
+from api.settings import Settings
 
 app = typer.Typer(
     help="Measure throughput, delays, precision and recall under a load whose verdicts are known.",
@@ -186,6 +193,39 @@ def evaluator(
         typer.echo(json.dumps({"hardware": hardware(), "evaluator": figures.to_dict()}))
     else:
         Console().print(evaluator_table(figures, hardware=hardware()))
+
+
+@app.command()
+def overhead(
+    *,
+    calls: Annotated[int, typer.Option(min=20, help="Of each step.")] = 2_000,
+    redis: Annotated[str, typer.Option(metavar="URL", help="Count in this Redis as well.")] = "",
+    running: Running = False,
+    as_json: AsJson = False,
+) -> None:
+    """Measure what credential, limits, permission and audit log add to a request, by steps.
+
+    Exit 1 if the p95 of a request's sum is 5 ms or more.
+    """
+    try:
+        with stack_of(1, running=running) as stack:
+            tenant = stack.make_tenant(Lifetimes())
+            settings = Settings(
+                database_url=SecretStr(stack["DATABASE_URL"]),
+                secret_key=SecretStr(stack["BETRACE_SECRET_KEY"]),
+                redis_url=SecretStr(redis),
+                kafka=stack["BETRACE_KAFKA"],
+            )
+            figures = asyncio.run(
+                measure_overhead(settings, operator_scope(UUID(tenant.id)), calls=calls)
+            )
+    except TROUBLE as error:
+        raise failed(error) from error
+    if as_json:
+        typer.echo(json.dumps({"hardware": hardware(), "overhead": figures.to_dict()}))
+    else:
+        Console().print(overhead_table(figures, hardware=hardware()))
+    raise typer.Exit(0 if figures.within_target else 1)
 
 
 @app.command("rules")

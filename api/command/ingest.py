@@ -37,6 +37,7 @@ def run(
         metrics_port=settings.metrics_port,
         from_kafka=from_kafka,
         proxies=settings.proxies,
+        redis=settings.redis,
     )
     try:
         serve(options, IngestLimits(), partial(open_stored_keys, settings))

@@ -20,8 +20,11 @@ from api.tenants.settings import TenantSettings
 app = typer.Typer(no_args_is_help=True, help="Tenants and how their traces are judged.")
 
 _NEVER = "never"
+_DEFAULT = "default"
+_OWN = "COUNT|default"
 Duration = Annotated[str | None, typer.Option(metavar="DURATION", help="Such as 2s or 10m.")]
 Limit = int | None
+OwnLimit = str | None
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
@@ -59,6 +62,19 @@ def create(
             help="Of which admins are warned at 80, 90 and 100 %; nothing is dropped.",
         ),
     ] = None,
+    requests_per_min: Annotated[
+        OwnLimit, typer.Option(metavar=_OWN, help="Requests of all callers.")
+    ] = None,
+    person_requests_per_min: Annotated[
+        OwnLimit, typer.Option(metavar=_OWN, help="Of one person.")
+    ] = None,
+    key_requests_per_min: Annotated[
+        OwnLimit, typer.Option(metavar=_OWN, help="Of one API key.")
+    ] = None,
+    spans_per_s: Annotated[
+        OwnLimit, typer.Option(metavar=_OWN, help="Spans that it may send.")
+    ] = None,
+    span_bytes_per_s: Annotated[OwnLimit, typer.Option(metavar=_OWN, help="Their bytes.")] = None,
     tenant_id: Annotated[UUID | None, typer.Option("--id", help="Its id, chosen.")] = None,
     if_absent: Annotated[
         bool, typer.Option(help="An existing one is fine; it gets the settings given.")
@@ -84,10 +100,24 @@ def create(
         "max_rules": max_rules,
     }
     chosen |= {key: limit for key, limit in limits.items() if limit is not None}
+    own_limits = {
+        "requests_per_min": requests_per_min,
+        "person_requests_per_min": person_requests_per_min,
+        "key_requests_per_min": key_requests_per_min,
+        "spans_per_s": spans_per_s,
+        "span_bytes_per_s": span_bytes_per_s,
+    }
+    chosen |= {
+        key: _count_or_none(text, none=_DEFAULT)
+        for key, text in own_limits.items()
+        if text is not None
+    }
     chosen |= {"span_sampled": True} if span_sampled else {}
     chosen |= {"external_roots": external_roots} if external_roots is not None else {}
     counts = {"fold_after": fold_after, "monthly_spans": monthly_spans}
-    chosen |= {key: _count_or_never(text) for key, text in counts.items() if text is not None}
+    chosen |= {
+        key: _count_or_none(text, none=_NEVER) for key, text in counts.items() if text is not None
+    }
 
     async def act(pool: Pool, settings: Settings) -> tuple[Tenant, bool, bool]:
         tenant = await find_tenant(pool, name) if if_absent else None
@@ -149,13 +179,13 @@ def _settings(base: TenantSettings, chosen: dict[str, int | bool | None]) -> Ten
         raise OperatorError(str(error)) from error
 
 
-def _count_or_never(text: str) -> int | None:
-    if text == _NEVER:
+def _count_or_none(text: str, *, none: str) -> int | None:
+    if text == none:
         return None
     try:
         return int(text)
     except ValueError as error:
-        raise typer.BadParameter(f"{text!r} is neither a number nor `{_NEVER}`") from error
+        raise typer.BadParameter(f"{text!r} is neither a number nor `{none}`") from error
 
 
 def _milliseconds(text: str) -> int:

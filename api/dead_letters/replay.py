@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from prometheus_client import CollectorRegistry
 
 from api.dead_letters.model import DeadLetter
+from api.ingest.allowance import allowance_alone
+from api.ingest.credentials import Sender
 from api.ingest.door import Door, Encoding, read
 from api.ingest.limits import IngestLimits
 from api.ingest.metrics import IngestMetrics
@@ -60,7 +62,7 @@ class Replayer:
         try:
             lease = door.lease()
             door.grow(lease, len(body))
-            taken = await door.take(tenant, body, encoding=encoding, lease=lease)
+            taken = await door.take(Sender(tenant), body, encoding=encoding, lease=lease)
         except Refused as refused:
             raise unavailable("kafka.unavailable", str(refused)) from refused
         return Replayed(taken.received - taken.rejected, taken.rejected)
@@ -86,6 +88,7 @@ class Replayer:
                 topics=self._topics,
                 limits=limits,
                 metrics=IngestMetrics(CollectorRegistry()),
+                allowance=allowance_alone(limits),
             )
         return self._door
 

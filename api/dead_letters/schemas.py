@@ -95,4 +95,6 @@ class ReplayedBody(BaseModel):
 class DiscardBody(BaseModel):
     """Why a letter is put aside."""
 
+    model_config = ConfigDict(extra="forbid")
+
     note: str = Field(default="", max_length=1_000)

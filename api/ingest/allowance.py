@@ -1,11 +1,17 @@
-"""Two bounds on what comes in: bytes held in memory, and each tenant's rate. Pure."""
+"""Two bounds on what comes in: bytes held in memory, and the rates of those who send."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from dataclasses import dataclass
+from prometheus_client import CollectorRegistry
 
-_MAX_TENANTS = 10_000
+from api.auth.addresses import Address, network_of_address
+from api.ingest.credentials import Sender
+from api.ingest.limits import IngestLimits
+from api.limits.buckets import Answer, Ask, LocalBuckets, Quota
+from api.limits.metrics import LimitMetrics
+from api.limits.settled import SettledBuckets
+
+_MINUTE_S = 60.0
 
 
 class Exhausted(Exception):
@@ -52,42 +58,57 @@ class Lease:
         self.size_bytes = 0
 
 
-@dataclass(slots=True)
-class _Bucket:
-    tokens: float
-    at_s: float
+def allowance_alone(limits: IngestLimits) -> Allowance:
+    """Return the allowance of a process that counts for itself and is watched by nobody."""
+    metrics = LimitMetrics(CollectorRegistry())
+    return Allowance(limits, SettledBuckets(LocalBuckets(), None, metrics=metrics))
 
 
-class Rate:
-    """A token bucket per tenant that may go into debt.
+class Allowance:
+    """What tenants and their keys may send: spans and bytes a second.
 
-    A request is let in while there are tokens, whatever its size, and then charged: so a request
-    larger than the burst is possible, and the average rate holds all the same.
+    A request is let in while there is something left, whatever its size, and charged when it was
+    read: so a request larger than the burst is possible, and the average holds all the same.
     """
 
-    def __init__(self, per_s: float, *, burst_s: float) -> None:
-        self._per_s = per_s
-        self._burst = per_s * burst_s
-        self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
+    def __init__(self, limits: IngestLimits, buckets: SettledBuckets) -> None:
+        self._limits = limits
+        self._buckets = buckets
 
-    def wait_s(self, tenant: str, *, now_s: float) -> float:
-        """Return in how many seconds the tenant may send again; 0 = now."""
-        tokens = self._filled(tenant, now_s).tokens
-        return 0.0 if tokens > 0 else (1.0 - tokens) / self._per_s
+    def look(self, sender: Sender) -> Answer:
+        """Return whether somebody may send now, and take nothing."""
+        return self._buckets.peek(self._asks(sender, span_count=1, size_bytes=1))
 
-    def charge(self, tenant: str, amount: float, *, now_s: float) -> None:
-        """Take tokens, into debt if need be."""
-        self._filled(tenant, now_s).tokens -= amount
+    def charge(self, sender: Sender, *, span_count: int, size_bytes: int) -> None:
+        """Take what was sent, into debt if need be."""
+        self._buckets.charge(self._asks(sender, span_count=span_count, size_bytes=size_bytes))
 
-    def _filled(self, tenant: str, now_s: float) -> _Bucket:
-        bucket = self._buckets.get(tenant)
-        if bucket is None:
-            bucket = self._buckets[tenant] = _Bucket(self._burst, now_s)
-            if len(self._buckets) > _MAX_TENANTS:
-                self._buckets.popitem(last=False)  # heard of longest ago, so full again
-        else:
-            self._buckets.move_to_end(tenant)
-        gained = max(now_s - bucket.at_s, 0.0) * self._per_s
-        bucket.tokens = min(self._burst, bucket.tokens + gained)
-        bucket.at_s = now_s
-        return bucket
+    def look_at_stranger(self, address: Address | None) -> Answer:
+        """Return whether an address may present another key that nobody knows."""
+        return self._buckets.peek(self._of_address(address))
+
+    def charge_stranger(self, address: Address | None) -> None:
+        """Count a key that was presented in vain."""
+        self._buckets.charge(self._of_address(address))
+
+    def _asks(self, sender: Sender, *, span_count: int, size_bytes: int) -> list[Ask]:
+        limits, own = self._limits, sender.limits
+        spans_per_s = own.spans_per_s or limits.tenant_spans_per_s
+        bytes_per_s = own.span_bytes_per_s or limits.tenant_bytes_per_s
+        asks = [
+            Ask("spans", sender.tenant, self._burst(spans_per_s), span_count),
+            Ask("span-bytes", sender.tenant, self._burst(bytes_per_s), size_bytes),
+        ]
+        if sender.principal and limits.key_spans_per_s:
+            whose = str(sender.principal.key_id)
+            asks.append(Ask("key-spans", whose, self._burst(limits.key_spans_per_s), span_count))
+        return asks
+
+    def _of_address(self, address: Address | None) -> list[Ask]:
+        per_min = self._limits.address_refusals_per_min
+        quota = Quota(per_min, _MINUTE_S)
+        return [Ask("refusals", network_of_address(address), quota)] if per_min else []
+
+    def _burst(self, per_s: float) -> Quota:
+        burst_s = self._limits.tenant_burst_s
+        return Quota(per_s * burst_s, burst_s)

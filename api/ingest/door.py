@@ -1,20 +1,21 @@
 """The door: every span, by whatever transport, comes in through `Door.take`.
 
-It owns the gathering and the wait for Kafka. Requests are let in (`check`) before their bodies are
-read, so that a tenant over its rate, or a stopped Kafka, costs next to nothing.
+It owns the gathering and the wait for Kafka. Senders are let in (`api.ingest.gate`) and `check` is
+asked before bodies are read, so that a tenant over its rate, or a stopped Kafka, costs next to
+nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import Enum
 
 from api.ingest.acknowledgement import Acknowledgement
-from api.ingest.allowance import Exhausted, Lease, Memory, Rate
+from api.ingest.allowance import Allowance, Exhausted, Lease, Memory
+from api.ingest.credentials import Sender
 from api.ingest.dead_letters import dead_letter, dead_letter_partition
 from api.ingest.gather import Gatherer, Record
 from api.ingest.limits import IngestLimits
@@ -76,19 +77,16 @@ class Door:
         topics: TopicNames,
         limits: IngestLimits,
         metrics: IngestMetrics,
-        monotonic: Callable[[], float] = time.monotonic,
+        allowance: Allowance,
     ) -> None:
         self._producer = producer
         self._topics = topics
         self._limits = limits
         self._metrics = metrics
-        self._monotonic = monotonic
+        self._allowance = allowance
         self._gatherer: Gatherer[Acknowledgement] = Gatherer()
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._memory = Memory(limits.max_unacknowledged_bytes)
-        burst_s = limits.tenant_burst_s
-        self._span_rate = Rate(limits.tenant_spans_per_s, burst_s=burst_s)
-        self._byte_rate = Rate(limits.tenant_bytes_per_s, burst_s=burst_s)
         self._aside = ThreadPoolExecutor(1, thread_name_prefix="ingest-decode")
         self._closing = False
         metrics.held_bytes.set_function(lambda: self._memory.held_bytes)
@@ -99,20 +97,12 @@ class Door:
         """Whether requests are taken now."""
         return self._producer.healthy and not self._closing
 
-    def check(self, tenant: str) -> None:
-        """Raise Refused, before anything is read, if nothing can be taken of this tenant now."""
+    def check(self) -> None:
+        """Raise Refused, before anything is read, if nothing can be taken now."""
         if self._closing:
             raise _unavailable("this process is stopping")
         if not self._producer.healthy:
             raise _unavailable("Kafka does not answer")
-        now_s = self._monotonic()
-        wait_s = max(
-            self._span_rate.wait_s(tenant, now_s=now_s), self._byte_rate.wait_s(tenant, now_s=now_s)
-        )
-        if wait_s:
-            raise Refused(
-                Refusal.RATE_LIMITED, "over the tenant's rate of spans", retry_after_s=wait_s
-            )
 
     def lease(self) -> Lease:
         """Begin a request's share of the memory. Who leases closes, or hands it to `take`."""
@@ -127,7 +117,7 @@ class Door:
 
     async def take(
         self,
-        tenant: str,
+        sender: Sender,
         body: bytes,
         *,
         encoding: Encoding,
@@ -139,6 +129,7 @@ class Door:
         lease covers the body and is closed here. Raises Refused: MALFORMED, or UNAVAILABLE when
         Kafka did not acknowledge in time (it may have parts of it: sending again is harmless).
         """
+        tenant = sender.tenant
         try:
             if encoding is Encoding.JSON:
                 self.grow(lease, _JSON_MEMORY_FACTOR * len(body))
@@ -150,7 +141,7 @@ class Door:
         except BaseException:
             lease.close()
             raise
-        self._charge(tenant, divided, len(body))
+        self._charge(sender, divided, len(body))
         acknowledgement = self._hand_over(tenant, divided, lease, source)
         try:
             timeout_s = self._limits.delivery_timeout_ms / 1000 + _ANSWER_MARGIN_S
@@ -176,10 +167,8 @@ class Door:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._aside, read, tenant, body, encoding)
 
-    def _charge(self, tenant: str, divided: Split, size_bytes: int) -> None:
-        now_s = self._monotonic()
-        self._span_rate.charge(tenant, divided.received, now_s=now_s)
-        self._byte_rate.charge(tenant, size_bytes, now_s=now_s)
+    def _charge(self, sender: Sender, divided: Split, size_bytes: int) -> None:
+        self._allowance.charge(sender, span_count=divided.received, size_bytes=size_bytes)
         self._metrics.spans_received.inc(divided.received)
         for reject in divided.rejects:
             self._metrics.spans_rejected.labels(reject.code).inc(reject.count)

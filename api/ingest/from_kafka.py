@@ -15,7 +15,9 @@ from uuid import UUID
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 
+from api.ingest.credentials import Sender
 from api.ingest.door import Door, Encoding, Source
+from api.ingest.gate import Gate
 from api.ingest.metrics import IngestMetrics
 from api.ingest.refusals import Refused
 from api.kafka.errors import ErrorLog
@@ -32,9 +34,16 @@ class FromKafka:
     """A consumer group on the raw topics. `run` works until `stop`."""
 
     def __init__(
-        self, bootstrap_servers: str, *, topics: TopicNames, door: Door, metrics: IngestMetrics
+        self,
+        bootstrap_servers: str,
+        *,
+        topics: TopicNames,
+        gate: Gate,
+        door: Door,
+        metrics: IngestMetrics,
     ) -> None:
         self._topics = topics
+        self._gate = gate
         self._door = door
         self._metrics = metrics
         self._stopping = asyncio.Event()
@@ -117,11 +126,13 @@ class FromKafka:
 
     async def _take_once(self, tenant: str, body: bytes, source: Source) -> None:
         """Raises Refused; UNAVAILABLE or RATE_LIMITED say when to try again."""
-        self._door.check(tenant)
+        sender = Sender(tenant)
+        self._gate.pace(sender)
+        self._door.check()
         lease = self._door.lease()
         self._door.grow(lease, len(body))
         self._metrics.received_bytes.labels("kafka").inc(len(body))
-        await self._door.take(tenant, body, encoding=Encoding.PROTOBUF, lease=lease, source=source)
+        await self._door.take(sender, body, encoding=Encoding.PROTOBUF, lease=lease, source=source)
 
     async def _pause(self, seconds: float) -> None:
         try:

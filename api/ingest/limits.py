@@ -39,10 +39,18 @@ class IngestLimits(BaseSettings):
         description="In which Kafka must acknowledge; OTLP exporters wait for 10 s.",
     )
     tenant_spans_per_s: float = Field(
-        default=1_000_000, gt=0, description="Per tenant and process; above it the answer is 429."
+        default=1_000_000,
+        gt=0,
+        description="Of a tenant; of each process where no Redis is set. Above it: 429.",
     )
     tenant_bytes_per_s: float = Field(
-        default=512 * _MIB, gt=0, description="Per tenant and process, after decompression."
+        default=512 * _MIB, gt=0, description="Of a tenant, after decompression."
+    )
+    key_spans_per_s: float = Field(default=0, ge=0, description="Of one API key; 0: as its tenant.")
+    address_refusals_per_min: int = Field(
+        default=300,
+        ge=0,
+        description="Keys that nobody knows, from one address; above it: 429. 0: any number.",
     )
     tenant_burst_s: float = Field(
         default=2.0, gt=0, description="How much of these rates may come at once."

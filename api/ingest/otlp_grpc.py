@@ -18,14 +18,16 @@ from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
 from api.auth.addresses import Networks, caller_address
 from api.ingest.allowance import Lease
 from api.ingest.answers import failure_details, success
-from api.ingest.credentials import Keys, tenant_of
+from api.ingest.credentials import Caller
 from api.ingest.door import Door, Encoding
+from api.ingest.gate import Gate
 from api.ingest.inflate import GZIP_MAGIC, Compression, ExpandsTooFar, Inflater, NotCompressed
 from api.ingest.limits import IngestLimits
 from api.ingest.metrics import IngestMetrics
 from api.ingest.refusals import Refusal, Refused
 
 _SERVICE = trace_service_pb2.DESCRIPTOR.services_by_name["TraceService"]
+_ROUTE = f"/{_SERVICE.full_name}/Export"
 _DETAILS_KEY = "grpc-status-details-bin"
 
 
@@ -35,14 +37,14 @@ class OtlpGrpc:
     def __init__(
         self,
         door: Door,
-        keys: Keys,
+        gate: Gate,
         *,
         limits: IngestLimits,
         metrics: IngestMetrics,
         proxies: Networks = (),
     ) -> None:
         self._door = door
-        self._keys = keys
+        self._gate = gate
         self._limits = limits
         self._metrics = metrics
         self._proxies = proxies
@@ -77,13 +79,17 @@ class OtlpGrpc:
         pairs = context.invocation_metadata() or ()
         metadata = dict(pairs)
         forwarded_for = [_text(value) for name, value in pairs if name == "x-forwarded-for"]
-        tenant = await tenant_of(
-            self._keys,
-            api_key=_text(metadata.get("x-api-key")),
-            authorization=_text(metadata.get("authorization")),
-            address=caller_address(_host_of(context.peer()), forwarded_for, trusted=self._proxies),
+        peer = _host_of(context.peer())
+        sender = await self._gate.let_in(
+            Caller(
+                caller_address(peer, forwarded_for, trusted=self._proxies),
+                _ROUTE,
+                user_agent=_text(metadata.get("user-agent")),
+                api_key=_text(metadata.get("x-api-key")),
+                authorization=_text(metadata.get("authorization")),
+            )
         )
-        self._door.check(tenant)
+        self._door.check()
         lease = self._door.lease()
         try:
             body = self._expanded(message, lease)
@@ -91,7 +97,7 @@ class OtlpGrpc:
             lease.close()
             raise
         begun_s = time.perf_counter()
-        taken = await self._door.take(tenant, body, encoding=Encoding.PROTOBUF, lease=lease)
+        taken = await self._door.take(sender, body, encoding=Encoding.PROTOBUF, lease=lease)
         self._metrics.latency_s.labels("grpc").observe(time.perf_counter() - begun_s)
         return success(taken, Encoding.PROTOBUF)
 

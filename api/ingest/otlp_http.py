@@ -17,8 +17,9 @@ import structlog
 from api.auth.addresses import Address, Networks, caller_address
 from api.ingest.allowance import Lease
 from api.ingest.answers import CONTENT_TYPES, failure, success
-from api.ingest.credentials import Keys, tenant_of
+from api.ingest.credentials import Caller
 from api.ingest.door import Door, Encoding
+from api.ingest.gate import Gate
 from api.ingest.inflate import Compression, ExpandsTooFar, Inflater, NotCompressed
 from api.ingest.limits import IngestLimits
 from api.ingest.metrics import IngestMetrics
@@ -46,14 +47,14 @@ class OtlpHttp:
     def __init__(
         self,
         door: Door,
-        keys: Keys,
+        gate: Gate,
         *,
         limits: IngestLimits,
         metrics: IngestMetrics,
         proxies: Networks = (),
     ) -> None:
         self._door = door
-        self._keys = keys
+        self._gate = gate
         self._limits = limits
         self._metrics = metrics
         self._proxies = proxies
@@ -99,11 +100,14 @@ class OtlpHttp:
             raise Refused(Refusal.NO_SUCH_PATH, f"only {TRACES_PATH} is served here")
         if scope["method"] != "POST":
             raise Refused(Refusal.WRONG_METHOD, f"{TRACES_PATH} takes POST only")
-        tenant = await tenant_of(
-            self._keys,
-            api_key=headers.get(b"x-api-key", b"").decode("latin-1"),
-            authorization=headers.get(b"authorization", b"").decode("latin-1"),
-            address=self._caller(scope),
+        sender = await self._gate.let_in(
+            Caller(
+                self._address_of(scope),
+                TRACES_PATH,
+                user_agent=headers.get(b"user-agent", b"").decode("latin-1"),
+                api_key=headers.get(b"x-api-key", b"").decode("latin-1"),
+                authorization=headers.get(b"authorization", b"").decode("latin-1"),
+            )
         )
         if encoding is None:
             raise Refused(
@@ -111,7 +115,7 @@ class OtlpHttp:
                 "Content-Type must be application/x-protobuf or application/json",
             )
         compression = _compression(headers)
-        self._door.check(tenant)
+        self._door.check()
         lease = self._door.lease()
         try:
             body = await self._read(receive, headers, encoding, compression, lease)
@@ -119,11 +123,11 @@ class OtlpHttp:
             lease.close()
             raise
         begun_s = time.perf_counter()
-        taken = await self._door.take(tenant, body, encoding=encoding, lease=lease)
+        taken = await self._door.take(sender, body, encoding=encoding, lease=lease)
         self._metrics.latency_s.labels("http").observe(time.perf_counter() - begun_s)
         return success(taken, encoding)
 
-    def _caller(self, scope: Scope) -> Address | None:
+    def _address_of(self, scope: Scope) -> Address | None:
         peer = scope.get("client")
         forwarded_for = [
             value.decode("latin-1")
@@ -201,7 +205,7 @@ def _too_large(max_bytes: int) -> Refused:
 
 
 async def _refuse(send: Send, refused: Refused, encoding: Encoding) -> None:
-    headers: list[tuple[bytes, bytes]] = []
+    headers = [(name.lower().encode(), value.encode()) for name, value in refused.headers.items()]
     match refused.kind:
         case Refusal.UNAUTHENTICATED:
             headers.append((b"www-authenticate", b"Bearer"))

@@ -5,8 +5,10 @@ Source: OTLP specification, "OTLP/HTTP Response", "OTLP/gRPC Throttling"; google
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from types import MappingProxyType
 
 from grpc import StatusCode
 
@@ -43,10 +45,23 @@ class Refusal(Enum):
 
 
 class Refused(Exception):
-    """The door does not take this request. `message` is for the sender's eyes."""
+    """The door does not take this request. `message` is for the sender's eyes.
 
-    def __init__(self, kind: Refusal, message: str, *, retry_after_s: float | None = None) -> None:
+    policies, headers: the limits it is over, and what HTTP is told of them.
+    """
+
+    def __init__(
+        self,
+        kind: Refusal,
+        message: str,
+        *,
+        retry_after_s: float | None = None,
+        policies: tuple[str, ...] = (),
+        headers: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         super().__init__(message)
         self.kind = kind
         self.message = message
         self.retry_after_s = retry_after_s
+        self.policies = policies
+        self.headers = headers

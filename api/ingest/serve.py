@@ -17,16 +17,22 @@ import uvloop
 from prometheus_client import CollectorRegistry, start_http_server
 
 from api.auth.addresses import Networks
-from api.ingest.credentials import Keys
+from api.ingest.allowance import Allowance
 from api.ingest.door import Door
 from api.ingest.from_kafka import FromKafka
+from api.ingest.gate import Gate
 from api.ingest.heartbeats import Heartbeats
 from api.ingest.limits import IngestLimits
 from api.ingest.metrics import IngestMetrics
 from api.ingest.otlp_grpc import OtlpGrpc
 from api.ingest.otlp_http import OtlpHttp
+from api.ingest.stored_keys import KeyStore
 from api.kafka.producer import Producer
 from api.kafka.topics import KafkaUnavailable, TopicAdmin, TopicNames, topic_specs
+from api.limits.buckets import LocalBuckets
+from api.limits.metrics import LimitMetrics
+from api.limits.settled import SettledBuckets
+from api.limits.shared import open_redis_buckets
 from udfs.garbage import spare_the_living
 
 _FINISH_S = 10.0
@@ -34,8 +40,8 @@ _TOPICS_RETRY_S = 2.0
 
 log = structlog.get_logger(__name__)
 
-OpenKeys = Callable[[], AbstractAsyncContextManager[Keys]]
-"""Opens, within the event loop, what checks API keys."""
+OpenKeys = Callable[[], AbstractAsyncContextManager[KeyStore]]
+"""Opens, within the event loop, what checks API keys and what keeps refusals."""
 
 
 class CannotListen(Exception):
@@ -46,7 +52,7 @@ class CannotListen(Exception):
 class ServeOptions:
     """Where one ingest process listens, and what it connects to. Port 0: any free one.
 
-    proxies: whose X-Forwarded-For is believed.
+    proxies: whose X-Forwarded-For is believed. redis: URL, where replicas count together.
     """
 
     kafka: str
@@ -57,6 +63,7 @@ class ServeOptions:
     metrics_port: int = 0
     from_kafka: bool = False
     proxies: Networks = ()
+    redis: str = ""
 
 
 def serve(options: ServeOptions, limits: IngestLimits, open_keys: OpenKeys) -> None:
@@ -76,16 +83,21 @@ async def _serve(options: ServeOptions, limits: IngestLimits, open_keys: OpenKey
         http_socket = parts.enter_context(_listen(options.host, options.http_port))
         if not await _topics_are_right(options.kafka, topics, stopping):
             return
-        keys = await parts.enter_async_context(open_keys())
+        store = await parts.enter_async_context(open_keys())
+        buckets = await parts.enter_async_context(_counting(options, LimitMetrics(registry)))
+        allowance = Allowance(limits, buckets)
+        gate = Gate(store.keys, allowance, store.records)
         producer = await parts.enter_async_context(_producing(options.kafka, topics, limits))
-        door = Door(producer=producer, topics=topics, limits=limits, metrics=metrics)
+        door = Door(
+            producer=producer, topics=topics, limits=limits, metrics=metrics, allowance=allowance
+        )
         proxies = options.proxies
-        http = OtlpHttp(door, keys, limits=limits, metrics=metrics, proxies=proxies)
-        grpc = OtlpGrpc(door, keys, limits=limits, metrics=metrics, proxies=proxies)
+        http = OtlpHttp(door, gate, limits=limits, metrics=metrics, proxies=proxies)
+        grpc = OtlpGrpc(door, gate, limits=limits, metrics=metrics, proxies=proxies)
         await parts.enter_async_context(_serving_http(http, http_socket))
         grpc_port = await parts.enter_async_context(_serving_grpc(grpc, options))
         if options.from_kafka:
-            raw = FromKafka(options.kafka, topics=topics, door=door, metrics=metrics)
+            raw = FromKafka(options.kafka, topics=topics, gate=gate, door=door, metrics=metrics)
             await parts.enter_async_context(_reading(raw, stopping))
         if options.metrics_port:
             parts.enter_context(_metrics_server(options, registry))
@@ -144,6 +156,23 @@ async def _producing(
         left = await asyncio.to_thread(producer.close, timeout_s=_FINISH_S)
         if left:
             log.warning("ingest.undelivered", records=left)
+
+
+@asynccontextmanager
+async def _counting(options: ServeOptions, metrics: LimitMetrics) -> AsyncIterator[SettledBuckets]:
+    """What is counted of senders, settled with Redis beside the requests if there is one."""
+    async with open_redis_buckets(
+        options.redis, prefix=options.topic_prefix, metrics=metrics
+    ) as redis:
+        buckets = SettledBuckets(LocalBuckets(), redis, metrics=metrics)
+        settling = asyncio.create_task(buckets.run(), name="limits") if redis else None
+        try:
+            yield buckets
+        finally:
+            if settling is not None:
+                settling.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await settling
 
 
 @contextlib.contextmanager

@@ -9,14 +9,26 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 
+from api.audit.decisions import Decisions, Lines
 from api.auth.addresses import Address
 from api.auth.key_uses import KeyUses, keep_uses
 from api.auth.key_verifier import KeyVerifier
 from api.auth.principal import Permission
 from api.database import DatabaseUnavailable, QueryTooSlow, open_pool
-from api.ingest.credentials import Keys, KeysUnavailable
+from api.ingest.credentials import Keys, KeysUnavailable, MayNotSend, Sender
+from api.ingest.gate import Records
+from api.ingest.records import StoredRecords
 from api.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class KeyStore:
+    """Who may send, and where it is written who may not."""
+
+    keys: Keys
+    records: Records
 
 
 class StoredKeys:
@@ -25,8 +37,12 @@ class StoredKeys:
     def __init__(self, verifier: KeyVerifier) -> None:
         self._verifier = verifier
 
-    async def ingest_tenant(self, key: str, *, address: Address | None) -> str | None:
-        """Return the tenant of a key that may send spans; see `Keys`."""
+    def knows(self, key: str) -> bool:
+        """Return whether a key was good a moment ago."""
+        return self._verifier.knows(key)
+
+    async def sender(self, key: str, *, address: Address | None) -> Sender | None:
+        """Return who may send spans with a key; see `Keys`."""
         try:
             principal = await self._verifier.verify(key, address=address)
         except (DatabaseUnavailable, QueryTooSlow) as error:
@@ -34,12 +50,12 @@ class StoredKeys:
         if principal is None:
             return None
         if not principal.may(Permission.SPANS_INGEST):
-            raise PermissionError
-        return str(principal.scope.tenant_id)
+            raise MayNotSend(principal)
+        return Sender(str(principal.scope.tenant_id), principal)
 
 
 @asynccontextmanager
-async def open_stored_keys(settings: Settings) -> AsyncIterator[Keys]:
+async def open_stored_keys(settings: Settings) -> AsyncIterator[KeyStore]:
     """Open a pool on Postgres and yield the keys in it. Connections are made when needed."""
     uses = KeyUses()
     async with open_pool(
@@ -52,10 +68,17 @@ async def open_stored_keys(settings: Settings) -> AsyncIterator[Keys]:
             accept_test=settings.accept_test_keys,
             grace_s=settings.key_grace_s,
         )
-        writing = asyncio.create_task(keep_uses(pool, uses), name="key-uses")
+        decisions = Decisions(pool, lines=Lines.FIRST)
+        beside = [
+            asyncio.create_task(keep_uses(pool, uses), name="key-uses"),
+            asyncio.create_task(decisions.run(), name="decisions"),
+        ]
         try:
-            yield StoredKeys(verifier)
+            yield KeyStore(StoredKeys(verifier), StoredRecords(decisions, pepper=settings.pepper))
         finally:
-            writing.cancel()
-            with suppress(asyncio.CancelledError):
-                await writing
+            for task in beside:
+                task.cancel()
+            for task in beside:
+                with suppress(asyncio.CancelledError):
+                    await task
+            await decisions.flush(whole=True)

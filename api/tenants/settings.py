@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 from uuid import UUID
 
+from api.limits.settings import TenantLimits
 from udfs.rulebook import FOLD_AFTER, FOLD_NEVER
 from udfs.wire import betrace_pb2 as pb
 
@@ -23,7 +24,9 @@ _LIMITS = {
     "max_known_traces": (100_000, 10_000_000_000),
     "max_rules": (1, 100_000),
 }
-_NOT_THE_JOBS = {"max_rules", "monthly_spans"}
+_REQUEST_LIMITS = frozenset(field.name for field in fields(TenantLimits))
+_MOST_OF_A_LIMIT = 10**12
+_NOT_THE_JOBS = {"max_rules", "monthly_spans", *_REQUEST_LIMITS}
 """Settings that the job need not know."""
 OPERATORS = frozenset(
     {
@@ -33,6 +36,7 @@ OPERATORS = frozenset(
         "max_known_traces",
         "max_rules",
         "monthly_spans",
+        *_REQUEST_LIMITS,
     }
 )
 """What a tenant costs: its operator sets these, and its people see them."""
@@ -51,7 +55,10 @@ class TenantSettings:
     max_known_traces: closed ones that are remembered. Each lane of the job holds a 32nd of them.
     fold_after: so many signals of a rule, lane and minute are written whole, the others of them
     counted; None: all are whole. max_rules: that are not deleted. monthly_spans: the quota of which
-    people are warned; None: there is none. Raises ValueError for values outside their limits.
+    people are warned; None: there is none.
+    requests_per_min, person_requests_per_min, key_requests_per_min, spans_per_s, span_bytes_per_s:
+    in place of the installation's limits; None: those. Raises ValueError for values outside their
+    limits.
     """
 
     settle_ms: int = 10_000
@@ -68,12 +75,20 @@ class TenantSettings:
     fold_after: int | None = FOLD_AFTER
     max_rules: int = 1_000
     monthly_spans: int | None = None
+    requests_per_min: int | None = None
+    person_requests_per_min: int | None = None
+    key_requests_per_min: int | None = None
+    spans_per_s: int | None = None
+    span_bytes_per_s: int | None = None
 
     def __post_init__(self) -> None:
         for name, (low, high) in _LIMITS.items():
             value = getattr(self, name)
             if not low <= value <= high:
                 raise ValueError(f"{name} is {value}; it must lie between {low} and {high}")
+        for name in _REQUEST_LIMITS:
+            if (limit := getattr(self, name)) is not None and not 1 <= limit <= _MOST_OF_A_LIMIT:
+                raise ValueError(f"{name} is {limit}; it must lie between 1 and {_MOST_OF_A_LIMIT}")
         if self.settle_ms > self.max_life_ms:
             raise ValueError("settle_ms is longer than max_life_ms")
         if self.monthly_spans is not None and not 1 <= self.monthly_spans <= _MOST_SPANS:

@@ -1,7 +1,7 @@
 -- name: key_by_hash^
 -- left_s: until the key ends by itself; null: it does not.
 select k.id, k.tenant_id, k.name, k.role, k.scopes, k.networks::text[] as networks, k.expires_at,
-  extract(epoch from k.expires_at - now()) as left_s
+  extract(epoch from k.expires_at - now()) as left_s, t.settings as tenant_settings
 from api_keys k
 join tenants t on t.id = k.tenant_id
 where k.key_hash = :key_hash
@@ -34,7 +34,8 @@ order by m.created_at, m.tenant_id;
 
 -- name: member
 -- The person and their tenants by name, the tenant of the session first; none if they have left it.
-select u.email, u.name, m.tenant_id, m.role, coalesce(t.display_name, t.name) as tenant_name
+select u.email, u.name, m.tenant_id, m.role, coalesce(t.display_name, t.name) as tenant_name,
+  t.settings as tenant_settings
 from users u
 join memberships m on m.user_id = u.id
 join tenants t on t.id = m.tenant_id

@@ -31,6 +31,11 @@ def test_defaults_are_those_of_the_language() -> None:
         "fold_after": 10,
         "max_rules": 1_000,
         "monthly_spans": None,
+        "requests_per_min": None,
+        "person_requests_per_min": None,
+        "key_requests_per_min": None,
+        "spans_per_s": None,
+        "span_bytes_per_s": None,
     }
 
 

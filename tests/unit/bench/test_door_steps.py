@@ -24,14 +24,18 @@ from api.bench.door_steps import (
     measure_steps,
 )
 from api.bench.phases import Delays
+from api.ingest.credentials import Sender
 from api.kafka.producer import DeliveryFailed, Done, Headers
 
 SPANS = 16
 
 
 class OneKey:
-    async def ingest_tenant(self, key: str, *, address: Address | None = None) -> str | None:
-        return "00000000-0000-4000-8000-0000000bec42" if key == "good" else None
+    def knows(self, key: str) -> bool:
+        return key == "good"
+
+    async def sender(self, key: str, *, address: Address | None = None) -> Sender | None:
+        return Sender("00000000-0000-4000-8000-0000000bec42") if key == "good" else None
 
 
 class Listed:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from api.ingest.allowance import Exhausted, Memory, Rate
+from api.ingest.allowance import Exhausted, Memory
 from api.ingest.inflate import Compression, ExpandsTooFar, Inflater, NotCompressed
 
 MIB = 1024 * 1024
@@ -89,12 +89,3 @@ def test_leases_share_one_memory_and_give_back_what_they_took() -> None:
     one.close()
     one.close()
     assert memory.held_bytes == 40
-
-
-def test_a_tenant_over_its_rate_waits_and_another_does_not() -> None:
-    rate = Rate(100, burst_s=2)
-    rate.charge("a", 500, now_s=0)  # larger than the burst of 200: into debt, and let in
-    assert rate.wait_s("a", now_s=0) == pytest.approx(3.01)
-    assert rate.wait_s("a", now_s=3) == pytest.approx(0.01)
-    assert rate.wait_s("a", now_s=3.02) == 0
-    assert rate.wait_s("b", now_s=0) == 0

@@ -16,8 +16,10 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from prometheus_client import CollectorRegistry
 
 from api.auth.addresses import Address, AddressRefused, parse_address, parse_networks
-from api.ingest.credentials import KeysUnavailable
+from api.ingest.allowance import allowance_alone
+from api.ingest.credentials import KeysUnavailable, MayNotSend, Sender
 from api.ingest.door import Door
+from api.ingest.gate import Gate, NoRecords
 from api.ingest.limits import IngestLimits
 from api.ingest.metrics import IngestMetrics
 from api.ingest.otlp_http import OtlpHttp
@@ -64,16 +66,19 @@ class ListedKafka:
 
 
 class TwoKeys:
-    async def ingest_tenant(self, key: str, *, address: Address | None) -> str | None:
+    def knows(self, key: str) -> bool:
+        return key == "good"
+
+    async def sender(self, key: str, *, address: Address | None) -> Sender | None:
         match key:
             case "good":
-                return TENANT
+                return Sender(TENANT)
             case "viewer":
-                raise PermissionError
+                raise MayNotSend
             case "good from 203.0.113.9":
                 if address != parse_address("203.0.113.9"):
                     raise AddressRefused(address)
-                return TENANT
+                return Sender(TENANT)
             case "unknown while Postgres is away":
                 raise KeysUnavailable
         return None
@@ -93,13 +98,16 @@ def ingest_with(*, proxies: tuple[str, ...] = (), **limits: Any) -> Ingest:
     chosen = IngestLimits(gather_ms=1, **limits)
     kafka = ListedKafka()
     metrics = IngestMetrics(CollectorRegistry())
+    allowance = allowance_alone(chosen)
     door = Door(
         producer=kafka,
         topics=TopicNames("t"),
         limits=chosen,
         metrics=metrics,
+        allowance=allowance,
     )
-    app = OtlpHttp(door, TwoKeys(), limits=chosen, metrics=metrics, proxies=parse_networks(proxies))
+    gate = Gate(TwoKeys(), allowance, NoRecords())
+    app = OtlpHttp(door, gate, limits=chosen, metrics=metrics, proxies=parse_networks(proxies))
     transport = httpx.ASGITransport(app=app)  # type: ignore[arg-type]
     return Ingest(kafka, door, httpx.AsyncClient(transport=transport, base_url="http://ingest"))
 

@@ -1,0 +1,61 @@
+"""What requests cost that are dearer than others, in requests.
+
+A reading of a page or a list costs one. Here stands what keeps a core or the database busy for much
+longer than that, and what is worth trying only to whoever guesses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+USUAL: Final = 1
+REFUSED_CREDENTIAL: Final = 20
+"""To the address: a look into the database for nothing."""
+_RULE_TRIAL: Final = 2
+_PASSWORD: Final = 20
+_EXPORT: Final = 50
+_BACKTEST: Final = 50
+
+COSTS: Final[Mapping[tuple[str, str], int]] = MappingProxyType(
+    {
+        ("POST", "/api/v1/rules/validate"): _RULE_TRIAL,
+        ("POST", "/rules/check"): _RULE_TRIAL,
+        ("POST", "/rules/{rule_id}/backtest/draft"): _RULE_TRIAL,
+        ("POST", "/api/v1/backtests"): _BACKTEST,
+        ("POST", "/rules/{rule_id}/backtest"): _BACKTEST,
+        ("GET", "/api/v1/audit/export"): _EXPORT,
+        ("GET", "/audit/export"): _EXPORT,
+        ("POST", "/api/v1/session"): _PASSWORD,
+        ("POST", "/sign-in"): _PASSWORD,
+        ("POST", "/sign-in/code"): _PASSWORD,
+        ("POST", "/reset-password"): _PASSWORD,
+        ("PUT", "/api/v1/account/password"): _PASSWORD,
+        ("POST", "/settings/account/password"): _PASSWORD,
+        ("POST", "/api/v1/account/second-factor"): _PASSWORD,
+        ("POST", "/settings/account/second-factor"): _PASSWORD,
+        ("POST", "/api/v1/account/second-factor/off"): _PASSWORD,
+        ("POST", "/settings/account/second-factor/off"): _PASSWORD,
+        ("POST", "/api/v1/account/second-factor/recovery-codes"): _PASSWORD,
+        ("POST", "/settings/account/second-factor/recovery-codes"): _PASSWORD,
+    }
+)
+"""By method and path of the route; a test asks whether each is one."""
+
+EXEMPT: Final = frozenset(
+    {
+        ("GET", "/health/live"),
+        ("GET", "/health/ready"),
+        ("GET", "/static/{path:path}"),
+        ("GET", "/api/v1/openapi.json"),
+    }
+)
+"""What nobody is counted for: it must answer when all else does not, or costs next to nothing."""
+
+
+def cost_of(method: str, route: str) -> int:
+    """Return what a request costs; 0: it is not counted."""
+    if (method, route) in EXEMPT:
+        return 0
+    return COSTS.get((method, route), USUAL)

@@ -1,0 +1,1 @@
+"""Calls to addresses that somebody else chose: webhooks, logos. The only way out for them."""

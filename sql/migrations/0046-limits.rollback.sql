@@ -1,0 +1,1 @@
+drop policy tenants_of_credential on tenants;
