@@ -51,7 +51,7 @@ class JobSettings:
     checkpoint_interval_ms: int = 10_000
     checkpoint_dir: str = ""
     bundle_size: int = 1_000
-    bundle_time_ms: int = 250
+    bundle_time_ms: int = 100
 
     @property
     def spans_topic(self) -> str:
@@ -141,7 +141,7 @@ def _parser(environment: Mapping[str, str]) -> ArgumentParser:
     add("--checkpoint-interval-ms", type=_positive, default=10_000)
     add("--checkpoint-dir", default="", help="URI, if not the cluster's")
     add("--bundle-size", type=_positive, default=1_000)
-    add("--bundle-time-ms", type=_positive, default=250)
+    add("--bundle-time-ms", type=_positive, default=100)
     return parser
 
 
