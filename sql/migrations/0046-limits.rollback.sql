@@ -1,1 +1,0 @@
-drop policy tenants_of_credential on tenants;
