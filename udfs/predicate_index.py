@@ -78,7 +78,7 @@ class KeyIndex:
             asked = whole._replace(test=rest)
             # Texts with one key need not be equal: such a condition is tested on its own.
             unsure = whole._replace(decided=False)
-            if condition.op == "==":
+            if condition.op == "==" and constant is not None:
                 exact = asked if _is_exact(constant) else unsure
                 equals.setdefault(index_key(constant), []).append(exact)
             elif condition.op == "in" and isinstance(constant, tuple):

@@ -34,8 +34,8 @@ async def record(
     await insert(connection, _done(scope.tenant_id, done_by, action, target, details))
 
 
-async def record_sign_out(connection: Connection, token_hash: bytes) -> None:
-    """Write that a session was ended by its person; nothing for one that is over already.
+async def record_session_end(connection: Connection, token_hash: bytes) -> None:
+    """Write that a session ended: signed out of, or another took its place; nothing if it is over.
 
     connection: of a transaction that sees the session.
     """

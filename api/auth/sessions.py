@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from api.audit.trail import record, record_of_person, record_sign_out
+from api.audit.trail import record, record_of_person, record_session_end
 from api.auth.client import Client
 from api.auth.hashes import keyed_hash
 from api.auth.principal import Membership, Role, UserPrincipal, grant_scope
@@ -108,7 +108,7 @@ class Sessions:
             await record(connection, principal.scope, "session.began", actor=f"user:{user_id}")
             if replaces:
                 await set_local(connection, credential=self.hash_of(replaces).hex())
-                await queries("sessions").end_by_hash(connection, token_hash=self.hash_of(replaces))
+                await self._end(connection, self.hash_of(replaces))
         return SignedIn(token, principal)
 
     async def find(self, token: str, *, address: str | None = None) -> UserPrincipal | None:
@@ -165,8 +165,7 @@ class Sessions:
         """End a session; one that is over already does no harm."""
         token_hash = self.hash_of(token)
         async with credential_transaction(self._pool, token_hash) as connection:
-            await record_sign_out(connection, token_hash)
-            await queries("sessions").end_by_hash(connection, token_hash=token_hash)
+            await self._end(connection, token_hash)
 
     async def end(self, user_id: UUID, session_id: UUID) -> None:
         """End one session of a person. Raises ApiError 404."""
@@ -189,6 +188,11 @@ class Sessions:
             connection, keep=self.hash_of(keep) if keep else None
         )
         return ended
+
+    async def _end(self, connection: Connection, token_hash: bytes) -> None:
+        """End a session, on the record of its tenant; one that is over already does no harm."""
+        await record_session_end(connection, token_hash)
+        await queries("sessions").end_by_hash(connection, token_hash=token_hash)
 
     async def _row(self, connection: Connection, token_hash: bytes) -> dict[str, Any] | None:
         row: dict[str, Any] | None = await queries("sessions").by_hash(

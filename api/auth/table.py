@@ -18,7 +18,7 @@ PERMISSIONS: Final[Mapping[Permission, str]] = MappingProxyType(
         Permission.RULES_WRITE: "Save, switch and delete rules and exceptions; take notices for "
         "read.",
         Permission.RULES_TEST: "Check a rule without saving it; ask for, watch and call off "
-        "backtests.",
+        "backtests, without the texts of rules.",
         Permission.SIGNALS_READ: "See signals with the spans that prove them, what was folded of "
         "storms, the live stream, and traces that a backtest found.",
         Permission.SIGNALS_WRITE: "Move signals through their life, assign them.",

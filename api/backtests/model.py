@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 from uuid import UUID
+
+from api.auth.principal import Permission, Principal
 
 VERDICTS: Final = ("violated", "satisfied", "inconclusive", "not_applicable", "open")
 """What can become of a trace; `open`: the log ended before it did."""
@@ -41,10 +43,18 @@ class RuleKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One side of a rule. number: None for a draft that was never saved."""
+    """One side of a rule. number: None for a draft that was never saved.
+
+    text: None where it is laid out for somebody who may not read rules.
+    """
 
     number: int | None
-    text: str
+    text: str | None
+
+    @property
+    def without_text(self) -> Version:
+        """The same for somebody who may not read rules."""
+        return replace(self, text=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +67,12 @@ class ComparedRule:
     kind: RuleKind
     now: Version
     was: Version | None
+
+    @property
+    def without_texts(self) -> ComparedRule:
+        """The same for somebody who may not read rules."""
+        was = self.was.without_text if self.was else None
+        return replace(self, now=self.now.without_text, was=was)
 
     @property
     def over_many_traces(self) -> bool:
@@ -168,6 +184,12 @@ class Backtest:
     progress: Progress
     open_count: int
     counts: tuple[Count, ...]
+
+    def shown_to(self, principal: Principal) -> Backtest:
+        """Return what somebody may see of it: texts only who may read rules, drafts among them."""
+        if principal.may(Permission.RULES_READ):
+            return self
+        return replace(self, rules=tuple(rule.without_texts for rule in self.rules))
 
     def seconds_left(self, now: datetime) -> float | None:
         """Return how long it will take at the pace so far, None as long as that is not known."""

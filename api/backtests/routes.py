@@ -52,7 +52,7 @@ async def ask_for_backtest(
     )
     path = request.url_for("read_backtest", backtest_id=str(backtest.id)).path
     response.headers["Location"] = path
-    return BacktestBody.of(backtest, now=now)
+    return BacktestBody.of(backtest, principal, now=now)
 
 
 @router.get("")
@@ -67,21 +67,21 @@ async def read_backtests(
     page = await list_backtests(
         services_of(request).pool, principal.scope, rule_id=rule_id, cursor=cursor, limit=limit
     )
-    return BacktestPageBody.of(page, now=datetime.now(UTC))
+    return BacktestPageBody.of(page, principal, now=datetime.now(UTC))
 
 
 @router.get("/{backtest_id}")
 async def read_backtest(request: Request, principal: Tester, backtest_id: UUID) -> BacktestBody:
     """Return a backtest: its progress, and the counts of what is done."""
     backtest = await get_backtest(services_of(request).pool, principal.scope, backtest_id)
-    return BacktestBody.of(backtest, now=datetime.now(UTC))
+    return BacktestBody.of(backtest, principal, now=datetime.now(UTC))
 
 
 @router.post("/{backtest_id}/cancel")
 async def call_off_backtest(request: Request, principal: Tester, backtest_id: UUID) -> BacktestBody:
     """Call a backtest off. It is `cancelling` for up to a second; what is done stays readable."""
     backtest = await cancel_backtest(services_of(request).pool, principal.scope, backtest_id)
-    return BacktestBody.of(backtest, now=datetime.now(UTC))
+    return BacktestBody.of(backtest, principal, now=datetime.now(UTC))
 
 
 @router.get("/{backtest_id}/results")

@@ -9,6 +9,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
+from api.auth.principal import Principal
 from api.backtests.asking import RULES_MAX
 from api.backtests.model import (
     Backtest,
@@ -58,10 +59,10 @@ class BacktestRequestBody(BaseModel):
 
 
 class VersionBody(BaseModel):
-    """A version of a rule; version: null for a draft."""
+    """A version of a rule; version: null for a draft. text: null for who may not read rules."""
 
     version: int | None
-    text: str
+    text: str | None
 
 
 class RuleOfBacktestBody(BaseModel):
@@ -151,8 +152,9 @@ class BacktestBody(BaseModel):
     summary: list[SummaryBody]
 
     @classmethod
-    def of(cls, backtest: Backtest, *, now: datetime) -> Self:
+    def of(cls, backtest: Backtest, principal: Principal, *, now: datetime) -> Self:
         """Lay out a backtest as of now."""
+        backtest = backtest.shown_to(principal)
         progress = backtest.progress
         return cls(
             id=backtest.id,
@@ -189,10 +191,10 @@ class BacktestPageBody(BaseModel):
     next_cursor: str | None
 
     @classmethod
-    def of(cls, page: BacktestPage, *, now: datetime) -> Self:
+    def of(cls, page: BacktestPage, principal: Principal, *, now: datetime) -> Self:
         """Lay out a page."""
         return cls(
-            items=[BacktestBody.of(backtest, now=now) for backtest in page.items],
+            items=[BacktestBody.of(backtest, principal, now=now) for backtest in page.items],
             next_cursor=page.next_cursor,
         )
 

@@ -38,6 +38,8 @@ from api.tenants.settings import TenantSettings
 log = structlog.get_logger(__name__)
 
 PAGE_MAX: Final = 1_000
+RULES_IN_ALL: Final = 100_000
+"""Rules of all tenants that an installation takes: what its job was measured to bear."""
 
 
 class Outcome(StrEnum):
@@ -365,6 +367,15 @@ async def _refuse_too_many(connection: Connection) -> None:
             "let your operator raise the limit: betrace tenant create NAME --if-absent "
             "--max-rules COUNT.",
             limit=settings.max_rules,
+        )
+    if await queries("rules").count_in_all(connection) >= RULES_IN_ALL:
+        raise ApiError(
+            409,
+            "rule.too_many_in_all",
+            f"This installation has {RULES_IN_ALL:,} rules of all its tenants, and takes no more. "
+            "Delete some that are not needed, or let your operator give large tenants an "
+            "installation of their own.",
+            limit=RULES_IN_ALL,
         )
 
 

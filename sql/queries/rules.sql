@@ -52,6 +52,9 @@ where r.tenant_id = scope_tenant()
 -- name: count_in_use$
 select count(*) from rules where tenant_id = scope_tenant() and deleted_at is null;
 
+-- name: count_in_all$
+select rules_in_all();
+
 -- name: insert_rule!
 insert into rules (tenant_id, id, state, current_version)
 values (scope_tenant(), :id, :state, :version);

@@ -8,11 +8,15 @@ import pytest
 
 from deploy.embedded.settings import APPS, SERVERS
 from deploy.embedded.stack import Stack
+from tests.support.job import DEADLY
 from tests.support.stack import running_stack
+from udfs.flink.fault import VARIABLE
 
 
 @pytest.fixture(scope="package")
 def stack() -> Iterator[Stack]:
     """The whole product on real servers."""
-    with running_stack((*SERVERS, *APPS)) as stack:
-        yield stack
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(VARIABLE, DEADLY)
+        with running_stack((*SERVERS, *APPS)) as stack:
+            yield stack

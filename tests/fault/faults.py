@@ -1,7 +1,8 @@
 """What may go wrong while spans flow: one table.
 
 A fault is struck once spans of its tenant are being judged. Whatever it is, every planted violation
-must become exactly one signal, and nothing else may.
+must become exactly one signal, and nothing else may. Where a fault takes spans away for good, that
+holds for all traces that they can not have belonged to, and of the others nothing false is said.
 """
 
 from __future__ import annotations
@@ -13,12 +14,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import psutil
+import pytest
 
-from deploy.embedded.flink_rest import FlinkRest
-from tests.fault.installation import Installation, kill
+from api.bench.stack import Lifetimes
+from deploy.embedded.flink_rest import ENDED, FlinkRest
+from deploy.embedded.job_order import job_lock
+from tests.fault.installation import RECOVERY_S, USUAL, Installation, kill
+from tests.fault.losses import Loss
 from tests.fault.senders import OfSkewedClocks, Sender, TwiceAndShuffled
-from tests.support.job import betrace_job
+from tests.support.flow import PATIENCE_MS, SETTLE_MS
+from tests.support.job import DEADLY, RunningJob, betrace_job, wait_for
+from tests.support.logs import expire
+from tests.support.otlp import request, span
 from tests.support.stack import paused
+from udfs.lanes import lane_of
+from udfs.payload import expand
 
 Strike = Callable[[Installation], None]
 
@@ -26,16 +36,28 @@ PAUSE_S = 30
 """For so long a broker, a sink or a disk is not there."""
 _SLOW_S = 60
 _TURN_S = 1.0
+_AWAY_S = 180
+"""Six times what the alignment of watermarks lets one partition run ahead in catching up."""
+_SHORT_LIVED = Lifetimes(
+    settle_ms=SETTLE_MS, patience_ms=PATIENCE_MS, max_life_ms=60_000, lateness_ms=60_000
+)
+"""So that the time for which the job is away is longer than anything is remembered."""
+_POISONED = b"a deadly trace\x00\x01"
 _NO_FILES = (0, resource.RLIM_INFINITY)
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """name: of the row. strike: what happens. sender: how spans come while it does."""
+    """name: of the row. strike: what happens. sender: how spans come while it does.
+
+    lifetimes: of the tenant. proof: asserts at the end what else must have come of it.
+    """
 
     name: str
     strike: Strike
     sender: type[Sender] = Sender
+    lifetimes: Lifetimes = USUAL
+    proof: Strike = lambda at: None
 
 
 def killed(*components: str) -> Strike:
@@ -119,8 +141,71 @@ def rescaled_and_back(at: Installation) -> None:
 def drained(at: Installation) -> None:
     """Somebody stops the job with --drain, which tells it that time is at its end."""
     rest = FlinkRest(at.stack.settings.flink)
+    assert rest.stop_with_savepoint(running_job(rest), drain=True)
+
+
+def job_away(at: Installation) -> None:
+    """The job is cancelled and nobody starts it, as if its cluster were gone."""
+    rest = FlinkRest(at.stack.settings.flink)
+    with job_lock(at.stack.layout.run):
+        job_id = running_job(rest)
+        rest.cancel(job_id)
+        wait_for(lambda: ended(rest, job_id), "the job is cancelled", timeout_s=RECOVERY_S)
+        time.sleep(_AWAY_S)
+
+
+def savepoint_behind_retention(at: Installation) -> None:
+    """What the job would have to read next has expired, and an operator accepts that."""
+    settings = at.stack.settings
+    rest = FlinkRest(settings.flink)
+    arguments = ("--topic-prefix", settings.topic_prefix, "--parallelism", str(settings.slots))
+    with job_lock(at.stack.layout.run):
+        since_s = time.time()
+        savepoint = rest.stop_with_savepoint(running_job(rest))
+        judged_until_s = time.time()
+        assert savepoint is not None
+        time.sleep(PAUSE_S)
+        expired = at.log()
+        expire(settings.kafka, at.spans_topic, expired)
+        spans = at.spans_in(expired, since_s=since_s)
+        at.loss = Loss(since_s, judged_until_s, time.time(), spans)
+        with pytest.raises(AssertionError, match=r"spans were lost.*--accept-gap"):
+            RunningJob.submit(at.stack, *arguments, "--from-savepoint", savepoint)
+        RunningJob.submit(at.stack, *arguments, "--from-savepoint", savepoint, "--accept-gap")
+
+
+def poison(at: Installation) -> None:
+    """A record that ends each Python worker that looks at it."""
+    since_s = time.time()
+    deadly = span("deadly", trace_id=_POISONED, note=DEADLY)
+    at.export(request(deadly).SerializeToString(), 1)
+    until_s = time.time()
+    spans = at.spans_in(record for record in at.log() if DEADLY.encode() in expand(record.value))
+    lane = lane_of(at.tenant.id, _POISONED)
+    at.loss = Loss(since_s, until_s, until_s, spans, lane)
+
+
+def one_dead_letter(at: Installation) -> None:
+    """The record was passed over after it had killed twice, and nothing else was."""
+    (letter,) = at.dead_letters()
+    assert (letter.source, letter.code) == ("match", "worker.died")
+
+
+def some_are_inconclusive(at: Installation) -> None:
+    """Where a missing span matters, nobody claims to know."""
+    assert at.inconclusive() > 0
+
+
+def running_job(rest: FlinkRest) -> str:
+    """Return the id of the one job that runs."""
     (job,) = (job for job in rest.jobs() if job.running)
-    assert rest.stop_with_savepoint(job.id, drain=True)
+    return job.id
+
+
+def ended(rest: FlinkRest, job_id: str) -> bool:
+    """Tell whether a job has let its slots go."""
+    job = rest.job(job_id)
+    return job is None or job.state in ENDED
 
 
 FAULTS = (
@@ -145,4 +230,7 @@ FAULTS = (
     Fault("upgraded from a savepoint", job_command("upgrade")),
     Fault("rescaled and back", rescaled_and_back),
     Fault("stopped with --drain", drained),
+    Fault("job away for longer than traces are kept", job_away, lifetimes=_SHORT_LIVED),
+    Fault("a record that kills Python workers", poison, proof=one_dead_letter),
+    Fault("savepoint older than the log", savepoint_behind_retention, proof=some_are_inconclusive),
 )

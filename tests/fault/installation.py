@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -16,20 +16,29 @@ from api.bench import stack as bench
 from api.bench.schedule import Emission
 from api.bench.score import Pair
 from deploy.embedded.stack import Stack
+from tests.fault.losses import Exported, Loss
 from tests.support.flow import PATIENCE_MS, SETTLE_MS, Flow
 from tests.support.job import wait_for
-from tests.support.logs import read_log
+from tests.support.logs import LogRecord, read_log
 from udfs.accounts import SETTLED
 from udfs.wire import betrace_pb2 as wire
 
-RECOVERY_S = 300
+RECOVERY_S = 900
 RETRY_S = 0.5
+USUAL = bench.Lifetimes(settle_ms=SETTLE_MS, patience_ms=PATIENCE_MS)
 
 
 def kill(*pids: int) -> None:
     """End processes as a power cut would."""
     for pid in pids:
         os.kill(pid, signal.SIGKILL)
+
+
+class Row(NamedTuple):
+    """A signal in the database that says violated: (rule id, trace id), and when it was judged."""
+
+    pair: Pair
+    judged_at: datetime
 
 
 class Accounts(NamedTuple):
@@ -44,17 +53,19 @@ class Accounts(NamedTuple):
 class Installation:
     """A stack and a new tenant of it."""
 
-    def __init__(self, stack: Stack) -> None:
+    def __init__(self, stack: Stack, lifetimes: bench.Lifetimes = USUAL) -> None:
         self.stack = stack
         self._variables = bench.Stack({**os.environ, **stack.environment()})
-        self.tenant = self._variables.make_tenant(
-            bench.Lifetimes(settle_ms=SETTLE_MS, patience_ms=PATIENCE_MS)
-        )
+        self.tenant = self._variables.make_tenant(lifetimes)
+        self.spans_topic = self._variables.spans_topic
         self._door = self._client("BETRACE_OTLP_HTTP")
         self._door.headers["Content-Type"] = "application/x-protobuf"
         self._api = self._client("BETRACE_URL")
         self.sent = 0
         """Spans that ingest has taken; a retry may have brought it more."""
+        self.exported = Exported(self.tenant.id)
+        self.loss: Loss | None = None
+        """What a fault took away, if it took something."""
 
     def post_rules(self, flow: Flow) -> None:
         """Save the rules of a flow, and wait until they judge."""
@@ -84,6 +95,7 @@ class Installation:
             if answer.status_code == 200:
                 assert not answer.content, "ingest refused good spans"
                 self.sent += spans
+                self.exported.note(request, time.time())
                 return
             assert answer.status_code in (429, 502, 503, 504), answer.text
             time.sleep(RETRY_S)
@@ -105,10 +117,36 @@ class Installation:
 
     def violated_rows(self) -> list[Pair]:
         """Return (rule id, trace id) of every row that says violated."""
+        return [row.pair for row in self.judged_rows()]
+
+    def judged_rows(self) -> list[Row]:
+        """Return every row that says violated."""
         query = (
-            "select rule_id, trace_id from signals where tenant_id = %s and verdict = 'violated'"
+            "select rule_id, trace_id, judged_at from signals "
+            "where tenant_id = %s and verdict = 'violated'"
         )
-        return [(rule, bytes(trace)) for rule, trace in self._rows(query, self.tenant.id)]
+        found = self._rows(query, self.tenant.id)
+        return [Row((rule, bytes(trace)), judged_at) for rule, trace, judged_at in found]
+
+    def certain(self, pairs: Iterable[Pair]) -> list[Pair]:
+        """Return, sorted, those of traces that no lost span can have belonged to."""
+        doubtful = self.exported.doubtful_after(self.loss)
+        return sorted(pair for pair in pairs if pair[1] not in doubtful)
+
+    def false_after_loss(self, planted: set[Pair]) -> list[Pair]:
+        """Return what was said without ground of the other traces, once spans were lost.
+
+        A signal from before stays where the span that would withdraw it is lost.
+        """
+        doubtful = self.exported.doubtful_after(self.loss)
+        return [
+            row.pair
+            for row in self.judged_rows()
+            if self.loss
+            and row.pair[1] in doubtful
+            and row.pair not in planted
+            and not self.loss.judged_before(row.judged_at)
+        ]
 
     def violated_on_topic(self) -> list[Pair]:
         """Return (rule id, trace id) of every signal whose highest revision says violated."""
@@ -124,6 +162,31 @@ class Installation:
             for s in latest.values()
             if s.verdict == wire.VERDICT_VIOLATED and s.tenant == self.tenant.id
         ]
+
+    def inconclusive(self) -> int:
+        """Return how many verdicts of promises on traces were inconclusive."""
+        query = "select coalesce(sum(inconclusive), 0) from rule_stats_minutes where tenant_id = %s"
+        return int(self._rows(query, self.tenant.id)[0][0])
+
+    def log(self) -> list[LogRecord]:
+        """Return what the spans log holds."""
+        return read_log(self.stack.settings.kafka, self.spans_topic)
+
+    def spans_in(self, records: Iterable[LogRecord], *, since_s: float = 0) -> int:
+        """Return how many spans of the tenant are in records of a time or later."""
+        return sum(
+            int(record.headers["n"])
+            for record in records
+            if record.headers.get("tenant") == self.tenant.id.encode()
+            and since_s <= record.time_ms / 1_000
+        )
+
+    def dead_letters(self) -> list[wire.DeadLetter]:
+        """Return what Kafka has of the tenant's dead letters, each once."""
+        topic = f"{self.stack.settings.topic_prefix}.dead-letters"
+        values = {record.value for record in read_log(self.stack.settings.kafka, topic)}
+        letters = [wire.DeadLetter.FromString(value) for value in values]
+        return [letter for letter in letters if letter.tenant == self.tenant.id]
 
     def accounts(self) -> Accounts:
         """Return what became of the spans received so far, of all lanes and minutes."""

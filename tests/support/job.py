@@ -20,6 +20,9 @@ from deploy.embedded.settings import REPOSITORY
 from deploy.embedded.stack import Stack
 
 _BETRACE = Path(sys.executable).parent / "betrace"
+DEADLY = "this text kills a worker"
+"""A record of spans that holds it ends the Python worker that looks at it, where a stack was
+started with the variable of `udfs.flink.fault`."""
 START_S = 180
 """A cluster on two busy cores takes its time to plan and deploy a job."""
 

@@ -7,12 +7,12 @@ Whatever the job wrote, in whatever order and after whatever crash, must be what
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
 from confluent_kafka import Producer
-from kafka import KafkaConsumer, TopicPartition
+from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 
 from api.kafka.topics import TopicAdmin, TopicNames, topic_specs
 from tests.support.engine import MemoryStore
@@ -66,6 +66,26 @@ def read_log(kafka: str, topic: str) -> list[LogRecord]:
         return sorted(records, key=lambda r: (r.time_ms, r.partition, r.offset))
     finally:
         consumer.close()
+
+
+def expire_everything(kafka: str, topic: str) -> None:
+    """Let all records of a topic of lanes go, as retention does."""
+    _delete(kafka, {TopicPartition(topic, number): -1 for number in range(LANES)})
+
+
+def expire(kafka: str, topic: str, records: Iterable[LogRecord]) -> None:
+    """Let these records of a topic go, and all before them, as retention does."""
+    ends: dict[TopicPartition, int] = {}
+    for record in records:
+        partition = TopicPartition(topic, record.partition)
+        ends[partition] = max(record.offset + 1, ends.get(partition, 0))
+    _delete(kafka, ends)
+
+
+def _delete(kafka: str, before: Mapping[TopicPartition, int]) -> None:
+    admin = KafkaAdminClient(bootstrap_servers=kafka)
+    admin.delete_records(before)
+    admin.close()
 
 
 class SpansWriter:

@@ -22,12 +22,20 @@ NO_ROOT = frozenset({dsl.Reason.NO_ROOT})
 
 
 def record_of(spans: Iterable[dsl.Span], *, at_ms: int, offset: int) -> Record:
-    """Return a record with these spans of one trace, in this order."""
+    """Return a record with these spans of one trace, in this order.
+
+    What was taken away from a span by redaction has no place in OTLP.
+    """
     request = ExportTraceServiceRequest()
     for span in spans:
         of_resource = request.resource_spans.add()
         of_resource.resource.attributes.extend(key_value(k, v) for k, v in span.resource.items())
-        of_resource.scope_spans.add().spans.append(_message(span))
+        of_scope = of_resource.scope_spans.add()
+        own = {key: value for key, value in span.scope.items() if key not in ("name", "version")}
+        of_scope.scope.name = str(span.scope.get("name", ""))
+        of_scope.scope.version = str(span.scope.get("version", ""))
+        of_scope.scope.attributes.extend(key_value(k, v) for k, v in own.items())
+        of_scope.spans.append(_message(span))
     return Record(at_ms, LANE, offset, request.SerializeToString())
 
 
@@ -43,12 +51,21 @@ def _message(span: dsl.Span) -> trace_pb2.Span:
         attributes=[key_value(k, v) for k, v in span.attributes.items()],
         dropped_attributes_count=span.dropped_attributes_count,
         flags=flags_of(span),
-        status=trace_pb2.Status(code=STATUSES.index(span.status)),  # type: ignore[arg-type]
+        status=trace_pb2.Status(
+            code=STATUSES.index(span.status),  # type: ignore[arg-type]
+            message=span.status_message,
+        ),
         events=[
             trace_pb2.Span.Event(
                 name=event.name, attributes=[key_value(k, v) for k, v in event.attributes.items()]
             )
             for event in span.events
+        ],
+        links=[
+            trace_pb2.Span.Link(
+                attributes=[key_value(k, v) for k, v in link.attributes.items()],
+            )
+            for link in span.links
         ],
     )
 

@@ -124,7 +124,10 @@ async def backtest(request: Request, who: Tester, backtest_id: UUID) -> Response
             )
             results[kind] = page.items
     view = backtest_page(
-        found, results, now=datetime.now(UTC), may_cancel=who.may(Permission.RULES_TEST)
+        found.shown_to(who),
+        results,
+        now=datetime.now(UTC),
+        may_cancel=who.may(Permission.RULES_TEST),
     )
     return render(request, "backtests/detail.html", page=view)
 

@@ -446,9 +446,14 @@ def _rule(
         headline=headline,
         headline_tone=tone,
         headline_icon=icon,
-        text=pieces(rule.now.text.strip("\n")),
-        was_text=pieces(rule.was.text.strip("\n")) if rule.was else (),
+        text=_text(rule.now),
+        was_text=_text(rule.was),
     )
+
+
+def _text(version: Version | None) -> tuple[Piece, ...]:
+    text = version.text if version else None
+    return pieces(text.strip("\n")) if text else ()
 
 
 def _nothing(backtest: Backtest, rule: ComparedRule) -> str:

@@ -23,7 +23,7 @@ from api.auth.keys import new_key
 from api.auth.principal import Role, TenantScope
 from api.database import Pool, open_pool, purpose_transaction, tenant_transaction
 from api.keys.service import revoke_key
-from api.tenants.service import create_user
+from api.tenants.service import add_member, create_user
 from tests.integration.api.conftest import Caller, client_of
 from tests.support.postgres import Database
 from tests.support.tenants import (
@@ -130,6 +130,33 @@ async def test_signing_in_well_and_badly_is_on_the_record_of_the_person_s_tenant
     assert refused["target"] == by_action["session.began"]["actor"]
     assert by_action["session.began"]["actor_name"] == email
     assert (await _log(caller, actor=email))[0]["action"] == "session.ended"
+
+
+async def test_a_switch_of_tenant_is_on_the_record_of_both(
+    app: FastAPI, caller: Caller, stranger: Caller, pool: Pool
+) -> None:
+    email = await make_user(pool, caller.scope)
+    await add_member(pool, stranger.scope, email=email, role=Role.ADMIN)
+    async with client_of(app) as client:
+        signed_in = await client.post(
+            "/api/v1/session", json={"email": email, "password": PASSWORD}
+        )
+        here, there = caller, stranger
+        if signed_in.json()["tenant_id"] != str(caller.scope.tenant_id):
+            here, there = stranger, caller
+        await client.post(
+            "/api/v1/account/tenant",
+            json={"tenant_id": str(there.scope.tenant_id)},
+            headers={"X-CSRF-Token": signed_in.json()["csrf_token"]},
+        )
+    (ended, began), (begun,) = (
+        await _log(here, action="session"),
+        await _log(there, action="session"),
+    )
+    assert [row["action"] for row in (ended, began, begun)] == [
+        "session.ended", "session.began", "session.began",
+    ]  # fmt: skip
+    assert len({row["actor"] for row in (ended, began, begun)}) == 1
 
 
 async def test_a_missing_permission_is_on_the_record_and_a_flood_is_one_row(

@@ -325,6 +325,26 @@ async def test_backtests_are_listed_newest_first_and_by_rule(
     assert [item["id"] for item in own["items"]] == [ids[2], ids[0]]
 
 
+async def test_a_key_for_testing_is_shown_no_texts_of_rules(
+    caller: Caller, app: FastAPI, pool: Pool, log_times: FakeLogTimes
+) -> None:
+    await save(caller, "checked", TEXT)
+    key = await make_key(pool, caller.scope, Role.API_CLIENT)
+    async with client_of(app, key=key) as client:
+        asked = await client.post(BACKTESTS, json={"rules": [{"id": "checked", "rule": OTHER}]})
+        path = f"{BACKTESTS}/{asked.json()['id']}"
+        answers = [asked, await client.get(path), await client.post(f"{path}/cancel")]
+        listed = (await client.get(BACKTESTS)).json()["items"]
+    for body in (*(answer.json() for answer in answers), *listed):
+        (rule,) = body["rules"]
+        assert (rule["now"], rule["was"]) == (
+            {"version": None, "text": None},
+            {"version": 1, "text": None},
+        )
+    (rule,) = (await caller.client.get(path)).json()["rules"]
+    assert (rule["now"]["text"], rule["was"]["text"]) == (OTHER, TEXT)
+
+
 async def test_a_key_for_testing_sees_counts_and_no_traces(
     caller: Caller, app: FastAPI, pool: Pool, shared_database: Database
 ) -> None:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
 from fastapi import FastAPI
 
@@ -16,6 +17,7 @@ from api.rules import service
 from api.tenants.service import change_settings
 from api.tenants.settings import TenantSettings
 from tests.integration.api.conftest import Caller, client_of
+from tests.support.postgres import Database
 from tests.support.rules_log import MemoryRulesLog
 from tests.support.tenants import make_key
 from udfs.wire import betrace_pb2 as pb
@@ -245,6 +247,30 @@ async def test_a_tenant_has_as_many_rules_as_its_settings_allow(
     assert (await _post(stranger.client, id="c")).status_code == 201
     assert (await caller.client.delete("/api/v1/rules/b")).status_code < 300
     assert (await _post(caller.client, id="c")).status_code == 201
+
+
+async def test_an_installation_has_no_more_rules_than_it_bears(
+    caller: Caller, stranger: Caller, shared_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert (await _post(caller.client, id="a")).status_code == 201
+    assert (await _post(stranger.client, id="b")).status_code == 201
+    monkeypatch.setattr(service, "RULES_IN_ALL", _rules_in_all(shared_database))
+    refused = await _post(caller.client, id="c")
+    assert (refused.status_code, refused.json()["code"]) == (409, "rule.too_many_in_all")
+    assert "of all its tenants, and takes no more" in refused.json()["detail"]
+    changed = await caller.client.put(
+        "/api/v1/rules/a", json={**RULE, "id": "a", "severity": "low"}
+    )
+    assert changed.status_code == 200
+    assert (await stranger.client.delete("/api/v1/rules/b")).status_code < 300
+    assert (await _post(caller.client, id="c")).status_code == 201
+
+
+def _rules_in_all(database: Database) -> int:
+    with psycopg.connect(database.admin) as connection:
+        row = connection.execute("select count(*) from rules where deleted_at is null").fetchone()
+    assert row is not None
+    return int(row[0])
 
 
 async def test_saving_stands_while_kafka_is_down_and_is_published_in_order_later(

@@ -7,12 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from deploy.embedded.stack import Stack
-from tests.support.job import cancel_jobs
+from tests.support.job import DEADLY, cancel_jobs
 from tests.support.stack import running_stack
 from udfs.flink.fault import VARIABLE
-
-DEADLY = "this text kills a worker"
-"""A record of spans that holds it ends the Python worker that looks at it."""
 
 
 @pytest.fixture(scope="package")

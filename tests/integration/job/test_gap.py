@@ -6,27 +6,19 @@ import time
 from itertools import count
 
 import pytest
-from kafka import KafkaAdminClient, TopicPartition
 
 from deploy.embedded.stack import Stack
 from tests.support.charges import TENANT, charge_rules, rule_records, send, violations
 from tests.support.engine import trace_id
 from tests.support.job import RunningJob, wait_for
-from tests.support.logs import SpansWriter, create_topics, write_rules
-from udfs.lanes import LANES, lane_of
+from tests.support.logs import SpansWriter, create_topics, expire_everything, write_rules
+from udfs.lanes import lane_of
 from udfs.losses import SHADOW_MS
 
 pytestmark = pytest.mark.integration
 
 PATIENCE_S = 300
 SETTLE_MS = 20_000
-
-
-def expire_everything(kafka: str, topic: str) -> None:
-    """Let all records of a topic go, as retention does."""
-    admin = KafkaAdminClient(bootstrap_servers=kafka)
-    admin.delete_records({TopicPartition(topic, number): -1 for number in range(LANES)})
-    admin.close()
 
 
 def neighbour(trace: str) -> str:

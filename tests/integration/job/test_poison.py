@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 
 from deploy.embedded.stack import Stack
-from tests.integration.job.conftest import DEADLY
 from tests.support.charges import TENANT, charge_rules, rule_records, send, violations
 from tests.support.engine import trace_id
-from tests.support.job import RunningJob, wait_for
+from tests.support.job import DEADLY, RunningJob, wait_for
 from tests.support.logs import SpansWriter, create_topics, read_log, write_rules
 from udfs.lanes import lane_of
 from udfs.payload import expand

@@ -7,13 +7,10 @@ from typing import Any
 
 import pytest
 
-import dsl
 from dsl.objects import RuleTest, parse_rules
-from dsl.traces import duration_ns, span_from_fields
 from tests.support.engine import (
     TENANT,
     Engine,
-    Record,
     RulesLog,
     SpanDraft,
     SpansLog,
@@ -22,7 +19,7 @@ from tests.support.engine import (
     trace_id,
 )
 from tests.support.scenarios import GOLDEN
-from tests.support.whole_traces import record_of
+from tests.unit.udfs.test_golden_verdicts import records_of
 from udfs.external_root import MAX_CAME
 from udfs.facts import Called
 from udfs.rulebook import ACTIVATION_MS, LifeSettings
@@ -41,18 +38,6 @@ NAMED = "when { trace.root.name == charge } always { fraud.check }"
 
 
 # -- what suites say -------------------------------------------------------------------------------
-
-
-def records_of(test: RuleTest) -> list[Record]:
-    """Return the spans of a test as records, one for each time of arrival."""
-    by_time: dict[int, list[dsl.Span]] = {}
-    for place, fields in enumerate(test.trace):
-        at_ms = duration_ns(fields.get("arrives", 0), field="arrives") // NS_PER_MS
-        by_time.setdefault(at_ms, []).append(span_from_fields(fields, position=place))
-    return [
-        record_of(spans, at_ms=at_ms, offset=offset)
-        for offset, (at_ms, spans) in enumerate(sorted(by_time.items()))
-    ]
 
 
 @pytest.mark.parametrize("test", CASES, ids=lambda test: test.name)
