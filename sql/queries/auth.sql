@@ -1,13 +1,15 @@
 -- name: key_by_hash^
 -- left_s: until the key ends by itself; null: it does not.
-select k.id, k.tenant_id, k.name, k.role, k.scopes, k.networks::text[] as networks, k.expires_at,
-  extract(epoch from k.expires_at - now()) as left_s, t.settings as tenant_settings
-from api_keys k
-join tenants t on t.id = k.tenant_id
-where k.key_hash = :key_hash
-  and k.revoked_at is null
-  and (k.expires_at is null or k.expires_at > now())
-  and t.suspended_at is null;
+select id, tenant_id, name, role, scopes, networks::text[] as networks, expires_at,
+  extract(epoch from expires_at - now()) as left_s
+from api_keys
+where key_hash = :key_hash
+  and revoked_at is null
+  and (expires_at is null or expires_at > now());
+
+-- name: open_tenant^
+-- The tenant of the transaction, unless it is suspended.
+select settings as tenant_settings from tenants where id = scope_tenant() and suspended_at is null;
 
 -- name: user_by_email^
 select id, email, name, password_hash, disabled_at

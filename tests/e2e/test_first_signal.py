@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from deploy.embedded.apps import betrace
 from deploy.embedded.stack import Stack
-from tests.e2e.browser import Complaints, accessibility_problems, sign_in
+from tests.e2e.browser import Complaints, accessibility_problems
 
 pytestmark = pytest.mark.e2e
 
@@ -57,7 +57,6 @@ def test_a_new_person_gets_from_the_invitation_to_the_first_signal(
     expect(page.get_by_text("GET /report").first).to_be_visible()
     assert key not in page.content()
 
-    sign_in(page, site, email=email, password=PASSWORD)
     page.goto(f"{site}/welcome?first=true")
     page.wait_for_url("**/signals")
     expect(page.get_by_role("link", name="No credentials in URLs")).to_have_count(1)

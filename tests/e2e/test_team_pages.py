@@ -133,7 +133,7 @@ def test_another_link_and_a_cancelled_invitation_end_the_link_before(
 ) -> None:
     email = somebody()
     first = invite(page, console, email)
-    page.get_by_role("button", name=f"Send another link to {email}").click()
+    page.get_by_role("button", name=f"New link for {email}").click()
     second = page.locator("[data-made-link]").inner_text()
     page.get_by_role("link", name="I have it").click()
     with another_browser(browser, console) as other:

@@ -13,7 +13,7 @@ from api.auth.keys import KeyKind
 from api.auth.principal import GRANTS, Permission, Role
 from api.keys.authority import Authority
 from api.keys.model import Key, KeyState, MadeKey
-from api.web.views.moments import Moment, moment
+from api.web.views.moments import Moment, minute_moment, moment
 from api.web.views.words import Choice, Message, choices
 
 KEYS_HREF: Final = "/settings/keys"
@@ -246,7 +246,7 @@ def _row(key: Key, *, now: datetime) -> KeyRow:
         role=ROLES[key.role].partition(":")[0] if key.role else "",
         scopes=tuple(p.value for p in _ordered(key.permissions)) if key.role is None else (),
         last_used=moment(key.last_used_at) if key.last_used_at else None,
-        ends=_minute(key.expires_at) if key.expires_at else None,
+        ends=minute_moment(key.expires_at) if key.expires_at else None,
         ends_soon=key.in_use and key.expires_at is not None and key.expires_at - now < _SOON,
     )
 
@@ -275,9 +275,3 @@ def _words(permissions: Collection[Permission]) -> tuple[str, ...]:
 
 def _word(permission: Permission) -> str:
     return MAY.get(permission, permission.value)
-
-
-def _minute(at: datetime) -> Moment:
-    """Return a time to come: to the minute is enough."""
-    utc = at.astimezone(UTC)
-    return Moment(moment(at).iso, f"{utc:%-d %b %Y, %H:%M} UTC")

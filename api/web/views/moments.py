@@ -23,6 +23,11 @@ def moment(at: datetime) -> Moment:
     return Moment(utc.strftime("%Y-%m-%dT%H:%M:%SZ"), utc.strftime("%-d %b %Y, %H:%M:%S UTC"))
 
 
+def minute_moment(at: datetime) -> Moment:
+    """Return the moment of an aware datetime to come, for people to the minute."""
+    return Moment(moment(at).iso, f"{at.astimezone(UTC):%-d %b %Y, %H:%M} UTC")
+
+
 def exact_moment(time_ns: int) -> Moment:
     """Return the moment of nanoseconds since the epoch, to the millisecond."""
     utc = datetime.fromtimestamp(time_ns // 1_000_000_000, UTC)

@@ -16,7 +16,7 @@ from api.invitations.model import Invitation, InvitationState
 from api.keys.authority import Authority
 from api.members.authority import may_decide
 from api.members.model import PEOPLE_ROLES, Member, Terms
-from api.web.views.moments import Moment, moment
+from api.web.views.moments import Moment, minute_moment, moment
 from api.web.views.words import Choice, Message, choices
 
 TEAM_HREF: Final = "/settings/team"
@@ -282,7 +282,7 @@ def _member_row(member: Member, *, viewer: str, now: datetime, may_change: bool)
         role=ROLES[member.terms.role],
         is_self=member.email == viewer,
         ended=member.ended,
-        until=moment(until) if until else None,
+        until=minute_moment(until) if until else None,
         ends_soon=until is not None and not member.ended and until - now < _SOON,
         last_seen=moment(member.last_seen_at) if member.last_seen_at else None,
         joined=moment(member.joined_at),
@@ -298,7 +298,7 @@ def _invitation_row(invitation: Invitation, authority: Authority) -> InvitationR
         role=ROLES[invitation.terms.role],
         expired=invitation.state is InvitationState.EXPIRED,
         mailed=invitation.mailed_at is not None,
-        expires=moment(invitation.expires_at),
+        expires=minute_moment(invitation.expires_at),
         invited_by=invitation.invited_by,
         resend_action=f"{href}/resend" if may else "",
         cancel_action=f"{href}/cancel" if may else "",
@@ -310,5 +310,5 @@ def _hand_over(delivered: Delivered) -> HandOver | None:
         return None
     invitation = delivered.invitation
     return HandOver(
-        invitation.email, delivered.link, delivered.problem, moment(invitation.expires_at)
+        invitation.email, delivered.link, delivered.problem, minute_moment(invitation.expires_at)
     )

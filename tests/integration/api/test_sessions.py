@@ -102,6 +102,7 @@ async def test_a_change_of_role_and_a_disabled_account_bite_at_once(
     sign_in: SignIn, sessions: Sessions, pool: Pool, scope: TenantScope, shared_database: Database
 ) -> None:
     email = await make_user(pool, scope, Role.ADMIN)
+    await make_user(pool, scope, Role.ADMIN)
     signed_in = await _enter(sign_in, email)
     await add_member(pool, scope, email=email, role=Role.VIEWER)
     found = await sessions.find(signed_in.token)
