@@ -49,6 +49,7 @@ from api.command.bench_long import (
     table,
 )
 from api.command.operator import operator_scope
+from api.logs import configure_logging
 from api.settings import Settings
 
 app = typer.Typer(
@@ -207,6 +208,7 @@ def overhead(
 
     Exit 1 if the p95 of a request's sum is 5 ms or more.
     """
+    configure_logging("warning")  # lines about refusals are made and not written
     try:
         with stack_of(1, running=running) as stack:
             tenant = stack.make_tenant(Lifetimes())

@@ -34,7 +34,6 @@ async def test_every_step_is_measured_with_and_without_redis(
         assert [row.step for row in figures.rows] == steps
         for row in figures.rows:
             assert 0 <= row.p50_us <= row.p95_us
-        print([(row.step, row.p50_us, row.p95_us) for row in figures.rows])
 
 
 def test_the_target_is_of_a_whole_request_and_what_it_puts_on_the_record() -> None:
