@@ -24,6 +24,8 @@ from api.auth.sign_in import SignIn
 from api.database import Pool, open_pool
 from api.dead_letters.replay import Replayer
 from api.health.service import Check, kafka_check, postgres_check
+from api.identity.sign_in import ProviderSignIn
+from api.identity.wiring import make_identity
 from api.kafka.log_times import LogTimes
 from api.kafka.topics import TopicNames
 from api.keys.service import KeyMaker
@@ -43,6 +45,7 @@ class Services:
     authenticator: Authenticator
     sessions: Sessions
     sign_in: SignIn
+    provider: ProviderSignIn | None
     accounts: Accounts
     key_maker: KeyMaker
     decisions: Decisions
@@ -80,17 +83,29 @@ async def run_services(
         verifier = KeyVerifier(
             pool, pepper=pepper, uses=uses, accept_test=settings.accept_test_keys
         )
+        accounts = Accounts(
+            pool, pepper=pepper, passwords=passwords, sessions=sessions, factors=factors
+        )
+        identity = make_identity(
+            settings.oidc, pool, pepper=pepper, sessions=sessions, accounts=accounts
+        )
         services = Services(
             settings=settings,
             pool=pool,
-            authenticator=Authenticator(verifier, sessions, proxies=settings.proxies),
+            authenticator=Authenticator(
+                verifier, sessions, bearers=identity.bearers, proxies=settings.proxies
+            ),
             sessions=sessions,
             sign_in=SignIn(
-                pool, pepper=pepper, passwords=passwords, sessions=sessions, factors=factors
+                pool,
+                pepper=pepper,
+                passwords=passwords,
+                sessions=sessions,
+                factors=factors,
+                enabled=settings.local_accounts,
             ),
-            accounts=Accounts(
-                pool, pepper=pepper, passwords=passwords, sessions=sessions, factors=factors
-            ),
+            provider=identity.sign_in,
+            accounts=accounts,
             key_maker=KeyMaker(pepper, most=settings.max_api_keys),
             decisions=Decisions(pool),
             publisher=Publisher(pool, rules_log or kafka_log),
@@ -119,6 +134,7 @@ async def run_services(
                 with suppress(asyncio.CancelledError):
                     await task
             await services.decisions.flush(whole=True)
+            await identity.close()
             services.replayer.close()
             kafka_log.close()
 

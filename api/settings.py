@@ -10,10 +10,11 @@ from typing import Literal
 
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from pydantic import AliasChoices, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from api.auth.addresses import Networks, parse_networks
 from api.errors import OperatorError
+from api.identity.config import OidcConfig, OidcSettings, oidc_config
 
 SECRET_KEY_MIN_LENGTH = 32
 
@@ -22,7 +23,7 @@ class SettingError(OperatorError):
     """A setting is missing or unusable; the text says which and what to do."""
 
 
-class Settings(BaseSettings):
+class Settings(OidcSettings):
     """Where the servers are, and what the services listen on."""
 
     model_config = SettingsConfigDict(env_prefix="BETRACE_", frozen=True, extra="ignore")
@@ -125,6 +126,14 @@ class Settings(BaseSettings):
             return parse_networks(texts)
         except ValueError as error:
             raise SettingError(f"BETRACE_TRUSTED_PROXIES: {error}") from error
+
+    @property
+    def oidc(self) -> OidcConfig | None:
+        """The identity provider, None if there is none. Raises SettingError that says why."""
+        try:
+            return oidc_config(self, site=self.public_url)
+        except ValueError as error:
+            raise SettingError(str(error)) from error
 
     @property
     def cookie_secure(self) -> bool:

@@ -19,6 +19,7 @@ from api.web.pages import (
     notices,
     passwords,
     people,
+    provider,
     rules,
     signals,
     traces,
@@ -29,6 +30,7 @@ __all__ = ["error_page", "router"]
 router = APIRouter(include_in_schema=False)
 for pages in (
     people,
+    provider,
     passwords,
     account,
     keys,
