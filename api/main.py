@@ -42,7 +42,7 @@ def create_app(settings: Settings, *, rules_log: RulesLog | None = None) -> Fast
     `error_page(request, error)`, which answers refusals outside /api/ with a page.
     Raises SettingError if a setting is missing, RuntimeError if a route names no permission.
     """
-    _ = settings.app_dsn, settings.pepper, settings.proxies, settings.oidc
+    _ = settings.app_dsn, settings.pepper, settings.proxies, settings.identity
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

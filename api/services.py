@@ -87,7 +87,7 @@ async def run_services(
             pool, pepper=pepper, passwords=passwords, sessions=sessions, factors=factors
         )
         identity = make_identity(
-            settings.oidc, pool, pepper=pepper, sessions=sessions, accounts=accounts
+            settings.identity, pool, pepper=pepper, sessions=sessions, accounts=accounts
         )
         services = Services(
             settings=settings,

@@ -14,7 +14,7 @@ from pydantic_settings import SettingsConfigDict
 
 from api.auth.addresses import Networks, parse_networks
 from api.errors import OperatorError
-from api.identity.config import OidcConfig, OidcSettings, oidc_config
+from api.identity.config import IdentitySettings, OidcConfig, WorkosConfig, identity_config
 
 SECRET_KEY_MIN_LENGTH = 32
 
@@ -23,7 +23,7 @@ class SettingError(OperatorError):
     """A setting is missing or unusable; the text says which and what to do."""
 
 
-class Settings(OidcSettings):
+class Settings(IdentitySettings):
     """Where the servers are, and what the services listen on."""
 
     model_config = SettingsConfigDict(env_prefix="BETRACE_", frozen=True, extra="ignore")
@@ -128,10 +128,10 @@ class Settings(OidcSettings):
             raise SettingError(f"BETRACE_TRUSTED_PROXIES: {error}") from error
 
     @property
-    def oidc(self) -> OidcConfig | None:
+    def identity(self) -> OidcConfig | WorkosConfig | None:
         """The identity provider, None if there is none. Raises SettingError that says why."""
         try:
-            return oidc_config(self, site=self.public_url)
+            return identity_config(self, site=self.public_url)
         except ValueError as error:
             raise SettingError(str(error)) from error
 

@@ -24,6 +24,9 @@ TenantName = Annotated[str, typer.Option("--tenant", help="Name or id.")]
 Group = Annotated[str, typer.Option(help="Whoever has it in the claim BETRACE_OIDC_ROLE_CLAIM.")]
 Anybody = Annotated[bool, typer.Option("--anybody", help="Everybody whom the provider knows.")]
 Client = Annotated[str, typer.Option(help="A program, by its client id.")]
+Subject = Annotated[
+    str, typer.Option(help="A program, by the sub of its tokens, where that is no client id.")
+]
 Organisation = Annotated[
     str, typer.Option(help="Only with this in the claim BETRACE_OIDC_TENANT_CLAIM.")
 ]
@@ -38,6 +41,7 @@ def grant(
     group: Group = "",
     anybody: Anybody = False,
     client: Client = "",
+    subject: Subject = "",
     organisation: Organisation = "",
     issuer: Issuer = "",
     as_json: AsJson = False,
@@ -46,7 +50,7 @@ def grant(
 
     Again changes the role. People get it at their next sign-in, programs at their next request.
     """
-    kind, value = _whom(group, anybody, client)
+    kind, value = _whom(group, anybody, client, subject)
 
     async def act(pool: Pool, settings: Settings) -> Grant:
         made = Grant(
@@ -69,6 +73,7 @@ def revoke(
     group: Group = "",
     anybody: Anybody = False,
     client: Client = "",
+    subject: Subject = "",
     organisation: Organisation = "",
     issuer: Issuer = "",
     as_json: AsJson = False,
@@ -78,7 +83,7 @@ def revoke(
     Programs are refused at their next request. People lose what it gave at their next sign-in:
     `betrace user sign-out` makes them sign in again.
     """
-    kind, value = _whom(group, anybody, client)
+    kind, value = _whom(group, anybody, client, subject)
 
     async def act(pool: Pool, settings: Settings) -> Grant:
         taken = Grant(
@@ -111,15 +116,16 @@ def list_command(tenant: TenantName, as_json: AsJson = False) -> None:
         typer.echo(f"{each.role:18} {_words(each)} of {each.issuer}")
 
 
-def _whom(group: str, anybody: bool, client: str) -> tuple[Kind, str]:
+def _whom(group: str, anybody: bool, client: str, subject: str) -> tuple[Kind, str]:
     named = [
         (Kind.GROUP, group),
         (Kind.GROUP, ANYBODY if anybody else ""),
         (Kind.CLIENT, client),
+        (Kind.SUBJECT, subject),
     ]
     chosen = [each for each in named if each[1]]
     if len(chosen) != 1:
-        raise typer.BadParameter("say one of --group, --anybody and --client")
+        raise typer.BadParameter("say one of --group, --anybody, --client and --subject")
     return chosen[0]
 
 
@@ -131,8 +137,5 @@ def _issuer(given: str, settings: Settings) -> str:
 
 
 def _words(grant: Grant) -> str:
-    if grant.kind is Kind.CLIENT:
-        whom = f"program {grant.value}"
-    else:
-        whom = "anybody" if grant.value == ANYBODY else f"group {grant.value}"
+    whom = "anybody" if grant.value == ANYBODY else f"{grant.kind} {grant.value}"
     return f"{whom} in {grant.organisation}" if grant.organisation else whom

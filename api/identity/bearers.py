@@ -48,8 +48,11 @@ class Bearers:
         ) as connection:
             client = _client_of(claims)
             if client:
-                return await _client(connection, client, standing)
-            return await _person(connection, standing)
+                return await _program(connection, client, standing, kind=Kind.CLIENT)
+            user_id: UUID | None = await queries("identity").identity(connection)
+            if user_id is None:
+                return await _program(connection, claims["sub"], standing, kind=Kind.SUBJECT)
+            return await _person(connection, user_id, standing)
 
 
 def _client_of(claims: Mapping[str, Any]) -> str:
@@ -61,18 +64,20 @@ def _client_of(claims: Mapping[str, Any]) -> str:
     return client if isinstance(client, str) and client == claims["sub"] else ""
 
 
-async def _client(connection: Connection, client: str, standing: Standing) -> BearerPrincipal:
-    granted = await granted_roles(connection, standing, kind=Kind.CLIENT, names=[client])
+async def _program(
+    connection: Connection, name: str, standing: Standing, *, kind: Kind
+) -> BearerPrincipal:
+    """A program by its client id, or by a subject that is not its client id and nobody's here."""
+    granted = await granted_roles(connection, standing, kind=kind, names=[name])
+    if kind is Kind.SUBJECT and not granted:
+        raise _unknown_subject()
     tenant_id, role = _only(granted)
-    actor = f"client:{client}"
-    return BearerPrincipal(actor, client, role, grant_scope(tenant_id, actor=actor))
+    actor = f"client:{name}"
+    return BearerPrincipal(actor, name, role, grant_scope(tenant_id, actor=actor))
 
 
-async def _person(connection: Connection, standing: Standing) -> BearerPrincipal:
+async def _person(connection: Connection, user_id: UUID, standing: Standing) -> BearerPrincipal:
     """A membership by claims has the role that the token's claims give, one by hand its own."""
-    user_id: UUID | None = await queries("identity").identity(connection)
-    if user_id is None:
-        raise _unknown_person()
     granted = await granted_roles(connection, standing, kind=Kind.GROUP, names=standing.groups)
     await set_local(connection, user_id=str(user_id))
     user = await queries("identity").user(connection)
@@ -108,9 +113,10 @@ def _only(tenants: Mapping[UUID, Role]) -> tuple[UUID, Role]:
     return next(iter(tenants.items()))
 
 
-def _unknown_person() -> ApiError:
+def _unknown_subject() -> ApiError:
     return ApiError(
         403,
-        "auth.unknown_person",
-        "This token is of a person who has not signed in here yet. Sign in once in the browser.",
+        "auth.unknown_subject",
+        "Nobody has signed in here with the subject of this token. A person signs in once in the "
+        "browser; a program needs a grant (`betrace identity grant --subject`).",
     )

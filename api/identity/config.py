@@ -1,4 +1,4 @@
-"""The settings of an OpenID provider: how they are written, and what is made of them."""
+"""The settings of an identity provider: how they are written, and what is made of them."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ ALGORITHMS: Final = frozenset(
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
-class OidcSettings(BaseSettings):
-    """Settings of one OpenID provider. Without an issuer there is none."""
+class IdentitySettings(BaseSettings):
+    """Settings of one identity provider: any that speaks OpenID Connect, or WorkOS AuthKit."""
 
     oidc_issuer: str = Field(default="", max_length=500, description="As the provider names itself")
     oidc_client_id: str = ""
@@ -46,6 +46,12 @@ class OidcSettings(BaseSettings):
     oidc_token_type: str = Field(default="at+jwt", description="The typ of access tokens.")
     oidc_leeway_s: int = Field(default=30, ge=0, le=60, description="How far clocks may be apart.")
     oidc_timeout_s: float = Field(default=5.0, gt=0, le=60)
+    workos_api_key: SecretStr = SecretStr("")
+    workos_client_id: str = ""
+    workos_issuer: str = Field(
+        default="", description="The iss of its session tokens. Empty: that of the client id."
+    )
+    workos_url: str = "https://api.workos.com"
     local_accounts: bool = Field(
         default=True, description="Whether people sign in with a password kept here."
     )
@@ -82,28 +88,59 @@ class OidcConfig:
         return f"{self.site}/sign-in"
 
 
-def oidc_config(settings: OidcSettings, *, site: str) -> OidcConfig | None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkosConfig:
+    """WorkOS AuthKit. site: our own address without a slash at the end."""
+
+    api_key: str
+    client_id: str
+    issuer: str
+    url: str
+    site: str
+    leeway_s: int
+    timeout_s: float
+    link_verified_mail: bool
+
+    @property
+    def redirect_uri(self) -> str:
+        """Where AuthKit sends people back to."""
+        return f"{self.site}/sign-in/provider/callback"
+
+    @property
+    def signed_out_uri(self) -> str:
+        """Where AuthKit sends people after they signed out there."""
+        return f"{self.site}/sign-in"
+
+
+def identity_config(settings: IdentitySettings, *, site: str) -> OidcConfig | WorkosConfig | None:
     """Return the provider that settings describe, None if they describe none.
 
     site: BETRACE_PUBLIC_URL. Raises ValueError that names the setting and what to do.
     """
-    if not settings.oidc_issuer:
-        if not settings.local_accounts:
-            raise ValueError(
-                "BETRACE_LOCAL_ACCOUNTS is off and BETRACE_OIDC_ISSUER is not set: nobody could "
-                "sign in. Set one of them."
-            )
-        if settings.oidc_client_id:
-            raise ValueError("BETRACE_OIDC_CLIENT_ID is set, and BETRACE_OIDC_ISSUER is not.")
-        return None
+    if settings.oidc_issuer and settings.workos_client_id:
+        raise ValueError(
+            "BETRACE_OIDC_ISSUER and BETRACE_WORKOS_CLIENT_ID are both set: choose one provider."
+        )
+    if settings.oidc_issuer or settings.workos_client_id:
+        _refuse_unreachable(site)
+    if settings.workos_client_id:
+        return _workos(settings, site=site)
+    if settings.oidc_issuer:
+        return _oidc(settings, site=site)
+    if not settings.local_accounts:
+        raise ValueError(
+            "BETRACE_LOCAL_ACCOUNTS is off and no identity provider is set: nobody could sign in. "
+            "Set BETRACE_OIDC_ISSUER or BETRACE_WORKOS_CLIENT_ID."
+        )
+    if settings.oidc_client_id:
+        raise ValueError("BETRACE_OIDC_CLIENT_ID is set, and BETRACE_OIDC_ISSUER is not.")
+    return None
+
+
+def _oidc(settings: IdentitySettings, *, site: str) -> OidcConfig:
     _refuse_insecure("BETRACE_OIDC_ISSUER", settings.oidc_issuer)
     if not settings.oidc_client_id:
         raise ValueError("BETRACE_OIDC_ISSUER is set, and BETRACE_OIDC_CLIENT_ID is not.")
-    if not site:
-        raise ValueError(
-            "BETRACE_PUBLIC_URL is not set: the provider must know where to send people back to."
-        )
-    _refuse_insecure("BETRACE_PUBLIC_URL", site)
     if settings.oidc_audience == settings.oidc_client_id:
         raise ValueError(
             "BETRACE_OIDC_AUDIENCE is the client id: ID tokens would be taken for access tokens. "
@@ -128,12 +165,38 @@ def oidc_config(settings: OidcSettings, *, site: str) -> OidcConfig | None:
     )
 
 
+def _workos(settings: IdentitySettings, *, site: str) -> WorkosConfig:
+    _refuse_insecure("BETRACE_WORKOS_URL", settings.workos_url)
+    api_key = settings.workos_api_key.get_secret_value()
+    if not api_key:
+        raise ValueError("BETRACE_WORKOS_CLIENT_ID is set, and BETRACE_WORKOS_API_KEY is not.")
+    url, client_id = settings.workos_url.rstrip("/"), settings.workos_client_id
+    return WorkosConfig(
+        api_key=api_key,
+        client_id=client_id,
+        issuer=settings.workos_issuer or f"{url}/user_management/{client_id}",
+        url=url,
+        site=site.rstrip("/"),
+        leeway_s=settings.oidc_leeway_s,
+        timeout_s=settings.oidc_timeout_s,
+        link_verified_mail=settings.oidc_link_verified_mail,
+    )
+
+
 def is_secure(url: str) -> bool:
     """Return whether an address is https, or http on this machine."""
     parts = urlsplit(url)
     return bool(parts.hostname) and (
         parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK)
     )
+
+
+def _refuse_unreachable(site: str) -> None:
+    if not site:
+        raise ValueError(
+            "BETRACE_PUBLIC_URL is not set: the provider must know where to send people back to."
+        )
+    _refuse_insecure("BETRACE_PUBLIC_URL", site)
 
 
 def _refuse_insecure(name: str, url: str) -> None:

@@ -1,8 +1,8 @@
 """Grants: what claims of a provider's people and programs give them here.
 
 A grant belongs to a tenant, and an operator makes it. It names a provider, and of it the members of
-a group (`*`: anybody) or one program by its client id, with or without an organisation; and it
-gives them one role. Of several roles in one tenant, the first of `Role` counts.
+a group (`*`: anybody) or one program, by its client id or its subject, with or without an
+organisation; and it gives them one role. Of several roles in one tenant the first of `Role` counts.
 """
 
 from __future__ import annotations
@@ -27,11 +27,13 @@ class Kind(StrEnum):
 
     GROUP = "group"
     CLIENT = "client"
+    SUBJECT = "subject"
 
 
 ROLES: Final[Mapping[Kind, frozenset[Role]]] = {
     Kind.GROUP: frozenset(Role) - {Role.API_CLIENT, Role.AUDITOR},
     Kind.CLIENT: frozenset(Role) - {Role.AUDITOR},
+    Kind.SUBJECT: frozenset(Role) - {Role.AUDITOR},
 }
 """Auditors are members for a time, which a claim does not tell."""
 ANYBODY: Final = "*"
@@ -39,7 +41,7 @@ ANYBODY: Final = "*"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
-    """value: the group, `*` for anybody, or the client id. organisation: empty for any."""
+    """value: the group (`*`: anybody), client id or subject. organisation: empty for any."""
 
     issuer: str
     organisation: str = ""
@@ -55,8 +57,8 @@ class Grant:
                 "identity.role",
                 f"A {self.kind} cannot be granted the role {self.role}: choose of {allowed}.",
             )
-        if self.kind is Kind.CLIENT and self.value == ANYBODY:
-            raise ApiError(400, "identity.client", "A grant names one program, by its client id.")
+        if self.kind is not Kind.GROUP and self.value == ANYBODY:
+            raise ApiError(400, "identity.program", "A grant for programs names one of them.")
 
 
 async def granted_roles(
@@ -64,7 +66,7 @@ async def granted_roles(
 ) -> dict[UUID, Role]:
     """Return the role that claims give in each tenant, in a transaction that knows the issuer.
 
-    names: the groups of a person, or the client id of a program.
+    names: the groups of a person, or what names a program.
     """
     roles: dict[UUID, Role] = {}
     rows = queries("identity").granted(

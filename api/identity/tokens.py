@@ -37,7 +37,7 @@ _ID_TOKEN_TYPES: Final = frozenset({"", "jwt"})
 _ALWAYS: Final = ("iss", "sub", "aud", "exp", "iat")
 
 SENTENCES: Final[Mapping[str, str]] = {
-    "malformed": "is no signed JSON Web Token",
+    "malformed": "is not well-formed",
     "algorithm": "is signed with an algorithm that is not accepted",
     "foreign_key": "names a key of its own",
     "type": "is of another type",
@@ -98,7 +98,17 @@ class TokenVerifier:
         """Return the claims of an access token. Raises TokenRefused, ProviderUnavailable."""
         return await self._claims(token, types=frozenset({token_type}), audience=audience)
 
-    async def _claims(self, token: str, *, types: frozenset[str], audience: str) -> dict[str, Any]:
+    async def session_token(self, token: str) -> dict[str, Any]:
+        """Return the claims of a token that names no audience: its key is of one client alone.
+
+        Only for one that came from the provider itself, in answer to a secret.
+        Raises TokenRefused, ProviderUnavailable.
+        """
+        return await self._claims(token, types=_ID_TOKEN_TYPES, audience=None)
+
+    async def _claims(
+        self, token: str, *, types: frozenset[str], audience: str | None
+    ) -> dict[str, Any]:
         if not is_compact(token):
             raise TokenRefused("malformed")
         key = await self._key(_header(token), types)
@@ -110,7 +120,11 @@ class TokenVerifier:
                 audience=audience,
                 issuer=self._rules.issuer,
                 leeway=self._rules.leeway_s,
-                options={"require": list(_ALWAYS), "enforce_minimum_key_length": True},
+                options={
+                    "require": [name for name in _ALWAYS if name != "aud" or audience],
+                    "verify_aud": audience is not None,
+                    "enforce_minimum_key_length": True,
+                },
             )
         except PyJWTError as error:
             raise TokenRefused(_reason(error)) from error

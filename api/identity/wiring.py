@@ -10,11 +10,13 @@ from api.auth.accounts import Accounts
 from api.auth.sessions import Sessions
 from api.database import Pool
 from api.identity.bearers import Bearers
-from api.identity.config import OidcConfig
+from api.identity.config import OidcConfig, WorkosConfig
 from api.identity.fetching import open_client
 from api.identity.oidc import OidcProvider
 from api.identity.people import People
+from api.identity.provider import IdentityProvider
 from api.identity.sign_in import ProviderSignIn
+from api.identity.workos import WorkosProvider
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,22 +35,31 @@ class Identity:
 
 
 def make_identity(
-    config: OidcConfig | None, pool: Pool, *, pepper: bytes, sessions: Sessions, accounts: Accounts
+    config: OidcConfig | WorkosConfig | None,
+    pool: Pool,
+    *,
+    pepper: bytes,
+    sessions: Sessions,
+    accounts: Accounts,
 ) -> Identity:
     """Return what the settings ask for; nothing is asked of the provider before it is needed."""
     if config is None:
         return Identity()
     client = open_client(timeout_s=config.timeout_s)
-    provider = OidcProvider(config, client)
-    return Identity(
-        sign_in=ProviderSignIn(
-            pool,
-            provider,
-            pepper=pepper,
-            sessions=sessions,
-            accounts=accounts,
-            people=People(pool, link_verified_mail=config.link_verified_mail),
-        ),
-        bearers=Bearers(pool, provider.tokens, config) if config.audience else None,
-        client=client,
+    provider: IdentityProvider
+    bearers = None
+    match config:
+        case WorkosConfig():
+            provider = WorkosProvider(config, client)
+        case OidcConfig():
+            provider = oidc = OidcProvider(config, client)
+            bearers = Bearers(pool, oidc.tokens, config) if config.audience else None
+    sign_in = ProviderSignIn(
+        pool,
+        provider,
+        pepper=pepper,
+        sessions=sessions,
+        accounts=accounts,
+        people=People(pool, link_verified_mail=config.link_verified_mail),
     )
+    return Identity(sign_in, bearers, client)

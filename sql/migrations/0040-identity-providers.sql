@@ -31,9 +31,9 @@ create policy identities_at_sign_in on identities for select
 create policy identities_of_user on identities using (user_id = scope_user());
 grant select, insert, delete on identities to betrace_app;
 
--- What a provider's claims grant: people with the group (`*`: anybody of it), or the program with
--- the client id, have the role in the tenant. organisation: only with this value of the claim that
--- names tenants; empty: whatever it says.
+-- What a provider's claims grant: people with the group (`*`: anybody of it), the program with the
+-- client id, or whatever has the subject, have the role in the tenant. organisation: only with this
+-- value of the claim that names tenants; empty: whatever it says.
 create table provider_grants (
   tenant_id uuid not null,
   issuer text not null,
@@ -45,10 +45,10 @@ create table provider_grants (
   created_at timestamptz not null default now(),
   constraint provider_grants_pkey primary key (tenant_id, issuer, organisation, kind, value),
   constraint provider_grants_tenant foreign key (tenant_id) references tenants (id) on delete cascade,
-  constraint provider_grants_kind check (kind in ('group', 'client')),
+  constraint provider_grants_kind check (kind in ('group', 'client', 'subject')),
   constraint provider_grants_role check (
     role in ('admin', 'developer', 'sre', 'compliance-viewer', 'viewer')
-    or (kind = 'client' and role = 'api-client')
+    or (kind <> 'group' and role = 'api-client')
   ),
   constraint provider_grants_lengths check (
     length(issuer) between 1 and 500 and length(organisation) <= 500

@@ -43,8 +43,15 @@ class SigningKey:
 
     @property
     def jwk(self) -> dict[str, Any]:
-        """The private key as JWK."""
+        """The private key as JWK. It signs, and the provider also verifies its own tokens by it."""
         described: dict[str, Any] = RSAAlgorithm.to_jwk(self.key, as_dict=True)
+        del described["key_ops"]
+        return {**described, "kid": self.id, "alg": "RS256", "use": "sig"}
+
+    @property
+    def public_jwk(self) -> dict[str, Any]:
+        """The public key as JWK."""
+        described: dict[str, Any] = RSAAlgorithm.to_jwk(self.key.public_key(), as_dict=True)
         return {**described, "kid": self.id, "alg": "RS256", "use": "sig"}
 
     @property
@@ -159,6 +166,20 @@ async def answer_of(url: str, *, person: str, back: str = CALLBACK) -> dict[str,
             assert response.status_code in (302, 303), response.text
             at = str(response.url.join(response.headers["location"]))
     raise AssertionError(f"the provider leads in a circle: {at}")
+
+
+def unsigned(provider: OidcServer, claims: dict[str, Any]) -> str:
+    """Return a token that names the provider's key and is signed by nobody."""
+    return jwt.encode(claims, None, algorithm="none", headers={"kid": provider.key.id})
+
+
+def with_public_key(provider: OidcServer, claims: dict[str, Any]) -> str:
+    """Sign with HMAC under what everybody may know. pyjwt refuses to, so by hand."""
+    hmac = jwt.algorithms.HMACAlgorithm(jwt.algorithms.HMACAlgorithm.SHA256)
+    unsigned = jwt.encode(claims, "x" * 32, algorithm="HS256", headers={"kid": provider.key.id})
+    body = unsigned.rpartition(".")[0]
+    signature = hmac.sign(body.encode(), provider.key.public_pem)
+    return f"{body}.{jwt.utils.base64url_encode(signature).decode()}"
 
 
 @contextmanager

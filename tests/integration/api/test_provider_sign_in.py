@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 from uuid import UUID, uuid4
 
 import httpx
-import jwt
 import psycopg
 import pytest
 from fastapi import FastAPI
@@ -20,6 +18,14 @@ from api.database import Pool
 from api.identity.grants import Grant, Kind, drop_grant, put_grant
 from api.main import create_app
 from api.settings import Settings
+from tests.integration.api.provider_browser import (
+    HERE,
+    Browser,
+    browser_of,
+    led_to,
+    log_of,
+    refusals,
+)
 from tests.support.oidc import (
     AUDIENCE,
     CALLBACK,
@@ -29,12 +35,12 @@ from tests.support.oidc import (
     SigningKey,
     answer_of,
     running_provider,
+    unsigned,
+    with_public_key,
 )
 from tests.support.postgres import Database
 from tests.support.rules_log import MemoryRulesLog
 from tests.support.tenants import PASSWORD, make_tenant, make_user
-
-HERE = "/sign-in/provider"
 
 
 @pytest.fixture(scope="module")
@@ -102,61 +108,10 @@ async def _grant(
     await put_grant(pool, scope, _of(provider, group, role))
 
 
-@dataclass
-class Browser:
-    """Somebody's browser."""
-
-    http: httpx.AsyncClient
-    query: dict[str, str] = field(default_factory=dict)
-
-    async def begin(self, **params: str) -> str:
-        """Follow the button of the sign-in page; return where that leads."""
-        response = await self.http.get(HERE, params=params)
-        assert response.status_code == 303, response.text
-        return response.headers["location"]
-
-    async def come_back(self, query: dict[str, str]) -> httpx.Response:
-        """Arrive from the provider."""
-        self.query = query
-        return await self.http.get(f"{HERE}/callback", params=query)
-
-    async def sign_in(self, person: str, **params: str) -> httpx.Response:
-        """Go all the way."""
-        return await self.come_back(await answer_of(await self.begin(**params), person=person))
-
-    async def identity(self) -> dict[str, Any] | None:
-        """Return who the API says one is."""
-        response = await self.http.get("/api/v1/session")
-        return response.json() if response.status_code == 200 else None
-
-
 @pytest.fixture
 async def browser(app: FastAPI) -> AsyncIterator[Browser]:
-    async with _browser_of(app) as opened:
+    async with browser_of(app) as opened:
         yield Browser(opened)
-
-
-def _browser_of(app: FastAPI) -> httpx.AsyncClient:
-    return httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url=SITE)
-
-
-async def _refusals(app: FastAPI, database: Database) -> list[str]:
-    """Return the reasons of refused sign-ins of this test, newest first."""
-    await app.state.services.decisions.flush(whole=True)
-    with psycopg.connect(database.admin) as connection:
-        rows = connection.execute(
-            "select reason from audit_log where action = 'session.refused'"
-            " and at > now() - interval '1 hour' order by seq desc"
-        ).fetchall()
-    return [row[0] for row in rows]
-
-
-async def _log_of(database: Database, scope: TenantScope) -> list[tuple[str, dict[str, str]]]:
-    with psycopg.connect(database.admin) as connection:
-        return connection.execute(
-            "select action, details from audit_log where tenant_id = %s order by seq",
-            [scope.tenant_id],
-        ).fetchall()
 
 
 def _account(database: Database, email: str) -> tuple[UUID, str] | None:
@@ -179,7 +134,7 @@ async def test_a_person_comes_in_with_the_role_that_the_claims_are_granted(
     assert (who["kind"], who["role"], who["name"], who["tenant_id"]) == (
         "user", "developer", provider.people["ada"]["email"], str(granted.tenant_id),
     )  # fmt: skip
-    told = await _log_of(shared_database, granted)
+    told = await log_of(shared_database, granted)
     assert ("session.began", {"by": provider.issuer}) in told
     assert ("member.changed", {"role": "developer", "issuer": provider.issuer}) in told
 
@@ -205,7 +160,7 @@ async def test_nobody_is_led_to_another_site_afterwards(
 async def test_the_host_of_a_request_does_not_choose_where_people_come_back(
     app: FastAPI,
 ) -> None:
-    async with _browser_of(app) as http:
+    async with browser_of(app) as http:
         response = await http.get(HERE, headers={"Host": "evil.example"})
     query = parse_qs(urlsplit(response.headers["location"]).query)
     assert query["redirect_uri"] == [CALLBACK]
@@ -228,10 +183,10 @@ async def test_passwords_can_be_switched_off(
         Settings.model_validate({**oidc_settings, "local_accounts": False}),
         rules_log=MemoryRulesLog(),
     )
-    async with made.router.lifespan_context(made), _browser_of(made) as http:
+    async with made.router.lifespan_context(made), browser_of(made) as http:
         page = await http.get("/sign-in")
         refused = await http.post("/api/v1/session", json={"email": email, "password": PASSWORD})
-        reasons = await _refusals(made, shared_database)
+        reasons = await refusals(made, shared_database)
     assert 'name="password"' not in page.text
     assert (refused.status_code, refused.json()["code"]) == (403, "auth.local_off")
     assert reasons[0] == "local_off"
@@ -250,7 +205,7 @@ async def test_somebody_without_a_grant_is_told_what_to_send_the_operator(
         assert told in response.text
     assert await browser.identity() is None
     assert _account(shared_database, provider.people["linus"]["email"]) is None
-    assert (await _refusals(app, shared_database))[0] == "identity.not_granted"
+    assert (await refusals(app, shared_database))[0] == "identity.not_granted"
 
 
 async def test_roles_follow_the_grants_at_each_sign_in_and_the_first_of_several_counts(
@@ -274,10 +229,10 @@ async def test_a_membership_that_no_grant_gives_any_more_ends_with_its_sessions(
     await browser.sign_in("eve")
     assert (await browser.identity() or {})["role"] == "sre"
     await drop_grant(pool, scope, _of(provider, "shop-developers", Role.SRE))
-    async with _browser_of(app) as http:
+    async with browser_of(app) as http:
         assert (await Browser(http).sign_in("eve")).status_code == 403
     assert await browser.identity() is None
-    told = await _log_of(shared_database, scope)
+    told = await log_of(shared_database, scope)
     assert ("member.removed", {"role": "sre", "issuer": provider.issuer}) in told
 
 
@@ -313,7 +268,7 @@ async def test_a_person_is_the_subject_and_never_the_address(
     assert response.status_code == 409
     assert "Settings, Account" in response.text
     assert await browser.identity() is None
-    assert (await _refusals(app, shared_database))[0] == "identity.mail_taken"
+    assert (await refusals(app, shared_database))[0] == "identity.mail_taken"
 
 
 @pytest.mark.parametrize(
@@ -345,7 +300,7 @@ async def test_a_verified_address_links_only_where_the_operator_wants_that(
         Settings.model_validate({**oidc_settings, "oidc_link_verified_mail": True}),
         rules_log=MemoryRulesLog(),
     )
-    async with made.router.lifespan_context(made), _browser_of(made) as http:
+    async with made.router.lifespan_context(made), browser_of(made) as http:
         browser = Browser(http)
         url = await browser.begin()
         nonce = parse_qs(urlsplit(url).query)["nonce"][0]
@@ -360,7 +315,7 @@ async def test_a_verified_address_links_only_where_the_operator_wants_that(
     assert (who is not None) == linked
     if linked:
         assert (who or {})["role"] == "sre", "the membership given by hand"
-        told = await _log_of(shared_database, granted)
+        told = await log_of(shared_database, granted)
         assert ("identity.linked", {"by": "verified mail"}) in told
 
 
@@ -378,14 +333,14 @@ async def test_an_account_is_linked_and_unlinked_by_its_own_person(
     onward = await browser.http.post(
         "/settings/account/provider", data={**form, "password": PASSWORD}
     )
-    url = _onward(onward)
+    url = led_to(onward)
     nonce = parse_qs(urlsplit(url).query)["nonce"][0]
     subject = uuid4().hex
     await provider.forge(provider.key.sign(provider.id_claims("ada", sub=subject, nonce=nonce)))
     back = await browser.come_back(await answer_of(url, person="ada"))
     assert back.headers["location"] == "/settings/account?done=linked"
 
-    async with _browser_of(app) as http:
+    async with browser_of(app) as http:
         other = Browser(http)
         assert (await _sign_in_as(other, provider, subject)).status_code == 303
         assert (await other.identity() or {})["name"] == email, "not the address of the claims"
@@ -396,7 +351,7 @@ async def test_an_account_is_linked_and_unlinked_by_its_own_person(
         )
         assert gone.headers["location"] == "/settings/account?done=unlinked"
         assert await other.identity() is None, "other sessions are over"
-    told = [action for action, _ in await _log_of(shared_database, granted)]
+    told = [action for action, _ in await log_of(shared_database, granted)]
     assert [action for action in told if action.startswith("identity.")] == [
         "identity.linked", "identity.unlinked",
     ]  # fmt: skip
@@ -411,18 +366,11 @@ async def test_somebody_elses_browser_cannot_finish_a_link(
         "/api/v1/session", json={"email": email, "password": PASSWORD}
     )
     form = {"csrf_token": signed_in.json()["csrf_token"], "password": PASSWORD}
-    url = _onward(await browser.http.post("/settings/account/provider", data=form))
+    url = led_to(await browser.http.post("/settings/account/provider", data=form))
     browser.http.cookies.delete("betrace_session")
     response = await browser.come_back(await answer_of(url, person="ada"))
     assert response.status_code == 403
-    assert (await _refusals(app, shared_database))[0] == "identity.other_session"
-
-
-def _onward(response: httpx.Response) -> str:
-    """Return where a page leads on to."""
-    assert response.status_code == 200, response.text
-    found = response.text.split('http-equiv="refresh" content="0;url=')[1].split('"')[0]
-    return found.replace("&amp;", "&")
+    assert (await refusals(app, shared_database))[0] == "identity.other_session"
 
 
 async def _sign_in_as(browser: Browser, provider: OidcServer, subject: str) -> httpx.Response:
@@ -462,7 +410,7 @@ async def test_signing_out_leads_on_to_the_provider(
     await browser.sign_in("ada")
     csrf = (await browser.identity() or {})["csrf_token"]
     page = await browser.http.post("/sign-out", data={"csrf_token": csrf})
-    url = _onward(page)
+    url = led_to(page)
     assert url.startswith(f"{provider.issuer}/session/end?")
     query = parse_qs(urlsplit(url).query)
     assert query["post_logout_redirect_uri"] == [f"{SITE}/sign-in"]
@@ -470,7 +418,7 @@ async def test_signing_out_leads_on_to_the_provider(
     async with httpx.AsyncClient() as http:
         taken = await http.get(url)
     assert taken.status_code == 200
-    assert "logoutForm" in taken.text, "the provider accepts hint and address"
+    assert "/session/end/confirm" in taken.text, "the provider accepts hint and address"
 
 
 async def test_a_session_of_a_password_ends_here_alone(
@@ -492,7 +440,7 @@ async def test_the_provider_may_ask_for_a_second_factor_or_stay_outside(
         Settings.model_validate({**oidc_settings, "oidc_amr": "mfa, hwk"}),
         rules_log=MemoryRulesLog(),
     )
-    async with made.router.lifespan_context(made), _browser_of(made) as http:
+    async with made.router.lifespan_context(made), browser_of(made) as http:
         browser = Browser(http)
         assert "second factor" in (await browser.sign_in("ada")).text
         url = await browser.begin()
@@ -513,15 +461,15 @@ async def test_a_code_is_good_once(
     flow = browser.http.cookies["betrace_provider"]
     assert (await browser.come_back(await answer_of(url, person="ada"))).status_code == 303
     query = browser.query
-    async with _browser_of(app) as http:
+    async with browser_of(app) as http:
         replayed = await http.get(f"{HERE}/callback", params=query)
         assert (replayed.status_code, await Browser(http).identity()) == (400, None)
-        http.cookies.set("betrace_provider", flow, domain="localhost", path=HERE)
-        stolen = await http.get(f"{HERE}/callback", params=query)
+        kept = {"Cookie": f"betrace_provider={flow}"}
+        stolen = await http.get(f"{HERE}/callback", params=query, headers=kept)
         assert (stolen.status_code, await Browser(http).identity()) == (401, None)
     assert "used already" in replayed.text
     assert "does not accept the code" in stolen.text
-    assert (await _refusals(app, shared_database))[:2] == ["identity.code", "identity.state"]
+    assert (await refusals(app, shared_database))[:2] == ["identity.code", "identity.state"]
 
 
 @pytest.mark.parametrize("state", ["", "x" * 43])
@@ -533,7 +481,7 @@ async def test_a_wrong_state_is_refused_before_the_provider_is_asked(
     assert response.status_code == 400
     assert "not begun in this browser" in response.text
     assert await browser.identity() is None
-    assert (await _refusals(app, shared_database))[0] == "identity.state"
+    assert (await refusals(app, shared_database))[0] == "identity.state"
 
 
 async def test_a_flow_of_another_browser_is_refused(
@@ -541,7 +489,7 @@ async def test_a_flow_of_another_browser_is_refused(
 ) -> None:
     """Nobody is signed in as somebody else by a link that leads to the end of a sign-in."""
     query = await answer_of(await browser.begin(), person="ada")
-    async with _browser_of(app) as http:
+    async with browser_of(app) as http:
         victim = Browser(http)
         await victim.begin()
         assert (await victim.come_back(query)).status_code == 400
@@ -550,8 +498,11 @@ async def test_a_flow_of_another_browser_is_refused(
 
 @pytest.mark.parametrize("cookie", ["", "nonsense", "AAAA" * 20])
 async def test_a_made_up_flow_is_refused(cookie: str, browser: Browser) -> None:
-    browser.http.cookies.set("betrace_provider", cookie, domain="localhost", path=HERE)
-    response = await browser.come_back({"state": "s", "code": "c"})
+    response = await browser.http.get(
+        f"{HERE}/callback",
+        params={"state": "s", "code": "c"},
+        headers={"Cookie": f"betrace_provider={cookie}"},
+    )
     assert response.status_code == 400
 
 
@@ -561,7 +512,7 @@ async def test_an_answer_of_another_issuer_is_refused(
     query = await answer_of(await browser.begin(), person="ada")
     response = await browser.come_back({**query, "iss": "https://evil.example"})
     assert (response.status_code, await browser.identity()) == (400, None)
-    assert (await _refusals(app, shared_database))[0] == "identity.answer"
+    assert (await refusals(app, shared_database))[0] == "identity.answer"
 
 
 async def test_the_provider_says_no(browser: Browser, provider: OidcServer) -> None:
@@ -610,7 +561,7 @@ async def test_an_id_token_that_is_not_for_this_sign_in_is_refused(
     assert response.status_code == 401
     assert "ID token cannot be trusted" in response.text
     assert await browser.identity() is None
-    assert (await _refusals(app, shared_database))[0] == f"identity.token.{reason}"
+    assert (await refusals(app, shared_database))[0] == f"identity.token.{reason}"
 
 
 async def test_an_id_token_signed_by_nobody_or_by_somebody_else_is_refused(
@@ -621,29 +572,16 @@ async def test_an_id_token_signed_by_nobody_or_by_somebody_else_is_refused(
     shared_database: Database,
 ) -> None:
     found = []
-    for sign in (_unsigned, _with_public_key, _by_another):
+    for sign in (unsigned, with_public_key, _by_another):
         url = await browser.begin()
         nonce = parse_qs(urlsplit(url).query)["nonce"][0]
         await provider.forge(sign(provider, provider.id_claims("ada", nonce=nonce)))
         response = await browser.come_back(await answer_of(url, person="ada"))
         assert (response.status_code, await browser.identity()) == (401, None)
-        found.append((await _refusals(app, shared_database))[0])
+        found.append((await refusals(app, shared_database))[0])
     assert found == [
         "identity.token.algorithm", "identity.token.algorithm", "identity.token.signature",
     ]  # fmt: skip
-
-
-def _unsigned(provider: OidcServer, claims: dict[str, Any]) -> str:
-    return jwt.encode(claims, None, algorithm="none", headers={"kid": provider.key.id})
-
-
-def _with_public_key(provider: OidcServer, claims: dict[str, Any]) -> str:
-    """Sign with HMAC under what everybody may know. pyjwt refuses to, so by hand."""
-    hmac = jwt.algorithms.HMACAlgorithm(jwt.algorithms.HMACAlgorithm.SHA256)
-    unsigned = jwt.encode(claims, "x" * 32, algorithm="HS256", headers={"kid": provider.key.id})
-    body = unsigned.rpartition(".")[0]
-    signature = hmac.sign(body.encode(), provider.key.public_pem)
-    return f"{body}.{jwt.utils.base64url_encode(signature).decode()}"
 
 
 def _by_another(provider: OidcServer, claims: dict[str, Any]) -> str:
@@ -663,7 +601,7 @@ async def test_a_provider_that_does_not_answer_is_an_outage_and_no_refusal(
 ) -> None:
     away = {**oidc_settings, "oidc_issuer": "http://127.0.0.1:9"}
     made = create_app(Settings.model_validate(away), rules_log=MemoryRulesLog())
-    async with made.router.lifespan_context(made), _browser_of(made) as http:
+    async with made.router.lifespan_context(made), browser_of(made) as http:
         response = await http.get(HERE)
     assert (response.status_code, response.headers["retry-after"]) == (503, "5")
     assert "does not answer" in response.text
@@ -673,6 +611,6 @@ async def test_without_a_provider_there_is_no_button_and_no_way(
     settings: Settings, rules_log: MemoryRulesLog
 ) -> None:
     made = create_app(settings, rules_log=rules_log)
-    async with made.router.lifespan_context(made), _browser_of(made) as http:
+    async with made.router.lifespan_context(made), browser_of(made) as http:
         assert "Sign in with" not in (await http.get("/sign-in")).text
         assert (await http.get(HERE)).status_code == 404
