@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Final
 
 import httpx
@@ -42,7 +43,7 @@ async def ask(client: httpx.AsyncClient, request: httpx.Request) -> tuple[int, d
         raise ProviderUnavailable(f"{_place(request)}: {why}") from error
     if response.status_code >= 500 or response.status_code == 429:
         raise ProviderUnavailable(f"{_place(request)} answers {response.status_code}")
-    return response.status_code, _object(httpx.Response(response.status_code, content=body))
+    return response.status_code, _object(body)
 
 
 async def _bounded(response: httpx.Response, place: str) -> bytes:
@@ -54,9 +55,9 @@ async def _bounded(response: httpx.Response, place: str) -> bytes:
     return bytes(body)
 
 
-def _object(response: httpx.Response) -> dict[str, Any]:
+def _object(body: bytes) -> dict[str, Any]:
     try:
-        found = response.json()
+        found = json.loads(body)
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}

@@ -12,7 +12,7 @@ import structlog
 from api.audit.sign_in import sign_in_refused
 from api.auth.accounts import Accounts, Person
 from api.auth.client import Client
-from api.auth.sealing import Sealer
+from api.auth.sealing import Sealer, Unreadable
 from api.auth.sessions import Sessions, SignedIn
 from api.database import Pool, queries, user_transaction
 from api.identity.claims import Identified, Standing
@@ -140,12 +140,17 @@ class ProviderSignIn:
             return ""
         user_id, sealed = kept
         try:
-            return await self._provider.sign_out_url(
-                self._kept.unseal(sealed, bound_to=user_id.bytes)
-            )
+            text = self._kept.unseal(sealed, bound_to=self._owner(user_id))
+            return await self._provider.sign_out_url(text)
+        except Unreadable:
+            return ""  # the session began by a provider that was set up before this one
         except ProviderUnavailable as error:
             log.warning("identity.no_sign_out", cause=str(error))
             return ""
+
+    def _owner(self, user_id: UUID) -> bytes:
+        """Whose a sealed text is: of one person, from one provider."""
+        return user_id.bytes + self.issuer.encode()
 
     async def _begin(self, flow: Flow) -> Begun:
         try:
@@ -168,7 +173,7 @@ class ProviderSignIn:
             user_id,
             client=client,
             replaces=token,
-            sealed_identity=self._kept.seal(who.kept, bound_to=user_id.bytes),
+            sealed_identity=self._kept.seal(who.kept, bound_to=self._owner(user_id)),
             facts={"by": who.issuer, "acting": who.acting or None},
         )
         if begun is None:

@@ -113,8 +113,10 @@ async def sign_in_with_code(
 
 @router.post("/sign-out", dependencies=[Depends(authenticated)])
 async def sign_out(request: Request) -> Response:
-    """End the session, and lead on to the provider if it came by one: a redirect of a form would
-    be stopped by the policy for contents."""
+    """End the session, and lead on to the provider if it came by one.
+
+    By a page: the policy for contents stops the redirect of a form to another site.
+    """
     services, token = services_of(request), session_token(request)
     provider, href = services.provider, ""
     if token:
