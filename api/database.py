@@ -109,6 +109,18 @@ async def user_transaction(pool: Pool, user_id: UUID) -> AsyncIterator[Connectio
 
 
 @asynccontextmanager
+async def vouched_transaction(
+    pool: Pool, *, issuer: str, subject: str
+) -> AsyncIterator[Connection]:
+    """Open a transaction for somebody whom an identity provider has vouched for just now.
+
+    It sees that one identity, and what claims of the provider grant.
+    """
+    async with _transaction(pool, {"app.issuer": issuer, "app.subject": subject}) as connection:
+        yield connection
+
+
+@asynccontextmanager
 async def purpose_transaction(pool: Pool, purpose: Purpose) -> AsyncIterator[Connection]:
     """Open a transaction across tenants, for the few tables whose policies name the purpose."""
     async with _transaction(pool, {"app.purpose": purpose}) as connection:

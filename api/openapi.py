@@ -10,8 +10,9 @@ from fastapi.openapi.utils import get_openapi
 _DESCRIPTION: Final = """\
 Promises about behaviour, judged on OpenTelemetry traces.
 
-Send an API key in `X-API-Key` or `Authorization: Bearer`. Everything is seen from inside the key's
-tenant: what belongs to another is not there (404). Refusals are `application/problem+json`
+Send an API key in `X-API-Key` or `Authorization: Bearer`, or, where an identity provider is set up
+for it, one of its access tokens as `Bearer`. Everything is seen from inside the tenant of the
+credential: what belongs to another is not there (404). Refusals are `application/problem+json`
 (RFC 9457) with a stable dotted `code`. Lists are pages `{items, next_cursor}`; pass `next_cursor`
 as `cursor` until it is null.
 """

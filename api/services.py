@@ -25,6 +25,8 @@ from api.auth.sign_in import SignIn
 from api.database import Pool, open_pool
 from api.dead_letters.replay import Replayer
 from api.health.service import Check, kafka_check, postgres_check
+from api.identity.sign_in import ProviderSignIn
+from api.identity.wiring import make_identity
 from api.invitations.model import InvitationMaker
 from api.kafka.log_times import LogTimes
 from api.kafka.topics import TopicNames
@@ -52,6 +54,7 @@ class Services:
     authenticator: Authenticator
     sessions: Sessions
     sign_in: SignIn
+    provider: ProviderSignIn | None
     accounts: Accounts
     passwords: Passwords
     key_maker: KeyMaker
@@ -105,20 +108,34 @@ async def run_services(
         verifier = KeyVerifier(
             pool, pepper=pepper, uses=uses, accept_test=settings.accept_test_keys
         )
+        accounts = Accounts(
+            pool, pepper=pepper, passwords=passwords, sessions=sessions, factors=factors
+        )
+        identity = make_identity(
+            settings.identity, pool, pepper=pepper, sessions=sessions, accounts=accounts
+        )
         services = Services(
             settings=settings,
             pool=pool,
             authenticator=Authenticator(
-                verifier, sessions, limiter=limiter, proxies=settings.proxies
+                verifier,
+                sessions,
+                limiter=limiter,
+                bearers=identity.bearers,
+                proxies=settings.proxies,
             ),
             sessions=sessions,
             sign_in=SignIn(
-                pool, pepper=pepper, passwords=passwords, sessions=sessions, factors=factors
-            ),
-            accounts=Accounts(
-                pool, pepper=pepper, passwords=passwords, sessions=sessions, factors=factors
+                pool,
+                pepper=pepper,
+                passwords=passwords,
+                sessions=sessions,
+                factors=factors,
+                enabled=settings.local_accounts,
             ),
             passwords=passwords,
+            provider=identity.sign_in,
+            accounts=accounts,
             key_maker=KeyMaker(pepper, most=settings.max_api_keys),
             invitation_maker=InvitationMaker(pepper, settings.invitation_lifetime),
             mailer=settings.mailer,
@@ -152,6 +169,7 @@ async def run_services(
                 with suppress(asyncio.CancelledError):
                     await task
             await services.decisions.flush(whole=True)
+            await identity.close()
             services.replayer.close()
             kafka_log.close()
 

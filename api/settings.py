@@ -12,10 +12,11 @@ from typing import Literal
 
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from pydantic import AliasChoices, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from api.auth.addresses import Networks, parse_networks
 from api.errors import OperatorError
+from api.identity.config import IdentitySettings, OidcConfig, WorkosConfig, identity_config
 from api.mail import Security, SmtpMailer
 
 SECRET_KEY_MIN_LENGTH = 32
@@ -26,7 +27,7 @@ class SettingError(OperatorError):
     """A setting is missing or unusable; the text says which and what to do."""
 
 
-class Settings(BaseSettings):
+class Settings(IdentitySettings):
     """Where the servers are, and what the services listen on."""
 
     model_config = SettingsConfigDict(env_prefix="BETRACE_", frozen=True, extra="ignore")
@@ -218,6 +219,14 @@ class Settings(BaseSettings):
         if url and not url.startswith(("redis://", "rediss://", "unix://")):
             raise SettingError("BETRACE_REDIS_URL must begin with redis://, rediss:// or unix://")
         return url
+
+    @property
+    def identity(self) -> OidcConfig | WorkosConfig | None:
+        """The identity provider, None if there is none. Raises SettingError that says why."""
+        try:
+            return identity_config(self, site=self.public_url)
+        except ValueError as error:
+            raise SettingError(str(error)) from error
 
     @property
     def cookie_secure(self) -> bool:

@@ -26,9 +26,12 @@ ROOT = Path(__file__).resolve().parent.parent
 TOOLS = ROOT / ".tools"
 VENV = ROOT / ".venv"
 FRONTEND = ROOT / "api" / "web" / "frontend"
+PROVIDER = ROOT / "tests" / "support" / "oidc_provider"
 PYTHON_VERSION = (3, 11)
 JAVA_VERSIONS = range(17, 22)
 NODE_VERSION = 20
+FOR_TESTS = frozenset({"provider"})
+"""Steps that only tests need; --browser, which is for tests, has them made."""
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -96,6 +99,10 @@ def web_commands() -> Iterator[list[str]]:
     yield [*npm, "run", "build"]
 
 
+def provider_commands() -> Iterator[list[str]]:
+    yield ["npm", "--prefix", str(PROVIDER), "ci", "--no-audit", "--no-fund"]
+
+
 def steps() -> dict[str, Step]:
     sources = [path for path in (FRONTEND / "src").rglob("*") if path.is_file()]
     return {
@@ -140,6 +147,14 @@ def steps() -> dict[str, Step]:
             product=ROOT / "api" / "web" / "static" / "dist" / "manifest.json",
             commands=web_commands,
             expected_s=20,
+        ),
+        "provider": Step(
+            name="provider",
+            title="OpenID provider of the tests",
+            inputs=(PROVIDER / "package-lock.json",),
+            product=PROVIDER / "node_modules" / "oidc-provider",
+            commands=provider_commands,
+            expected_s=10,
         ),
     }
 
@@ -341,7 +356,8 @@ def main(arguments: list[str]) -> int:
     """Make the steps named, or all of them. Exit code 1 with a message if that failed."""
     browser = "--browser" in arguments
     every = steps()
-    names = [name for name in arguments if name != "--browser"] or list(every)
+    usual = [name for name in every if browser or name not in FOR_TESTS]
+    names = [name for name in arguments if name != "--browser"] or usual
     chosen = [every[name] for name in names]
     try:
         check_tools(browser=browser)

@@ -17,7 +17,7 @@ from fastapi.routing import APIRoute
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
-from api.auth.principal import ApiKeyPrincipal, Principal, UserPrincipal
+from api.auth.principal import ApiKeyPrincipal, BearerPrincipal, Principal, UserPrincipal
 
 ANONYMOUS: Final = "anonymous"
 _REQUEST: ContextVar[Scope | None] = ContextVar("audited_request", default=None)
@@ -57,6 +57,8 @@ def actor_of(principal: Principal) -> str:
             return f"user:{principal.user_id}"
         case ApiKeyPrincipal():
             return f"key:{principal.key_id}"
+        case BearerPrincipal():
+            return principal.actor
 
 
 @contextmanager

@@ -17,7 +17,8 @@ from api.services import services_of
 _NO_PERMISSION: Final = "auth.forbidden"
 _UNKNOWN: Final = "auth.unauthenticated"
 _MISSING: Final = "credential.missing"
-_SIGN_IN: Final = frozenset({"auth.wrong_sign_in", "auth.throttled"})
+_TOKEN: Final = frozenset({"auth.token_expired", "auth.token_invalid"})
+_SIGN_IN: Final = frozenset({"auth.wrong_sign_in", "auth.throttled", "auth.local_off"})
 """Refusals that the sessions have noted already, for pages and REST alike."""
 
 
@@ -40,6 +41,9 @@ def _decision(request: Request, error: ApiError, origin: Origin) -> Decision:
     if error.code == LIMITED:
         over = "+".join(error.members["violated-policies"])
         return Decision(action="limit.reached", reason=over, origin=origin)
+    if error.code in _TOKEN:
+        reason = f"token.{request.state.refused_token}"
+        return Decision(action="credential.refused", reason=reason, origin=origin)
     presented = _presented(request)
     credential = presented if isinstance(presented, Credential) else None
     if error.code != _UNKNOWN:

@@ -20,9 +20,17 @@ from starlette.types import Scope
 from api.audit.origin import route_pattern
 from api.auth.addresses import Address, AddressRefused, Networks, caller_address
 from api.auth.key_verifier import KeyVerifier
-from api.auth.principal import ApiKeyPrincipal, Permission, Principal, UserPrincipal
+from api.auth.principal import (
+    ApiKeyPrincipal,
+    BearerPrincipal,
+    Permission,
+    Principal,
+    UserPrincipal,
+)
 from api.auth.public import PUBLIC
 from api.auth.sessions import Sessions
+from api.identity.bearers import Bearers
+from api.identity.tokens import TokenRefused, is_compact
 from api.limits.costs import REFUSED_CREDENTIAL, cost_of
 from api.limits.headers import rate_limit_headers
 from api.limits.requests import RequestLimiter
@@ -37,7 +45,7 @@ _MAX_CREDENTIAL_LENGTH: Final = 8 * 1024
 
 
 class Authenticator:
-    """Finds who sent a request: by API key, else by session cookie."""
+    """Finds who sent a request: by API key or access token, else by session cookie."""
 
     def __init__(
         self,
@@ -45,12 +53,14 @@ class Authenticator:
         sessions: Sessions,
         *,
         limiter: RequestLimiter,
+        bearers: Bearers | None = None,
         proxies: Networks = (),
     ) -> None:
-        """proxies: whose X-Forwarded-For is believed."""
+        """bearers: None where no access tokens are taken. proxies: whose X-Forwarded-For counts."""
         self._keys = keys
         self._sessions = sessions
         self._limiter = limiter
+        self._bearers = bearers
         self._proxies = proxies
 
     async def principal(self, request: Request) -> Principal:
@@ -97,6 +107,8 @@ class Authenticator:
         key = presented_key(
             request.headers.getlist("x-api-key"), request.headers.getlist("authorization")
         )
+        if key is not None and self._bearers is not None and is_compact(key):
+            return await self._bearer(self._bearers, key, request)
         if key is not None:
             return await self._holder(key, request)
         user = await self._user(request)
@@ -119,6 +131,15 @@ class Authenticator:
             raise unauthenticated()
         return found
 
+    async def _bearer(self, bearers: Bearers, token: str, request: Request) -> BearerPrincipal:
+        if "x-api-key" in request.headers:
+            raise unauthenticated()
+        try:
+            return await bearers.principal(token)
+        except TokenRefused as error:
+            request.state.refused_token = error.reason
+            raise _token_refused(error.reason) from error
+
     async def _user(self, request: Request) -> UserPrincipal | None:
         token = session_token(request)
         if not token:
@@ -127,8 +148,22 @@ class Authenticator:
         return await self._sessions.find(token, address=str(address) if address else None)
 
 
+def _token_refused(reason: str) -> ApiError:
+    """One text for every cause but the one that the holder can mend; the record names it."""
+    expired = reason == "expired"
+    return ApiError(
+        401,
+        "auth.token_expired" if expired else "auth.token_invalid",
+        "This access token has expired: get another one."
+        if expired
+        else "This is no access token that the identity provider made for this API. The audit log "
+        "says what is wrong with it.",
+        headers={"WWW-Authenticate": 'Bearer realm="betrace", error="invalid_token"'},
+    )
+
+
 def presented_key(api_key_headers: list[str], authorization_headers: list[str]) -> str | None:
-    """Return the API key a request presents, or None if it presents none.
+    """Return the API key or access token of a request, None if it presents none.
 
     Raises ApiError 401 if it presents several, another scheme than Bearer, or too long a one.
     """

@@ -28,7 +28,7 @@ async def person_of(
 ) -> Person:
     """Return the signed-in person. Raises ApiError 403 for machines."""
     if not isinstance(principal, UserPrincipal):
-        raise ApiError(403, "account.people_only", "API keys have no account: sign in.")
+        raise ApiError(403, "account.people_only", "Keys and tokens have no account: sign in.")
     token = session_token(request)
     if token is None:
         raise unauthenticated()

@@ -85,7 +85,7 @@ class Accounts:
 
         Raises ApiError 403 if the current one is wrong, 400 if the new one is weak, 429.
         """
-        await self._confirm(who, current)
+        await self.confirm(who, current)
         refuse_weak(new, email=who.principal.email, name=who.principal.name)
         made = await self._passwords.hash(new)
         async with user_transaction(self._pool, who.user_id) as connection:
@@ -94,6 +94,12 @@ class Accounts:
         log.info("auth.password_changed", user_id=str(who.user_id))
         return await self._sessions.renew(who.token, client=who.client)
 
+    async def has_password(self, who: Person) -> bool:
+        """Return whether the person has a password here, and not only a provider's word."""
+        async with user_transaction(self._pool, who.user_id) as connection:
+            user = await queries("accounts").password_of_user(connection)
+        return bool(user and user["password_hash"])
+
     async def factor_state(self, who: Person) -> FactorState:
         """Return whether the person has a second factor."""
         async with user_transaction(self._pool, who.user_id) as connection:
@@ -101,7 +107,7 @@ class Accounts:
 
     async def begin_factor(self, who: Person, *, password: str) -> Enrolment:
         """Make a secret for an authenticator app. Raises ApiError 403, 409, 429."""
-        await self._confirm(who, password)
+        await self.confirm(who, password)
         async with user_transaction(self._pool, who.user_id) as connection:
             return await self._factors.enrol(connection, who.user_id, email=who.principal.email)
 
@@ -121,7 +127,7 @@ class Accounts:
 
     async def factor_off(self, who: Person, *, password: str) -> None:
         """Do without a second factor from now on. Raises ApiError 403, 429."""
-        await self._confirm(who, password)
+        await self.confirm(who, password)
         async with user_transaction(self._pool, who.user_id) as connection:
             await queries("accounts").drop_factor(connection)
             await record_of_person(connection, who.user_id, "user.second_factor_off")
@@ -129,7 +135,7 @@ class Accounts:
 
     async def new_recovery_codes(self, who: Person, *, password: str) -> list[str]:
         """Replace the recovery codes. Raises ApiError 403, 409 without a second factor, 429."""
-        await self._confirm(who, password)
+        await self.confirm(who, password)
         async with user_transaction(self._pool, who.user_id) as connection:
             if not await queries("accounts").has_factor(connection):
                 raise ApiError(409, "account.factor_off", "There is no second factor.")
@@ -168,8 +174,8 @@ class Accounts:
             await record_of_person(connection, user_id, "user.password_reset")
         log.info("auth.password_reset", user_id=str(user_id))
 
-    async def _confirm(self, who: Person, password: str) -> None:
-        """Ask for the password again, as slowly as at sign-in."""
+    async def confirm(self, who: Person, password: str) -> None:
+        """Ask for the password again, as slowly as at sign-in. Raises ApiError 403, 429."""
         subject = Subject(keyed_hash(self._pepper, "confirm", str(who.user_id)), ACCOUNT)
         async with user_transaction(self._pool, who.user_id) as connection:
             await begin_attempt(connection, [subject])

@@ -163,4 +163,23 @@ class UserPrincipal:
         return permission in GRANTS[self.role]
 
 
-Principal = ApiKeyPrincipal | UserPrincipal
+@dataclass(frozen=True, slots=True)
+class BearerPrincipal:
+    """A request with an access token of the identity provider.
+
+    actor: user:<id> for a person's token, client:<client id> for a program's. name: the person's
+    address, or the client id.
+    """
+
+    actor: str
+    name: str
+    role: Role
+    scope: TenantScope
+    limits: TenantLimits = AS_INSTALLED
+
+    def may(self, permission: Permission) -> bool:
+        """Return whether the role in the token's tenant grants the permission."""
+        return permission in GRANTS[self.role]
+
+
+Principal = ApiKeyPrincipal | UserPrincipal | BearerPrincipal

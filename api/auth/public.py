@@ -17,6 +17,8 @@ PUBLIC: Final = frozenset(
         ("GET", "/reset-password"),
         ("GET", "/sign-in"),
         ("GET", "/sign-in/code"),
+        ("GET", "/sign-in/provider"),
+        ("GET", "/sign-in/provider/callback"),
         ("GET", "/static/{path:path}"),
         ("POST", "/api/v1/invitations/accept"),
         ("POST", "/api/v1/session"),

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.auth.access import anyone, authenticated, session_token
 from api.auth.cookies import clear_session, client_of, set_session
-from api.auth.principal import Permission, Principal, UserPrincipal
+from api.auth.principal import BearerPrincipal, Permission, Principal, UserPrincipal
 from api.problems import ApiError
 from api.services import services_of
 
@@ -37,7 +37,7 @@ class Identity(BaseModel):
     csrf_token: for signed-in people, to be sent in X-CSRF-Token.
     """
 
-    kind: Literal["user", "api_key"]
+    kind: Literal["user", "api_key", "token"]
     name: str
     tenant_id: UUID
     role: str | None
@@ -94,7 +94,7 @@ def identity_of(principal: Principal) -> Identity:
             csrf_token=principal.csrf_token,
         )
     return Identity(
-        kind="api_key",
+        kind="token" if isinstance(principal, BearerPrincipal) else "api_key",
         name=principal.name,
         tenant_id=principal.scope.tenant_id,
         role=principal.role,

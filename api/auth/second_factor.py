@@ -3,9 +3,7 @@ when the app is gone.
 
 Codes have six digits and change every 30 s; one step before and after now is accepted, for clocks
 that are off. A code is taken once, and none older than the newest taken is (RFC 6238, 5.2).
-The app's secret is stored sealed:
-
-    12 bytes nonce ‖ AES-256-GCM(key derived from the pepper, secret, the id of the person)
+The app's secret is stored sealed, bound to the id of the person (`api.auth.sealing`).
 """
 
 from __future__ import annotations
@@ -20,11 +18,9 @@ from typing import Final
 from uuid import UUID
 
 import pyotp
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from api.auth.hashes import keyed_hash
+from api.auth.sealing import Sealer
 from api.database import Connection, queries
 from api.problems import ApiError
 
@@ -36,7 +32,6 @@ _RECOVERY_LENGTH: Final = 10
 _ALPHABET: Final = "ABCDEFGHJKMNPQRSTVWXYZ0123456789"
 """32 characters that nobody confuses: ten of them are 50 bits."""
 _DRIFT_STEPS: Final = 1
-_NONCE_BYTES: Final = 12
 _DIGITS: Final = re.compile(r"[0-9]{6}")
 
 
@@ -64,11 +59,7 @@ class SecondFactors:
     ) -> None:
         self._pepper = pepper
         self._clock = clock
-        self._cipher = AESGCM(
-            HKDF(algorithm=SHA256(), length=32, salt=None, info=b"betrace second factor").derive(
-                pepper
-            )
-        )
+        self._sealer = Sealer(pepper, purpose="second factor")
 
     async def state(self, connection: Connection) -> FactorState:
         """Return how things stand."""
@@ -149,14 +140,10 @@ class SecondFactors:
         return keyed_hash(self._pepper, "recovery", f"{user_id}\0{code}")
 
     def _seal(self, secret: str, user_id: UUID) -> bytes:
-        nonce = secrets.token_bytes(_NONCE_BYTES)
-        return nonce + self._cipher.encrypt(nonce, secret.encode(), user_id.bytes)
+        return self._sealer.seal(secret, bound_to=user_id.bytes)
 
     def _unseal(self, sealed: bytes, user_id: UUID) -> str:
-        sealed = bytes(sealed)
-        return self._cipher.decrypt(
-            sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], user_id.bytes
-        ).decode()
+        return self._sealer.unseal(bytes(sealed), bound_to=user_id.bytes)
 
 
 def matching_step(secret: str, code: str, *, at: datetime) -> int | None:

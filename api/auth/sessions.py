@@ -8,9 +8,10 @@ replica; streams that are open look again before they tell something (`api.auth.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any, Final
 from uuid import UUID
 
@@ -78,11 +79,14 @@ class Sessions:
         tenant_id: UUID | None = None,
         expires_at: datetime | None = None,
         replaces: str | None = None,
+        sealed_identity: bytes | None = None,
+        facts: Mapping[str, Any] = MappingProxyType({}),
     ) -> SignedIn | None:
         """Begin a session of somebody who has just proved who they are.
 
         tenant_id: else the person's first tenant. expires_at: else after the absolute time.
         replaces: the token of a session that ends with it, so that no token outlives a sign-in.
+        sealed_identity: what `kept` gives back. facts: of the sign-in, for the record.
         Returns None if the person has no such tenant, or no account any more.
         """
         token, csrf = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
@@ -104,8 +108,11 @@ class Sessions:
                 absolute=self.times.absolute,
                 agent=client.agent,
                 address=client.address,
+                sealed_identity=sealed_identity,
             )
-            await record(connection, principal.scope, "session.began", actor=f"user:{user_id}")
+            await record(
+                connection, principal.scope, "session.began", actor=f"user:{user_id}", **facts
+            )
             if replaces:
                 await set_local(connection, credential=self.hash_of(replaces).hex())
                 await self._end(connection, self.hash_of(replaces))
@@ -138,6 +145,7 @@ class Sessions:
         token_hash = self.hash_of(token)
         async with credential_transaction(self._pool, token_hash) as connection:
             session = await self._row(connection, token_hash)
+            kept = await queries("sessions").kept(connection, token_hash=token_hash)
         if session is None:
             raise unauthenticated()
         begun = await self.begin(
@@ -146,10 +154,18 @@ class Sessions:
             tenant_id=tenant_id or session["tenant_id"],
             expires_at=session["expires_at"],
             replaces=token,
+            sealed_identity=kept["sealed_identity"] if kept else None,
         )
         if begun is None:
             raise not_found("tenant")
         return begun
+
+    async def kept(self, token: str) -> tuple[UUID, bytes] | None:
+        """Return the person of a session and what was sealed when it began by a provider."""
+        token_hash = self.hash_of(token)
+        async with credential_transaction(self._pool, token_hash) as connection:
+            row = await queries("sessions").kept(connection, token_hash=token_hash)
+        return (row["user_id"], bytes(row["sealed_identity"])) if row else None
 
     async def of_user(self, user_id: UUID, *, token: str) -> list[SessionInfo]:
         """Return a person's sessions in all tenants, the one of the token first."""

@@ -67,8 +67,11 @@ class SignIn:
         passwords: Passwords,
         sessions: Sessions,
         factors: SecondFactors,
+        enabled: bool = True,
     ) -> None:
+        """enabled: whether people sign in with passwords here at all."""
         self._pool = pool
+        self._enabled = enabled
         self._pepper = pepper
         self._passwords = passwords
         self._sessions = sessions
@@ -80,8 +83,12 @@ class SignIn:
         """Begin a session, or say that a code is needed.
 
         replaces: the token of the browser's session so far, which ends.
-        Raises ApiError 401 (one text for every cause) and 429 with Retry-After.
+        Raises ApiError 401 (one text for every cause), 429 with Retry-After, and 403 where
+        passwords are switched off.
         """
+        if not self._enabled:
+            sign_in_refused("local_off")
+            raise local_off()
         email = email.replace("\0", "").strip().lower()  # Postgres knows no NUL
         async with email_transaction(self._pool, email) as connection:
             attempt = await _begin_attempt(connection, self._subjects(email, client))
@@ -208,6 +215,13 @@ async def _begin_attempt(
 def wrong_sign_in() -> ApiError:
     """The refusal of a sign-in, the same for every cause."""
     return ApiError(401, "auth.wrong_sign_in", "The address or the password is wrong.")
+
+
+def local_off() -> ApiError:
+    """The refusal of every password where people sign in by a provider only."""
+    return ApiError(
+        403, "auth.local_off", "Passwords are switched off here: sign in by the identity provider."
+    )
 
 
 def sign_in_over() -> ApiError:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Final, NoReturn
 
 from api.auth.addresses import Address, network_of_address
-from api.auth.principal import ApiKeyPrincipal, Principal, UserPrincipal
+from api.auth.principal import ApiKeyPrincipal, BearerPrincipal, Principal, UserPrincipal
 from api.limits.buckets import Answer, Ask, Quota
 from api.limits.headers import rate_limit_headers
 from api.limits.metrics import LimitMetrics
@@ -106,12 +106,23 @@ class RequestLimiter:
         tenant = _Limit("tenant", str(principal.scope.tenant_id), tenant_per_min)
         match principal:
             case UserPrincipal():
-                per_min = _chosen(own.person_requests_per_min, defaults.person_per_min)
-                whose = f"{principal.scope.tenant_id}:{principal.user_id}"
-                return [tenant, _Limit("person", whose, per_min)]
+                return [tenant, self._of_person(principal, f"user:{principal.user_id}")]
+            case BearerPrincipal() if principal.actor.startswith("user:"):
+                return [tenant, self._of_person(principal, principal.actor)]
+            case BearerPrincipal():
+                whose = f"{principal.scope.tenant_id}:{principal.actor}"
             case ApiKeyPrincipal():
-                per_min = _chosen(own.key_requests_per_min, defaults.key_per_min)
-                return [tenant, _Limit("key", str(principal.key_id), per_min)]
+                whose = str(principal.key_id)
+        return [
+            tenant,
+            _Limit("key", whose, _chosen(own.key_requests_per_min, defaults.key_per_min)),
+        ]
+
+    def _of_person(self, principal: UserPrincipal | BearerPrincipal, actor: str) -> _Limit:
+        """One limit for a person in a tenant, in a browser or by a token."""
+        own = principal.limits.person_requests_per_min
+        per_min = _chosen(own, self._limits.person_per_min)
+        return _Limit("person", f"{principal.scope.tenant_id}:{actor}", per_min)
 
 
 def too_many(answer: Answer) -> ApiError:

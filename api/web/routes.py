@@ -20,6 +20,7 @@ from api.web.pages import (
     notices,
     passwords,
     people,
+    provider,
     rules,
     signals,
     team,
@@ -34,6 +35,7 @@ __all__ = ["error_page", "router"]
 router = APIRouter(include_in_schema=False)
 for pages in (
     people,
+    provider,
     passwords,
     invitations,
     account,

@@ -21,10 +21,11 @@ insert into users (id, email, name, password_hash)
 values (:id, :email, :name, :password_hash);
 
 -- name: upsert_membership!
+-- By hand: from then on no provider changes or ends it.
 insert into memberships (tenant_id, user_id, role, expires_at)
 values (:tenant_id, :user_id, :role, :expires_at)
 on conflict on constraint memberships_pkey
-do update set role = excluded.role, expires_at = excluded.expires_at;
+do update set role = excluded.role, expires_at = excluded.expires_at, issuer = null;
 
 -- name: memberships_of_user
 select m.tenant_id, m.role

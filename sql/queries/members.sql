@@ -38,7 +38,8 @@ where m.tenant_id = scope_tenant() and m.role = 'admin' and m.expires_at is null
   and u.disabled_at is null;
 
 -- name: change!
-update memberships set role = :role, expires_at = :expires_at
+-- By hand: the claims of a provider say no more what the role is.
+update memberships set role = :role, expires_at = :expires_at, issuer = null
 where tenant_id = scope_tenant() and user_id = :user_id;
 
 -- name: join!
@@ -46,7 +47,7 @@ where tenant_id = scope_tenant() and user_id = :user_id;
 insert into memberships (tenant_id, user_id, role, expires_at)
 values (scope_tenant(), :user_id, :role, :expires_at)
 on conflict on constraint memberships_pkey
-do update set role = excluded.role, expires_at = excluded.expires_at
+do update set role = excluded.role, expires_at = excluded.expires_at, issuer = null
 where memberships.expires_at <= now();
 
 -- name: remove!

@@ -1,8 +1,10 @@
 -- name: insert!
-insert into sessions (token_hash, user_id, tenant_id, csrf_token, expires_at, agent, address)
+insert into sessions (
+  token_hash, user_id, tenant_id, csrf_token, expires_at, agent, address, sealed_identity
+)
 values (
   :token_hash, :user_id, :tenant_id, :csrf_token,
-  coalesce(:expires_at::timestamptz, now() + :absolute), :agent, :address
+  coalesce(:expires_at::timestamptz, now() + :absolute), :agent, :address, :sealed_identity
 );
 
 -- name: by_hash^
@@ -12,6 +14,10 @@ from sessions
 where token_hash = :token_hash
   and expires_at > now()
   and last_seen_at > now() - :idle;
+
+-- name: kept^
+select user_id, sealed_identity from sessions
+where token_hash = :token_hash and sealed_identity is not null;
 
 -- name: touch!
 update sessions set last_seen_at = now(), address = coalesce(:address, address)

@@ -11,6 +11,7 @@ from psycopg.types.json import Jsonb
 
 from api.auth.principal import Role, TenantScope
 from api.database import Pool
+from api.identity.grants import Grant, Kind, put_grant
 from api.invitations.model import InvitationMaker
 from api.invitations.service import invite
 from api.keys.authority import OPERATOR
@@ -48,6 +49,8 @@ async def filled_tenant(pool: Pool, database: Database) -> Filled:
     scope = await make_tenant(pool)
     key = await add_key(pool, scope, role=Role.ADMIN)
     mark = f"mark-{secrets.token_hex(8)}"
+    grant = Grant(issuer="https://id.example", kind=Kind.GROUP, value=mark, role=Role.DEVELOPER)
+    await put_grant(pool, scope, grant)
     insert_rule(database.app, scope)
     trace_id = secrets.token_hex(16)
     signal = {"trace_id": bytes.fromhex(trace_id), "rule_name": mark, "root_name": mark}

@@ -16,7 +16,7 @@ from api.auth.second_factor import Enrolment
 from api.problems import ApiError
 from api.services import services_of
 from api.web.render import render
-from api.web.views.account import DONE, Refusal, account_page
+from api.web.views.account import DONE, Refusal, Ways, account_page
 from api.web.views.words import Message, good
 
 router = APIRouter(include_in_schema=False)
@@ -46,13 +46,13 @@ async def change_password(
 ) -> Response:
     """Set another password."""
     if new != again:
-        return await _refused(request, who, ApiError(400, "", _DIFFERENT), form="password")
+        return await refused_form(request, who, ApiError(400, "", _DIFFERENT), form="password")
     try:
         signed_in = await services_of(request).accounts.change_password(
             who, current=current, new=new
         )
     except ApiError as error:
-        return await _refused(request, who, error, form="password")
+        return await refused_form(request, who, error, form="password")
     response = _back("password")
     set_session(request, response, signed_in)
     return response
@@ -64,7 +64,7 @@ async def begin_factor(request: Request, who: Me, password: Secret = "") -> Resp
     try:
         enrolment = await services_of(request).accounts.begin_factor(who, password=password)
     except ApiError as error:
-        return await _refused(request, who, error, form="begin")
+        return await refused_form(request, who, error, form="begin")
     return await _page(request, who, enrolment=enrolment)
 
 
@@ -79,7 +79,7 @@ async def confirm_factor(
     except ApiError as error:
         enrolment = await accounts.pending_factor(who)
         form = "confirm" if enrolment else "begin"
-        return await _refused(request, who, error, form=form, enrolment=enrolment)
+        return await refused_form(request, who, error, form=form, enrolment=enrolment)
     request.state.principal = done.signed_in.principal
     now = Person(done.signed_in.principal, done.signed_in.token, who.client)
     response = await _page(
@@ -98,7 +98,7 @@ async def factor_off(request: Request, who: Me, password: Secret = "") -> Respon
     try:
         await services_of(request).accounts.factor_off(who, password=password)
     except ApiError as error:
-        return await _refused(request, who, error, form="off")
+        return await refused_form(request, who, error, form="off")
     return _back("factor-off")
 
 
@@ -108,7 +108,7 @@ async def new_recovery_codes(request: Request, who: Me, password: Secret = "") -
     try:
         codes = await services_of(request).accounts.new_recovery_codes(who, password=password)
     except ApiError as error:
-        return await _refused(request, who, error, form="codes")
+        return await refused_form(request, who, error, form="codes")
     return await _page(request, who, recovery_codes=codes, message=good("New recovery codes."))
 
 
@@ -141,7 +141,7 @@ def _back(done: str) -> Response:
     return RedirectResponse(f"{ACCOUNT}?done={done}", 303)
 
 
-async def _refused(
+async def refused_form(
     request: Request,
     who: Person,
     error: ApiError,
@@ -173,10 +173,17 @@ async def _page(
     status: int = 200,
 ) -> Response:
     services = services_of(request)
+    provider = services.provider
+    ways = Ways(
+        password=await services.accounts.has_password(who),
+        provider=provider.label if provider else "",
+        linked=await provider.is_linked(who.user_id) if provider else False,
+    )
     page = account_page(
         who.principal.email,
         await services.accounts.factor_state(who),
         await services.sessions.of_user(who.user_id, token=who.token),
+        ways,
         enrolment=enrolment,
         recovery_codes=recovery_codes,
         message=message,

@@ -19,7 +19,8 @@ from api.services import services_of
 from api.web.render import THEME_COOKIE, render
 from api.web.views.chrome import theme_of
 from api.web.views.links import local_path
-from api.web.views.notice import CodePage, SignInPage
+from api.web.views.notice import CodePage, ProviderButton, SignInPage
+from api.web.views.provider import leave_page
 from api.web.views.words import good
 
 router = APIRouter(include_in_schema=False)
@@ -116,11 +117,19 @@ async def sign_in_with_code(
 
 @router.post("/sign-out", dependencies=[Depends(authenticated)])
 async def sign_out(request: Request) -> Response:
-    """End the session."""
-    token = session_token(request)
+    """End the session, and lead on to the provider if it came by one.
+
+    By a page: the policy for contents stops the redirect of a form to another site.
+    """
+    services, token = services_of(request), session_token(request)
+    provider, href = services.provider, ""
     if token:
-        await services_of(request).sessions.sign_out(token)
-    response = RedirectResponse("/sign-in", 303)
+        href = await provider.sign_out_url(token) if provider else ""
+        await services.sessions.sign_out(token)
+    request.state.principal = None
+    response: Response = RedirectResponse("/sign-in", 303)
+    if provider and href:
+        response = render(request, "onward.html", page=leave_page(provider.label, href))
     clear_session(response)
     return response
 
@@ -168,10 +177,20 @@ def _form(
         next=local_path(next, otherwise=""),
         email=email,
         message=good(DONE[done]) if done in DONE else None,
+        passwords=services_of(request).settings.local_accounts,
+        provider=_button(request, next=local_path(next, otherwise="")),
     )
     response = render(request, "sign_in.html", page=page, status=status)
     _set_short(request, response, SIGN_IN_COOKIE, token)
     return response
+
+
+def _button(request: Request, *, next: str) -> ProviderButton | None:  # noqa: A002
+    provider = services_of(request).provider
+    if provider is None:
+        return None
+    query = f"?{urlencode({'next': next})}" if next else ""
+    return ProviderButton(provider.label, f"/sign-in/provider{query}")
 
 
 def _code_form(

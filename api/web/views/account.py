@@ -23,6 +23,8 @@ DONE: Final[Mapping[str, str]] = MappingProxyType(
         "factor-off": "The second factor is off.",
         "session": "The session is ended.",
         "others": "All your other sessions are ended.",
+        "linked": "Your account is linked, and your other sessions are ended.",
+        "unlinked": "Your account is not linked any more, and your other sessions are ended.",
     }
 )
 """What a form has just done."""
@@ -56,6 +58,15 @@ class EnrolmentView:
     secret: str
 
 
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """How the person signs in. provider: what it is called, empty if there is none."""
+
+    password: bool = True
+    provider: str = ""
+    linked: bool = False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountPage:
     """The page. refused: by the name of a form, the sentences to be said in it."""
@@ -68,6 +79,7 @@ class AccountPage:
     enrolment: EnrolmentView | None
     recovery_codes: tuple[str, ...]
     sessions: tuple[SessionRow, ...]
+    ways: Ways
     message: Message | None
     refused: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
@@ -81,6 +93,7 @@ def account_page(
     email: str,
     state: FactorState,
     sessions: Sequence[SessionInfo],
+    ways: Ways,
     *,
     enrolment: Enrolment | None = None,
     recovery_codes: Sequence[str] = (),
@@ -97,6 +110,7 @@ def account_page(
         enrolment=_enrolment(enrolment) if enrolment else None,
         recovery_codes=tuple(recovery_codes),
         sessions=tuple(_row(session) for session in sessions),
+        ways=ways,
         message=message,
         refused={refusal.form: refusal.sentences} if refusal else {},
     )

@@ -18,15 +18,28 @@ class Notice:
     actions: tuple[Link, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class ProviderButton:
+    """A way in by the identity provider."""
+
+    label: str
+    href: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignInPage:
-    """The form. csrf_token: equals a cookie, since there is no session to hold it yet."""
+    """The ways in. csrf_token: equals a cookie, since there is no session to hold it yet.
+
+    passwords: whether the form for them is shown; provider: None where there is none.
+    """
 
     problem: str
     csrf_token: str
     next: str
     email: str
     message: Message | None = None
+    passwords: bool = True
+    provider: ProviderButton | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

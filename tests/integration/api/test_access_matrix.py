@@ -68,6 +68,8 @@ PAGES: Final[Mapping[Route, Access]] = {
     ("POST", "/settings/account/second-factor/confirm"): "known",
     ("POST", "/settings/account/second-factor/off"): "known",
     ("POST", "/settings/account/second-factor/recovery-codes"): "known",
+    ("POST", "/settings/account/provider"): "known",
+    ("POST", "/settings/account/provider/remove"): "known",
     ("POST", "/settings/account/sessions/end-others"): "known",
     ("POST", "/settings/account/sessions/{session_id}/end"): "known",
     ("POST", "/switch-tenant"): "known",

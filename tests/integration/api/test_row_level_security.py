@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -10,7 +11,14 @@ from psycopg import sql
 
 from api.auth.keys import hash_key
 from api.auth.principal import Role, TenantScope
-from api.database import Pool, credential_transaction, purpose_transaction, tenant_transaction
+from api.database import (
+    Pool,
+    credential_transaction,
+    purpose_transaction,
+    tenant_transaction,
+    vouched_transaction,
+)
+from api.identity.grants import Grant, Kind, put_grant
 from api.invitations.model import InvitationMaker
 from api.invitations.service import invite
 from api.keys.authority import OPERATOR
@@ -36,7 +44,7 @@ TABLES_WITH_A_TENANT = [
     "memberships", "api_keys", "rules", "rule_versions", "rules_outbox", "signals",
     "signal_feed", "trace_copies", "trace_spans", "backtests", "backtest_parts",
     "backtest_counts", "backtest_results", "notices", "signal_folds", "audit_log",
-    "invitations",
+    "invitations", "provider_grants",
 ]  # fmt: skip
 
 
@@ -46,6 +54,8 @@ async def filled(pool: Pool, shared_database: Database) -> TenantScope:
     scope = await make_tenant(pool)
     await make_key(pool, scope)
     await make_user(pool, scope)
+    grant = Grant(issuer="https://id.example", kind=Kind.GROUP, value="g", role=Role.SRE)
+    await put_grant(pool, scope, grant)
     insert_rule(shared_database.app, scope)
     trace_id = secrets.token_hex(16)
     insert_signal(shared_database.worker, scope, trace_id=bytes.fromhex(trace_id))
@@ -175,6 +185,8 @@ def test_versions_cannot_be_changed_even_by_the_owner(
         "select * from second_factors",
         "select * from recovery_codes",
         "select * from tickets",
+        "select * from identities",
+        "select * from provider_grants",
     ],
 )
 def test_the_worker_has_no_business_with_people_and_rules(
@@ -205,6 +217,33 @@ async def test_a_presented_key_shows_its_own_row_and_nothing_else(
     assert ([bytes(row["key_hash"]) for row in keys], rules, tenants) == (
         [hash_key(key, pepper=PEPPER)], [], [],
     )  # fmt: skip
+
+
+async def test_whoever_is_vouched_for_is_one_identity_and_sees_what_the_provider_is_granted(
+    filled: TenantScope, scope: TenantScope, pool: Pool, shared_database: Database
+) -> None:
+    issuers = [f"https://{uuid4()}.example" for _ in range(2)]
+    for issuer in issuers:
+        grant = Grant(issuer=issuer, kind=Kind.GROUP, value="g", role=Role.SRE)
+        await put_grant(pool, scope, grant)
+    with psycopg.connect(shared_database.admin) as connection:
+        for issuer in issuers:
+            for subject in ("ada", "eve"):
+                connection.execute(
+                    "with made as (insert into users (id, email, name, password_hash)"
+                    " values (gen_random_uuid(), gen_random_uuid() || '@x', 'A', '') returning id)"
+                    " insert into identities (issuer, subject, user_id)"
+                    " select %s, %s, id from made",
+                    [issuer, subject],
+                )
+    async with vouched_transaction(pool, issuer=issuers[0], subject="ada") as connection:
+        seen = {
+            table: await (await connection.execute(f"select * from {table}".encode())).fetchall()
+            for table in ("identities", "provider_grants", "users", "memberships", "tenants")
+        }
+    assert [(row["issuer"], row["subject"]) for row in seen["identities"]] == [(issuers[0], "ada")]
+    assert [row["issuer"] for row in seen["provider_grants"]] == [issuers[0]]
+    assert [seen[table] for table in ("users", "memberships", "tenants")] == [[], [], []]
 
 
 async def test_housekeeping_sees_what_waits_and_no_contents(

@@ -77,6 +77,8 @@ def test_only_authentication_and_operators_grant_scopes() -> None:
         "api/auth/sessions.py",
         "api/command/operator.py",
         "api/invitations/accepting.py",
+        "api/identity/bearers.py",
+        "api/identity/people.py",
         "api/rules/outbox.py",
         "api/rules/quarantine.py",
         "api/usage/service.py",
