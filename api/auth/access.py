@@ -69,8 +69,16 @@ class Authenticator:
         Raises ApiError 401; 403 for a session whose request may be forged and for a key that may
         not be used from there; 429.
         """
-        if hasattr(request.state, "rate_limits"):  # asked again, while it is being served
-            return await self._found(request)
+        if hasattr(request.state, "rate_limits"):
+            # Asked again while it is being served, or of an open route, for its address.
+            principal = await self._found(request)
+        else:
+            principal = await self._counted(request)
+        if isinstance(principal, UserPrincipal):
+            await _refuse_forgery(request, principal)
+        return principal
+
+    async def _counted(self, request: Request) -> Principal:
         address = self.address_of(request)
         await self._hold_up(request, address)
         try:
@@ -82,8 +90,6 @@ class Authenticator:
         request.state.principal = principal
         counted = await self._limiter.count(principal, cost=_cost_of(request))
         request.state.rate_limits = rate_limit_headers(counted)
-        if isinstance(principal, UserPrincipal):
-            await _refuse_forgery(request, principal)
         return principal
 
     async def count_stranger(self, request: Request) -> None:

@@ -17,6 +17,7 @@ from tests.support.tenants import (
     insert_backtest,
     insert_fold,
     insert_letter,
+    insert_member,
     insert_notice,
     insert_signal,
     insert_trace,
@@ -43,6 +44,11 @@ FOREIGN: list[tuple[str, str, dict[str, Any] | None]] = [
     ("GET", "/api/v1/backtests/{backtest_id}", None),
     ("GET", "/api/v1/backtests/{backtest_id}/results", None),
     ("POST", "/api/v1/backtests/{backtest_id}/cancel", None),
+    ("GET", "/api/v1/members/{member_id}", None),
+    ("PUT", "/api/v1/members/{member_id}", {"role": "viewer"}),
+    ("DELETE", "/api/v1/members/{member_id}", None),
+    ("POST", "/api/v1/invitations/{invitation_id}/resend", None),
+    ("POST", "/api/v1/invitations/{invitation_id}/cancel", None),
 ]
 LISTS = [
     "/api/v1/rules",
@@ -51,6 +57,8 @@ LISTS = [
     "/api/v1/backtests",
     "/api/v1/dead-letters",
     "/api/v1/notices",
+    "/api/v1/members",
+    "/api/v1/invitations",
 ]
 OWN_OR_NOTHING = {
     ("PUT", "/api/v1/rules/{rule_id}"): "test_the_same_id_in_two_tenants_is_two_rules",
@@ -66,7 +74,13 @@ OWN_OR_NOTHING = {
     ("POST", "/api/v1/dead-letters/{letter_id}/replay"): "test_dead_letters looks at it",
     ("DELETE", "/api/v1/session"): "ends the caller's",
     ("POST", "/api/v1/session"): "has no tenant yet",
+    ("POST", "/api/v1/invitations"): "test_members and test_invitations look at it",
+    ("POST", "/api/v1/invitations/accept"): "has no tenant yet",
+    ("GET", "/api/v1/tenant"): "the caller's: test_two_tenants_may_be_called_the_same",
+    ("PATCH", "/api/v1/tenant"): "the caller's: test_two_tenants_may_be_called_the_same",
+    ("GET", "/api/v1/usage"): "the caller's: test_tenant_and_usage looks at it",
     ("GET", "/api/v1/account"): "tells of the caller",
+    ("POST", "/api/v1/account/leave"): "the caller's",
     ("PUT", "/api/v1/account/password"): "the caller's",
     ("POST", "/api/v1/account/tenant"): "test_a_tenant_of_others_is_not_there_to_switch_to",
     ("GET", "/api/v1/account/sessions"): "test_nobody_sees_or_ends_the_sessions_of_somebody_else",
@@ -92,6 +106,8 @@ async def ids(app: FastAPI, caller: Caller, shared_database: Database) -> dict[s
     insert_fold(shared_database.worker, caller.scope)
     insert_trace(shared_database.worker, caller.scope, trace_id, "root")
     pool = app.state.services.pool
+    body = {"email": f"{secrets.token_hex(8)}@example.com", "role": "viewer"}
+    invited = await caller.client.post("/api/v1/invitations", json=body)
     return {
         "key_id": str((await add_key(pool, caller.scope, role=Role.VIEWER)).key.id),
         "rule_id": "promise",
@@ -101,6 +117,8 @@ async def ids(app: FastAPI, caller: Caller, shared_database: Database) -> dict[s
         "letter_id": insert_letter(shared_database.worker, caller.scope),
         "notice_id": insert_notice(shared_database, caller.scope),
         "backtest_id": insert_backtest(shared_database.app, caller.scope),
+        "member_id": insert_member(shared_database, caller.scope),
+        "invitation_id": invited.json()["id"],
     }
 
 

@@ -331,7 +331,7 @@ async def test_a_bad_rule_is_an_answer_and_no_refusal(caller: Caller) -> None:
     ("content", "media", "status", "code"),
     [
         ("{", "application/json", 400, "request.malformed"),
-        ("[" * 100_000, "application/json", 400, "request.malformed"),
+        ("[" * 100_000, "application/json", 413, "request.too_large"),
         ("\xff", "application/json", 400, "request.malformed"),
         ("<rule/>", "application/xml", 415, "request.media_type"),
         (

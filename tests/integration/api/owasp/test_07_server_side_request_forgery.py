@@ -17,7 +17,8 @@ ROOT = Path(api.__file__).parent
 OWN_SERVERS = {
     "bench",  # of the benchmark's own stack
     "command",  # the command line, on its user's machine
-    "job",  # Flink, at an address of the operator's
+    "identity",  # the identity provider, at an address of the operator's
+    "job",  # Flink, likewise
     "worker",  # the same
 }
 CLIENTS = {"httpx", "requests", "aiohttp", "urllib.request", "http.client", "httpcore"}
