@@ -494,8 +494,8 @@ class Lane:
                 touched[facts.fragments[fragment][0]] = trace
         for fragment, start_ns, end_ns in facts.extents:
             trace = at_fragment[fragment]
-            if trace is not None:
-                trace.add_extent(start_ns, end_ns)
+            if trace is not None and trace.add_extent(start_ns, end_ns):
+                touched[facts.fragments[fragment][0]] = trace
         for fragment, number in facts.failed:
             trace = at_fragment[fragment]
             if trace is not None:

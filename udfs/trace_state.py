@@ -289,12 +289,16 @@ class TraceState:
             return
         spans[key] = certain
 
-    def add_extent(self, start_ns: int, end_ns: int) -> None:
-        """Widen the extent of the trace's spans."""
-        if self.extent_ns is None:
+    def add_extent(self, start_ns: int, end_ns: int) -> bool:
+        """Widen the extent of the trace's spans. Returns whether it is wider now."""
+        before = self.extent_ns
+        if before is None:
             self.extent_ns = (start_ns, end_ns)
-        else:
-            self.extent_ns = (min(self.extent_ns[0], start_ns), max(self.extent_ns[1], end_ns))
+            return True
+        if before[0] <= start_ns and end_ns <= before[1]:
+            return False
+        self.extent_ns = (min(before[0], start_ns), max(before[1], end_ns))
+        return True
 
     def add_member(self, member: bytes, *, arrived_ms: int, room: bool = True) -> bool:
         """Keep a span. Returns whether anything is new: the first taken in holds."""
