@@ -636,8 +636,11 @@ class Lane:
         settings = self._settings(tenant, now_ms)
         judged = self._judge_closed(tenant, trace, settings, now_ms)
         quiet_ms = now_ms - trace.last_ms
-        longest_ms = self._rule_set(tenant, trace.begin_ms).longest_settle_ms
+        rules = self._rule_set(tenant, trace.begin_ms)
+        longest_ms = rules.longest_settle_ms
         waits: Mapping[str, int] = _NO_WAITS
+        if longest_ms > quiet_ms and now_ms >= trace.begin_ms + settings.max_life_ms:
+            judged = [_cut_short(item, rules, trace, quiet_ms) for item in judged]
         if longest_ms > quiet_ms or trace.kept is not None:
             waits = _waits(trace, judged, settings, now_ms)
         if waits:
@@ -1044,14 +1047,19 @@ def _waits(
 ) -> Mapping[str, int]:
     """Return the rules that have to judge a closed trace again, and when.
 
-    A rule that settles longer waits if the root came; one with an open window until it is over.
-    By clocks of spans that are far ahead it never is: then the last arrival decides.
+    A rule that settles longer waits if the root came, for its first verdict not beyond the longest
+    life; one with an open window until it is over. By clocks of spans that are far ahead it never
+    is: then the last arrival decides.
     """
     waits: dict[str, int] = {}
+    end_ms = trace.begin_ms + settings.max_life_ms
     for item in judged:
         rule, judgement = item.rule, item.judgement
-        if trace.last_ms + rule.settle_ms > now_ms and trace.root_at_hand is not None:
-            waits[rule.id] = trace.last_ms + rule.settle_ms
+        settled_ms = trace.last_ms + rule.settle_ms
+        if settled_ms > end_ms and _is_first_verdict(item, trace):
+            settled_ms = end_ms
+        if settled_ms > now_ms and trace.root_at_hand is not None:
+            waits[rule.id] = settled_ms
         elif judgement.due_ns is not None:
             settle_ms = max(settings.settle_ms, rule.settle_ms)
             latest_ms = trace.last_ms + rule.window_ms + settle_ms + settings.max_life_ms
@@ -1059,6 +1067,27 @@ def _waits(
             if due_ms > now_ms:
                 waits[rule.id] = due_ms
     return waits
+
+
+def _is_first_verdict(item: Judged, trace: TraceState) -> bool:
+    """Tell whether a rule has not judged a trace before."""
+    return not trace.closed_before or item.rule_id in trace.waiting
+
+
+def _cut_short(item: Judged, rules: RuleSet, trace: TraceState, quiet_ms: int) -> Judged:
+    """Return what a rule says at the end of the longest life, if it would still have waited.
+
+    It does not know then that all spans have come, whatever the others know that settle sooner.
+    """
+    rule = item.rule
+    if rule.settle_ms <= quiet_ms or rule.signals_incomplete or not _is_first_verdict(item, trace):
+        return item
+    doubts, complete = trace.in_doubt, trace.complete
+    trace.in_doubt, trace.complete = doubts | _OPEN, False
+    try:
+        return Judged(rule, rules.ask(rule, trace))
+    finally:
+        trace.in_doubt, trace.complete = doubts, complete
 
 
 def _is_silent(item: Judged, waits: Mapping[str, int], quiet_ms: int) -> bool:

@@ -19,10 +19,8 @@ END_MS = 20_000_000
 _FIRST_MEMBER = (
     "Of two deliveries that differ a filter that is met by either counts (decision 0009)"
 )
-_LONG = "A rule that settles longer than its tenant waits for it beyond max_life"
 OTHERWISE = {
     "What the second delivery of a span says does not count": _FIRST_MEMBER,
-    "A trace closed at max_life is not known to be over": _LONG,
 }
 """Where the stream is known to say something else."""
 
