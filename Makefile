@@ -30,7 +30,7 @@ status: ## show what runs
 test: ## lint, types, import arrows, and all tests on real servers, with coverage
 	@$(PREPARE) --browser
 	@$(MAKE) --no-print-directory check
-	$(RUN) -m pytest -n 2 --dist loadfile --cov --cov-report= $(SIDE_BY_SIDE) $(PYTEST)
+	$(RUN) -m pytest -n 2 --dist worksteal --cov --cov-report= $(SIDE_BY_SIDE) $(PYTEST)
 	$(RUN) -m pytest --cov --cov-append --cov-report=term:skip-covered $(addprefix --ignore=,$(SIDE_BY_SIDE)) $(PYTEST)
 
 test-faults: ## every fault by itself under load, half an hour, with a table at the end
