@@ -28,6 +28,8 @@ SECOND_NS = 1_000_000_000
 BIG = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example)
 CALLER = b"partner-"
 GAPS_MS = (0, 1, 500, 1_999, 2_000, 2_001, 4_000, 30_000)
+MOST_RECORDS = 30
+"""Of one trace: what is drawn goes on for as long as it may."""
 
 
 @st.composite
@@ -70,14 +72,15 @@ def arrivals(draw: st.DrawFn) -> list[Record]:
     spans = draw(st.permutations(draw(whole_traces())))
     sent: list[Record] = []
     at_ms = 0
-    while spans or (sent and draw(st.integers(0, 3)) == 0):
+    while spans or (0 < len(sent) < MOST_RECORDS and draw(st.integers(0, 3)) == 0):
         at_ms += draw(st.sampled_from(GAPS_MS))
         if spans:
             count = draw(st.integers(1, len(spans)))
             sent.append(record_of(spans[:count], at_ms=at_ms, offset=len(sent)))
             spans = spans[count:]
         else:
-            again = draw(st.sampled_from(sent))
+            # By its place: what is sampled from is hashed as a whole for every draw.
+            again = sent[draw(st.integers(0, len(sent) - 1))]
             sent.append(replace(again, time_ms=at_ms, offset=len(sent)))
     return sent
 
