@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 
 from api.auth.access import anyone, require, session_token
 from api.auth.principal import Permission, Principal, UserPrincipal
+from api.ids import id_of
 from api.invitations.accepting import Offer, accept_as, accept_with_new_account
 from api.invitations.delivery import Delivered, deliver
 from api.invitations.model import Made
@@ -28,7 +29,7 @@ from api.invitations.service import (
     renew_invitation,
 )
 from api.keys.authority import authority_of
-from api.problems import ApiError, not_found
+from api.problems import ApiError
 from api.services import services_of
 from api.tenants.service import read_tenant
 
@@ -41,10 +42,7 @@ def invitation_id_of(
     invitation_id: Annotated[str, Path(examples=["6f1f4a0e-8a57-4c0b-9d43-0f2f7c3d0a11"])],
 ) -> UUID:
     """Return the id in a path; one that is none is of no invitation. Raises ApiError 404."""
-    try:
-        return UUID(invitation_id)
-    except ValueError as error:
-        raise not_found("invitation") from error
+    return id_of(invitation_id, "invitation")
 
 
 InvitationId = Annotated[UUID, Depends(invitation_id_of)]

@@ -20,6 +20,7 @@ from api.keys.authority import Authority
 from api.members.authority import refuse_over, refuse_terms
 from api.members.model import Terms
 from api.problems import ApiError, not_found
+from api.tenants.turns import take_turn
 
 PAGE_MAX: Final = 1_000
 OPEN_MAX: Final = 100
@@ -57,7 +58,7 @@ async def invite_in(
     maker: InvitationMaker,
 ) -> Made:
     """As `invite`, within a transaction of the tenant, by somebody who may."""
-    await _take_turn(connection)
+    await take_turn(connection)
     await _refuse_invited(connection, email)
     invitation_id, token = uuid4(), secrets.token_urlsafe(32)
     await queries("invitations").insert(
@@ -96,7 +97,7 @@ async def renew_invitation(
     """
     token = secrets.token_urlsafe(32)
     async with tenant_transaction(pool, scope) as connection:
-        await _take_turn(connection)
+        await take_turn(connection)
         row = await queries("invitations").one(connection, id=invitation_id, pause=RESEND_PAUSE)
         if row is None:
             raise not_found("invitation")
@@ -129,7 +130,7 @@ async def cancel_invitation(
     One that is cancelled already stays as it is.
     """
     async with tenant_transaction(pool, scope) as connection:
-        await _take_turn(connection)
+        await take_turn(connection)
         invitation = await _read(connection, invitation_id)
         if invitation.is_open:
             refuse_over(authority, invitation.terms.role)
@@ -170,11 +171,6 @@ async def list_invitations(
     return InvitationPage(
         items, encode_cursor(items[-1].created_at, items[-1].id) if more else None
     )
-
-
-async def _take_turn(connection: Connection) -> None:
-    if await queries("tenants").lock_tenant(connection) is None:
-        raise not_found("tenant")
 
 
 async def _read(connection: Connection, invitation_id: UUID) -> Invitation:

@@ -11,11 +11,12 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from api.auth.access import require
 from api.auth.keys import KeyKind
 from api.auth.principal import Permission, Principal
+from api.ids import id_of
 from api.keys.authority import authority_of
 from api.keys.model import KeyDraft
 from api.keys.schemas import KeyBody, KeyDraftBody, KeyPageBody, MadeKeyBody, RotationBody
 from api.keys.service import PAGE_MAX, create_key, list_keys, read_key, revoke_key, rotate_key
-from api.problems import ApiError, not_found
+from api.problems import ApiError
 from api.services import services_of
 
 router = APIRouter(prefix="/keys", tags=["keys"])
@@ -27,10 +28,7 @@ def key_id_of(
     key_id: Annotated[str, Path(examples=["6f1f4a0e-8a57-4c0b-9d43-0f2f7c3d0a11"])],
 ) -> UUID:
     """Return the id in a path; one that is none belongs to no key. Raises ApiError 404."""
-    try:
-        return UUID(key_id)
-    except ValueError as error:
-        raise not_found("key") from error
+    return id_of(key_id, "key")
 
 
 KeyId = Annotated[UUID, Depends(key_id_of)]

@@ -17,6 +17,7 @@ from api.database import Connection, Pool, queries, tenant_transaction
 from api.keys.authority import Authority, refuse_excess
 from api.keys.model import Key, KeyDraft, KeyPage, KeyState, MadeKey
 from api.problems import ApiError, not_found
+from api.tenants.turns import take_turn
 
 PAGE_MAX: Final = 1_000
 OVERLAP_MAX: Final = timedelta(days=30)
@@ -71,7 +72,7 @@ async def create_key_in(
 
     Raises ApiError 409 for too many, UniqueViolation for a name in use.
     """
-    await _take_turn(connection)
+    await take_turn(connection)
     await queries("keys").free_name(connection, name=draft.name)
     await _refuse_too_many(connection, maker.most, with_replaced=False)
     made = await _insert(connection, scope, draft, maker=maker, text=text)
@@ -101,7 +102,7 @@ async def rotate_key(
             400, "key.overlap", f"Keys overlap for at most {OVERLAP_MAX.days} days, and for 0 s."
         )
     async with tenant_transaction(pool, scope) as connection:
-        await _take_turn(connection)
+        await take_turn(connection)
         old = await _read(connection, key_id)
         if old.state is not KeyState.ACTIVE:
             raise ApiError(
@@ -163,12 +164,6 @@ async def list_keys(
         keys = [Key.from_row(row) async for row in rows]
     items = tuple(keys[:limit])
     return KeyPage(items, _cursor(items[-1]) if len(keys) > limit else None)
-
-
-async def _take_turn(connection: Connection) -> None:
-    """Those who make keys of one tenant take turns, so that none slips past the limit."""
-    if await queries("tenants").lock_tenant(connection) is None:
-        raise not_found("tenant")
 
 
 async def _insert(

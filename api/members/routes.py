@@ -11,6 +11,7 @@ from api.auth.access import require
 from api.auth.account_routes import Me
 from api.auth.cookies import clear_session
 from api.auth.principal import Permission, Principal, UserPrincipal
+from api.ids import id_of
 from api.keys.authority import authority_of
 from api.members.schemas import MemberBody, MemberPageBody, RemovedBody, TermsBody
 from api.members.service import (
@@ -21,7 +22,6 @@ from api.members.service import (
     read_member,
     remove_member,
 )
-from api.problems import not_found
 from api.services import services_of
 
 router = APIRouter(tags=["members"])
@@ -34,10 +34,7 @@ def member_id_of(
     member_id: Annotated[str, Path(examples=["6f1f4a0e-8a57-4c0b-9d43-0f2f7c3d0a11"])],
 ) -> UUID:
     """Return the id in a path; one that is none belongs to nobody. Raises ApiError 404."""
-    try:
-        return UUID(member_id)
-    except ValueError as error:
-        raise not_found("member") from error
+    return id_of(member_id, "member")
 
 
 MemberId = Annotated[UUID, Depends(member_id_of)]

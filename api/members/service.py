@@ -20,6 +20,7 @@ from api.keys.authority import Authority
 from api.members.authority import refuse_over, refuse_terms
 from api.members.model import Member, MemberPage, Terms
 from api.problems import ApiError, not_found
+from api.tenants.turns import take_turn
 
 PAGE_MAX: Final = 1_000
 
@@ -115,8 +116,7 @@ async def keeping_an_admin(connection: Connection) -> AsyncIterator[None]:
     without an end. A tenant that had none may go on without.
     Raises ApiError 404 without a tenant, 409 if the last one would be gone.
     """
-    if await queries("tenants").lock_tenant(connection) is None:
-        raise not_found("tenant")
+    await take_turn(connection)
     had = await queries("members").count_admins(connection)
     yield
     if had and not await queries("members").count_admins(connection):

@@ -11,9 +11,10 @@ from psycopg.types.json import Jsonb
 from api.audit.trail import record
 from api.auth.principal import TenantScope
 from api.database import Connection, Pool, queries, tenant_transaction
-from api.problems import ApiError, not_found
+from api.problems import ApiError
 from api.tenants.service import Tenant, tenant_of
 from api.tenants.settings import OPERATORS, TenantSettings
+from api.tenants.turns import take_turn
 
 NAME_LENGTH: Final = 100
 
@@ -44,9 +45,7 @@ async def change_tenant(pool: Pool, scope: TenantScope, change: TenantChange) ->
     Raises ApiError 400 for values outside their limits, 404.
     """
     async with tenant_transaction(pool, scope) as connection:
-        row = await queries("tenants").lock_tenant(connection)
-        if row is None:
-            raise not_found("tenant")
+        row = await take_turn(connection)
         before = tenant_of(row)
         after = _merged(before.settings, change.settings)
         fields = await _store(connection, scope, before, after)

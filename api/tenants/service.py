@@ -30,6 +30,7 @@ from api.database import (
 from api.members.service import keeping_an_admin
 from api.problems import ApiError, not_found
 from api.tenants.settings import TenantSettings
+from api.tenants.turns import take_turn
 
 Grant = Callable[[UUID], TenantScope]
 """How the caller authenticated itself for a tenant."""
@@ -145,9 +146,7 @@ async def _switch(pool: Pool, scope: TenantScope, statement: str, action: str) -
 async def change_settings(pool: Pool, scope: TenantScope, settings: TenantSettings) -> bool:
     """Store settings and announce them; False, and nothing announced, if they are as before."""
     async with tenant_transaction(pool, scope) as connection:
-        row = await queries("tenants").lock_tenant(connection)
-        if row is None:
-            raise not_found("tenant")
+        row = await take_turn(connection)
         if TenantSettings.from_dict(row["settings"]) == settings:
             return False
         await queries("tenants").update_settings(connection, settings=Jsonb(settings.to_dict()))
