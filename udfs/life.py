@@ -116,29 +116,40 @@ class _Entry(NamedTuple):
     element: bytes
 
 
-class _Epoch:
-    """The rules that judge what begins in [since, until), as of one version of the book."""
+class _Holding:
+    """What the book said in one of its versions, and for which times [since, until)."""
 
-    __slots__ = ("book_version", "rules", "since_ms", "until_ms")
+    __slots__ = ("book_version", "since_ms", "until_ms")
 
-    def __init__(self, since_ms: int, until_ms: int, book_version: int, rules: RuleSet) -> None:
+    def __init__(self, since_ms: int, until_ms: int, book_version: int) -> None:
         self.since_ms = since_ms
         self.until_ms = until_ms
         self.book_version = book_version
+
+    def holds(self, time_ms: int, book_version: int) -> bool:
+        """Tell whether it still holds for a time."""
+        return self.since_ms <= time_ms < self.until_ms and self.book_version == book_version
+
+
+class _Epoch(_Holding):
+    """The rules that judge what begins in a stretch of time."""
+
+    __slots__ = ("rules",)
+
+    def __init__(self, since_ms: int, until_ms: int, book_version: int, rules: RuleSet) -> None:
+        super().__init__(since_ms, until_ms, book_version)
         self.rules = rules
 
 
-class _Terms:
-    """A tenant's settings in [since, until), as of one version of the book."""
+class _Terms(_Holding):
+    """A tenant's settings in a stretch of time."""
 
-    __slots__ = ("book_version", "settings", "since_ms", "until_ms")
+    __slots__ = ("settings",)
 
     def __init__(
         self, since_ms: int, until_ms: int, book_version: int, settings: LifeSettings
     ) -> None:
-        self.since_ms = since_ms
-        self.until_ms = until_ms
-        self.book_version = book_version
+        super().__init__(since_ms, until_ms, book_version)
         self.settings = settings
 
 
@@ -737,7 +748,7 @@ class Lane:
             said = tuple([(item.rule_id, item.judgement) for item in judged])
             self._journal.append(_closing(tenant.name, trace_id, trace, said, waits, now_ms))
         for item in judged:
-            if first_time or item.rule_id in trace.waiting:
+            if _is_first_verdict(item, trace):
                 accounts.count_verdict(item.rule_id, item.version, item.verdict, item.reasons)
             if item.violated or trace.emitted:
                 self._say(tenant, trace_id, trace, item, now_ms=now_ms, closed_ms=now_ms, out=out)
@@ -868,7 +879,7 @@ class Lane:
     def _rule_set(self, tenant: _Tenant, begin_ms: int) -> RuleSet:
         """Return the rules that judge the traces begun at a time."""
         epoch = tenant.epoch
-        if epoch.since_ms <= begin_ms < epoch.until_ms and epoch.book_version == self._book.version:
+        if epoch.holds(begin_ms, self._book.version):
             return epoch.rules
         since_ms, until_ms = self._book.epoch(tenant.name, begin_ms)
         rules = self._rule_sets.of(tenant.name, since_ms=since_ms)
@@ -878,7 +889,7 @@ class Lane:
     def _settings(self, tenant: _Tenant, time_ms: int) -> LifeSettings:
         """Return the settings of a tenant at a time."""
         terms = tenant.terms
-        if terms.since_ms <= time_ms < terms.until_ms and terms.book_version == self._book.version:
+        if terms.holds(time_ms, self._book.version):
             return terms.settings
         since_ms, until_ms, settings = self._book.settings_epoch(tenant.name, time_ms)
         tenant.terms = _Terms(since_ms, until_ms, self._book.version, settings)

@@ -81,8 +81,6 @@ class Losses:
         begin_ms: time of its first record. root_ms: start of its root by the root's own clock,
         which is believed as far as a trace can live.
         """
-        if begin_ms >= self.shadow_ends_ms + max_life_ms:
-            return False
         return any(
             loss.since_ms <= judged_ms
             and _may_have_begun_before(loss.until_ms + SHADOW_MS, begin_ms, root_ms, max_life_ms)

@@ -283,7 +283,8 @@ class Index:
                 heads += (*group.heads, *group.maps)
                 group = group.rest
         self.looks = looks_of(heads)
-        self.names = _table_of(tuple(sorted(set(map(place_of_name, by_name)))), NAME_PLACES)
+        names = {_place_of_name(name, 0, len(name)) for name in by_name}
+        self.names = _table_of(tuple(sorted(names)), NAME_PLACES)
         self.origins = {}
         self.on_resource = {}
 
@@ -317,13 +318,6 @@ def looks_of(heads: Sequence[bytes]) -> bytes:
     """Return a table of keys that are worth a look, by length and last letter (see _look)."""
     places = {head[1] << 5 | head[len(head) - 1] & 31 for head in heads}
     return _table_of(tuple(sorted(places)), (MAX_PLAIN_KEY_BYTES + 1) << 5)
-
-
-def place_of_name(name: bytes) -> int:
-    """Return a name's place in a table of NAME_PLACES: by its length and two of its letters."""
-    if not name:
-        return 0
-    return (len(name) & 15) << 9 | (name[len(name) >> 1] & 15) << 5 | name[len(name) - 1] & 31
 
 
 @lru_cache(maxsize=1024)
@@ -816,7 +810,7 @@ def _take(reading: Reading, payload: bytes, span: _Span, origin: Any) -> None:
     index: Index = reading.index
     if index.needs_extent:
         _add_extent(payload, span, fragment)
-    if index.by_name and index.names[_name_place(payload, span)]:
+    if index.by_name and index.names[_place_of_name(payload, span.name_at, span.name_bytes)]:
         named = index.by_name.get(_cut(payload, span.name_at, span.name_at + span.name_bytes))
         if named is not None:
             _ask_group(reading, payload, span, fragment, origin, named)
@@ -847,13 +841,14 @@ def _are_equal(
 
 @cython.cfunc
 @cython.exceptval(-1, check=True)
-def _name_place(payload: bytes, span: _Span) -> cython.Py_ssize_t:
-    """Return the place of a span's name in the table of names (see place_of_name)."""
-    size: cython.Py_ssize_t = span.name_bytes
+def _place_of_name(
+    payload: bytes, at: cython.Py_ssize_t, size: cython.Py_ssize_t
+) -> cython.Py_ssize_t:
+    """Return a name's place in a table of NAME_PLACES: by its length and two of its letters."""
     if size == 0:
         return 0
-    middle: cython.Py_ssize_t = payload[span.name_at + (size >> 1)]
-    last: cython.Py_ssize_t = payload[span.name_at + size - 1]
+    middle: cython.Py_ssize_t = payload[at + (size >> 1)]
+    last: cython.Py_ssize_t = payload[at + size - 1]
     return (size & 15) << 9 | (middle & 15) << 5 | last & 31
 
 
