@@ -20,6 +20,7 @@ from tests.support.stack import running_stack
 SRE = "sre@example.com"
 DEVELOPER = "developer@example.com"
 VIEWER = "viewer@example.com"
+ADMIN = "keeper@example.com"
 
 
 @pytest.fixture(scope="package")
@@ -70,6 +71,22 @@ def page(context: BrowserContext, console: Console) -> Page:
     """A page of a signed-in SRE."""
     page = context.new_page()
     sign_in(page, console.url, email=SRE)
+    return page
+
+
+@pytest.fixture(scope="module")
+def admin(console: Console) -> str:
+    """An administrator of the console's tenant."""
+    console.add_person(ADMIN, Role.ADMIN)
+    return ADMIN
+
+
+@pytest.fixture
+def page_of_admin(context: BrowserContext, console: Console, admin: str) -> Page:
+    """A page of the signed-in administrator, which may copy and paste."""
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page = context.new_page()
+    sign_in(page, console.url, email=admin)
     return page
 
 

@@ -6,28 +6,17 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from api.auth.principal import Role
 from tests.e2e.browser import Complaints, accessibility_problems, sign_in
-from tests.e2e.conftest import DEVELOPER
+from tests.e2e.conftest import ADMIN, DEVELOPER
 from tests.support.console import Console
 
-ADMIN = "keeper@example.com"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def admin(console: Console) -> str:
-    """An administrator of the console's tenant."""
-    console.add_person(ADMIN, Role.ADMIN)
-    return ADMIN
+pytestmark = pytest.mark.usefixtures("admin")
 
 
 @pytest.fixture
-def page(context: BrowserContext, console: Console) -> Page:
+def page(page_of_admin: Page) -> Page:
     """A page of the signed-in administrator."""
-    context.grant_permissions(["clipboard-read", "clipboard-write"])
-    page = context.new_page()
-    sign_in(page, console.url, email=ADMIN)
-    return page
+    return page_of_admin
 
 
 def status(console: Console, key: str) -> int:

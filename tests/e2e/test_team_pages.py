@@ -7,31 +7,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from api.auth.principal import Role
 from tests.e2e.browser import Complaints, accessibility_problems, sign_in
-from tests.e2e.conftest import DEVELOPER, SRE
+from tests.e2e.conftest import ADMIN, DEVELOPER, SRE
 from tests.support.console import PASSWORD, Console
 
-ADMIN = "keeper@example.com"
 NEW = "seven green umbrellas at dusk"
 
 
-@pytest.fixture(scope="module", autouse=True)
-def admin(console: Console) -> str:
-    """An administrator of the console's tenant."""
-    console.add_person(ADMIN, Role.ADMIN)
-    return ADMIN
+pytestmark = pytest.mark.usefixtures("admin")
 
 
 @pytest.fixture
-def page(context: BrowserContext, console: Console) -> Page:
+def page(page_of_admin: Page) -> Page:
     """A page of the signed-in administrator."""
-    context.grant_permissions(["clipboard-read", "clipboard-write"])
-    page = context.new_page()
-    sign_in(page, console.url, email=ADMIN)
-    return page
+    return page_of_admin
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from tests.support.engine import (
     trace_id,
 )
 from tests.support.scenarios import GOLDEN
-from tests.unit.udfs.test_golden_verdicts import records_of
+from tests.unit.udfs.test_golden_verdicts import play
 from udfs.external_root import MAX_CAME
 from udfs.facts import Called
 from udfs.rulebook import ACTIVATION_MS, LifeSettings
@@ -45,25 +45,7 @@ NAMED = "when { trace.root.name == charge } always { fraud.check }"
 def test_the_stream_says_at_every_moment_what_the_suite_expects(
     test: RuleTest, restarting: bool
 ) -> None:
-    log = RulesLog()
-    log.settings(external_roots=test.external_roots)
-    settle_ms = (test.settle_ns or 0) // NS_PER_MS
-    log.rule("rule", test.rule, settle_ms=settle_ms, on_incomplete=test.on_incomplete or "")
-    engine = Engine(log)
-    records = records_of(test)
-    for expected in test.expect:
-        at_ms = END_MS if expected.at_ns is None else expected.at_ns // NS_PER_MS
-        while records and records[0].time_ms <= at_ms:
-            engine.receive(records.pop(0))
-        engine.advance(at_ms)
-        if restarting:
-            engine.restart()
-        said = next(iter(final_signals(engine.outputs).values()), None)
-        if "violated" in expected.verdicts:
-            assert said == "violated"
-        else:
-            # Of what was never violated nothing is said.
-            assert said is None or said in expected.verdicts
+    play(test, restarting=restarting)
 
 
 # -- what signals tell -----------------------------------------------------------------------------

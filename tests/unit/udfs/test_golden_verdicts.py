@@ -58,8 +58,8 @@ def records_of(test: RuleTest) -> list[Record]:
     ]
 
 
-@pytest.mark.parametrize("test", list(cases()))
-def test_the_stream_says_at_every_moment_what_the_suite_expects(test: RuleTest) -> None:
+def play(test: RuleTest, *, restarting: bool = False) -> None:
+    """Play a test to the stream, and look at what was said whenever it expects something."""
     log = RulesLog()
     log.settings(external_roots=test.external_roots)
     settle_ms = (test.settle_ns or 0) // NS_PER_MS
@@ -71,9 +71,16 @@ def test_the_stream_says_at_every_moment_what_the_suite_expects(test: RuleTest) 
         while records and records[0].time_ms <= at_ms:
             engine.receive(records.pop(0))
         engine.advance(at_ms)
+        if restarting:
+            engine.restart()
         said = next(iter(final_signals(engine.outputs).values()), None)
         if expected.verdicts == ("violated",):
             assert said == "violated"
         else:
             # Of what was never violated nothing is said.
             assert said is None or said in expected.verdicts
+
+
+@pytest.mark.parametrize("test", list(cases()))
+def test_the_stream_says_at_every_moment_what_the_suite_expects(test: RuleTest) -> None:
+    play(test)
