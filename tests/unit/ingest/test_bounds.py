@@ -73,6 +73,7 @@ def test_a_bomb_of_200_mb_is_stopped_before_it_fills_the_memory() -> None:
         (gzip.compress(b"x"), Compression.DEFLATE),
         (zlib.compress(b"x") + b"more", Compression.DEFLATE),
     ],
+    ids=["not compressed", "cut short", "another format", "something after it"],
 )
 def test_what_is_not_compressed_as_said_is_refused(data: bytes, compression: Compression) -> None:
     with pytest.raises(NotCompressed):
