@@ -25,6 +25,7 @@ def run_table(figures: Figures) -> Table:
         ("sustained, Kafka to Postgres", f"{found['sustained_spans_per_s']:,} spans/s"),
         ("", "lag flat" if found["sustained_flat"] else "NOT SUSTAINED: lag was growing"),
         ("over", f"{found['seconds']} s, {found['slots']} slots, {found['rules']} rules"),
+        ("of them structural", f"{found['structural_rules']}"),
         ("records", f"{found['record_spans']} spans of {found['span_bytes']} bytes"),
         ("spans giving facts", f"{found['facts_share']:.1%}"),
         ("engine", "compiled" if found["compiled"] else "INTERPRETED: run `make env` first"),
