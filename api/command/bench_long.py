@@ -100,7 +100,7 @@ def table(
     seconds: Annotated[float, typer.Option(min=10, help="For which a rate must be held.")] = 20.0,
     cell_seconds: Annotated[
         float, typer.Option(min=30, help="A cell's, between warm-up and completion.")
-    ] = 150.0,
+    ] = 210.0,
     record_spans: Records = 512,
     facts_share: Facts = 0.2,
     rate: Annotated[
