@@ -36,6 +36,7 @@ from api.rules.service import (
     save_rule,
 )
 from api.rules.states import switch_rule
+from api.rules.trial_schemas import TRIAL_BODY, TrialBody
 from api.services import services_of
 
 router = APIRouter(prefix="/rules", tags=["rules"])
@@ -92,6 +93,17 @@ async def validate_rule(request: Request, _: Tester) -> ValidationBody:
         form = form_of(request)
         found = await asyncio.to_thread(validate_object, await text_of(request), form=form)
     return ValidationBody.of(found)
+
+
+@router.post("/trial", openapi_extra=TRIAL_BODY)
+async def try_rules(request: Request, _: Tester) -> TrialBody:
+    """Judge traces that come with the request by rules that do, or run a suite. Saves nothing.
+
+    A body is `rule`, one text, or `rules`, a list of rule objects, and `traces`; or a suite, as
+    `betrace rules test` reads it. Rules that do not check are an answer (200), not a refusal.
+    """
+    form, text = form_of(request), await text_of(request)
+    return TrialBody.of(await services_of(request).trials.run(text, form=form))
 
 
 @router.get("/{rule_id}")

@@ -36,6 +36,7 @@ PERMISSIONS = {
     ("POST", "/api/v1/rules"): Permission.RULES_WRITE,
     ("GET", "/api/v1/rules"): Permission.RULES_READ,
     ("POST", "/api/v1/rules/validate"): Permission.RULES_TEST,
+    ("POST", "/api/v1/rules/trial"): Permission.RULES_TEST,
     ("GET", "/api/v1/rules/{rule_id}"): Permission.RULES_READ,
     ("PUT", "/api/v1/rules/{rule_id}"): Permission.RULES_WRITE,
     ("DELETE", "/api/v1/rules/{rule_id}"): Permission.RULES_WRITE,
