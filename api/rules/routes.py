@@ -13,10 +13,13 @@ from api.auth.principal import Permission, Principal
 from api.etags import version_of
 from api.rules.bodies import PLAIN, form_of, media_type, text_of
 from api.rules.definitions import Definition, read_definition, validate_object, validate_text
+from api.rules.forgetting import forget_key
 from api.rules.model import RuleState
 from api.rules.schemas import (
     OBJECT_BODY,
     VALIDATE_BODY,
+    ForgetBody,
+    ForgottenBody,
     RuleBody,
     RulePageBody,
     RuleStateBody,
@@ -178,6 +181,19 @@ async def switch(
     )
     response.headers["ETag"] = saved.rule.etag
     return RuleBody.of(saved.rule, now=datetime.now(UTC))
+
+
+@router.post("/{rule_id}/forget", status_code=202)
+async def forget(
+    request: Request, principal: Writer, rule_id: RuleId, body: ForgetBody
+) -> ForgottenBody:
+    """Expect nothing of a key of an `expect` any more, until it is seen again.
+
+    What is overdue of it is resolved. In force ten seconds later at most.
+    """
+    services = services_of(request)
+    said = await forget_key(services.pool, services.publisher, principal.scope, rule_id, body.key)
+    return ForgottenBody(rule_id=said.rule_id, key=said.key, published=said.published)
 
 
 @router.get("/{rule_id}/versions")

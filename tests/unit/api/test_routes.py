@@ -41,6 +41,7 @@ PERMISSIONS = {
     ("PUT", "/api/v1/rules/{rule_id}"): Permission.RULES_WRITE,
     ("DELETE", "/api/v1/rules/{rule_id}"): Permission.RULES_WRITE,
     ("POST", "/api/v1/rules/{rule_id}/state"): Permission.RULES_WRITE,
+    ("POST", "/api/v1/rules/{rule_id}/forget"): Permission.RULES_WRITE,
     ("GET", "/api/v1/notices"): Permission.RULES_READ,
     ("POST", "/api/v1/notices/{notice_id}/acknowledge"): Permission.RULES_WRITE,
     ("GET", "/api/v1/rules/{rule_id}/versions"): Permission.RULES_READ,
