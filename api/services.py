@@ -40,6 +40,7 @@ from api.mail import Mailer
 from api.rules.log import KafkaRulesLog, RulesLog
 from api.rules.outbox import Publisher, keep_house
 from api.rules.quarantine import keep_quarantine
+from api.rules.trial import Trials
 from api.settings import Settings
 from api.signals.feed import FeedHub, SignalFeed
 from api.usage.service import keep_usage
@@ -62,6 +63,7 @@ class Services:
     mailer: Mailer | None
     decisions: Decisions
     publisher: Publisher
+    trials: Trials
     feed: SignalFeed
     replayer: Replayer
     log_times: LogTimes
@@ -141,6 +143,7 @@ async def run_services(
             mailer=settings.mailer,
             decisions=Decisions(pool),
             publisher=Publisher(pool, rules_log or kafka_log),
+            trials=Trials(),
             feed=SignalFeed(pool, hub),
             replayer=Replayer(settings.kafka, topics),
             log_times=LogTimes(admin, topics.spans),

@@ -379,12 +379,16 @@ async def _refuse_too_many(connection: Connection) -> None:
         )
 
 
-async def publish_waiting(publisher: Publisher, scope: TenantScope) -> None:
-    """Publish at once if that is possible: the save stands, and the sweeper comes after us."""
+async def publish_waiting(publisher: Publisher, scope: TenantScope) -> bool:
+    """Publish at once if that is possible: the save stands, and the sweeper comes after us.
+
+    Returns whether the rules log has all of it.
+    """
     try:
-        await publisher.publish(scope)
+        return await publisher.publish(scope)
     except (DatabaseUnavailable, QueryTooSlow) as error:
         log.warning("rules.publish_deferred", cause=str(error.__cause__))
+        return False
 
 
 async def published_rule(

@@ -47,6 +47,7 @@ _ACTIONS: Final[Mapping[str, str]] = MappingProxyType(
         "rule.changed": "changed a rule",
         "rule.switched": "switched a rule",
         "rule.deleted": "deleted a rule",
+        "rule.key_forgotten": "forgot a key that a rule expected",
         "signal.changed": "worked on a signal",
         "notice.acknowledged": "took a notice for read",
         "letter.replayed": "put a dead letter back",

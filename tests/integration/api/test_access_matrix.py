@@ -124,6 +124,7 @@ BODIES: Final[Mapping[str, Any]] = {
     "/api/v1/rules/{rule_id}": {"rule": "when { a } never { c }"},
     "/api/v1/rules/{rule_id}/state": {"state": "shadow"},
     "/api/v1/rules/validate": {"rule": "when { a } never { b }"},
+    "/api/v1/rules/trial": {"rule": "when { a } never { b }", "traces": []},
     "/api/v1/signals/{signal_id}": {"status": "investigating"},
     "/api/v1/dead-letters/{letter_id}/discard": {"note": "no use"},
     "/api/v1/members/{member_id}": {"role": "developer"},

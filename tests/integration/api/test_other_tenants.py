@@ -64,6 +64,8 @@ OWN_OR_NOTHING = {
     ("PUT", "/api/v1/rules/{rule_id}"): "test_the_same_id_in_two_tenants_is_two_rules",
     ("POST", "/api/v1/rules"): "test_the_same_id_in_two_tenants_is_two_rules",
     ("POST", "/api/v1/rules/validate"): "reads nothing stored",
+    ("POST", "/api/v1/rules/trial"): "reads nothing stored",
+    ("POST", "/api/v1/rules/{rule_id}/forget"): "test_rules_of_many looks at it",
     ("GET", "/api/v1/keys"): "test_a_list_of_keys_holds_none_of_anothers",
     ("POST", "/api/v1/keys"): "test_a_list_of_keys_holds_none_of_anothers",
     ("POST", "/api/v1/backtests"): "test_a_rule_of_another_tenant_cannot_be_tried",
