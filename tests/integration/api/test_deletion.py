@@ -332,6 +332,16 @@ async def test_nothing_is_written_into_the_audit_log_of_the_gone(
     assert rows_of(shared_database, scope)["audit_log"] == 0
 
 
+async def test_a_proof_is_seen_by_operators_and_no_tenant(pool: Pool, scope: TenantScope) -> None:
+    await ask(pool, scope, grace=AT_ONCE)
+    await purge_tenant(pool, Publisher(pool, MemoryRulesLog()), scope.tenant_id)
+    for seer in (scope, await make_tenant(pool)):
+        async with tenant_transaction(pool, seer) as connection:
+            rows = await (await connection.execute("select * from deletion_proofs")).fetchall()
+        assert rows == []
+    assert len(await list_proofs(pool, tenant_id=scope.tenant_id)) == 1
+
+
 @pytest.mark.parametrize("role", ["app", "worker", "admin"])
 @pytest.mark.parametrize(
     "statement",
