@@ -37,7 +37,8 @@ LISTS: Final = [
     "/api/v1/backtests", "/api/v1/dead-letters", "/api/v1/notices", "/api/v1/audit",
     "/api/v1/audit/export", "/api/v1/audit/export?format=csv", "/api/v1/session",
     "/api/v1/members", "/api/v1/invitations?ended=true", "/settings/team",
-    "/api/v1/tenant/deletion", "/settings/data", "/api/v1/tenant", "/settings/tenant", "/api/v1/usage", "/settings/usage",
+    "/api/v1/tenant", "/settings/tenant", "/api/v1/usage", "/settings/usage",
+    "/api/v1/tenant/deletion", "/settings/data",
     "/welcome", "/welcome/progress",
     "/signals", "/rules", "/dead-letters", "/notices", "/notices/count", "/audit", "/audit/export",
 ]  # fmt: skip
