@@ -173,7 +173,7 @@ class UserPrincipal:
     others: tuple[Membership, ...] = ()
     limits: TenantLimits = AS_INSTALLED
     delete_after: datetime | None = None
-    signed_in_at: datetime | None = None
+    signed_in_at: datetime | None = field(default=None, compare=False)
 
     def holds(self, permission: Permission) -> bool:
         """Return whether the person's role in the tenant grants the permission."""

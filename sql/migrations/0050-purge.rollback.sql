@@ -6,6 +6,7 @@ drop function purge_people(integer);
 drop function end_audit(jsonb);
 drop function begin_purge();
 drop function tables_to_purge();
+drop policy deletion_proofs_for_purge on deletion_proofs;
 drop policy deletion_proofs_of_purge on deletion_proofs;
 drop policy audit_log_of_purge on audit_log;
 drop policy trace_budgets_of_purge on trace_budgets;

@@ -16,7 +16,9 @@ begin
     'audit_log_of_purge on audit_log for delete to %I'
       ' using (scope_purpose() = ''purge'' and tenant_id = scope_tenant())',
     'deletion_proofs_of_purge on deletion_proofs for insert to %I'
-      ' with check (scope_purpose() = ''purge'')'
+      ' with check (scope_purpose() = ''purge'')',
+    'deletion_proofs_for_purge on deletion_proofs for select to %I'
+      ' using (scope_purpose() = ''purge'')'
   ] loop
     execute format('create policy ' || policy, current_user);
   end loop;
@@ -173,16 +175,21 @@ language plpgsql security definer
 set search_path = pg_catalog, public, pg_temp as $$
 declare
   purpose text := current_setting('app.purpose', true);
-  there boolean;
+  gone boolean;
 begin
   if new.tenant_id is null then
     return new;
   end if;
   perform set_config('app.purpose', 'purge', true);
+  -- Whose deletion is under way is waited for.
   perform from tenants where id = new.tenant_id and purge_began_at is null for key share;
-  there := found;
+  gone := not found and exists (
+    select from tenants where id = new.tenant_id
+    union all
+    select from deletion_proofs where tenant_id = new.tenant_id
+  );
   perform set_config('app.purpose', coalesce(purpose, ''), true);
-  return case when there then new end;
+  return case when not gone then new end;
 end
 $$;
 create trigger audit_log_of_those_there before insert on audit_log
