@@ -49,7 +49,7 @@ def test_an_admin_has_it_deleted_and_keeps_it(page: Page, console: Console) -> N
     page.get_by_label("Type").fill(name)
     page.get_by_role("button", name="Delete the tenant").click()
     expect(page.get_by_role("heading", name="Deletion")).to_be_visible()
-    expect(page.get_by_text("On its way out")).to_be_visible()
+    expect(page.get_by_text("On its way out", exact=True)).to_be_visible()
     page.goto(f"{console.url}/rules")
     banner = page.locator(".tenant-banner")
     expect(banner).to_contain_text("is deleted after")
@@ -57,7 +57,7 @@ def test_an_admin_has_it_deleted_and_keeps_it(page: Page, console: Console) -> N
     banner.get_by_role("link").click()
     assert accessibility_problems(page) == []
     page.get_by_role("button", name="Keep the tenant").click()
-    expect(page.get_by_role("status").first).to_contain_text("The tenant is kept")
+    expect(page.locator("#message")).to_contain_text("The tenant is kept")
     expect(banner).to_have_count(0)
 
 
