@@ -88,6 +88,30 @@ async def tenant_transaction(
 
 
 @asynccontextmanager
+async def snapshot_transaction(
+    pool: Pool, scope: TenantScope, *, timeout_ms: int, idle_ms: int
+) -> AsyncIterator[Connection]:
+    """Open a transaction that reads the rows of one tenant as they were at its first statement.
+
+    timeout_ms: limit of each statement; idle_ms: of the time between two, after which the server
+    ends the connection.
+    Raises DatabaseUnavailable, QueryTooSlow.
+    """
+    async with _transaction(
+        pool,
+        {
+            "app.tenant_id": str(scope.tenant_id),
+            "app.actor": scope.actor,
+            "statement_timeout": str(timeout_ms),
+            "idle_in_transaction_session_timeout": str(idle_ms),
+            "timezone": "UTC",
+        },
+        mode="isolation level repeatable read, read only",
+    ) as connection:
+        yield connection
+
+
+@asynccontextmanager
 async def credential_transaction(pool: Pool, credential_hash: bytes) -> AsyncIterator[Connection]:
     """Open a transaction that sees the API key or session with this hash, and no other row."""
     async with _transaction(pool, {"app.credential": credential_hash.hex()}) as connection:
@@ -153,12 +177,16 @@ class _DictRowAdapter(AsyncPyFormatAdapter):  # type: ignore[misc]
 
 
 @asynccontextmanager
-async def _transaction(pool: Pool, values: dict[str, str]) -> AsyncIterator[Connection]:
+async def _transaction(
+    pool: Pool, values: dict[str, str], *, mode: str = ""
+) -> AsyncIterator[Connection]:
     cancels = cancel_count()
     try:
         async with pool.connection() as connection:
             raise_if_cancelled(cancels)
             async with connection.transaction():
+                if mode:
+                    await connection.execute(f"set transaction {mode}".encode())
                 await _set(connection, values)
                 yield connection
     except psycopg.errors.QueryCanceled as error:

@@ -24,6 +24,7 @@ from api.auth.sessions import Sessions, SessionTimes
 from api.auth.sign_in import SignIn
 from api.database import Pool, open_pool
 from api.dead_letters.replay import Replayer
+from api.exports.service import Exporter
 from api.health.service import Check, kafka_check, postgres_check
 from api.identity.sign_in import ProviderSignIn
 from api.identity.wiring import make_identity
@@ -43,6 +44,7 @@ from api.rules.quarantine import keep_quarantine
 from api.rules.trial import Trials
 from api.settings import Settings
 from api.signals.feed import FeedHub, SignalFeed
+from api.tenants.purge import keep_purging
 from api.usage.service import keep_usage
 
 
@@ -66,6 +68,7 @@ class Services:
     trials: Trials
     feed: SignalFeed
     replayer: Replayer
+    exporter: Exporter
     log_times: LogTimes
     registry: CollectorRegistry
     checks: Mapping[str, Check]
@@ -146,6 +149,7 @@ async def run_services(
             trials=Trials(),
             feed=SignalFeed(pool, hub),
             replayer=Replayer(settings.kafka, topics),
+            exporter=Exporter(pool),
             log_times=LogTimes(admin, topics.spans),
             registry=registry,
             checks={
@@ -160,6 +164,7 @@ async def run_services(
             asyncio.create_task(keep_uses(pool, uses), name="key-uses"),
             asyncio.create_task(services.decisions.run(), name="decisions"),
             asyncio.create_task(keep_usage(pool), name="usage"),
+            asyncio.create_task(keep_purging(pool, services.publisher), name="purge"),
             asyncio.create_task(keep_audit(pool, days=settings.audit_days), name="audit"),
         ]
         try:

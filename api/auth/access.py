@@ -10,6 +10,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final, Literal
 
 from fastapi import FastAPI, Request
@@ -202,9 +203,21 @@ class Require:
         authenticator: Authenticator = request.app.state.services.authenticator
         principal = await authenticator.principal(request)
         request.state.permission = self.permission.value
-        if not principal.may(self.permission):
-            raise forbidden(self.permission)
-        return principal
+        if principal.may(self.permission):
+            return principal
+        if principal.holds(self.permission) and principal.delete_after is not None:
+            raise _paused(principal.delete_after)
+        raise forbidden(self.permission)
+
+
+def _paused(delete_after: datetime) -> ApiError:
+    return ApiError(
+        403,
+        "tenant.to_be_deleted",
+        f"This tenant is to be deleted after {delete_after.isoformat(timespec='seconds')}. Until "
+        "then it is there to be read and exported: it takes no spans and no rules. An admin can "
+        "keep it.",
+    )
 
 
 def require(permission: Permission) -> Require:

@@ -169,6 +169,7 @@ def _principal(row: Mapping[str, Any]) -> ApiKeyPrincipal:
         networks=parse_networks(row["networks"]),
         expires_at=row["expires_at"],
         limits=TenantLimits.from_settings(row["tenant_settings"]),
+        delete_after=row["delete_after"],
     )
 
 

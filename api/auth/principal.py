@@ -34,6 +34,8 @@ class Permission(StrEnum):
     LETTERS_READ = "dead-letters.read"
     LETTERS_WRITE = "dead-letters.write"
     AUDIT_READ = "audit.read"
+    TENANT_EXPORT = "tenant.export"
+    TENANT_DELETE = "tenant.delete"
 
 
 class Role(StrEnum):
@@ -88,6 +90,9 @@ GRANTS: Final[Mapping[Role, frozenset[Permission]]] = MappingProxyType(
 )
 """The table of R1.07. Deny unless listed."""
 
+PAUSED: Final = frozenset({_P.SPANS_INGEST, _P.RULES_WRITE, _P.LETTERS_WRITE})
+"""What nobody may in a tenant that is to be deleted: it takes no spans and judges none."""
+
 _SEAL: Final = object()
 
 
@@ -118,7 +123,8 @@ class ApiKeyPrincipal:
 
     role: None for a key with scopes of its own; permissions are those of either.
     networks: where the key may be used from, empty: anywhere. expires_at: None: never.
-    limits: what the tenant has in place of the installation's.
+    limits: what the tenant has in place of the installation's. delete_after: when the tenant is
+    deleted, None: it is not to be.
     """
 
     key_id: UUID
@@ -129,10 +135,15 @@ class ApiKeyPrincipal:
     networks: Networks = ()
     expires_at: datetime | None = None
     limits: TenantLimits = AS_INSTALLED
+    delete_after: datetime | None = None
 
-    def may(self, permission: Permission) -> bool:
+    def holds(self, permission: Permission) -> bool:
         """Return whether the key's role or its scopes grant the permission."""
         return permission in self.permissions
+
+    def may(self, permission: Permission) -> bool:
+        """Return whether the permission is granted and the tenant is open for it."""
+        return self.holds(permission) and not _is_paused(permission, self.delete_after)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +157,11 @@ class Membership:
 
 @dataclass(frozen=True, slots=True)
 class UserPrincipal:
-    """A signed-in person, in the tenant of the session. others: their other tenants, the first."""
+    """A signed-in person, in the tenant of the session. others: their other tenants, the first.
+
+    delete_after: when the tenant is deleted, None: it is not to be. signed_in_at: when they last
+    proved who they are, None where that is not known.
+    """
 
     user_id: UUID
     email: str
@@ -157,10 +172,16 @@ class UserPrincipal:
     tenant_name: str = ""
     others: tuple[Membership, ...] = ()
     limits: TenantLimits = AS_INSTALLED
+    delete_after: datetime | None = None
+    signed_in_at: datetime | None = field(default=None, compare=False)
 
-    def may(self, permission: Permission) -> bool:
+    def holds(self, permission: Permission) -> bool:
         """Return whether the person's role in the tenant grants the permission."""
         return permission in GRANTS[self.role]
+
+    def may(self, permission: Permission) -> bool:
+        """Return whether the permission is granted and the tenant is open for it."""
+        return self.holds(permission) and not _is_paused(permission, self.delete_after)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,10 +197,19 @@ class BearerPrincipal:
     role: Role
     scope: TenantScope
     limits: TenantLimits = AS_INSTALLED
+    delete_after: datetime | None = None
 
-    def may(self, permission: Permission) -> bool:
+    def holds(self, permission: Permission) -> bool:
         """Return whether the role in the token's tenant grants the permission."""
         return permission in GRANTS[self.role]
 
+    def may(self, permission: Permission) -> bool:
+        """Return whether the permission is granted and the tenant is open for it."""
+        return self.holds(permission) and not _is_paused(permission, self.delete_after)
+
 
 Principal = ApiKeyPrincipal | UserPrincipal | BearerPrincipal
+
+
+def _is_paused(permission: Permission, delete_after: datetime | None) -> bool:
+    return delete_after is not None and permission in PAUSED

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final
@@ -132,9 +132,12 @@ class Sessions:
                 await queries("sessions").touch(
                     connection, token_hash=token_hash, address=address or None
                 )
-            return await _principal(
+            found = await _principal(
                 connection, session["user_id"], session["tenant_id"], csrf=session["csrf_token"]
             )
+        # A session that replaces another ends when that one would have: signing in is what counts.
+        signed_in_at = session["expires_at"] - self.times.absolute
+        return replace(found, signed_in_at=signed_in_at) if found else None
 
     async def renew(self, token: str, *, client: Client, tenant_id: UUID | None = None) -> SignedIn:
         """Replace a session by a new one that ends when the old one would have.
@@ -257,4 +260,5 @@ async def _principal(
             for other in rows[1:]
         ),
         limits=TenantLimits.from_settings(row["tenant_settings"]),
+        delete_after=row["delete_after"],
     )

@@ -7,6 +7,7 @@ as well. Nothing is remembered: what was taken back bites at the next request.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -73,9 +74,10 @@ async def _program(
     if kind is Kind.SUBJECT and not granted:
         raise _unknown_subject()
     tenant_id, role = _only(granted)
-    limits = await _limits(connection, tenant_id)
     actor = f"client:{name}"
-    return BearerPrincipal(actor, name, role, grant_scope(tenant_id, actor=actor), limits)
+    return await _admitted(
+        connection, BearerPrincipal(actor, name, role, grant_scope(tenant_id, actor=actor))
+    )
 
 
 async def _person(connection: Connection, user_id: UUID, standing: Standing) -> BearerPrincipal:
@@ -91,14 +93,15 @@ async def _person(connection: Connection, user_id: UUID, standing: Standing) -> 
         if row["tenant_id"] in granted or (row["issuer"] is None and not standing.organisations)
     }
     tenant_id, role = _only(mine)
-    limits = await _limits(connection, tenant_id)
     scope = grant_scope(tenant_id, actor=user["email"])
-    return BearerPrincipal(f"user:{user_id}", user["email"], role, scope, limits)
+    return await _admitted(
+        connection, BearerPrincipal(f"user:{user_id}", user["email"], role, scope)
+    )
 
 
-async def _limits(connection: Connection, tenant_id: UUID) -> TenantLimits:
-    """Return the limits of a tenant. Raises ApiError 403 for one that is suspended."""
-    await set_local(connection, tenant_id=str(tenant_id))
+async def _admitted(connection: Connection, who: BearerPrincipal) -> BearerPrincipal:
+    """Return the holder with what holds for the tenant. Raises ApiError 403 if it is suspended."""
+    await set_local(connection, tenant_id=str(who.scope.tenant_id))
     tenant = await queries("auth").open_tenant(connection)
     if tenant is None:
         raise ApiError(
@@ -106,7 +109,11 @@ async def _limits(connection: Connection, tenant_id: UUID) -> TenantLimits:
             "tenant.suspended",
             "The tenant of this token is suspended. Ask the operator of BeTrace about it.",
         )
-    return TenantLimits.from_settings(tenant["tenant_settings"])
+    return replace(
+        who,
+        limits=TenantLimits.from_settings(tenant["tenant_settings"]),
+        delete_after=tenant["delete_after"],
+    )
 
 
 def _only(tenants: Mapping[UUID, Role]) -> tuple[UUID, Role]:

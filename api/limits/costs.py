@@ -29,6 +29,8 @@ COSTS: Final[Mapping[tuple[str, str], int]] = MappingProxyType(
         ("POST", "/rules/{rule_id}/backtest"): _BACKTEST,
         ("GET", "/api/v1/audit/export"): _EXPORT,
         ("GET", "/audit/export"): _EXPORT,
+        ("GET", "/api/v1/tenant/export"): _EXPORT,
+        ("GET", "/settings/data/export"): _EXPORT,
         ("POST", "/api/v1/session"): _PASSWORD,
         ("POST", "/sign-in"): _PASSWORD,
         ("POST", "/sign-in/code"): _PASSWORD,

@@ -40,7 +40,7 @@ Grant = Callable[[UUID], TenantScope]
 class Tenant:
     """A tenant as stored. name: unique, for operators. display_name: None: it has no other.
 
-    suspended_at: None: its people and keys get in.
+    suspended_at: None: its people and keys get in. delete_after: None: it is not to be deleted.
     """
 
     id: UUID
@@ -48,6 +48,7 @@ class Tenant:
     settings: TenantSettings
     display_name: str | None = None
     suspended_at: datetime | None = None
+    delete_after: datetime | None = None
 
     @property
     def title(self) -> str:
@@ -235,7 +236,14 @@ async def add_member(
 def tenant_of(row: dict[str, Any]) -> Tenant:
     """Return the tenant of a row of sql/queries/tenants.sql."""
     settings = TenantSettings.from_dict(row["settings"])
-    return Tenant(row["id"], row["name"], settings, row["display_name"], row["suspended_at"])
+    return Tenant(
+        row["id"],
+        row["name"],
+        settings,
+        row["display_name"],
+        row["suspended_at"],
+        row["delete_after"],
+    )
 
 
 def _uuid(text: str) -> UUID | None:

@@ -8,6 +8,7 @@ while it lasts. Two processes that do it at once write the same.
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 from uuid import UUID
@@ -25,6 +26,7 @@ from api.database import (
     queries,
     tenant_transaction,
 )
+from api.problems import ApiError, not_found
 from api.tenants.settings import TenantSettings
 from api.usage.model import Usage, UsedDay, midnight, month_after, month_of
 
@@ -53,14 +55,18 @@ async def keep_usage(pool: Pool, *, pause_s: float = _PAUSE_S) -> None:
                 ]
             for tenant_id in tenants:
                 scope = grant_scope(tenant_id, actor="betrace")
-                await count_usage(pool, scope, now=datetime.now(UTC))
+                with suppress(ApiError):  # deleted since
+                    await count_usage(pool, scope, now=datetime.now(UTC))
         except (DatabaseUnavailable, QueryTooSlow) as error:
             log.warning("usage.failed", cause=str(error.__cause__))
         await asyncio.sleep(pause_s)
 
 
 async def count_usage(pool: Pool, scope: TenantScope, *, now: datetime) -> Usage:
-    """Sum up the newest days of a tenant, warn of its quota, and return the month."""
+    """Sum up the newest days of a tenant, warn of its quota, and return the month.
+
+    Raises ApiError 404.
+    """
     today = now.astimezone(UTC).date()
     async with tenant_transaction(pool, scope, timeout_ms=_PATIENCE_MS) as connection:
         counted = await queries("usage").has_counted(connection)
@@ -76,11 +82,13 @@ async def _read(connection: Connection, month: date) -> Usage:
         row
         async for row in queries("usage").days(connection, first=month, after=month_after(month))
     ]
-    settings = TenantSettings.from_dict(await queries("tenants").settings(connection))
+    settings = await queries("tenants").settings(connection)
+    if settings is None:
+        raise not_found("tenant")
     return Usage(
         month,
         tuple(UsedDay(row["day"], row["spans"]) for row in rows),
-        settings.monthly_spans,
+        TenantSettings.from_dict(settings).monthly_spans,
         max((row["counted_at"] for row in rows), default=None),
     )
 

@@ -15,6 +15,7 @@ export const icons = [
   "circle-x",
   "clock",
   "copy",
+  "download",
   "history",
   "key-round",
   "keyboard",

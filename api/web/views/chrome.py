@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
+from api.web.views.moments import Moment
+
 Theme = Literal["system", "light", "dark"]
 THEMES: Final[tuple[Theme, ...]] = get_args(Theme)
 _THEME_ICONS: Final = {"system": "monitor", "light": "sun", "dark": "moon"}
@@ -15,6 +17,7 @@ _SETTINGS: Final = (
     ("team", "Team", "/settings/team"),
     ("usage", "Usage", "/settings/usage"),
     ("keys", "API keys", "/settings/keys"),
+    ("data", "Data", "/settings/data"),
 )
 
 
@@ -29,7 +32,7 @@ class OtherTenant:
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """The person signed in, and where."""
+    """The person signed in, and where. delete_after: of the tenant, None: it is kept."""
 
     name: str
     email: str
@@ -40,6 +43,7 @@ class Viewer:
     may_read_rules: bool = False
     may_write_keys: bool = False
     may_read_audit: bool = False
+    delete_after: Moment | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,8 @@ keys.write         x     -         -   -                 -       -      -
 dead-letters.read  x     x         x   -                 -       -      -
 dead-letters.write x     -         x   -                 -       -      -
 audit.read         x     -         -   x                 x       -      -
+tenant.export      x     -         -   -                 -       -      -
+tenant.delete      x     -         -   -                 -       -      -
 """
 
 
@@ -81,5 +83,6 @@ def test_only_authentication_and_operators_grant_scopes() -> None:
         "api/identity/people.py",
         "api/rules/outbox.py",
         "api/rules/quarantine.py",
+        "api/tenants/purge.py",
         "api/usage/service.py",
     }
