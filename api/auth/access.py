@@ -21,6 +21,7 @@ from api.audit.origin import route_pattern
 from api.auth.addresses import Address, AddressRefused, Networks, caller_address
 from api.auth.key_verifier import KeyVerifier
 from api.auth.principal import (
+    GRANTS,
     ApiKeyPrincipal,
     BearerPrincipal,
     Permission,
@@ -34,7 +35,7 @@ from api.identity.tokens import TokenRefused, is_compact
 from api.limits.costs import REFUSED_CREDENTIAL, cost_of
 from api.limits.headers import rate_limit_headers
 from api.limits.requests import RequestLimiter
-from api.problems import ApiError, forbidden, unauthenticated
+from api.problems import ApiError, forbidden, not_in_anothers_place, unauthenticated
 
 SESSION_COOKIE: Final = "betrace_session"
 SECURE_SESSION_COOKIE: Final = "__Host-betrace_session"
@@ -203,8 +204,15 @@ class Require:
         principal = await authenticator.principal(request)
         request.state.permission = self.permission.value
         if not principal.may(self.permission):
-            raise forbidden(self.permission)
+            raise _lacking(principal, self.permission)
         return principal
+
+
+def _lacking(principal: Principal, permission: Permission) -> ApiError:
+    """Return why somebody has not a permission: by the role, or by acting in another's place."""
+    if isinstance(principal, ApiKeyPrincipal) or permission not in GRANTS[principal.role]:
+        return forbidden(permission)
+    return not_in_anothers_place()
 
 
 def require(permission: Permission) -> Require:

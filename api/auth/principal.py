@@ -88,6 +88,9 @@ GRANTS: Final[Mapping[Role, frozenset[Permission]]] = MappingProxyType(
 )
 """The table of R1.07. Deny unless listed."""
 
+WITHHELD: Final = frozenset({_P.TENANT_WRITE, _P.KEYS_WRITE})
+"""What nobody may do in another's place, whatever that person's role: it outlasts the visit."""
+
 _SEAL: Final = object()
 
 
@@ -146,7 +149,11 @@ class Membership:
 
 @dataclass(frozen=True, slots=True)
 class UserPrincipal:
-    """A signed-in person, in the tenant of the session. others: their other tenants, the first."""
+    """A signed-in person, in the tenant of the session.
+
+    others: their other tenants, the first ones. acting: who acts in the person's place, as the
+    provider says; empty: nobody but the person.
+    """
 
     user_id: UUID
     email: str
@@ -157,10 +164,11 @@ class UserPrincipal:
     tenant_name: str = ""
     others: tuple[Membership, ...] = ()
     limits: TenantLimits = AS_INSTALLED
+    acting: str = ""
 
     def may(self, permission: Permission) -> bool:
         """Return whether the person's role in the tenant grants the permission."""
-        return permission in GRANTS[self.role]
+        return permission in GRANTS[self.role] and not is_withheld(permission, self.acting)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +176,7 @@ class BearerPrincipal:
     """A request with an access token of the identity provider.
 
     actor: user:<id> for a person's token, client:<client id> for a program's. name: the person's
-    address, or the client id.
+    address, or the client id. acting: who acts in the person's place, empty: nobody.
     """
 
     actor: str
@@ -176,10 +184,16 @@ class BearerPrincipal:
     role: Role
     scope: TenantScope
     limits: TenantLimits = AS_INSTALLED
+    acting: str = ""
 
     def may(self, permission: Permission) -> bool:
         """Return whether the role in the token's tenant grants the permission."""
-        return permission in GRANTS[self.role]
+        return permission in GRANTS[self.role] and not is_withheld(permission, self.acting)
+
+
+def is_withheld(permission: Permission, acting: str) -> bool:
+    """Return whether somebody who acts in another's place lacks a permission for that alone."""
+    return bool(acting) and permission in WITHHELD
 
 
 Principal = ApiKeyPrincipal | UserPrincipal | BearerPrincipal

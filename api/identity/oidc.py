@@ -100,6 +100,7 @@ class OidcProvider:
             raise token_refused(error.reason) from error
         if self._config.amr and not self._config.amr & texts_at(claims, "amr"):
             raise refused("second_factor")
+        acting = acting_of(claims)  # of the ID token, which is signed
         claims = await self._with_user_info(claims, _text(granted, "access_token"), metadata)
         return Identified(
             issuer=self.issuer,
@@ -113,7 +114,7 @@ class OidcProvider:
                 role_claim=self._config.role_claim,
             ),
             kept=json.dumps({"id_token": token}),
-            acting=acting_of(claims),
+            acting=acting,
         )
 
     async def sign_out_url(self, kept: str) -> str:

@@ -109,7 +109,7 @@ class WorkosProvider:
 def _identified(
     granted: AuthenticateResponse, claims: Mapping[str, Any], *, issuer: str
 ) -> Identified:
-    user, impersonator = granted.user, granted.impersonator
+    user = granted.user
     names = (user.first_name, user.last_name)
     email = email_of({"email": user.email})
     return Identified(
@@ -123,8 +123,17 @@ def _identified(
             groups=texts_at(claims, "role") | texts_at(claims, "roles"),
         ),
         kept=json.dumps({"sid": claims["sid"]}),
-        acting=impersonator.email if impersonator else acting_of(claims),
+        acting=_acting(granted, claims),
     )
+
+
+def _acting(granted: AuthenticateResponse, claims: Mapping[str, Any]) -> str:
+    """Return who impersonates the person. Raises ApiError for an impersonator without a name."""
+    impersonator = granted.impersonator
+    acting = acting_of(claims) or (impersonator.email if impersonator else "")
+    if impersonator and not acting:
+        raise token_refused("claims")
+    return acting
 
 
 def _is_of_a_person(claims: Mapping[str, Any]) -> bool:

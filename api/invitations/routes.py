@@ -29,7 +29,7 @@ from api.invitations.service import (
     renew_invitation,
 )
 from api.keys.authority import authority_of
-from api.problems import ApiError
+from api.problems import ApiError, not_in_anothers_place
 from api.services import services_of
 from api.tenants.service import read_tenant
 
@@ -161,4 +161,6 @@ async def accept(request: Request, token: str, *, name: str, password: str) -> O
     if not isinstance(who, UserPrincipal):
         raise ApiError(403, "account.people_only", "API keys belong to a tenant: sign in.")
     request.state.principal = who
+    if who.acting:
+        raise not_in_anothers_place()
     return await accept_as(services.pool, token, who, maker=services.invitation_maker)

@@ -78,6 +78,7 @@ def _viewer(person: UserPrincipal) -> Viewer:
         may_read_rules=person.may(Permission.RULES_READ),
         may_write_keys=person.may(Permission.KEYS_WRITE),
         may_read_audit=person.may(Permission.AUDIT_READ),
+        acting=person.acting,
     )
 
 

@@ -15,6 +15,7 @@ export const icons = [
   "circle-x",
   "clock",
   "copy",
+  "eye",
   "history",
   "key-round",
   "keyboard",

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Form, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
 from api.auth.access import require
-from api.auth.account_routes import Me
+from api.auth.account_routes import Alone
 from api.auth.cookies import clear_session
 from api.auth.principal import Permission, Principal, UserPrincipal
 from api.invitations.delivery import Delivered
@@ -114,7 +114,7 @@ async def cancel(request: Request, who: Keeper, invitation_id: InvitationId) -> 
 
 
 @router.post(f"{TEAM_HREF}/leave")
-async def leave_tenant(request: Request, who: Me) -> Response:
+async def leave_tenant(request: Request, who: Alone) -> Response:
     """Leave the tenant, and with it the session."""
     try:
         await leave(services_of(request).pool, who.principal.scope, who.user_id)

@@ -131,10 +131,13 @@ class AuditQuery:
 
 @dataclass(frozen=True, slots=True)
 class AuditRow:
-    """One row. facts: what more is known, in short texts."""
+    """One row. acting: who acted in the place of who it was, empty: nobody. facts: what more is
+    known, in short texts."""
 
     who: str
     who_href: str
+    acting: str
+    acting_href: str
     what: str
     target: str
     target_href: str
@@ -181,10 +184,13 @@ def audit_page(
 def _row(shown: ShownEntry) -> AuditRow:
     entry = shown.entry
     kind, _, identity = entry.target.partition(":")
+    acting = entry.details.get("acting", "")
     place = _PLACES.get(kind)
     return AuditRow(
         who=shown.actor_name or _short(entry.actor),
         who_href=AuditQuery(actor=entry.actor).href(),
+        acting=acting,
+        acting_href=AuditQuery(actor=acting).href() if acting else "",
         what=_ACTIONS.get(entry.action, entry.action),
         target=_short(entry.target),
         target_href=place(identity) if place else "",
@@ -198,7 +204,9 @@ def _row(shown: ShownEntry) -> AuditRow:
 
 def _facts(shown: ShownEntry) -> tuple[str, ...]:
     entry = shown.entry
-    details = ", ".join(f"{name} {text}" for name, text in sorted(entry.details.items()))
+    details = ", ".join(
+        f"{name} {text}" for name, text in sorted(entry.details.items()) if name != "acting"
+    )
     return (
         entry.reason,
         details,

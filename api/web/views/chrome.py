@@ -29,7 +29,7 @@ class OtherTenant:
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """The person signed in, and where."""
+    """The person signed in, and where. acting: who acts in the person's place, empty: nobody."""
 
     name: str
     email: str
@@ -40,6 +40,7 @@ class Viewer:
     may_read_rules: bool = False
     may_write_keys: bool = False
     may_read_audit: bool = False
+    acting: str = ""
 
 
 @dataclass(frozen=True, slots=True)

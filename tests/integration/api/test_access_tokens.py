@@ -20,7 +20,7 @@ from api.identity.grants import Grant, Kind, drop_grant, put_grant
 from api.main import create_app
 from api.settings import Settings
 from api.tenants.service import add_member
-from tests.integration.api.provider_browser import Browser, browser_of
+from tests.integration.api.provider_browser import Browser, browser_of, log_of
 from tests.support.oidc import (
     AUDIENCE,
     SECRET,
@@ -253,6 +253,38 @@ async def test_a_person_is_no_member_of_a_tenant_that_the_token_does_not_name(
     await add_member(pool, elsewhere, email=provider.people["ada"]["email"], role=Role.ADMIN)
     me = (await _ask(http, await provider.person_token("ada"))).json()
     assert (me["tenant_id"], me["role"]) == (str(granted.tenant_id), "developer")
+
+
+async def test_whoever_acts_by_a_token_is_on_the_record_and_makes_no_keys(
+    http: httpx.AsyncClient,
+    app: FastAPI,
+    granted: TenantScope,
+    provider: OidcServer,
+    pool: Pool,
+    shared_database: Database,
+) -> None:
+    await put_grant(pool, granted, _grant(provider, Kind.CLIENT, "ci", Role.ADMIN))
+    claims = provider.claims(org_id=ORGANISATION, act={"sub": "robot"})
+    token = provider.key.sign(claims, typ="at+jwt")
+    plain = provider.key.sign(provider.claims(org_id=ORGANISATION), typ="at+jwt")
+    key = {"name": "mine", "role": "viewer"}
+    headers = {"Authorization": f"Bearer {token}"}
+    assert (await _ask(http, token)).json()["acting"] == "robot"
+    refused = await http.post("/api/v1/keys", json=key, headers=headers)
+    assert (refused.status_code, refused.json()["code"]) == (403, "auth.acting")
+    await app.state.services.decisions.flush(whole=True)
+    rule = {"id": "promise", "rule": "when { a } never { b }"}
+    assert (await http.post("/api/v1/rules", json=rule, headers=headers)).status_code == 201
+    by_itself = await http.post(
+        "/api/v1/keys", json=key, headers={"Authorization": f"Bearer {plain}"}
+    )
+    assert by_itself.status_code == 201
+    told = await log_of(shared_database, granted)
+    assert [(action, facts.get("acting")) for action, facts in told[-3:]] == [
+        ("permission.refused", "robot"), ("rule.created", "robot"), ("key.created", None),
+    ]  # fmt: skip
+    nobody = provider.key.sign({**claims, "act": {"iss": "x"}}, typ="at+jwt")
+    assert (await _ask(http, nobody)).json()["code"] == "auth.token_invalid"
 
 
 async def test_what_is_anothers_is_not_there_for_a_token(

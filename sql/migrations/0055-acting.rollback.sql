@@ -1,0 +1,2 @@
+drop index audit_log_by_acting;
+alter table sessions drop column acting;
