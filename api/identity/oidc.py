@@ -67,7 +67,12 @@ class OidcProvider:
         """What the sign-in page calls it."""
         return self._config.label
 
-    async def authorization_url(self, flow: Flow) -> str:
+    @property
+    def inviter(self) -> None:
+        """OpenID Connect knows no invitations."""
+        return None
+
+    async def authorization_url(self, flow: Flow, *, anew: bool = False) -> str:
         """Return the provider's address for a sign-in. Raises ProviderUnavailable."""
         metadata = await self._metadata.get()
         url: str = prepare_grant_uri(
@@ -80,6 +85,7 @@ class OidcProvider:
             nonce=flow.nonce,
             code_challenge=create_s256_code_challenge(flow.verifier),
             code_challenge_method="S256",
+            **({"prompt": "login"} if anew else {}),
         )
         return url
 

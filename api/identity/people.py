@@ -137,11 +137,28 @@ async def _renew_memberships(
             connection, tenant_id=tenant_id, role=role.value
         ):
             await _record(connection, tenant_id, user_id, "member.changed", role.value, who=who)
+        if not who.acting and who.email_verified:
+            await _accept_invitation(connection, tenant_id, user_id, who=who)
     for tenant_id, row in before.items():
         if row["issuer"] == who.issuer and tenant_id not in granted:
             await set_local(connection, tenant_id=str(tenant_id))
             await queries("identity").drop_membership(connection, tenant_id=tenant_id)
             await _record(connection, tenant_id, user_id, "member.removed", row["role"], who=who)
+
+
+async def _accept_invitation(
+    connection: Connection, tenant_id: UUID, user_id: UUID, *, who: Identified
+) -> None:
+    """Write down that the provider's invitation has done its work: the claims let its person in."""
+    invitation_id = await queries("invitations").accept_at_provider(
+        connection, issuer=who.issuer, email=who.email
+    )
+    if invitation_id is not None:
+        actor = f"user:{user_id}"
+        scope = grant_scope(tenant_id, actor=actor)
+        await record(
+            connection, scope, "invitation.accepted", f"invitation:{invitation_id}", actor=actor
+        )
 
 
 async def _record(

@@ -83,9 +83,9 @@ class ProviderSignIn:
         """The provider's name for itself."""
         return self._provider.issuer
 
-    async def begin(self, *, next_path: str) -> Begun:
-        """Begin a sign-in. Raises ApiError 503."""
-        return await self._begin(Flow(next=next_path))
+    async def begin(self, *, next_path: str, anew: bool = False) -> Begun:
+        """Begin a sign-in. anew: as whom the provider does not know yet. Raises ApiError 503."""
+        return await self._begin(Flow(next=next_path), anew=anew)
 
     async def begin_link(self, who: Person, *, password: str) -> Begun:
         """Begin to link the account of somebody signed in. Raises ApiError 403, 429, 503."""
@@ -152,9 +152,9 @@ class ProviderSignIn:
         """Whose a sealed text is: of one person, from one provider."""
         return user_id.bytes + self.issuer.encode()
 
-    async def _begin(self, flow: Flow) -> Begun:
+    async def _begin(self, flow: Flow, *, anew: bool = False) -> Begun:
         try:
-            url = await self._provider.authorization_url(flow)
+            url = await self._provider.authorization_url(flow, anew=anew)
         except ProviderUnavailable as error:
             _refuse(provider_away(), cause=str(error))
         return Begun(url, self._flows.seal(flow))

@@ -34,10 +34,13 @@ Secret = Annotated[str, Form(max_length=1_024)]
 async def sign_in(
     request: Request,
     next: str = "",  # noqa: A002 - of the URL
+    anew: bool = False,
 ) -> Response:
-    """Send the browser to the provider."""
+    """Send the browser to the provider. anew: which shall ask who it is."""
     try:
-        begun = await _provider(request).begin(next_path=local_path(next, otherwise=HOME))
+        begun = await _provider(request).begin(
+            next_path=local_path(next, otherwise=HOME), anew=anew
+        )
     except ApiError as error:
         return _refused(request, refused_page(error), error)
     response = RedirectResponse(begun.url, 303, headers={"Cache-Control": "no-store"})

@@ -15,8 +15,8 @@ from api.auth.cookies import clear_session
 from api.auth.principal import Permission, Principal, UserPrincipal
 from api.invitations.delivery import Delivered
 from api.invitations.model import EMAIL_LENGTH, address_of
-from api.invitations.routes import InvitationId, deliver_of
-from api.invitations.service import cancel_invitation, invite, list_invitations, renew_invitation
+from api.invitations.routes import InvitationId, deliver_of, take_back_of
+from api.invitations.service import invite, list_invitations, renew_invitation
 from api.keys.authority import authority_of
 from api.members.authority import refuse_over
 from api.members.routes import MemberId
@@ -107,9 +107,12 @@ async def resend(request: Request, who: Keeper, invitation_id: InvitationId) -> 
 @router.post(f"{TEAM_HREF}/invitations/{{invitation_id}}/cancel")
 async def cancel(request: Request, who: Keeper, invitation_id: InvitationId) -> Response:
     """Take an invitation back."""
-    await cancel_invitation(
-        services_of(request).pool, who.scope, invitation_id, authority=authority_of(who)
-    )
+    try:
+        await take_back_of(request, who, invitation_id)
+    except ApiError as error:
+        if error.status not in (*_EXPECTED, 503):
+            raise
+        return await _team(request, who, message=bad(error.detail), status=error.status)
     return _back("cancelled")
 
 
@@ -175,6 +178,8 @@ def _back(done: str) -> Response:
 
 
 async def _delivered(request: Request, who: Principal, delivered: Delivered) -> Response:
+    if delivered.problem and not delivered.link:
+        return await _team(request, who, message=bad(delivered.problem), status=503)
     if not delivered.link:
         return _back("mailed")
     return await _team(request, who, handed=delivered)
