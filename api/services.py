@@ -26,6 +26,7 @@ from api.database import Pool, open_pool
 from api.dead_letters.replay import Replayer
 from api.exports.service import Exporter
 from api.health.service import Check, kafka_check, postgres_check
+from api.identity.provider import Inviter
 from api.identity.sign_in import ProviderSignIn
 from api.identity.wiring import make_identity
 from api.invitations.model import InvitationMaker
@@ -62,6 +63,7 @@ class Services:
     passwords: Passwords
     key_maker: KeyMaker
     invitation_maker: InvitationMaker
+    inviter: Inviter | None
     mailer: Mailer | None
     decisions: Decisions
     publisher: Publisher
@@ -143,6 +145,7 @@ async def run_services(
             accounts=accounts,
             key_maker=KeyMaker(pepper, most=settings.max_api_keys),
             invitation_maker=InvitationMaker(pepper, settings.invitation_lifetime),
+            inviter=identity.inviter,
             mailer=settings.mailer,
             decisions=Decisions(pool),
             publisher=Publisher(pool, rules_log or kafka_log),

@@ -25,9 +25,13 @@ _REQUEST: ContextVar[Scope | None] = ContextVar("audited_request", default=None)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """Who asked for what, and from where. principal: None before it is known."""
+    """Who asked for what, and from where.
+
+    principal: None before it is known. acting: who acts in the principal's place, empty: nobody.
+    """
 
     principal: Principal | None = None
+    acting: str = ""
     method: str = ""
     route: str = ""
     address: str = ""
@@ -61,6 +65,11 @@ def actor_of(principal: Principal) -> str:
             return principal.actor
 
 
+def acting_of(principal: Principal) -> str:
+    """Return who acts in a principal's place, empty if nobody does; nobody acts for a key."""
+    return "" if isinstance(principal, ApiKeyPrincipal) else principal.acting
+
+
 @contextmanager
 def serving(scope: Scope) -> Iterator[None]:
     """Name the request that the current task works for."""
@@ -85,9 +94,10 @@ def current_origin() -> Origin | None:
 def origin_of(scope: Scope) -> Origin:
     """Return where a request comes from. route: the pattern, which holds no ids."""
     state: dict[str, Any] = scope.get("state", {})
-    client = scope.get("client")
+    client, principal = scope.get("client"), state.get("principal")
     return Origin(
-        principal=state.get("principal"),
+        principal=principal,
+        acting=acting_of(principal) if principal else "",
         method=scope["method"],
         route=route_pattern(scope),
         address=client[0] if client else "",

@@ -22,6 +22,7 @@ from api.audit.origin import route_pattern
 from api.auth.addresses import Address, AddressRefused, Networks, caller_address
 from api.auth.key_verifier import KeyVerifier
 from api.auth.principal import (
+    GRANTS,
     ApiKeyPrincipal,
     BearerPrincipal,
     Permission,
@@ -35,7 +36,7 @@ from api.identity.tokens import TokenRefused, is_compact
 from api.limits.costs import REFUSED_CREDENTIAL, cost_of
 from api.limits.headers import rate_limit_headers
 from api.limits.requests import RequestLimiter
-from api.problems import ApiError, forbidden, unauthenticated
+from api.problems import ApiError, forbidden, not_in_anothers_place, unauthenticated
 
 SESSION_COOKIE: Final = "betrace_session"
 SECURE_SESSION_COOKIE: Final = "__Host-betrace_session"
@@ -207,7 +208,7 @@ class Require:
             return principal
         if principal.holds(self.permission) and principal.delete_after is not None:
             raise _paused(principal.delete_after)
-        raise forbidden(self.permission)
+        raise _lacking(principal, self.permission)
 
 
 def _paused(delete_after: datetime) -> ApiError:
@@ -218,6 +219,13 @@ def _paused(delete_after: datetime) -> ApiError:
         "then it is there to be read and exported: it takes no spans and no rules. An admin can "
         "keep it.",
     )
+
+
+def _lacking(principal: Principal, permission: Permission) -> ApiError:
+    """Return why somebody has not a permission: by the role, or by acting in another's place."""
+    if isinstance(principal, ApiKeyPrincipal) or permission not in GRANTS[principal.role]:
+        return forbidden(permission)
+    return not_in_anothers_place()
 
 
 def require(permission: Permission) -> Require:

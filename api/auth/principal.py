@@ -93,6 +93,9 @@ GRANTS: Final[Mapping[Role, frozenset[Permission]]] = MappingProxyType(
 PAUSED: Final = frozenset({_P.SPANS_INGEST, _P.RULES_WRITE, _P.LETTERS_WRITE})
 """What nobody may in a tenant that is to be deleted: it takes no spans and judges none."""
 
+WITHHELD: Final = frozenset({_P.TENANT_WRITE, _P.TENANT_EXPORT, _P.TENANT_DELETE, _P.KEYS_WRITE})
+"""What nobody may do in another's place, whatever that person's role: it outlasts the visit."""
+
 _SEAL: Final = object()
 
 
@@ -157,10 +160,11 @@ class Membership:
 
 @dataclass(frozen=True, slots=True)
 class UserPrincipal:
-    """A signed-in person, in the tenant of the session. others: their other tenants, the first.
+    """A signed-in person, in the tenant of the session.
 
-    delete_after: when the tenant is deleted, None: it is not to be. signed_in_at: when they last
-    proved who they are, None where that is not known.
+    others: their other tenants, the first ones. delete_after: when the tenant is deleted, None: it
+    is not to be. signed_in_at: when they last proved who they are, None where that is not known.
+    acting: who acts in the person's place, as the provider says; empty: nobody but the person.
     """
 
     user_id: UUID
@@ -174,10 +178,11 @@ class UserPrincipal:
     limits: TenantLimits = AS_INSTALLED
     delete_after: datetime | None = None
     signed_in_at: datetime | None = field(default=None, compare=False)
+    acting: str = ""
 
     def holds(self, permission: Permission) -> bool:
         """Return whether the person's role in the tenant grants the permission."""
-        return permission in GRANTS[self.role]
+        return permission in GRANTS[self.role] and not is_withheld(permission, self.acting)
 
     def may(self, permission: Permission) -> bool:
         """Return whether the permission is granted and the tenant is open for it."""
@@ -189,7 +194,7 @@ class BearerPrincipal:
     """A request with an access token of the identity provider.
 
     actor: user:<id> for a person's token, client:<client id> for a program's. name: the person's
-    address, or the client id.
+    address, or the client id. acting: who acts in the person's place, empty: nobody.
     """
 
     actor: str
@@ -198,10 +203,11 @@ class BearerPrincipal:
     scope: TenantScope
     limits: TenantLimits = AS_INSTALLED
     delete_after: datetime | None = None
+    acting: str = ""
 
     def holds(self, permission: Permission) -> bool:
         """Return whether the role in the token's tenant grants the permission."""
-        return permission in GRANTS[self.role]
+        return permission in GRANTS[self.role] and not is_withheld(permission, self.acting)
 
     def may(self, permission: Permission) -> bool:
         """Return whether the permission is granted and the tenant is open for it."""
@@ -209,6 +215,11 @@ class BearerPrincipal:
 
 
 Principal = ApiKeyPrincipal | UserPrincipal | BearerPrincipal
+
+
+def is_withheld(permission: Permission, acting: str) -> bool:
+    """Return whether somebody who acts in another's place lacks a permission for that alone."""
+    return bool(acting) and permission in WITHHELD
 
 
 def _is_paused(permission: Permission, delete_after: datetime | None) -> bool:

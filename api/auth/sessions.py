@@ -32,6 +32,8 @@ from api.problems import not_found, unauthenticated
 
 OTHERS: Final = 50
 """So many of a person's other tenants are named."""
+ACTING_LIFETIME: Final = timedelta(hours=1)
+"""Of a session in which somebody acts in the person's place, as long as WorkOS lets one last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,8 @@ class SignedIn:
 
 @dataclass(frozen=True, slots=True)
 class SessionInfo:
-    """A session as its person sees it. current: the one that asks."""
+    """A session as its person sees it. current: the one that asks. acting: who acts in it in the
+    person's place, empty: nobody."""
 
     id: UUID
     tenant_id: UUID
@@ -60,6 +63,7 @@ class SessionInfo:
     address: str
     created_at: datetime
     last_seen_at: datetime
+    acting: str
     current: bool
 
 
@@ -80,13 +84,15 @@ class Sessions:
         expires_at: datetime | None = None,
         replaces: str | None = None,
         sealed_identity: bytes | None = None,
+        acting: str = "",
         facts: Mapping[str, Any] = MappingProxyType({}),
     ) -> SignedIn | None:
         """Begin a session of somebody who has just proved who they are.
 
         tenant_id: else the person's first tenant. expires_at: else after the absolute time.
         replaces: the token of a session that ends with it, so that no token outlives a sign-in.
-        sealed_identity: what `kept` gives back. facts: of the sign-in, for the record.
+        sealed_identity: what `kept` gives back. acting: who acts in the person's place; such a
+        session is a short one. facts: of the sign-in, for the record.
         Returns None if the person has no such tenant, or no account any more.
         """
         token, csrf = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
@@ -95,7 +101,7 @@ class Sessions:
             tenant = await _tenant_of(connection, user_id, wanted=tenant_id)
             if tenant is None:
                 return None
-            principal = await _principal(connection, user_id, tenant, csrf=csrf)
+            principal = await _principal(connection, user_id, tenant, csrf=csrf, acting=acting)
             if principal is None:
                 return None
             await queries("sessions").insert(
@@ -105,13 +111,15 @@ class Sessions:
                 tenant_id=tenant,
                 csrf_token=csrf,
                 expires_at=expires_at,
-                absolute=self.times.absolute,
+                absolute=self._absolute(acting),
                 agent=client.agent,
                 address=client.address,
                 sealed_identity=sealed_identity,
+                acting=acting,
             )
+            known = {**facts, "acting": acting or None}
             await record(
-                connection, principal.scope, "session.began", actor=f"user:{user_id}", **facts
+                connection, principal.scope, "session.began", actor=f"user:{user_id}", **known
             )
             if replaces:
                 await set_local(connection, credential=self.hash_of(replaces).hex())
@@ -133,7 +141,11 @@ class Sessions:
                     connection, token_hash=token_hash, address=address or None
                 )
             found = await _principal(
-                connection, session["user_id"], session["tenant_id"], csrf=session["csrf_token"]
+                connection,
+                session["user_id"],
+                session["tenant_id"],
+                csrf=session["csrf_token"],
+                acting=session["acting"],
             )
         # A session that replaces another ends when that one would have: signing in is what counts.
         signed_in_at = session["expires_at"] - self.times.absolute
@@ -158,6 +170,7 @@ class Sessions:
             expires_at=session["expires_at"],
             replaces=token,
             sealed_identity=kept["sealed_identity"] if kept else None,
+            acting=session["acting"],
         )
         if begun is None:
             raise not_found("tenant")
@@ -208,6 +221,9 @@ class Sessions:
         )
         return ended
 
+    def _absolute(self, acting: str) -> timedelta:
+        return min(ACTING_LIFETIME, self.times.absolute) if acting else self.times.absolute
+
     async def _end(self, connection: Connection, token_hash: bytes) -> None:
         """End a session, on the record of its tenant; one that is over already does no harm."""
         await record_session_end(connection, token_hash)
@@ -235,7 +251,7 @@ async def _tenant_of(connection: Connection, user_id: UUID, *, wanted: UUID | No
 
 
 async def _principal(
-    connection: Connection, user_id: UUID, tenant_id: UUID, *, csrf: str
+    connection: Connection, user_id: UUID, tenant_id: UUID, *, csrf: str, acting: str
 ) -> UserPrincipal | None:
     await set_local(connection, user_id=str(user_id), tenant_id=str(tenant_id))
     rows = [
@@ -261,4 +277,5 @@ async def _principal(
         ),
         limits=TenantLimits.from_settings(row["tenant_settings"]),
         delete_after=row["delete_after"],
+        acting=acting,
     )

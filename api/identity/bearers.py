@@ -13,7 +13,7 @@ from uuid import UUID
 
 from api.auth.principal import BearerPrincipal, Role, grant_scope
 from api.database import Connection, Pool, queries, set_local, vouched_transaction
-from api.identity.claims import Standing, standing_of
+from api.identity.claims import Standing, acting_of, standing_of
 from api.identity.config import OidcConfig
 from api.identity.grants import Kind, granted_roles
 from api.identity.refusals import provider_away
@@ -48,13 +48,21 @@ class Bearers:
         async with vouched_transaction(
             self._pool, issuer=self._config.issuer, subject=claims["sub"]
         ) as connection:
-            client = _client_of(claims)
-            if client:
-                return await _program(connection, client, standing, kind=Kind.CLIENT)
-            user_id: UUID | None = await queries("identity").identity(connection)
-            if user_id is None:
-                return await _program(connection, claims["sub"], standing, kind=Kind.SUBJECT)
-            return await _person(connection, user_id, standing)
+            found = await _holder(connection, claims, standing)
+        return replace(found, acting=acting_of(claims))
+
+
+async def _holder(
+    connection: Connection, claims: Mapping[str, Any], standing: Standing
+) -> BearerPrincipal:
+    """Return the program or person that claims speak of."""
+    client = _client_of(claims)
+    if client:
+        return await _program(connection, client, standing, kind=Kind.CLIENT)
+    user_id: UUID | None = await queries("identity").identity(connection)
+    if user_id is None:
+        return await _program(connection, claims["sub"], standing, kind=Kind.SUBJECT)
+    return await _person(connection, user_id, standing)
 
 
 def _client_of(claims: Mapping[str, Any]) -> str:

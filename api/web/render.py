@@ -80,6 +80,7 @@ def _viewer(person: UserPrincipal) -> Viewer:
         may_write_keys=person.may(Permission.KEYS_WRITE),
         may_read_audit=person.may(Permission.AUDIT_READ),
         delete_after=minute_moment(person.delete_after) if person.delete_after else None,
+        acting=person.acting,
     )
 
 

@@ -61,3 +61,12 @@ select issuer, organisation, kind, value, role
 from provider_grants
 where tenant_id = scope_tenant()
 order by issuer, organisation, kind, value;
+
+-- name: place_of_role^
+-- The organisation and group of the provider that give a role in the tenant.
+select organisation, value as group_name
+from provider_grants
+where tenant_id = scope_tenant() and issuer = :issuer and role = :role
+  and kind = 'group' and value <> '*' and organisation <> ''
+order by organisation, value
+limit 1;

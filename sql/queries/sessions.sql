@@ -1,14 +1,14 @@
 -- name: insert!
 insert into sessions (
-  token_hash, user_id, tenant_id, csrf_token, expires_at, agent, address, sealed_identity
+  token_hash, user_id, tenant_id, csrf_token, expires_at, agent, address, sealed_identity, acting
 )
 values (
   :token_hash, :user_id, :tenant_id, :csrf_token,
-  coalesce(:expires_at::timestamptz, now() + :absolute), :agent, :address, :sealed_identity
+  coalesce(:expires_at::timestamptz, now() + :absolute), :agent, :address, :sealed_identity, :acting
 );
 
 -- name: by_hash^
-select id, user_id, tenant_id, csrf_token, expires_at,
+select id, user_id, tenant_id, csrf_token, expires_at, acting,
   last_seen_at < now() - interval '1 minute' as seen_a_while_ago
 from sessions
 where token_hash = :token_hash
@@ -24,7 +24,7 @@ update sessions set last_seen_at = now(), address = coalesce(:address, address)
 where token_hash = :token_hash;
 
 -- name: of_user
-select s.id, s.tenant_id, s.agent, s.address, s.created_at, s.last_seen_at,
+select s.id, s.tenant_id, s.agent, s.address, s.created_at, s.last_seen_at, s.acting,
   s.token_hash = :token_hash as current
 from sessions s
 where s.user_id = scope_user()

@@ -61,11 +61,14 @@ def accessibility_problems(page: Page) -> list[str]:
 
 
 class Complaints:
-    """What the browser itself complained about while a context was open: errors, other hosts."""
+    """What the browser itself complained about while a context was open: errors, other hosts.
 
-    def __init__(self, context: BrowserContext, *, url: str) -> None:
+    also: another place where it may go.
+    """
+
+    def __init__(self, context: BrowserContext, *, url: str, also: str = "data:") -> None:
         self.lines: list[str] = []
-        self._url = url
+        self._expected = (url, also, "data:")
         context.on("console", self._hear)
         context.on("weberror", lambda error: self.lines.append(f"exception: {error.error}"))
         context.on("request", lambda request: self._see(request.url))
@@ -76,5 +79,5 @@ class Complaints:
             self.lines.append(message.text)
 
     def _see(self, url: str) -> None:
-        if not url.startswith((self._url, "data:")):
+        if not url.startswith(self._expected):
             self.lines.append(f"request to another place: {url}")

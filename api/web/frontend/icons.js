@@ -16,6 +16,7 @@ export const icons = [
   "clock",
   "copy",
   "download",
+  "eye",
   "history",
   "key-round",
   "keyboard",

@@ -32,7 +32,11 @@ class OtherTenant:
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """The person signed in, and where. delete_after: of the tenant, None: it is kept."""
+    """The person signed in, and where.
+
+    delete_after: of the tenant, None: it is kept. acting: who acts in the person's place, empty:
+    nobody.
+    """
 
     name: str
     email: str
@@ -44,6 +48,7 @@ class Viewer:
     may_write_keys: bool = False
     may_read_audit: bool = False
     delete_after: Moment | None = None
+    acting: str = ""
 
 
 @dataclass(frozen=True, slots=True)
