@@ -51,8 +51,8 @@ def test_a_spread_is_of_what_was_measured_and_of_nothing_between() -> None:
 
 def test_the_target_is_of_the_dearest_request_and_what_it_puts_on_the_record() -> None:
     def figures(*added_us: int, change_us: int) -> OverheadFigures:
-        nothing = Spread(0, 0, 0)
-        kinds = [KindFigures("", nothing, nothing, Spread(1, us, us)) for us in added_us]
+        bare = Spread(10, 20, 30)
+        kinds = [KindFigures("", Spread(11, 20 + us, 30 + us), bare) for us in added_us]
         change = PartFigures(CHANGE, Spread(1, change_us, change_us))
         return OverheadFigures(10, tuple(kinds), (change,))
 
