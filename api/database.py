@@ -2,11 +2,15 @@
 
 Every transaction says who is asking; row-level security does the rest. One that forgets sees
 nothing. Settings are local to the transaction, so a transaction pooler in between does no harm.
+
+Waiting for Postgres is what costs: a transaction waits twice beside its statements, and what every
+request asks first (sql/migrations/0058-at-hand.sql) is a statement that says itself who is asking.
 """
 
 from __future__ import annotations
 
 import asyncio
+import select
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cache
@@ -56,7 +60,7 @@ async def open_pool(dsn: str, *, size: int = 10, name: str = "betrace") -> Async
         min_size=1,
         max_size=size,
         timeout=5.0,
-        check=AsyncConnectionPool.check_connection,
+        check=_check,
         open=False,
         name=name,
     )
@@ -177,18 +181,16 @@ class _DictRowAdapter(AsyncPyFormatAdapter):  # type: ignore[misc]
 
 
 @asynccontextmanager
-async def _transaction(
-    pool: Pool, values: dict[str, str], *, mode: str = ""
-) -> AsyncIterator[Connection]:
+async def one_statement(pool: Pool) -> AsyncIterator[Connection]:
+    """Give a connection for one statement that says by itself who is asking: `…_at_hand`.
+
+    It is a transaction of its own. Raises DatabaseUnavailable, QueryTooSlow.
+    """
     cancels = cancel_count()
     try:
         async with pool.connection() as connection:
             raise_if_cancelled(cancels)
-            async with connection.transaction():
-                if mode:
-                    await connection.execute(f"set transaction {mode}".encode())
-                await _set(connection, values)
-                yield connection
+            yield connection
     except psycopg.errors.QueryCanceled as error:
         raise_if_cancelled(cancels)
         raise QueryTooSlow from error
@@ -197,6 +199,33 @@ async def _transaction(
         if isinstance(error, psycopg.errors.Error) and error.sqlstate in _CONFLICTS:
             raise
         raise DatabaseUnavailable(f"Postgres does not answer: {error}") from error
+
+
+@asynccontextmanager
+async def _transaction(
+    pool: Pool, values: dict[str, str], *, mode: str = ""
+) -> AsyncIterator[Connection]:
+    """Begin and say who is asking in one go; giving the connection back ends what was begun.
+
+    mode: as `begin` takes it.
+    """
+    async with one_statement(pool) as connection:
+        async with connection.pipeline():
+            await connection.execute(f"begin {mode}".encode())
+            await _set(connection, values)
+        yield connection
+
+
+async def _check(connection: Connection) -> None:
+    """Ask a connection whether it is good only if the server has said something unasked.
+
+    What it says unasked is that it ends, by a message or by closing; then the question fails, and
+    the pool makes another connection. Raises psycopg.OperationalError.
+    """
+    unasked = select.poll()
+    unasked.register(connection.fileno(), select.POLLIN)
+    if unasked.poll(0):
+        await AsyncConnectionPool.check_connection(connection)
 
 
 def cancel_count() -> int:

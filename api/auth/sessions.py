@@ -23,6 +23,7 @@ from api.database import (
     Connection,
     Pool,
     credential_transaction,
+    one_statement,
     queries,
     set_local,
     user_transaction,
@@ -131,24 +132,29 @@ class Sessions:
 
         address: where it is used from now, kept for the person to see.
         """
-        token_hash = self.hash_of(token)
-        async with credential_transaction(self._pool, token_hash) as connection:
-            session = await self._row(connection, token_hash)
-            if session is None:
-                return None
-            if session["seen_a_while_ago"]:
-                await queries("sessions").touch(
-                    connection, token_hash=token_hash, address=address or None
+        async with one_statement(self._pool) as connection:
+            rows = [
+                row
+                async for row in queries("sessions").at_hand(
+                    connection,
+                    token_hash=self.hash_of(token),
+                    idle=self.times.idle,
+                    address=address or None,
+                    limit=OTHERS + 1,
                 )
-            found = await _principal(
-                connection,
-                session["user_id"],
-                session["tenant_id"],
-                csrf=session["csrf_token"],
-                acting=session["acting"],
-            )
+            ]
+        if not rows:
+            return None
+        first = rows[0]
+        found = _member(
+            rows,
+            first["user_id"],
+            first["session_tenant_id"],
+            csrf=first["csrf_token"],
+            acting=first["acting"],
+        )
         # A session that replaces another ends when that one would have: signing in is what counts.
-        signed_in_at = session["expires_at"] - self.times.absolute
+        signed_in_at = first["session_ends_at"] - self.times.absolute
         return replace(found, signed_in_at=signed_in_at) if found else None
 
     async def renew(self, token: str, *, client: Client, tenant_id: UUID | None = None) -> SignedIn:
@@ -253,13 +259,19 @@ async def _tenant_of(connection: Connection, user_id: UUID, *, wanted: UUID | No
 async def _principal(
     connection: Connection, user_id: UUID, tenant_id: UUID, *, csrf: str, acting: str
 ) -> UserPrincipal | None:
-    await set_local(connection, user_id=str(user_id), tenant_id=str(tenant_id))
     rows = [
         row
         async for row in queries("auth").member(
             connection, user_id=user_id, tenant_id=tenant_id, limit=OTHERS + 1
         )
     ]
+    return _member(rows, user_id, tenant_id, csrf=csrf, acting=acting)
+
+
+def _member(
+    rows: Sequence[Mapping[str, Any]], user_id: UUID, tenant_id: UUID, *, csrf: str, acting: str
+) -> UserPrincipal | None:
+    """Return the person in one of their tenants, None if it is theirs no more."""
     if not rows or rows[0]["tenant_id"] != tenant_id:
         return None
     row = rows[0]

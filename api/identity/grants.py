@@ -80,17 +80,21 @@ async def granted_roles(
 
     names: the groups of a person, or what names a program.
     """
-    roles: dict[UUID, Role] = {}
     rows = queries("identity").granted(
         connection,
         kind=kind.value,
         organisations=sorted(standing.organisations),
         names=sorted(names),
     )
-    async for row in rows:
-        role = Role(row["role"])
-        before = roles.setdefault(row["tenant_id"], role)
-        roles[row["tenant_id"]] = min(before, role, key=_ORDER.__getitem__)
+    return first_roles([(row["tenant_id"], row["role"]) async for row in rows])
+
+
+def first_roles(granted: Iterable[tuple[UUID, str]]) -> dict[UUID, Role]:
+    """Return one role for each tenant out of what several grants give."""
+    roles: dict[UUID, Role] = {}
+    for tenant_id, name in granted:
+        role = Role(name)
+        roles[tenant_id] = min(roles.get(tenant_id, role), role, key=_ORDER.__getitem__)
     return roles
 
 

@@ -19,7 +19,7 @@ from api.database import Pool
 from api.identity.grants import Grant, Kind, drop_grant, put_grant
 from api.main import create_app
 from api.settings import Settings
-from api.tenants.service import add_member
+from api.tenants.service import add_member, resume, suspend
 from tests.integration.api.provider_browser import Browser, browser_of, log_of
 from tests.support.oidc import (
     AUDIENCE,
@@ -167,6 +167,17 @@ async def test_a_grant_that_is_taken_back_bites_at_the_next_request(
     await drop_grant(pool, scope, grant)
     refused = await _ask(http, token)
     assert (refused.status_code, refused.json()["code"]) == (403, "auth.no_tenant")
+
+
+async def test_a_token_of_a_suspended_tenant_is_refused_until_it_is_resumed(
+    http: httpx.AsyncClient, granted: TenantScope, provider: OidcServer, pool: Pool
+) -> None:
+    token = await provider.program_token("ci")
+    await suspend(pool, granted)
+    refused = await _ask(http, token)
+    assert (refused.status_code, refused.json()["code"]) == (403, "tenant.suspended")
+    await resume(pool, granted)
+    assert (await _ask(http, token)).status_code == 200
 
 
 async def test_a_program_without_a_grant_has_no_tenant_whatever_organisation_it_names(
