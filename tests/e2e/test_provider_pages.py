@@ -31,6 +31,8 @@ pytestmark = pytest.mark.e2e
 
 T = TypeVar("T")
 SUPPORT = "support@vendor.example"
+LAST_ASKED_FOR = "**/notices/count"
+"""By every page of somebody signed in; one that is left before complains of an error."""
 PEOPLE = {
     name: {
         "email": f"{name}@example.com",
@@ -195,20 +197,17 @@ def test_an_account_is_linked_and_unlinked(page: Page, console: Console) -> None
 def test_whoever_acts_in_a_persons_place_sees_so_on_every_page(
     page: Page, console: Console, provider: OidcServer
 ) -> None:
-    page.goto(f"{console.url}/sign-in")
-    _enter(page, "ada")
-    page.wait_for_url(f"{console.url}/signals")
+    _come_in(page, console, "ada")
     page.context.clear_cookies()
     _run(provider.say("ada", act={"sub": SUPPORT}))
     try:
-        page.goto(f"{console.url}/sign-in")
-        _enter(page, "ada")
-        page.wait_for_url(f"{console.url}/signals")
+        _come_in(page, console, "ada")
     finally:
         _run(provider.say("ada", act=None))
     banner = page.get_by_role("complementary", name="You act in somebody's place")
     for path in ("/signals", "/rules", "/settings/team", "/settings/account", "/rules/none"):
-        page.goto(f"{console.url}{path}")
+        with page.expect_response(LAST_ASKED_FOR):
+            page.goto(f"{console.url}{path}")
         expect(banner, path).to_contain_text(f"{SUPPORT}, you act in the place of Ada")
     banner.get_by_role("button", name="Stop").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Sign out here as well?")
@@ -270,6 +269,14 @@ def _enter(page: Page, person: str) -> None:
     """Sign in by the provider, from our page for signing in."""
     page.get_by_role("link", name="Sign in with Example ID").click()
     _type_name(page, person)
+
+
+def _come_in(page: Page, console: Console, person: str) -> None:
+    """Sign in by the provider, and wait until the page is all there."""
+    page.goto(f"{console.url}/sign-in")
+    with page.expect_response(LAST_ASKED_FOR):
+        _enter(page, person)
+        page.wait_for_url(f"{console.url}/signals")
 
 
 def _type_name(page: Page, person: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -25,7 +26,7 @@ from tests.integration.api.provider_browser import Browser, browser_of, led_to, 
 from tests.support.oidc import SITE, SigningKey
 from tests.support.postgres import Database
 from tests.support.rules_log import MemoryRulesLog
-from tests.support.tenants import make_tenant
+from tests.support.tenants import make_key, make_tenant
 from tests.support.workos_stand_in import API_KEY, CLIENT, WorkosStandIn, running_stand_in
 
 SUPPORT = "support@vendor.example"
@@ -168,6 +169,20 @@ async def test_the_log_is_searched_by_who_acted(
     found = await list_entries(pool, granted, AuditFilter(actor=SUPPORT))
     assert [each.entry.action for each in found.items] == ["session.began"]
     assert found.items[0].actor_name == visit.person["email"]
+
+
+async def test_exports_and_the_page_of_the_log_name_who_acted(
+    visit: Visit, app: FastAPI, pool: Pool, granted: TenantScope
+) -> None:
+    key = {"X-API-Key": await make_key(pool, granted)}
+    async with browser_of(app) as http:
+        lines = (await http.get("/api/v1/audit/export", headers=key)).text.splitlines()
+        table = (await http.get("/api/v1/audit/export?format=csv", headers=key)).text
+        page = (await http.get("/audit", headers=key)).text
+    acting = [json.loads(line)["details"].get("acting") for line in lines]
+    assert acting.count(SUPPORT) == 1
+    assert table.count(f"acting={SUPPORT}") == 1
+    assert page.count(f"through {SUPPORT}") == 1
 
 
 async def test_a_visit_is_shown_over_every_page_and_in_the_list_of_sessions(visit: Visit) -> None:
