@@ -31,7 +31,7 @@ from memberships m
 join tenants t on t.id = m.tenant_id
 where m.user_id = :user_id and (m.expires_at is null or m.expires_at > now())
   and t.suspended_at is null
-order by m.created_at, m.tenant_id;
+order by m.created_at, lower(coalesce(t.display_name, t.name)), m.tenant_id;
 
 -- name: member
 -- The person and their tenants by name, the tenant of the session first; none if they have left it.
