@@ -60,6 +60,10 @@ def accessibility_problems(page: Page) -> list[str]:
     ]
 
 
+_INTERRUPTED = "[object Event]"
+"""htmx's words for a request that got no answer: here one whose page was left meanwhile."""
+
+
 class Complaints:
     """What the browser itself complained about while a context was open: errors, other hosts.
 
@@ -75,7 +79,9 @@ class Complaints:
 
     def _hear(self, message: ConsoleMessage) -> None:
         # Chromium also reports every refused page it was sent to; tests expect some of those.
-        if message.type == "error" and "Failed to load resource" not in message.text:
+        if message.type != "error" or "Failed to load resource" in message.text:
+            return
+        if message.text != _INTERRUPTED:
             self.lines.append(message.text)
 
     def _see(self, url: str) -> None:
