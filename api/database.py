@@ -80,14 +80,7 @@ async def tenant_transaction(
     timeout_ms: limit of each statement.
     Raises DatabaseUnavailable, QueryTooSlow.
     """
-    async with _transaction(
-        pool,
-        {
-            "app.tenant_id": str(scope.tenant_id),
-            "app.actor": scope.actor,
-            "statement_timeout": str(timeout_ms),
-        },
-    ) as connection:
+    async with _transaction(pool, _of_tenant(scope, timeout_ms)) as connection:
         yield connection
 
 
@@ -104,9 +97,7 @@ async def snapshot_transaction(
     async with _transaction(
         pool,
         {
-            "app.tenant_id": str(scope.tenant_id),
-            "app.actor": scope.actor,
-            "statement_timeout": str(timeout_ms),
+            **_of_tenant(scope, timeout_ms),
             "idle_in_transaction_session_timeout": str(idle_ms),
             "timezone": "UTC",
         },
@@ -199,6 +190,14 @@ async def one_statement(pool: Pool) -> AsyncIterator[Connection]:
         if isinstance(error, psycopg.errors.Error) and error.sqlstate in _CONFLICTS:
             raise
         raise DatabaseUnavailable(f"Postgres does not answer: {error}") from error
+
+
+def _of_tenant(scope: TenantScope, timeout_ms: int) -> dict[str, str]:
+    return {
+        "app.tenant_id": str(scope.tenant_id),
+        "app.actor": scope.actor,
+        "statement_timeout": str(timeout_ms),
+    }
 
 
 @asynccontextmanager

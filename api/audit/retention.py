@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
+from functools import partial
 from typing import Final
 
 import structlog
 
-from api.database import DatabaseUnavailable, Pool, QueryTooSlow, purpose_transaction, queries
+from api.database import Pool, purpose_transaction, queries
+from api.repeating import again_and_again
 
 log = structlog.get_logger(__name__)
 
 _HOUR_S: Final = 3_600.0
 
 
-async def keep_audit(pool: Pool, *, days: int, pause_s: float = _HOUR_S) -> None:
+async def keep_audit(pool: Pool, *, days: int) -> None:
     """Forget what is over, at once and every hour, until cancelled."""
-    while True:
-        try:
-            if count := await forget_old(pool, days=days):
-                log.info("audit.forgotten", rows=count)
-        except (DatabaseUnavailable, QueryTooSlow) as error:
-            log.warning("audit.retention_failed", cause=str(error.__cause__))
-        await asyncio.sleep(pause_s)
+    await again_and_again(
+        partial(_forget, pool, days=days), pause_s=_HOUR_S, trouble="audit.retention_failed"
+    )
+
+
+async def _forget(pool: Pool, *, days: int) -> None:
+    if count := await forget_old(pool, days=days):
+        log.info("audit.forgotten", rows=count)
 
 
 async def forget_old(pool: Pool, *, days: int) -> int:

@@ -6,6 +6,7 @@ one, and only authentication and the operator's command line call it (a test loo
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -120,8 +121,41 @@ def grant_scope(tenant_id: UUID, *, actor: str) -> TenantScope:
     return TenantScope(tenant_id, actor, _SEAL)
 
 
+def is_withheld(permission: Permission, acting: str) -> bool:
+    """Return whether somebody who acts in another's place lacks a permission for that alone."""
+    return bool(acting) and permission in WITHHELD
+
+
+class _Admitted(ABC):
+    """Whoever was let into a tenant. delete_after: when that is deleted, None: it is not to be."""
+
+    __slots__ = ()
+    delete_after: datetime | None
+
+    @abstractmethod
+    def holds(self, permission: Permission) -> bool:
+        """Return whether the permission is granted."""
+
+    def may(self, permission: Permission) -> bool:
+        """Return whether the permission is granted and the tenant is open for it."""
+        is_paused = self.delete_after is not None and permission in PAUSED
+        return self.holds(permission) and not is_paused
+
+
+class _ByRole(_Admitted):
+    """Whose role in the tenant grants what they may. acting: who acts in their place, or empty."""
+
+    __slots__ = ()
+    role: Role
+    acting: str
+
+    def holds(self, permission: Permission) -> bool:
+        """Return whether the role grants the permission, in another's place as well."""
+        return permission in GRANTS[self.role] and not is_withheld(permission, self.acting)
+
+
 @dataclass(frozen=True, slots=True)
-class ApiKeyPrincipal:
+class ApiKeyPrincipal(_Admitted):
     """A request signed by an API key.
 
     role: None for a key with scopes of its own; permissions are those of either.
@@ -144,10 +178,6 @@ class ApiKeyPrincipal:
         """Return whether the key's role or its scopes grant the permission."""
         return permission in self.permissions
 
-    def may(self, permission: Permission) -> bool:
-        """Return whether the permission is granted and the tenant is open for it."""
-        return self.holds(permission) and not _is_paused(permission, self.delete_after)
-
 
 @dataclass(frozen=True, slots=True)
 class Membership:
@@ -159,7 +189,7 @@ class Membership:
 
 
 @dataclass(frozen=True, slots=True)
-class UserPrincipal:
+class UserPrincipal(_ByRole):
     """A signed-in person, in the tenant of the session.
 
     others: their other tenants, the first ones. delete_after: when the tenant is deleted, None: it
@@ -180,17 +210,9 @@ class UserPrincipal:
     signed_in_at: datetime | None = field(default=None, compare=False)
     acting: str = ""
 
-    def holds(self, permission: Permission) -> bool:
-        """Return whether the person's role in the tenant grants the permission."""
-        return permission in GRANTS[self.role] and not is_withheld(permission, self.acting)
-
-    def may(self, permission: Permission) -> bool:
-        """Return whether the permission is granted and the tenant is open for it."""
-        return self.holds(permission) and not _is_paused(permission, self.delete_after)
-
 
 @dataclass(frozen=True, slots=True)
-class BearerPrincipal:
+class BearerPrincipal(_ByRole):
     """A request with an access token of the identity provider.
 
     actor: user:<id> for a person's token, client:<client id> for a program's. name: the person's
@@ -205,22 +227,5 @@ class BearerPrincipal:
     delete_after: datetime | None = None
     acting: str = ""
 
-    def holds(self, permission: Permission) -> bool:
-        """Return whether the role in the token's tenant grants the permission."""
-        return permission in GRANTS[self.role] and not is_withheld(permission, self.acting)
-
-    def may(self, permission: Permission) -> bool:
-        """Return whether the permission is granted and the tenant is open for it."""
-        return self.holds(permission) and not _is_paused(permission, self.delete_after)
-
 
 Principal = ApiKeyPrincipal | UserPrincipal | BearerPrincipal
-
-
-def is_withheld(permission: Permission, acting: str) -> bool:
-    """Return whether somebody who acts in another's place lacks a permission for that alone."""
-    return bool(acting) and permission in WITHHELD
-
-
-def _is_paused(permission: Permission, delete_after: datetime | None) -> bool:
-    return delete_after is not None and permission in PAUSED

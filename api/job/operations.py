@@ -117,10 +117,7 @@ class Operator:
             self._refuse_unfit(job, arguments)
         with self.stack.held():
             begun = time.monotonic()
-            self.say("stopping with a savepoint")
-            with timing.step("stop"):
-                savepoint = self.flink.savepoint(job.id, stop=True)
-                self.flink.wait_ended(job.id)
+            savepoint = self._stop(job.id, timing)
             self.say(f"going on from {savepoint}")
             if parallelism is not None:
                 self.stack.order(parallelism=parallelism)
@@ -176,14 +173,19 @@ class Operator:
         timing = Timing()
         with self.stack.held():
             begun = time.monotonic()
-            self.say("stopping with a savepoint")
-            with timing.step("stop"):
-                savepoint = self.flink.savepoint(plan.job_id, stop=True)
-                self.flink.wait_ended(plan.job_id)
+            savepoint = self._stop(plan.job_id, timing)
             if option_of(before, "--parallelism") != str(plan.parallelism):
                 self.stack.order(parallelism=plan.parallelism)
             new = self._begin_anew(arguments, plan.start_ms, savepoint, timing, begun=begun)
         return Outcome(new, savepoint, timing)
+
+    def _stop(self, job_id: str, timing: Timing) -> str:
+        """Stop a job with a savepoint; return where that lies."""
+        self.say("stopping with a savepoint")
+        with timing.step("stop"):
+            savepoint = self.flink.savepoint(job_id, stop=True)
+            self.flink.wait_ended(job_id)
+        return savepoint
 
     def _lanes_of_state(self, job: Job, arguments: Sequence[str]) -> int:
         """Return how many lanes the newest checkpoint of a job has. Raises JobTrouble."""

@@ -10,11 +10,11 @@ of the tables. Several processes may do this at once: they take turns at the ten
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, Final, Self
 from uuid import UUID
 
@@ -26,13 +26,12 @@ from api.audit.trail import record
 from api.auth.principal import TenantScope, grant_scope
 from api.database import (
     Connection,
-    DatabaseUnavailable,
     Pool,
-    QueryTooSlow,
     purpose_transaction,
     queries,
     tenant_transaction,
 )
+from api.repeating import again_and_again
 from api.rules.outbox import Publisher
 from api.tenants.deletion import pause_rules
 
@@ -84,15 +83,14 @@ class Proof:
         return cls(**{**row, "audit_end": AuditEnd(**row["audit_end"])})
 
 
-async def keep_purging(pool: Pool, publisher: Publisher, *, pause_s: float = _PAUSE_S) -> None:
+async def keep_purging(pool: Pool, publisher: Publisher) -> None:
     """Delete what is due again and again, until cancelled."""
-    await asyncio.sleep(min(_FIRST_S, pause_s))
-    while True:
-        try:
-            await purge_due(pool, publisher)
-        except (DatabaseUnavailable, QueryTooSlow) as error:
-            log.warning("purge.failed", cause=str(error.__cause__))
-        await asyncio.sleep(pause_s)
+    await again_and_again(
+        partial(purge_due, pool, publisher),
+        pause_s=_PAUSE_S,
+        first_s=_FIRST_S,
+        trouble="purge.failed",
+    )
 
 
 async def purge_due(pool: Pool, publisher: Publisher) -> list[UUID]:
