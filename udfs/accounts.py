@@ -31,6 +31,8 @@ that are in one of the buckets already:
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Iterable
+from struct import Struct
 
 from dsl import Reason, Verdict
 from udfs.signals import REVISIONS_PER_MS
@@ -61,10 +63,43 @@ def adds_up(stats: wire.Stats) -> bool:
 
 
 _OVER_BUDGET = frozenset({Reason.STEPS, Reason.BINDINGS})
+_ALL_UNSAID = 1
+_SOME_UNSAID = 2
+_PLACES = Struct("<I")
+
+_RuleKey = tuple[str, int]
+"""Rule id and version."""
+
+
+class _Tally:
+    """A rule's first verdicts in the current minute. said: how many of them were emitted."""
+
+    __slots__ = ("failed", "inconclusive", "over_budget", "said", "satisfied", "violated")
+
+    def __init__(self) -> None:
+        self.violated = 0
+        self.satisfied = 0
+        self.inconclusive = 0
+        self.over_budget = 0
+        self.failed = 0
+        self.said = 0
+
+    @property
+    def total(self) -> int:
+        """How many verdicts there were."""
+        return self.violated + self.satisfied + self.inconclusive
+
+    @property
+    def unsaid(self) -> bool:
+        """Whether there are verdicts that were not emitted."""
+        return self.said != self.total
 
 
 class Accounts:
-    """The counts of the current minute. Emitted every TICK_MS while they grow, as totals."""
+    """The counts of the current minute. Emitted every TICK_MS while they grow, as totals.
+
+    Of the rules those that grew meanwhile: what was said of the others still holds.
+    """
 
     def __init__(self, *, lane: int, tenant: str, open_before: int | None = None) -> None:
         """open_before: spans of open traces at the start of the minute; None: not accounted for."""
@@ -72,9 +107,7 @@ class Accounts:
         self._tenant = tenant
         self._open_before = open_before
         self.counts: dict[str, int] = {}
-        self._rules: dict[tuple[str, int], dict[Verdict, int]] = {}
-        self._over_budget: dict[tuple[str, int], int] = {}
-        self._failed: dict[tuple[str, int], int] = {}
+        self._rules: dict[_RuleKey, _Tally] = {}
         self._grown = False
 
     def count(self, name: str, amount: int = 1) -> None:
@@ -83,18 +116,24 @@ class Accounts:
         self._grown = True
 
     def count_verdict(
-        self, rule_id: str, version: int, verdict: Verdict, reasons: tuple[Reason, ...] = ()
+        self, rule: _RuleKey, verdict: Verdict, reasons: tuple[Reason, ...] = ()
     ) -> None:
         """Count one rule's first verdict on one trace. reasons: why it is inconclusive."""
-        key = (rule_id, version)
-        verdicts = self._rules.setdefault(key, {})
-        verdicts[verdict] = verdicts.get(verdict, 0) + 1
+        self._grown = True
+        tally = self._rules.get(rule)
+        if tally is None:
+            tally = self._rules[rule] = _Tally()
+        if verdict is Verdict.SATISFIED:
+            tally.satisfied += 1
+        elif verdict is Verdict.VIOLATED:
+            tally.violated += 1
+        elif verdict is Verdict.INCONCLUSIVE:
+            tally.inconclusive += 1
         if reasons:
             if not _OVER_BUDGET.isdisjoint(reasons):
-                self._over_budget[key] = self._over_budget.get(key, 0) + 1
+                tally.over_budget += 1
             if Reason.FAILED in reasons:
-                self._failed[key] = self._failed.get(key, 0) + 1
-        self._grown = True
+                tally.failed += 1
 
     @property
     def is_idle(self) -> bool:
@@ -106,70 +145,89 @@ class Accounts:
 
         open_spans: spans of open traces, where they are accounted for and not idle.
         """
-        packed = self._message(tick_ms, open_spans) if self._grown else None
+        packed = None
+        if self._grown:
+            unsaid = self._unsaid()
+            packed = self._message(tick_ms, open_spans, unsaid)
+            for key in unsaid:
+                tally = self._rules[key]
+                tally.said = tally.total
         self._grown = False
         if tick_ms % MINUTE_MS == 0:
             self.counts = {}
             self._rules = {}
-            self._over_budget = {}
-            self._failed = {}
             if open_spans is not None:
                 self._open_before = open_spans
         if packed is None:
             return None
-        key = f"{self._lane}|{self._tenant}|{_minute_before(tick_ms)}".encode()
-        return key, packed
+        key_bytes = f"{self._lane}|{self._tenant}|{_minute_before(tick_ms)}".encode()
+        return key_bytes, packed
 
-    def _message(self, tick_ms: int, open_spans: int | None) -> bytes:
+    def _unsaid(self) -> list[_RuleKey]:
+        return [key for key, tally in self._rules.items() if tally.unsaid]
+
+    def _message(self, tick_ms: int, open_spans: int | None, rules: Iterable[_RuleKey]) -> bytes:
         message = wire.Stats(
             lane=self._lane,
             tenant=self._tenant,
             minute_ms=_minute_before(tick_ms),
             revision=tick_ms * REVISIONS_PER_MS,
             counts=self.counts,
-            rules=[
-                wire.RuleStats(
-                    rule_id=rule_id,
-                    version=version,
-                    violated=verdicts.get(Verdict.VIOLATED, 0),
-                    satisfied=verdicts.get(Verdict.SATISFIED, 0),
-                    inconclusive=verdicts.get(Verdict.INCONCLUSIVE, 0),
-                    over_budget=self._over_budget.get((rule_id, version), 0),
-                    failed=self._failed.get((rule_id, version), 0),
-                )
-                for (rule_id, version), verdicts in sorted(self._rules.items())
-            ],
+            rules=[_rule_stats(key, self._rules[key]) for key in sorted(rules)],
             open_before=self._open_before,
             open=None if self._open_before is None else open_spans,
         )
         return message.SerializeToString(deterministic=True)
 
     def pack(self) -> bytes:
-        """Return the counts of the current minute as bytes, for a snapshot."""
-        return bytes((self._grown,)) + self._message(0, None)
+        """Return the counts of the current minute as bytes, for a snapshot.
+
+        u8 0, Stats message; the same with u8 1 where all of it has grown since the last tick
+        u8 2, u32 count, each: u32 place of a rule that has grown; Stats message, all of its rules
+        """
+        packed = self._message(0, None, self._rules)
+        if not self._grown:
+            return b"\0" + packed
+        keys = sorted(self._rules)
+        places = [place for place, key in enumerate(keys) if self._rules[key].unsaid]
+        if len(places) == len(keys):
+            return bytes((_ALL_UNSAID,)) + packed
+        head = [bytes((_SOME_UNSAID,)), _PLACES.pack(len(places)), *map(_PLACES.pack, places)]
+        return b"".join(head) + packed
 
     def restore(self, packed: bytes) -> None:
         """Take the counts from `pack`."""
-        message = wire.Stats.FromString(packed[1:])
         self._grown = bool(packed[0])
+        at = 1
+        unsaid: set[int] = set()
+        if packed[0] == _SOME_UNSAID:
+            at = 5 + _PLACES.unpack_from(packed, 1)[0] * _PLACES.size
+            unsaid = {place for (place,) in _PLACES.iter_unpack(packed[5:at])}
+        message = wire.Stats.FromString(packed[at:])
         has_open = message.HasField("open_before")
         self._open_before = message.open_before if has_open else None
         self.counts = dict(message.counts)
-        for rule in message.rules:
-            key = (rule.rule_id, rule.version)
-            if rule.over_budget:
-                self._over_budget[key] = rule.over_budget
-            if rule.failed:
-                self._failed[key] = rule.failed
-            self._rules[key] = {
-                verdict: count
-                for verdict, count in (
-                    (Verdict.VIOLATED, rule.violated),
-                    (Verdict.SATISFIED, rule.satisfied),
-                    (Verdict.INCONCLUSIVE, rule.inconclusive),
-                )
-                if count
-            }
+        for place, rule in enumerate(message.rules):
+            tally = self._rules[rule.rule_id, rule.version] = _Tally()
+            tally.violated = rule.violated
+            tally.satisfied = rule.satisfied
+            tally.inconclusive = rule.inconclusive
+            tally.over_budget = rule.over_budget
+            tally.failed = rule.failed
+            if packed[0] != _ALL_UNSAID and place not in unsaid:
+                tally.said = tally.total
+
+
+def _rule_stats(key: _RuleKey, tally: _Tally) -> wire.RuleStats:
+    return wire.RuleStats(
+        rule_id=key[0],
+        version=key[1],
+        violated=tally.violated,
+        satisfied=tally.satisfied,
+        inconclusive=tally.inconclusive,
+        over_budget=tally.over_budget,
+        failed=tally.failed,
+    )
 
 
 def _minute_before(tick_ms: int) -> int:

@@ -771,12 +771,14 @@ class Lane:
             self._journal.append(_closing(tenant.name, trace_id, trace, said, waits, now_ms))
         for item in judged:
             if _is_first_verdict(item, trace):
-                accounts.count_verdict(item.rule_id, item.version, item.verdict, item.reasons)
+                accounts.count_verdict(item.key, item.verdict, item.reasons)
             if item.violated or trace.emitted:
                 self._say(tenant, trace_id, trace, item, now_ms=now_ms, closed_ms=now_ms, out=out)
         if trace.emitted:
-            spoken = {item.rule_id for item in judged} | waits.keys()
-            self._withdraw(tenant, trace_id, trace, spoken, now_ms=now_ms, out=out)
+            unspoken = trace.emitted.keys() - waits.keys()
+            unspoken.difference_update([item.rule_id for item in judged])
+            if unspoken:
+                self._withdraw(tenant, trace_id, trace, unspoken, now_ms=now_ms, out=out)
             many = self._rule_set(tenant, trace.begin_ms).many
             if many is not None:
                 self._hand_on(many, tenant, trace_id, trace, judged, now_ms)
@@ -884,18 +886,17 @@ class Lane:
         tenant: _Tenant,
         trace_id: bytes,
         trace: TraceState,
-        spoken: set[str],
+        rule_ids: set[str],
         *,
         now_ms: int,
         out: list[Output],
     ) -> None:
         """Take back what was said by rules that, as is known now, do not apply."""
-        rule_set = self._rule_set(tenant, trace.begin_ms)
-        rules = {rule.id: rule for rule in rule_set.rules}
-        for rule_id in sorted(set(trace.emitted or ()) - spoken):
-            rule = rules.get(rule_id)
+        rules = self._rule_set(tenant, trace.begin_ms)
+        for rule_id in sorted(rule_ids):
+            rule = rules.rule(rule_id)
             if rule is not None and now_ms < rule.stops_ms:
-                item = Judged(rule, rule_set.ask(rule, trace))
+                item = Judged(rule, rules.ask(rule, trace))
                 self._say(tenant, trace_id, trace, item, now_ms=now_ms, closed_ms=now_ms, out=out)
 
     def _rule_set(self, tenant: _Tenant, begin_ms: int) -> RuleSet:

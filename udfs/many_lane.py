@@ -289,10 +289,11 @@ class ManyLane:
         self._count(state.tenant, "signals" if spoken.is_new else "corrections")
         if spoken.is_new:
             accounts = self._accounts[state.tenant]
-            accounts.count_verdict(state.rule.id, state.rule.version, dsl.Verdict.VIOLATED)
+            rule = state.rule
+            accounts.count_verdict((rule.id, rule.version), dsl.Verdict.VIOLATED)
         many = self._book.many_in_force(state.tenant, spoken.first_ms)
-        for rule in () if many is None else many.by_signals.get(state.rule.id, ()):
-            self._hand_on(rule, state.tenant, spoken.signal, now_ms)
+        for other in () if many is None else many.by_signals.get(state.rule.id, ()):
+            self._hand_on(other, state.tenant, spoken.signal, now_ms)
 
     def _hand_on(self, rule: ManyRule, tenant: str, signal: Signal, now_ms: int) -> None:
         """Tell a rule that looks at it of a signal."""

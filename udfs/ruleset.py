@@ -27,13 +27,13 @@ _FAILED = Judgement(Verdict.INCONCLUSIVE, (Reason.FAILED,))
 class Judged:
     """A rule with its judgement of a trace, and what is asked of them for every trace."""
 
-    __slots__ = ("judgement", "reasons", "rule", "rule_id", "verdict", "version", "violated")
+    __slots__ = ("judgement", "key", "reasons", "rule", "rule_id", "verdict", "violated")
 
     def __init__(self, rule: Rule, judgement: Judgement) -> None:
         self.rule = rule
         self.judgement = judgement
         self.rule_id: str = rule.id
-        self.version: int = rule.version
+        self.key: tuple[str, int] = (rule.id, rule.version)
         self.verdict: Verdict = judgement.verdict
         self.reasons: tuple[Reason, ...] = judgement.reasons
         self.violated: bool = judgement.verdict is Verdict.VIOLATED
@@ -129,6 +129,11 @@ class RuleSet:
         """Return what is remembered of this very rule, if it is in the set."""
         known = self._known_by_id.get(rule.id)
         return known if known is not None and known.rule is rule else None
+
+    def rule(self, rule_id: str) -> Rule | None:
+        """Return the rule of that id, None if there is none in force."""
+        known = self._known_by_id.get(rule_id)
+        return None if known is None else known.rule
 
     def judge(self, view: TraceState) -> Sequence[Judged]:
         """Judge a trace by all rules that may apply; those that do not apply are left out.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from dsl import Verdict
 from udfs.accounts import MINUTE_MS, TICK_MS, Accounts, adds_up, late_by
 from udfs.wire import betrace_pb2 as wire
 
@@ -78,3 +79,25 @@ def test_a_late_span_is_counted_in_the_first_step_that_it_does_not_exceed(
     lateness_ms: int, expected: str
 ) -> None:
     assert late_by("late", lateness_ms) == expected
+
+
+def test_a_rule_is_told_of_again_only_when_it_has_grown_and_then_as_a_total() -> None:
+    accounts = Accounts(lane=3, tenant=TENANT, open_before=0)
+    accounts.count_verdict(("often", 1), Verdict.SATISFIED)
+    accounts.count_verdict(("once", 2), Verdict.VIOLATED)
+    assert told(accounts.tick(TICK_MS)) == {"often": (0, 1), "once": (1, 0)}
+    accounts.count_verdict(("often", 1), Verdict.SATISFIED)
+    restored = Accounts(lane=3, tenant=TENANT)
+    restored.restore(accounts.pack())
+    assert restored.pack() == accounts.pack()
+    expected = {"often": (0, 2)}
+    assert told(accounts.tick(2 * TICK_MS)) == told(restored.tick(2 * TICK_MS)) == expected
+    accounts.count("received")
+    assert told(accounts.tick(MINUTE_MS)) == {}
+    accounts.count_verdict(("once", 2), Verdict.VIOLATED)
+    assert told(accounts.tick(MINUTE_MS + TICK_MS)) == {"once": (1, 0)}
+
+
+def told(ticked: tuple[bytes, bytes] | None) -> dict[str, tuple[int, int]]:
+    """Return what is said of rules: how often violated, and satisfied."""
+    return {rule.rule_id: (rule.violated, rule.satisfied) for rule in message(ticked).rules}

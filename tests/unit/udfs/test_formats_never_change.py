@@ -185,24 +185,29 @@ def scenario_of_external_roots() -> tuple[RulesLog, SpansLog]:
 
 Scenario: TypeAlias = Callable[[], tuple[RulesLog, SpansLog]]
 WRITTEN: dict[str, Scenario] = {
-    "formats-with-lateness": scenario,
-    "formats-of-single-spans-with-lateness": scenario_of_single_spans,
-    "formats-over-caps-with-lateness": scenario_over_caps,
-    "formats-of-folds-with-lateness": scenario_of_folds,
-    "formats-of-external-roots-with-lateness": scenario_of_external_roots,
+    "formats-with-grown-rules": scenario,
+    "formats-of-single-spans-with-grown-rules": scenario_of_single_spans,
+    "formats-over-caps-with-grown-rules": scenario_over_caps,
+    "formats-of-folds-with-grown-rules": scenario_of_folds,
+    "formats-of-external-roots-with-grown-rules": scenario_of_external_roots,
 }
 """What this build writes."""
 WRITTEN_BEFORE = {
-    "formats": "formats-with-lateness",
-    "formats-of-single-spans": "formats-of-single-spans-with-lateness",
-    "formats-with-open-spans": "formats-with-lateness",
-    "formats-of-single-spans-with-open-spans": "formats-of-single-spans-with-lateness",
-    "formats-over-caps": "formats-over-caps-with-lateness",
-    "formats-of-folds": "formats-of-folds-with-lateness",
-    "formats-of-external-roots": "formats-of-external-roots-with-lateness",
+    "formats": "formats-with-grown-rules",
+    "formats-of-single-spans": "formats-of-single-spans-with-grown-rules",
+    "formats-with-open-spans": "formats-with-grown-rules",
+    "formats-of-single-spans-with-open-spans": "formats-of-single-spans-with-grown-rules",
+    "formats-over-caps": "formats-over-caps-with-grown-rules",
+    "formats-of-folds": "formats-of-folds-with-grown-rules",
+    "formats-of-external-roots": "formats-of-external-roots-with-grown-rules",
+    "formats-with-lateness": "formats-with-grown-rules",
+    "formats-of-single-spans-with-lateness": "formats-of-single-spans-with-grown-rules",
+    "formats-over-caps-with-lateness": "formats-over-caps-with-grown-rules",
+    "formats-of-folds-with-lateness": "formats-of-folds-with-grown-rules",
+    "formats-of-external-roots-with-lateness": "formats-of-external-roots-with-grown-rules",
 }
-"""What was written before accounts told of open spans, or how late spans were, and what is written
-now instead."""
+"""What was written before accounts told of open spans, of how late spans were, or which rules had
+grown, and what is written now instead."""
 SCENARIOS = WRITTEN | {name: WRITTEN[now] for name, now in WRITTEN_BEFORE.items()}
 every_scenario = pytest.mark.parametrize("name", SCENARIOS)
 
