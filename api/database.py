@@ -196,6 +196,7 @@ def _of_tenant(scope: TenantScope, timeout_ms: int) -> dict[str, str]:
     return {
         "app.tenant_id": str(scope.tenant_id),
         "app.actor": scope.actor,
+        "app.acting": scope.acting,
         "statement_timeout": str(timeout_ms),
     }
 

@@ -55,8 +55,9 @@ def _span_partitions(admin: KafkaAdminClient, settings: JobSettings) -> int:
     partitions = counts[settings.spans_topic]
     if LANES % partitions:
         raise TopicsUnfit(
-            f"{settings.spans_topic} has {partitions} partitions; {LANES} lanes "
-            "cannot be spread over them evenly"
+            f"{settings.spans_topic} has {partitions} partitions; {LANES} lanes are "
+            "no multiple of that, so that traces would not stay in their partitions: submit a "
+            "release whose lanes are one"
         )
     return partitions
 

@@ -97,7 +97,8 @@ def build(
 
 
 def _lane_key(facts: Row) -> int:
-    return LANE_KEYS[facts[0]]
+    lane: int = facts[0]
+    return LANE_KEYS[lane]
 
 
 def _judge_many(

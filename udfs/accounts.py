@@ -3,7 +3,7 @@
 Every span that comes is counted once as `received`, as often as it is delivered, and once in the
 bucket where it ends:
 
-    rejected    it was of no use: no trace id of 16 bytes, or of another lane
+    rejected    it was of no use: no trace id of 16 bytes
     too_late    its trace was closed longer ago than `lateness`
     over_cap    its trace was not opened: the tenant had too many
     late        its trace was closed before, and was judged again with it
@@ -43,15 +43,28 @@ MINUTE_MS = 60_000
 SETTLED = ("judged", "unruled", "truncated", "late", "over_cap", "too_late", "rejected")
 """The buckets in which a span that was received can end."""
 
-_LATE_BY_S = (5, 10, 15, 20, 30, 60, 120, 300, 600, 1_800, 3_600, 7_200)
-_LATE_BY_MS = tuple([1_000 * each for each in _LATE_BY_S])
-LATE_BY = ("5s", "10s", "15s", "20s", "30s", "1m", "2m", "5m", "10m", "30m", "1h", "2h", "more")
-"""How late a span was, at most."""
+_LATE_BY = (
+    (5_000, "5s"),
+    (10_000, "10s"),
+    (15_000, "15s"),
+    (20_000, "20s"),
+    (30_000, "30s"),
+    (60_000, "1m"),
+    (120_000, "2m"),
+    (300_000, "5m"),
+    (600_000, "10m"),
+    (1_800_000, "30m"),
+    (3_600_000, "1h"),
+    (7_200_000, "2h"),
+    (2**62, "more"),
+)
+"""How late a span was at most, in ms, and how that is called."""
 
 
 def late_by(account: str, lateness_ms: int) -> str:
     """Return the name of the count of an account's spans that were so late."""
-    return f"{account}_{LATE_BY[bisect_left(_LATE_BY_MS, lateness_ms)]}"
+    # Nothing sorts before "" among those of one time.
+    return f"{account}_{_LATE_BY[bisect_left(_LATE_BY, (lateness_ms, ''))][1]}"
 
 
 def adds_up(stats: wire.Stats) -> bool:

@@ -1,7 +1,8 @@
 """Reading the headers of a record of spans: whose it is, and in which lane.
 
-`ingest` writes them. A record of anybody else's may lack them, and must not stop the stream: it
-becomes a dead letter, carried in an element like any other result of `match`.
+`ingest` writes them, that of a release with another number of lanes as well. A record of anybody
+else's may lack them, and must not stop the stream: it becomes a dead letter, carried in an element
+like any other result of `match`.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from udfs.facts import DEAD_LETTER
-from udfs.lanes import LANES
+from udfs.lanes import LANES, MAX_PARALLELISM
 from udfs.wire import betrace_pb2 as wire
 
 MAX_CONTENT_BYTES = 16 * 1024
@@ -17,18 +18,22 @@ MAX_CONTENT_BYTES = 16 * 1024
 
 
 class Address(NamedTuple):
-    """The tenant and the lane of all spans of a record."""
+    """The tenant of a record, and the lane of its spans; of some, if other lanes cut it."""
 
     tenant: str
     lane: int
 
 
 def read_address(*, tenant: bytes | None, lane: bytes | None) -> Address | None:
-    """Read the headers `tenant` (UUID text) and `lane` (ASCII decimal); None if unusable."""
+    """Read the headers `tenant` (UUID text) and `lane` (ASCII decimal); None if unusable.
+
+    No release has more than MAX_PARALLELISM lanes. A lane of one that has a multiple of ours lies
+    wholly in the lane that is returned.
+    """
     if not tenant or not lane or not tenant.isascii() or not lane.isdigit():
         return None
-    number = int(lane) if len(lane) <= 3 else LANES
-    return Address(tenant.decode("ascii"), number) if number < LANES else None
+    number = int(lane) if len(lane) <= 3 else MAX_PARALLELISM
+    return Address(tenant.decode("ascii"), number % LANES) if number < MAX_PARALLELISM else None
 
 
 def fallback_lane(partition: int) -> int:

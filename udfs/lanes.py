@@ -3,6 +3,9 @@
 A lane is a hash bucket of traces. Every trace lies in one lane, every lane in one Kafka
 partition and under one Flink key, whatever the number of tenants. `ingest` and the job must
 agree on the function for ever, so golden values stand in `tests/golden/lanes.json`.
+
+Another release may have another number of lanes, but no other partitions: a trace then lies in
+another lane, and in the partition where it always lay.
 """
 
 from __future__ import annotations
@@ -10,6 +13,10 @@ from __future__ import annotations
 from zlib import crc32
 
 LANES = 32
+"""A multiple of PARTITIONS that divides MAX_PARALLELISM, so 32 or 64: what lanes say to one
+another counts three times as many in one byte (`udfs.contributions`)."""
+PARTITIONS = 32
+"""Of the spans topic. They hold what was written by other releases: never changed."""
 MAX_PARALLELISM = 128
 """Flink's number of key groups. Part of every savepoint: never changed."""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from udfs.lanes import PARTITIONS
 from udfs.wire import betrace_pb2 as wire
 
 SHADOW_MS = 15_000
@@ -23,7 +24,8 @@ _NEVER = -(2**62)
 class Loss(NamedTuple):
     """Spans of times before until_ms that are missing for what is judged from since_ms on.
 
-    tenant, lane: whose spans; None stands for all.
+    tenant, lane: whose spans; None stands for all. lane: modulo PARTITIONS, since a release with
+    another number of lanes may have written it down: that much all of them agree on.
     """
 
     since_ms: int
@@ -56,7 +58,7 @@ class Losses:
         known = len(processes)
         processes.add(death.process)
         if known < DEADLY <= len(processes):
-            self._add(Loss(death.time_ms, death.time_ms + 1, death.tenant, death.lane))
+            self._add(Loss(death.time_ms, death.time_ms + 1, death.tenant, death.lane % PARTITIONS))
 
     def deaths(self, partition: int, offset: int) -> int:
         """Return how many workers died of a record."""
@@ -95,7 +97,7 @@ class Losses:
         return (
             loss
             for loss in self._losses
-            if loss.tenant in (None, tenant) and loss.lane in (None, lane)
+            if loss.tenant in (None, tenant) and loss.lane in (None, lane % PARTITIONS)
         )
 
 

@@ -15,6 +15,7 @@ from udfs.facts import DEAD_LETTER
 from udfs.lanes import tenant_prefix_crc
 from udfs.native import engine_module, reading_module
 from udfs.predicate_index import COUNT, KEEP, Asked, Filed, KeyIndex, condition_to_file_under
+from udfs.recut import cut_by_lane
 from udfs.rulebook import Matched, RuleBook
 from udfs.wire import betrace_pb2 as wire
 
@@ -48,6 +49,13 @@ class _Indexed(NamedTuple):
     looked_for: _reading.Index
 
 
+class OfLane(NamedTuple):
+    """What a record has for one lane: packed facts (udfs.facts), or a packed dead letter."""
+
+    lane: int
+    element: bytes
+
+
 class Matcher:
     """Turns records into facts by the rules of their time."""
 
@@ -70,24 +78,26 @@ class Matcher:
         partition: int,
         offset: int,
         time_ms: int,
-    ) -> bytes:
-        """Return the packed facts of one record (udfs.facts), or a packed dead letter.
+    ) -> Sequence[OfLane]:
+        """Return what one record has for its lane; for several, by lane, if it was cut by others.
 
-        payload: an ExportTraceServiceRequest with spans of one tenant and lane. Spans without a
-        16-byte trace id, or of another lane, are counted as rejected. A predicate that meets an
-        error counts as one that might hold, and as failed. Raises nothing for bad input.
+        payload: an ExportTraceServiceRequest with spans of one tenant. lane: by its address; spans
+        of other lanes are taken for those (udfs.recut). Spans without a 16-byte trace id are
+        counted as rejected. A predicate that meets an error counts as one that might hold, and as
+        failed. Raises nothing for bad input.
         """
+        prefix_crc = tenant_prefix_crc(tenant)
         reading = _reading.Reading(
-            self._index(tenant, time_ms),
-            tenant=tenant,
-            lane=lane,
-            prefix_crc=tenant_prefix_crc(tenant),
+            self._index(tenant, time_ms), tenant=tenant, lane=lane, prefix_crc=prefix_crc
         )
         try:
             facts = reading.read(payload)
             if facts.failed:
                 self._note_failures(tenant, time_ms, reading.first_errors())
-            return pack_facts(facts)
+            if reading.has_strays():
+                cut = cut_by_lane(facts, prefix_crc=prefix_crc, lane=lane)
+                return [OfLane(number, pack_facts(part)) for number, part in cut.items()]
+            return (OfLane(lane, pack_facts(facts)),)
         except _reading.Malformed as error:
             letter = wire.DeadLetter(
                 tenant=tenant,
@@ -99,7 +109,8 @@ class Matcher:
                 offset=offset,
                 content=payload[:MAX_DEAD_LETTER_BYTES],
             )
-            return bytes((DEAD_LETTER,)) + letter.SerializeToString(deterministic=True)
+            packed = bytes((DEAD_LETTER,)) + letter.SerializeToString(deterministic=True)
+            return (OfLane(lane, packed),)
 
     def _note_failures(self, tenant: str, time_ms: int, errors: Mapping[int, str]) -> None:
         """Keep the first error of each predicate. errors: by its number."""

@@ -409,6 +409,8 @@ class Reading:
     counted: list
     members: list
     rejected: cython.Py_ssize_t
+    strays: cython.bint
+    """Whether a trace lies in another lane: the record was cut by another number of lanes."""
     failed: dict
     errors: dict
     latest: _Fragment
@@ -425,6 +427,7 @@ class Reading:
         self.counted = []
         self.members = []
         self.rejected = 0
+        self.strays = False
         self.failed = {}
         self.errors = {}
         self.latest = None  # type: ignore[assignment]
@@ -439,6 +442,10 @@ class Reading:
         except DecodeError as error:
             raise Malformed(str(error)) from error
         return self._facts()
+
+    def has_strays(self) -> bool:
+        """Tell whether traces of other lanes are among the facts."""
+        return bool(self.strays)
 
     def first_errors(self) -> dict[int, str]:
         """Return the first error of each predicate that failed, by its number."""
@@ -796,7 +803,9 @@ def _take(reading: Reading, payload: bytes, span: _Span, origin: Any) -> None:
         known = reading.fragments.get(trace_id)
         if known is not None:
             fragment = known
-        elif span.trace_bytes == 16 and crc32(trace_id, reading.prefix_crc) % LANES == reading.lane:
+        elif span.trace_bytes == 16:
+            if crc32(trace_id, reading.prefix_crc) % LANES != reading.lane:
+                reading.strays = True
             fragment = _Fragment(len(reading.fragments))
             reading.fragments[trace_id] = fragment
         else:

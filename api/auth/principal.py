@@ -104,21 +104,23 @@ _SEAL: Final = object()
 class TenantScope:
     """The tenant a transaction may see, and who is written into histories.
 
+    acting: who acts in the actor's place, as the provider says; empty: nobody.
     Not to be built by hand: see `grant_scope`.
     """
 
     tenant_id: UUID
     actor: str
     seal: object = field(repr=False, compare=False)
+    acting: str = ""
 
     def __post_init__(self) -> None:
         if self.seal is not _SEAL:
             raise TypeError("a TenantScope is granted by authentication, never built")
 
 
-def grant_scope(tenant_id: UUID, *, actor: str) -> TenantScope:
+def grant_scope(tenant_id: UUID, *, actor: str, acting: str = "") -> TenantScope:
     """Return the scope of somebody who has just been authenticated for the tenant."""
-    return TenantScope(tenant_id, actor, _SEAL)
+    return TenantScope(tenant_id, actor, _SEAL, acting)
 
 
 def is_withheld(permission: Permission, acting: str) -> bool:
@@ -143,11 +145,16 @@ class _Admitted(ABC):
 
 
 class _ByRole(_Admitted):
-    """Whose role in the tenant grants what they may. acting: who acts in their place, or empty."""
+    """Whose role in the tenant grants what they may."""
 
     __slots__ = ()
     role: Role
-    acting: str
+    scope: TenantScope
+
+    @property
+    def acting(self) -> str:
+        """Who acts in their place, empty: nobody."""
+        return self.scope.acting
 
     def holds(self, permission: Permission) -> bool:
         """Return whether the role grants the permission, in another's place as well."""
@@ -194,7 +201,6 @@ class UserPrincipal(_ByRole):
 
     others: their other tenants, the first ones. delete_after: when the tenant is deleted, None: it
     is not to be. signed_in_at: when they last proved who they are, None where that is not known.
-    acting: who acts in the person's place, as the provider says; empty: nobody but the person.
     """
 
     user_id: UUID
@@ -208,7 +214,6 @@ class UserPrincipal(_ByRole):
     limits: TenantLimits = AS_INSTALLED
     delete_after: datetime | None = None
     signed_in_at: datetime | None = field(default=None, compare=False)
-    acting: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +221,7 @@ class BearerPrincipal(_ByRole):
     """A request with an access token of the identity provider.
 
     actor: user:<id> for a person's token, client:<client id> for a program's. name: the person's
-    address, or the client id. acting: who acts in the person's place, empty: nobody.
+    address, or the client id.
     """
 
     actor: str
@@ -225,7 +230,6 @@ class BearerPrincipal(_ByRole):
     scope: TenantScope
     limits: TenantLimits = AS_INSTALLED
     delete_after: datetime | None = None
-    acting: str = ""
 
 
 Principal = ApiKeyPrincipal | UserPrincipal | BearerPrincipal

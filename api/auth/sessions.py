@@ -280,7 +280,7 @@ def _member(
         row["email"],
         row["name"],
         Role(row["role"]),
-        grant_scope(tenant_id, actor=row["email"]),
+        grant_scope(tenant_id, actor=row["email"], acting=acting),
         csrf,
         tenant_name=row["tenant_name"],
         others=tuple(
@@ -289,5 +289,4 @@ def _member(
         ),
         limits=TenantLimits.from_settings(row["tenant_settings"]),
         delete_after=row["delete_after"],
-        acting=acting,
     )

@@ -26,7 +26,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from api.bench.chunk import Chunk, Stamp
 from api.bench.plan import Load, LoadSettings, plan
 from api.bench.topic import SpansTopic
-from udfs.lanes import LANES
+from udfs.lanes import PARTITIONS
 
 EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 PROTOCOLS = ("http", "grpc", "json")
@@ -172,7 +172,7 @@ def _to_kafka(settings: DoorClientSettings, load: Load) -> Sent:
         bootstrap=settings.address,
         topic=settings.topic,
         tenant=settings.tenant,
-        partitions=LANES,
+        partitions=PARTITIONS,
     )
     sent = Sent()
     end = time.monotonic() + settings.seconds

@@ -31,7 +31,7 @@ from api.ingest.request_wire import Group
 from api.ingest.split import Part, decodes, divide, parse
 from api.kafka.producer import DeliveryFailed, Done, Headers, RecordWriter
 from api.kafka.topics import TopicNames
-from udfs.lanes import LANES, partition_of
+from udfs.lanes import PARTITIONS, partition_of
 from udfs.payload import compress
 
 TENANT = "00000000-0000-4000-8000-0000000bec42"
@@ -254,7 +254,7 @@ def _produce(servers: Servers, work: _Work) -> None:
             ("n", b"%d" % record.span_count),
             ("v", b"1"),
         ]
-        partition = partition_of(record.lane, partitions=LANES)
+        partition = partition_of(record.lane, partitions=PARTITIONS)
         servers.kafka.send(servers.topic, value, partition=partition, headers=headers, done=done)
     if not settled.wait(_ACKNOWLEDGE_S) or failed:
         raise StepFailed(f"Kafka did not acknowledge within {_ACKNOWLEDGE_S:.0f} s: {failed[:1]}")

@@ -177,7 +177,7 @@ class _Machine:
         self.records += 1
         self.spans += emission.spans
         with self.timed("match"):
-            element = self.matcher.match(
+            ((_, element),) = self.matcher.match(
                 emission.payload,
                 tenant=self.tenant,
                 lane=lane,

@@ -185,15 +185,22 @@ class _Evaluator:
 
     def match(self, records: Records) -> list[bytes]:
         """Return the packed facts of the records of a trace."""
-        match = self._matcher.match
-        return [
-            match(payload, tenant=TENANT, lane=lane, partition=lane, offset=0, time_ms=_NOW_MS)
-            for payload, lane in records
-        ]
+        return matched(self._matcher, records, tenant=TENANT, time_ms=_NOW_MS)
 
     def judge(self, elements: Sequence[bytes]) -> int:
         """Judge a trace of these facts as closed; return how many rules apply to it."""
         return len(self._rule_set.judge(closed_trace(elements, now_ms=_NOW_MS)))
+
+
+def matched(matcher: Matcher, records: Records, *, tenant: str, time_ms: int) -> list[bytes]:
+    """Return the packed facts of the records of one trace."""
+    return [
+        of_lane.element
+        for payload, lane in records
+        for of_lane in matcher.match(
+            payload, tenant=tenant, lane=lane, partition=lane, offset=0, time_ms=time_ms
+        )
+    ]
 
 
 def closed_trace(elements: Iterable[bytes], *, now_ms: int) -> TraceState:

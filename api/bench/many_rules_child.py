@@ -12,7 +12,7 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from api.bench.evaluator import Records, closed_trace, few_apply, trace_records
+from api.bench.evaluator import Records, closed_trace, few_apply, matched, trace_records
 from api.bench.many_rules import CHANGED, RULES, RulesAsked, read_log, tenant_id, tenant_mix
 from api.bench.traffic import Planter, TrafficSettings, draft_trace
 from udfs.garbage import spare_the_living
@@ -49,11 +49,7 @@ class _Process:
 
     def judge(self, tenant: str, trace: _Trace, *, time_ms: int) -> None:
         """Match the records of one trace, and judge it as closed."""
-        match = self._matcher.match
-        elements = [
-            match(payload, tenant=tenant, lane=lane, partition=lane, offset=0, time_ms=time_ms)
-            for payload, lane in trace.records
-        ]
+        elements = matched(self._matcher, trace.records, tenant=tenant, time_ms=time_ms)
         since_ms, _ = self.book.epoch(tenant, time_ms)
         rules = self._rule_sets.of(tenant, since_ms=since_ms)
         rules.judge(closed_trace(elements, now_ms=time_ms))

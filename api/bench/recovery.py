@@ -18,19 +18,15 @@ from typing import Any
 
 from confluent_kafka import Producer
 
-from api.bench.generator import RunningGenerator
-from api.bench.load import GeneratorSettings
 from api.bench.many_rules import RULES, RulesAsked, read_log, write_logs
-from api.bench.plan import LoadSettings
-from api.bench.running import ACTIVE_AFTER_S, LATE_S, PARTITIONS
-from api.bench.stack import Lifetimes, Stack, StackTrouble
-from api.bench.traffic import TrafficSettings
+from api.bench.running import Wanted, running_load
+from api.bench.stack import Stack, StackTrouble
 from api.bench.watch import SignalWatch
 
 SENDERS_RULES = 100
 _RATE = 1_000.0
-_CHUNK_SPANS = 8_000
 _BREACH_SHARE = 0.05
+"""Several signals a second, so that the first one after the kill is soon there."""
 _RECOVERY_S = 600.0
 _POLL_S = 0.05
 
@@ -67,31 +63,16 @@ def measure_recovery(
 
 
 def _recover(stack: Stack, *, say: Callable[[str], None]) -> float:
-    lifetimes = Lifetimes()
-    tenant = stack.make_tenant(lifetimes)
-    traffic = TrafficSettings(breach_share=_BREACH_SHARE, large_trace_share=0.0)
-    load = LoadSettings(
-        tenant=tenant.id, rules=SENDERS_RULES, chunk_spans=_CHUNK_SPANS, traffic=traffic
-    )
-    generated = GeneratorSettings(
-        bootstrap=stack["BETRACE_KAFKA"],
-        topic=stack.spans_topic,
-        partitions=PARTITIONS,
-        late_s=LATE_S,
-        load=load,
-    )
-    watch = SignalWatch(dsn=stack["DATABASE_URL"], tenant=tenant.id)
-    with RunningGenerator(generated) as generator, watch:
-        watch.wait_until_listening()
-        stack.post_rules(load.mix, key=tenant.key)
-        time.sleep(ACTIVE_AFTER_S)
-        generator.set_rate(_RATE)
+    wanted = Wanted(rules=SENDERS_RULES, rate=_RATE, breach_share=_BREACH_SHARE)
+    with running_load(wanted, stack, say=say) as load:
+        load.generator.set_rate(_RATE)
         say("waiting for signals")
-        _visible_ms(watch, judged_after_ms=0.0)
+        _visible_ms(load.watch, judged_after_ms=0.0)
         say("killing the TaskManager")
         struck_ms = time.time() * 1000
         os.kill(_task_manager(stack), signal.SIGKILL)
-        again_ms = _visible_ms(watch, judged_after_ms=struck_ms + lifetimes.settle_ms)
+        settle_ms = wanted.lifetimes.settle_ms
+        again_ms = _visible_ms(load.watch, judged_after_ms=struck_ms + settle_ms)
         return round((again_ms - struck_ms) / 1000, 1)
 
 

@@ -8,7 +8,6 @@ from typing import Any
 from rich.console import Group
 from rich.table import Table
 
-from api.bench.door import DoorFigures
 from api.bench.engine import EngineRun
 from api.bench.evaluator import TRACE_SPANS, EvaluatorFigures
 from api.bench.many_rules import ManyRulesFigures
@@ -39,18 +38,6 @@ def run_table(figures: Figures) -> Table:
         *_cpu_rows(found["cpu_s_per_million_spans"]),
     ]
     return _filled(table, rows)
-
-
-def door_table(runs: Iterable[DoorFigures], *, hardware: str) -> Table:
-    """Return the table of the front door."""
-    table = _table("betrace bench ingest", hardware)
-    for run in runs:
-        rate = f"{run.spans_per_s:,} spans/s, {run.mb_per_s:,} MB/s"
-        table.add_row(f"[bold]{run.protocol}", f"[bold]{rate}")
-        rows = [("answers", ", ".join(f"{n:,} × {s}" for s, n in run.statuses.items()))]
-        rows += [("delay p50, p99", f"{run.delay.p50_ms}, {run.delay.p99_ms} ms")]
-        _filled(table, [*rows, *_cpu_rows(run.cpu_s_per_million_spans)])
-    return table
 
 
 def overhead_table(figures: OverheadFigures, *, hardware: str) -> Table:

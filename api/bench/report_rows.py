@@ -73,6 +73,7 @@ def door_rows(rows: Sequence[Row], *, hardware: str) -> Group:
         "MB/s",
         "p50 ms",
         "p99 ms",
+        "answers",
         "spans per CPU s of ingest",
         title="betrace bench door",
         caption=hardware,
@@ -86,6 +87,7 @@ def door_rows(rows: Sequence[Row], *, hardware: str) -> Group:
             f"{row['mb_per_s']:,}",
             f"{delay['p50_ms']:,}" if delay["count"] else "–",
             f"{delay['p99_ms']:,}" if delay["count"] else "–",
+            ", ".join(f"{count:,} × {status}" for status, count in row["statuses"].items()),
             f"{row['spans_per_ingest_cpu_s']:,}" if "spans_per_ingest_cpu_s" in row else "–",
         )
     return Group(table, *(_steps_table(row) for row in rows if "steps" in row))

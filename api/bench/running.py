@@ -1,7 +1,7 @@
 """A load on its way: a tenant and rules of its own, a generating process, and a watch on signals.
 
-Every kind of run on real servers (`run`, `table`, `soak`, `giant`) begins with this and ends with
-`RunningLoad.complete`, so that all of them send and judge the same.
+Every kind of run on real servers (`run`, `table`, `soak`, `giant`, `recovery`) begins with this, so
+that all of them send the same; those that judge as well end with `RunningLoad.complete`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ _BREACHES = 100
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
     """The load that is wanted. rate: known beforehand, 0 if it is looked for; warming up does not
-    exceed it. lifetimes: of the tenant that is made for it.
+    exceed it. lifetimes: of the tenant that is made for it. breach_share: the least share of traces
+    that break something.
     """
 
     rules: int = 100
@@ -47,11 +48,12 @@ class Wanted:
     seed: int = 1
     rate: float = 0.0
     lifetimes: Lifetimes = field(default_factory=Lifetimes)
+    breach_share: float = 0.0
 
     def load(self, tenant: str) -> LoadSettings:
         """Return what the generating process is to lay out for a tenant."""
         usual = TrafficSettings(seed=self.seed, facts_share=self.facts_share)
-        breaches = max(usual.breach_share, _BREACHES / self._chunk_spans)
+        breaches = max(usual.breach_share, self.breach_share, _BREACHES / self._chunk_spans)
         traffic = replace(usual, breach_share=breaches)
         # Without rules one promise is kept in, as a marker: nothing else would show that spans
         # were judged at all.

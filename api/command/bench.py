@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import replace
 from typing import Annotated
 from uuid import UUID
 
@@ -12,8 +11,6 @@ import typer
 from pydantic import SecretStr
 from rich.console import Console
 
-from api.bench.door import DoorFigures, measure_door
-from api.bench.door_client import PROTOCOLS, DoorClientSettings
 from api.bench.engine import EngineSettings, run_engine
 from api.bench.evaluator import RULE_COUNTS, measure_evaluator
 from api.bench.machine import hardware
@@ -22,7 +19,6 @@ from api.bench.overhead import measure_overhead
 from api.bench.plan import LoadSettings
 from api.bench.recovery import measure_recovery
 from api.bench.report import (
-    door_table,
     engine_table,
     evaluator_table,
     many_rules_table,
@@ -109,44 +105,6 @@ def bench(
         Console().print(run_table(figures))
     right = figures.score.precision == figures.score.recall == 1.0
     raise typer.Exit(0 if right and figures.sustained.flat else 1)
-
-
-@app.command()
-def ingest(
-    *,
-    seconds: Annotated[float, typer.Option(min=1, help="Of each protocol.")] = 20.0,
-    clients: Annotated[int, typer.Option(min=1, help="Sending processes.")] = 1,
-    connections: Annotated[int, typer.Option(min=1, help="Of each process.")] = 8,
-    request_spans: Annotated[int, typer.Option(min=1, help="Spans to a request.")] = 512,
-    protocol: Annotated[list[str] | None, typer.Option(help="http, grpc, json; all.")] = None,
-    running: Running = False,
-    as_json: AsJson = False,
-) -> None:
-    """Measure the OTLP door alone, up to Kafka's acknowledgement."""
-    stack = stack_of(1, running=running)
-    runs: list[DoorFigures] = []
-    try:
-        with stack as servers:
-            key = servers.make_tenant(Lifetimes()).key
-            for name in protocol or PROTOCOLS:
-                say(f"measuring {name}")
-                address = servers["BETRACE_OTLP_GRPC" if name == "grpc" else "BETRACE_OTLP_HTTP"]
-                client = DoorClientSettings(
-                    protocol=name,
-                    address=address,
-                    key=key,
-                    seconds=seconds,
-                    connections=connections,
-                    request_spans=request_spans,
-                )
-                each = [replace(client, seed=number + 1) for number in range(clients)]
-                runs.append(measure_door(each, roots=servers.roots()))
-    except TROUBLE as error:
-        raise failed(error) from error
-    if as_json:
-        typer.echo(json.dumps({"hardware": hardware(), "door": [run.to_dict() for run in runs]}))
-    else:
-        Console().print(door_table(runs, hardware=hardware()))
 
 
 @app.command()

@@ -146,7 +146,8 @@ def reshard(
     """Begin anew with the lanes of this build, by replay; for a release that has others.
 
     The job that runs is stopped with a savepoint, to which its own release can go back. Reading
-    begins as far back as with `recover`. Prints the downtime.
+    begins as far back as with `recover`; records that were cut by the lanes before are cut again.
+    Waits until what was judged before is judged again, and prints the downtime.
     """
     with _operator(python=python, flink_home=flink_home) as operator:
         planned = operator.plan_reshard(parallelism=parallelism)
@@ -236,6 +237,8 @@ def _tell_resharding(planned: Resharding, *, as_json: bool) -> None:
     typer.echo(f"lanes        {planned.lanes_before} in the job's state, {planned.lanes} here")
     typer.echo(f"parallelism  {planned.parallelism}")
     typer.echo(f"replay       from {moment_text(planned.start_ms)}")
+    if planned.reached_ms is not None:
+        typer.echo(f"judged       up to {moment_text(planned.reached_ms)}")
 
 
 def _tell_outcome(outcome: Outcome, *, as_json: bool) -> None:

@@ -46,7 +46,8 @@ class Bearers:
             claims, tenant_claim=self._config.tenant_claim, role_claim=self._config.role_claim
         )
         found = await self._holder(claims, standing)
-        return replace(await self._admitted(found), acting=acting_of(claims))
+        scope = replace(found.scope, acting=acting_of(claims))
+        return await self._admitted(replace(found, scope=scope))
 
     async def _holder(self, claims: Mapping[str, Any], standing: Standing) -> BearerPrincipal:
         async with one_statement(self._pool) as connection:

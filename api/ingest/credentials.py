@@ -1,6 +1,7 @@
-"""Who sends: the API key of a request, and the tenant it stands for.
+"""Who sends: the API key of a request, or the topic that spans come by, and the tenant.
 
-The tenant is that of the key. What a payload says about tenants is never looked at.
+The tenant is that of the key or of the topic's name. What a payload says about tenants is never
+looked at. Who is suspended or to be deleted takes no spans by either way.
 """
 
 from __future__ import annotations
@@ -19,11 +20,14 @@ _RETRY_AFTER_S = 2.0
 
 
 class KeysUnavailable(Exception):
-    """A key is not known here, and the store that would know does not answer."""
+    """A key or tenant is not known here, and the store that would know does not answer."""
 
 
 class MayNotSend(Exception):
-    """The key is good, for other things only."""
+    """It is known who sends, and that they may not.
+
+    principal: who holds the key; None: spans come by a topic.
+    """
 
     def __init__(self, principal: ApiKeyPrincipal | None = None) -> None:
         super().__init__()
@@ -32,22 +36,28 @@ class MayNotSend(Exception):
     @property
     def sentence(self) -> str:
         """Why, for the sender."""
-        if self.principal is not None and self.principal.delete_after is not None:
+        if self.principal is None:
+            return "the tenant of this topic takes no spans: suspended, to be deleted, or unknown"
+        if self.principal.delete_after is not None:
             return "the tenant of this API key is to be deleted, and takes no spans any more"
         return "this API key may not send spans"
 
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """A tenant (UUID text), and the key it sends with; None: spans come from a log of its own."""
+    """A tenant (UUID text), and the key it sends with; None: spans come from a log of its own.
+
+    own_limits: the tenant's, where there is no key to tell them.
+    """
 
     tenant: str
     principal: ApiKeyPrincipal | None = None
+    own_limits: TenantLimits = AS_INSTALLED
 
     @property
     def limits(self) -> TenantLimits:
         """What the tenant has in place of the installation's limits."""
-        return self.principal.limits if self.principal else AS_INSTALLED
+        return self.principal.limits if self.principal else self.own_limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +91,28 @@ class Keys(Protocol):
         Raises KeysUnavailable; MayNotSend where the key is good for other things only, and
         AddressRefused where it is good from elsewhere.
         """
+
+
+class Tenants(Protocol):
+    """Finds who may send spans by a topic."""
+
+    async def sender(self, tenant: str) -> Sender:
+        """Return who sends by the topic of a tenant (UUID text).
+
+        Raises KeysUnavailable; MayNotSend where it is suspended, to be deleted, or unknown.
+        """
+
+
+async def sender_of_topic(tenants: Tenants, tenant: str) -> Sender:
+    """Return who sends by the topic of a tenant. Raises Refused: FORBIDDEN or UNAVAILABLE."""
+    try:
+        return await tenants.sender(tenant)
+    except KeysUnavailable:
+        raise Refused(
+            Refusal.UNAVAILABLE, "tenants cannot be checked now", retry_after_s=_RETRY_AFTER_S
+        ) from None
+    except MayNotSend as error:
+        raise Refused(Refusal.FORBIDDEN, error.sentence) from error
 
 
 async def sender_of(keys: Keys, caller: Caller) -> Sender:

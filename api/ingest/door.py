@@ -26,7 +26,7 @@ from api.ingest.rejects import Reject, rejected_spans
 from api.ingest.split import Malformed, Split, divide, split
 from api.kafka.producer import DeliveryFailed, Headers, ProducerUnavailable, RecordWriter
 from api.kafka.topics import TopicNames
-from udfs.lanes import LANES, partition_of
+from udfs.lanes import PARTITIONS, partition_of
 from udfs.payload import compress
 
 _RETRY_AFTER_S = 2.0
@@ -204,7 +204,7 @@ class Door:
             self._produce(
                 self._topics.spans,
                 compress(record.value) if self._limits.compress_records else record.value,
-                partition=partition_of(record.lane, partitions=LANES),
+                partition=partition_of(record.lane, partitions=PARTITIONS),
                 headers=headers,
                 waiting=record.waiting,
             )

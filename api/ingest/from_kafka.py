@@ -1,7 +1,9 @@
 """Requests that a Collector's Kafka exporter (otlp_proto) wrote to `<prefix>.raw.<tenant>`.
 
-Each goes through the same door; its offset is committed when Kafka has all that is good of it. The
-tenant is that of the topic's name: who may write there is a matter of Kafka's access control.
+Each goes through the same gate and door; its offset is committed when Kafka has all that is good of
+it. The tenant is that of the topic's name: who may write there is a matter of Kafka's access
+control. What comes for a tenant that takes no spans is refused as it would be with a key: counted,
+on the audit log, and not kept.
 """
 
 from __future__ import annotations
@@ -15,7 +17,6 @@ from uuid import UUID
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 
-from api.ingest.credentials import Sender
 from api.ingest.door import Door, Encoding, Source
 from api.ingest.gate import Gate
 from api.ingest.metrics import IngestMetrics
@@ -116,7 +117,7 @@ class FromKafka:
             except Refused as refused:
                 self._metrics.requests.labels("kafka", refused.kind.label).inc()
                 if refused.retry_after_s is None:
-                    return True  # it will never be readable, and is among the dead letters
+                    return True  # it is refused for good; if unreadable, a dead letter
                 await self._pause(min(refused.retry_after_s, _RETRY_S))
             else:
                 self._metrics.requests.labels("kafka", "ok").inc()
@@ -126,8 +127,7 @@ class FromKafka:
 
     async def _take_once(self, tenant: str, body: bytes, source: Source) -> None:
         """Raises Refused; UNAVAILABLE or RATE_LIMITED say when to try again."""
-        sender = Sender(tenant)
-        self._gate.pace(sender)
+        sender = await self._gate.let_in_from_topic(tenant, topic=source.topic)
         self._door.check()
         lease = self._door.lease()
         self._door.grow(lease, len(body))

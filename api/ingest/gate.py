@@ -8,7 +8,15 @@ from __future__ import annotations
 from typing import Protocol
 
 from api.ingest.allowance import Allowance
-from api.ingest.credentials import Caller, Keys, Sender, sender_of
+from api.ingest.credentials import (
+    Caller,
+    Keys,
+    MayNotSend,
+    Sender,
+    Tenants,
+    sender_of,
+    sender_of_topic,
+)
 from api.ingest.refusals import Refusal, Refused
 from api.limits.buckets import Answer
 from api.limits.headers import rate_limit_headers
@@ -28,27 +36,55 @@ class NoRecords:
         """Do nothing."""
 
 
-class Gate:
-    """Lets senders in."""
+class NoTopics:
+    """Knows no tenants: nothing is read from topics."""
 
-    def __init__(self, keys: Keys, allowance: Allowance, records: Records) -> None:
+    async def sender(self, tenant: str) -> Sender:
+        """Know none."""
+        raise MayNotSend
+
+
+_NO_TOPICS = NoTopics()
+
+
+class Gate:
+    """Lets senders in. tenants: of topics that spans are read from."""
+
+    def __init__(
+        self, keys: Keys, allowance: Allowance, records: Records, *, tenants: Tenants = _NO_TOPICS
+    ) -> None:
         self._keys = keys
         self._allowance = allowance
         self._records = records
+        self._tenants = tenants
 
     async def let_in(self, caller: Caller) -> Sender:
         """Return who sends. Raises Refused, which is on the record then where it is a decision."""
         sender = None
         try:
             sender = await self._known(caller)
-            self.pace(sender)
+            self._pace(sender)
         except Refused as refused:
             if refused.kind in _DECISIONS:
                 self._records.note(refused, caller, sender)
             raise
         return sender
 
-    def pace(self, sender: Sender) -> None:
+    async def let_in_from_topic(self, tenant: str, *, topic: str) -> Sender:
+        """Return who sends by a tenant's topic. Raises Refused.
+
+        It is on the record where that is for good: what is over a rate is only taken later.
+        """
+        try:
+            sender = await sender_of_topic(self._tenants, tenant)
+        except Refused as refused:
+            if refused.kind in _DECISIONS:
+                self._records.note(refused, Caller(address=None, route=topic), None)
+            raise
+        self._pace(sender)
+        return sender
+
+    def _pace(self, sender: Sender) -> None:
         """Raise Refused if somebody known is over a limit."""
         _refuse_if_over(self._allowance.look(sender))
 

@@ -10,7 +10,7 @@ import threading
 import time
 
 from api.kafka.producer import DeliveryFailed, Headers, Producer, ProducerUnavailable
-from udfs.lanes import LANES
+from udfs.lanes import PARTITIONS
 
 PERIOD_S = 0.25
 _HEADERS: Headers = [("hb", b"1")]
@@ -22,7 +22,7 @@ class Heartbeats:
     def __init__(self, producer: Producer, *, topic: str) -> None:
         self._producer = producer
         self._topic = topic
-        self._due = [False] * LANES
+        self._due = [False] * PARTITIONS
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="ingest-heartbeats")
 
@@ -42,7 +42,7 @@ class Heartbeats:
             next_s = max(next_s + PERIOD_S, time.monotonic())
 
     def _beat(self) -> None:
-        for partition in range(LANES):
+        for partition in range(PARTITIONS):
             if not self._due[partition]:
                 self._due[partition] = True
                 self._send(partition)

@@ -86,7 +86,7 @@ async def _serve(options: ServeOptions, limits: IngestLimits, open_keys: OpenKey
         store = await parts.enter_async_context(open_keys())
         buckets = await parts.enter_async_context(_counting(options, LimitMetrics(registry)))
         allowance = Allowance(limits, buckets)
-        gate = Gate(store.keys, allowance, store.records)
+        gate = Gate(store.keys, allowance, store.records, tenants=store.tenants)
         producer = await parts.enter_async_context(_producing(options.kafka, topics, limits))
         door = Door(
             producer=producer, topics=topics, limits=limits, metrics=metrics, allowance=allowance

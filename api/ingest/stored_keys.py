@@ -17,9 +17,10 @@ from api.auth.key_uses import KeyUses, keep_uses
 from api.auth.key_verifier import KeyVerifier
 from api.auth.principal import Permission
 from api.database import DatabaseUnavailable, QueryTooSlow, open_pool
-from api.ingest.credentials import Keys, KeysUnavailable, MayNotSend, Sender
+from api.ingest.credentials import Keys, KeysUnavailable, MayNotSend, Sender, Tenants
 from api.ingest.gate import Records
 from api.ingest.records import StoredRecords
+from api.ingest.stored_tenants import StoredTenants
 from api.settings import Settings
 
 
@@ -28,6 +29,7 @@ class KeyStore:
     """Who may send, and where it is written who may not."""
 
     keys: Keys
+    tenants: Tenants
     records: Records
 
 
@@ -74,7 +76,11 @@ async def open_stored_keys(settings: Settings) -> AsyncIterator[KeyStore]:
             asyncio.create_task(decisions.run(), name="decisions"),
         ]
         try:
-            yield KeyStore(StoredKeys(verifier), StoredRecords(decisions, pepper=settings.pepper))
+            yield KeyStore(
+                StoredKeys(verifier),
+                StoredTenants(pool, grace_s=settings.key_grace_s),
+                StoredRecords(decisions, pepper=settings.pepper),
+            )
         finally:
             for task in beside:
                 task.cancel()

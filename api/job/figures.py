@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -12,7 +12,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-d
 
 from api.job.flink import Flink, FlinkUnavailable, Job, Vertex, root_cause
 from api.kafka.topics import TopicNames
-from udfs.lanes import LANES
+from udfs.lanes import PARTITIONS
 
 RULES_OFFSET: Final = "rules_offset"
 RSS_BYTES: Final = "python_rss_bytes"
@@ -72,7 +72,7 @@ class Kafka:
 
     def read_into(self, figures: JobFigures, *, group: str) -> JobFigures:
         """Return the figures with what Kafka knows. group: of the job."""
-        spans = [TopicPartition(self._topics.spans, number) for number in range(LANES)]
+        spans = [TopicPartition(self._topics.spans, number) for number in range(PARTITIONS)]
         rules = TopicPartition(self._topics.rules, 0)
         spec: Any = OffsetSpec  # its makers gave it no types
         newest = self._admin.list_offsets(
@@ -135,7 +135,6 @@ def _of_flink(flink: Flink, figures: JobFigures, topic_prefix: str) -> JobFigure
 
 
 def _of_vertices(flink: Flink, figures: JobFigures, job: Job, vertices: list[Vertex]) -> JobFigures:
-    watermarks: list[int] = []
     rules: list[int] = []
     rss: list[int] = []
     complete = True
@@ -146,15 +145,23 @@ def _of_vertices(flink: Flink, figures: JobFigures, job: Job, vertices: list[Ver
         read = flink.gauges(job.id, vertex, RULES_OFFSET)
         complete = complete and len(read) == vertex.parallelism
         rules += read
-        if "correlate" in vertex.name:
-            watermarks += flink.watermarks(job.id, vertex.id)
-    known = [each for each in watermarks if each > _NO_WATERMARK]
     return replace(
         figures,
-        watermark_ms=min(known) if known and len(known) == len(watermarks) else None,
+        watermark_ms=watermark_of(flink, job.id, vertices),
         rules_read=min(rules) if rules and complete else None,
         rss_bytes=tuple(rss),
     )
+
+
+def watermark_of(flink: Flink, job_id: str, vertices: Iterable[Vertex]) -> int | None:
+    """Return how far event time has come in every subtask that judges; None if one has none.
+
+    Raises FlinkUnavailable.
+    """
+    judging = [vertex for vertex in vertices if "correlate" in vertex.name]
+    watermarks = [each for vertex in judging for each in flink.watermarks(job_id, vertex.id)]
+    least = min(watermarks, default=_NO_WATERMARK)
+    return least if least > _NO_WATERMARK else None
 
 
 def _checkpoints(answer: dict[str, Any]) -> Checkpoints:

@@ -8,13 +8,14 @@ newest checkpoint. Restored state that nobody claims is never allowed.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from api.errors import OperatorError
 from api.job.embedded import EmbeddedStack
+from api.job.figures import watermark_of
 from api.job.flink import ENDED, Flink, FlinkUnavailable, Job, root_cause
 from api.job.submission import Client
 from udfs.lanes import LANES
@@ -33,7 +34,10 @@ class JobTrouble(OperatorError):
 
 @dataclass(slots=True)
 class Timing:
-    """How long each step took, and how long nothing was judged; in seconds."""
+    """How long each step took, and how long nothing was judged; in seconds.
+
+    A job that begins anew judges what is new only when it has caught up with the one before.
+    """
 
     steps: dict[str, float] = field(default_factory=dict)
     down_s: float = 0.0
@@ -60,14 +64,19 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Resharding:
-    """What re-sharding would do: lanes of the job's state and of this build, tasks, and the time
-    from which on the log is read again."""
+    """What re-sharding would do.
+
+    lanes_before: of the job's state. lanes: of this build. parallelism: tasks of every operator.
+    start_ms: from when on the log is read again. reached_ms: up to when the job has judged, None
+    if it has not.
+    """
 
     job_id: str
     lanes_before: int
     lanes: int
     parallelism: int
     start_ms: int
+    reached_ms: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +143,9 @@ class Operator:
         arguments = self._arguments(job)
         timing = Timing()
         with timing.step("ask the log"):
-            start_ms = self._start_of_replay(arguments, lost_at_ms)
+            log = self.client.reach(arguments)
+            start_ms = _start_of_replay(log, lost_at_ms)
+            reached_ms = self._judged_up_to(job, log)
         with self.stack.held():
             begun = time.monotonic()
             if job is not None:
@@ -142,6 +153,7 @@ class Operator:
                 with timing.step("cancel"):
                     self.flink.cancel(job.id)
             new = self._begin_anew(arguments, start_ms, None, timing, begun=begun)
+        self._catch_up(new, reached_ms, timing, begun=begun)
         return Outcome(new, None, timing)
 
     def plan_reshard(self, *, parallelism: int | None = None) -> Resharding:
@@ -160,8 +172,11 @@ class Operator:
                 "re-shard. `betrace job rescale N` spreads the lanes over more or fewer slots"
             )
         tasks = parallelism or int(option_of(arguments, "--parallelism") or self.flink.slots())
-        start_ms = self._start_of_replay(arguments, None)
-        return Resharding(job.id, lanes_before, LANES, tasks, start_ms)
+        log = self.client.reach(arguments)
+        start_ms = _start_of_replay(log, None)
+        return Resharding(
+            job.id, lanes_before, LANES, tasks, start_ms, self._judged_up_to(job, log)
+        )
 
     def reshard(self, plan: Resharding) -> Outcome:
         """Let the job of this build begin anew with its own lanes, by replay.
@@ -177,6 +192,7 @@ class Operator:
             if option_of(before, "--parallelism") != str(plan.parallelism):
                 self.stack.order(parallelism=plan.parallelism)
             new = self._begin_anew(arguments, plan.start_ms, savepoint, timing, begun=begun)
+        self._catch_up(new, plan.reached_ms, timing, begun=begun)
         return Outcome(new, savepoint, timing)
 
     def _stop(self, job_id: str, timing: Timing) -> str:
@@ -241,10 +257,33 @@ class Operator:
         newest: dict[str, Any] | None = self.flink.checkpoints(job.id)["latest"]["completed"]
         return newest
 
-    def _start_of_replay(self, arguments: Sequence[str], lost_at_ms: int | None) -> int:
-        log = self.client.reach(arguments)
-        known = lost_at_ms if lost_at_ms is not None else log["reached_ms"]
-        return int((known if known is not None else time.time() * 1000) - log["reach_ms"])
+    def _judged_up_to(self, job: Job | None, log: Mapping[str, int | None]) -> int | None:
+        """Return up to when event time has come in a job, or would have by what it has read."""
+        if job is not None and job.running:
+            return self._event_time_ms(job.id)
+        return log["reached_ms"]
+
+    def _catch_up(
+        self, job_id: str, reached_ms: int | None, timing: Timing, *, begun: float
+    ) -> None:
+        """Wait until a job has judged as far as the one before. Raises JobTrouble if it ends.
+
+        It takes as long as it takes; whoever interrupts it leaves the job to itself.
+        """
+        if reached_ms is None:
+            return
+        self.say(f"catching up with {moment_text(reached_ms)}")
+        with timing.step("catch up"):
+            while (self._event_time_ms(job_id) or 0) < reached_ms:
+                job = self.flink.job(job_id)
+                if job is None or job.state in ENDED:
+                    why = self._why(job_id)
+                    raise JobTrouble(f"the new job ended before it had caught up: {why}")
+                time.sleep(_POLL_S)
+        timing.down_s = round(time.monotonic() - begun, 1)
+
+    def _event_time_ms(self, job_id: str) -> int | None:
+        return watermark_of(self.flink, job_id, self.flink.vertices(job_id))
 
     def _begin_anew(
         self,
@@ -311,6 +350,12 @@ class Operator:
         except FlinkUnavailable as error:
             return str(error)
         return root_cause(exceptions[0]) if exceptions else f"it was not up after {_START_S} s"
+
+
+def _start_of_replay(log: Mapping[str, int | None], lost_at_ms: int | None) -> int:
+    """Return from when on the log must be read. log: what `jobs.reach` says."""
+    known = lost_at_ms if lost_at_ms is not None else log["reached_ms"]
+    return int((known if known is not None else time.time() * 1000) - (log["reach_ms"] or 0))
 
 
 def with_option(arguments: Sequence[str], option: str, value: str) -> list[str]:

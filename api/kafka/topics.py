@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
-from udfs.lanes import LANES
+from udfs.lanes import PARTITIONS
 from udfs.payload import MAX_BYTES
 
 _DAY_MS = 24 * 60 * 60 * 1000
@@ -82,7 +82,7 @@ def topic_specs(names: TopicNames) -> tuple[TopicSpec, ...]:
     return (
         TopicSpec(
             names.spans,
-            LANES,
+            PARTITIONS,
             required=_APPEND_TIME,
             defaults={
                 "retention.ms": str(7 * _DAY_MS),

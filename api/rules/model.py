@@ -30,6 +30,7 @@ class Rule:
 
     object: the rule as in a rules file (id, name, severity, state, rule, …); in quarantine its
     state is still the one that its owner wants.
+    author: of this version; acting: who acted in the author's place, empty: nobody.
     created_at: of the rule; updated_at: of this version.
     published_at: when the rules log took this version (the broker's clock), None while it waits.
     takes_effect_at: traces that begin from then on are judged by it. read_everywhere_at: when every
@@ -43,6 +44,7 @@ class Rule:
     object: dict[str, Any]
     text: str
     author: str
+    acting: str
     created_at: datetime
     updated_at: datetime
     published_at: datetime | None

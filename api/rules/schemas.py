@@ -123,7 +123,7 @@ class RuleBody(BaseModel):
     rules log has this version; false means that Kafka did not answer, and it follows by itself.
     takes_effect_at: traces that begin from then on are judged by this version. active_since: the
     same, once it is past and the rule is judged. active_everywhere_since: since when every subtask
-    of the job is known to have read it.
+    of the job is known to have read it. acting: who acted in the author's place, null: nobody.
     """
 
     model_config = ConfigDict(
@@ -135,6 +135,7 @@ class RuleBody(BaseModel):
                     "version": 1,
                     "deleted": False,
                     "author": "ada@example.com",
+                    "acting": None,
                     "created_at": "2026-11-23T21:00:00Z",
                     "updated_at": "2026-11-23T21:00:00Z",
                     "published": True,
@@ -152,6 +153,7 @@ class RuleBody(BaseModel):
     version: int
     deleted: bool
     author: str
+    acting: str | None
     created_at: datetime
     updated_at: datetime
     published: bool
@@ -173,6 +175,7 @@ class RuleBody(BaseModel):
                 "version": rule.version,
                 "deleted": rule.deleted,
                 "author": rule.author,
+                "acting": rule.acting or None,
                 "created_at": rule.created_at,
                 "updated_at": rule.updated_at,
                 "published": rule.published,

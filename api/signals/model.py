@@ -137,10 +137,14 @@ class Signal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryEntry:
-    """One change of a signal: of its status or assignee by people, of its verdict by the engine."""
+    """One change of a signal: of its status or assignee by people, of its verdict by the engine.
+
+    acting: who acted in the actor's place, empty: nobody.
+    """
 
     at: datetime
     actor: str
+    acting: str
     change: str
     from_status: str | None
     to_status: str | None

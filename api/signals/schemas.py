@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Final, Self
+from typing import Annotated, Any, Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.config import JsonDict
 
 from api.signals.model import Severity, Status, VerdictName
@@ -157,11 +157,15 @@ class FoldPageBody(BaseModel):
 
 
 class HistoryBody(BaseModel):
-    """One change of a signal. change: status, verdict or assignee; actor `engine` is the job."""
+    """One change of a signal. change: status, verdict or assignee; actor `engine` is the job.
+
+    acting: who acted in the actor's place, null: nobody.
+    """
 
     model_config = ConfigDict(from_attributes=True)
     at: datetime
     actor: str
+    acting: Annotated[str | None, BeforeValidator(lambda acting: acting or None)]
     change: str
     from_status: str | None
     to_status: str | None

@@ -1,7 +1,7 @@
 -- name: current^
 -- A rule with its newest version, deleted or not.
 select r.id, r.state, r.current_version as version, r.deleted_at is not null as deleted,
-       r.created_at, v.created_at as updated_at, v.author, v.object, v.text, v.canonical,
+       r.created_at, v.created_at as updated_at, v.author, v.acting, v.object, v.text, v.canonical,
        o.published_at, o.read_everywhere_at
 from rules r
 join rule_versions v
@@ -12,7 +12,7 @@ where r.tenant_id = scope_tenant() and r.id = :id;
 
 -- name: page
 select r.id, r.state, r.current_version as version, false as deleted,
-       r.created_at, v.created_at as updated_at, v.author, v.object, v.text, v.canonical,
+       r.created_at, v.created_at as updated_at, v.author, v.acting, v.object, v.text, v.canonical,
        o.published_at, o.read_everywhere_at
 from rules r
 join rule_versions v
@@ -28,7 +28,7 @@ limit :limit;
 
 -- name: versions
 select v.rule_id as id, v.state, v.version, v.deleted, r.created_at, v.created_at as updated_at,
-       v.author, v.object, v.text, v.canonical, o.published_at,
+       v.author, v.acting, v.object, v.text, v.canonical, o.published_at,
        o.read_everywhere_at
 from rule_versions v
 join rules r on r.tenant_id = v.tenant_id and r.id = v.rule_id

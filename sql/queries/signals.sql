@@ -70,7 +70,7 @@ join memberships m on m.user_id = u.id and m.tenant_id = scope_tenant()
 where u.email = :email;
 
 -- name: history
-select h.at, h.actor, h.change, h.from_status, h.to_status, h.from_verdict, h.to_verdict,
+select h.at, h.actor, h.acting, h.change, h.from_status, h.to_status, h.from_verdict, h.to_verdict,
        u.email as assignee, h.reason, h.version, h.revision
 from signal_history h
 left join users u on u.id = h.assignee_id

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import replace
 from types import ModuleType
 from typing import Any
@@ -23,8 +24,9 @@ from udfs.facts import Facts
 from udfs.lanes import lane_of, tenant_prefix_crc
 from udfs.match import build_index
 from udfs.members import unpack_member
-from udfs.native import reading_module
+from udfs.native import engine_module, reading_module
 from udfs.otlp import decode_spans
+from udfs.recut import cut_by_lane
 from udfs.rulebook import Matched
 
 TENANT = "t"
@@ -54,6 +56,9 @@ COMPARING = """when { pay as q and pay as p }
 always { any.where(amount == q.map and event.where(k == p.currency) and duration > 1s) after q }"""
 LANE = 5
 TRACES = [t for n in range(400) if lane_of(TENANT, t := n.to_bytes(16, "big")) == LANE][:3]
+STRAYS = [bytes(16), b"\xff" * 16]
+"""Traces of other lanes, as there are in a record that was cut by another number of lanes."""
+ALL = [*TRACES, *STRAYS]
 
 
 def matched() -> Matched:
@@ -120,7 +125,7 @@ CROWDS = st.sampled_from([[], [], [attribute("xmount", 1)] * (interpreted.MAX_NO
 @st.composite
 def spans(draw: st.DrawFn) -> Span:
     return Span(
-        trace_id=draw(st.sampled_from([*TRACES, bytes(16), b"short"])),
+        trace_id=draw(st.sampled_from([*ALL, b"short"])),
         span_id=draw(st.sampled_from([b"span-000", b"span-001", b"span-002"])),
         parent_span_id=draw(st.sampled_from([b"", bytes(8), b"\0parent-", b"span-001"])),
         trace_state=draw(st.sampled_from(["", "a=b"])),
@@ -197,7 +202,7 @@ def expected(payload: bytes) -> dict[bytes, tuple[int, int, int]]:
     """The same from whole spans, each asked every predicate."""
     found: dict[bytes, list[int]] = {}
     for span in decode_spans(payload):
-        if span.trace_id not in TRACES:
+        if span.trace_id not in ALL:
             continue
         row = found.setdefault(span.trace_id, [0, 0, 0])
         row[0] += 1
@@ -213,7 +218,7 @@ def test_a_record_read_by_hand_says_what_its_spans_say(payload: bytes) -> None:
     facts = read_by(interpreted, payload)
     assert facts is not None
     assert by_trace(facts) == expected(payload)
-    decoded = [span for span in decode_spans(payload) if span.trace_id in TRACES]
+    decoded = [span for span in decode_spans(payload) if span.trace_id in ALL]
     assert facts.rejected == len(decode_spans(payload)) - len(decoded)
     roots = sorted((s.span_id, s.name) for s in decoded if not any(s.parent_span_id))
     assert sorted((span_id, name) for _, span_id, _, name, _ in facts.roots) == roots
@@ -245,7 +250,7 @@ def kept_of(span: dsl.SpanView) -> tuple[KeptSpan, dict[int, bool]] | None:
 def test_what_is_kept_of_spans_is_what_the_language_keeps(payload: bytes) -> None:
     facts = read_by(interpreted, payload)
     assert facts is not None
-    decoded = [span for span in decode_spans(payload) if span.trace_id in TRACES]
+    decoded = [span for span in decode_spans(payload) if span.trace_id in ALL]
     expected = [kept for span in decoded if (kept := kept_of(span)) is not None]
     members = [unpack_member(member, arrived_ns=7) for _, member in facts.kept.members]
     assert [(member.span, dict(member.answers)) for member in members] == expected
@@ -259,8 +264,8 @@ def test_what_is_kept_of_spans_is_what_the_language_keeps(payload: bytes) -> Non
 def test_what_may_stand_for_a_root_is_noted_where_no_root_came(payload: bytes) -> None:
     facts = read_by(interpreted, payload)
     assert facts is not None
-    decoded = [span for span in decode_spans(payload) if span.trace_id in TRACES]
-    rootless = {t for t in TRACES if all(any(s.parent_span_id) for s in decoded if s.trace_id == t)}
+    decoded = [span for span in decode_spans(payload) if span.trace_id in ALL]
+    rootless = {t for t in ALL if all(any(s.parent_span_id) for s in decoded if s.trace_id == t)}
     came = {t: {s.span_id for s in decoded if s.trace_id == t} for t in rootless}
     arrivals = {facts.fragments[at][0]: ids for at, ids in facts.outside.arrivals}
     told = {t: {ids[at : at + 8] for at in range(0, len(ids), 8)} for t, ids in arrivals.items()}
@@ -308,3 +313,42 @@ class TestCompiled:
                 damaged[chance.randrange(len(damaged))] = chance.randrange(256)
         content = bytes(damaged)
         assert read_by(reading_module(), content) == read_by(interpreted, content)
+
+
+def only(payload: bytes, *, keeps: Callable[[bytes], bool]) -> bytes:
+    """Return a request without the spans whose trace ids are not wanted."""
+    request = ExportTraceServiceRequest.FromString(payload)
+    for resource_spans in request.resource_spans:
+        for scope_spans in resource_spans.scope_spans:
+            kept = [span for span in scope_spans.spans if keeps(span.trace_id)]
+            del scope_spans.spans[:]
+            scope_spans.spans.extend(kept)
+    return request.SerializeToString()
+
+
+@given(requests())
+def test_what_a_lane_gets_of_a_record_is_what_its_spans_alone_would_have_given(
+    payload: bytes,
+) -> None:
+    index, crc = build_index(MATCHED, reading=interpreted), tenant_prefix_crc(TENANT)
+    pack = engine_module("facts").pack_facts
+
+    def read(payload: bytes, lane: int) -> tuple[Facts, bool]:
+        reading = interpreted.Reading(index, tenant=TENANT, lane=lane, prefix_crc=crc)
+        return reading.read(payload), reading.has_strays()
+
+    facts, has_strays = read(only(payload, keeps=lambda _: True), LANE)
+    cut = cut_by_lane(facts, prefix_crc=crc, lane=LANE)
+    assert has_strays == any(lane != LANE for lane in cut if cut[lane].spans)
+    assert list(cut) == sorted(cut)
+    assert sum(part.rejected for part in cut.values()) == facts.rejected
+    for lane, part in cut.items():
+
+        def belongs(trace_id: bytes, lane: int = lane) -> bool:
+            if len(trace_id) != 16:  # rejected: it stays where the record said
+                return lane == LANE
+            return lane_of(TENANT, trace_id) == lane
+
+        alone, strays = read(only(payload, keeps=belongs), lane)
+        assert not strays
+        assert pack(part) == pack(alone)

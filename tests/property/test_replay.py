@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+import itertools
 import random
+from collections.abc import Sequence
+from zlib import crc32
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.engine import Engine, Record, RulesLog, SpanDraft, SpansLog, final_signals
+from tests.support.engine import (
+    TENANT,
+    Engine,
+    Record,
+    RulesLog,
+    SpanDraft,
+    SpansLog,
+    export_request,
+    final_signals,
+    trace_id,
+)
+from udfs.addressing import read_address
+from udfs.lanes import LANES, tenant_prefix_crc
 from udfs.life import Output
 
 NAMES = ("payment.charge", "fraud.check", "payment.bypass", "http.retry", "other")
@@ -27,9 +42,13 @@ def the_rules() -> RulesLog:
     return rules
 
 
+Sent = tuple[int, list[SpanDraft]]
+"""Spans that are sent together, and when."""
+
+
 @st.composite
-def spans_logs(draw: st.DrawFn) -> list[Record]:
-    log = SpansLog()
+def traffic(draw: st.DrawFn) -> list[Sent]:
+    sent = []
     at_ms = 0
     for _ in range(draw(st.integers(1, 25))):
         at_ms += draw(st.sampled_from((0, 1, 500, 1_999, 2_000, 2_001, 15_000, 61_000)))
@@ -47,8 +66,37 @@ def spans_logs(draw: st.DrawFn) -> list[Record]:
                     attributes={"amount": 5 * number},
                 )
             )
+        sent.append((at_ms, spans))
+    return sent
+
+
+def spans_logs() -> st.SearchStrategy[list[Record]]:
+    return traffic().map(log_of)
+
+
+def log_of(traffic: list[Sent]) -> list[Record]:
+    log = SpansLog()
+    for at_ms, spans in traffic:
         log.send(at_ms, *spans)
     return log.records
+
+
+def cut(traffic: list[Sent], lanes: Sequence[int]) -> list[Record]:
+    """Return records as `ingest` cuts them by so many lanes, which differ from one to the next.
+
+    What is sent together gets one offset, whatever the number of records: signals tell offsets.
+    """
+    records = []
+    for offset, ((at_ms, spans), by) in enumerate(zip(traffic, itertools.cycle(lanes))):
+        by_lane: dict[int, list[SpanDraft]] = {}
+        for span in spans:
+            crc = crc32(trace_id(span.trace), tenant_prefix_crc(TENANT))
+            by_lane.setdefault(crc % by, []).append(span)
+        for number, drafts in by_lane.items():
+            address = read_address(tenant=TENANT.encode(), lane=b"%d" % number)
+            assert address is not None
+            records.append(Record(at_ms, address.lane, offset, export_request(drafts)))
+    return records
 
 
 def at_once(records: list[Record]) -> list[Output]:
@@ -105,3 +153,36 @@ def test_spans_delivered_twice_give_the_same_verdicts(records: list[Record]) -> 
         for again in (0, 1)
     ]
     assert final_signals(at_once(twice)) == final_signals(at_once(records))
+
+
+OTHER_LANES = [1, 4, 7, 16, 64]
+
+
+@settings(deadline=None, max_examples=60)
+@given(traffic(), st.lists(st.sampled_from([LANES, *OTHER_LANES]), min_size=1, max_size=5))
+def test_records_of_any_number_of_lanes_give_the_same_bytes(
+    traffic: list[Sent], lanes: list[int]
+) -> None:
+    def signalled(lanes: Sequence[int]) -> set[tuple[str, bytes, bytes]]:
+        outputs = at_once(cut(traffic, lanes))
+        return {row for row in distinct(outputs) if row[0] == "signals"}
+
+    assert signalled(lanes) == signalled([LANES])
+
+
+@settings(deadline=None, max_examples=60)
+@given(traffic(), st.integers(0, 2**32))
+def test_a_change_of_lanes_is_judged_alike_however_time_comes_and_after_crashes(
+    traffic: list[Sent], seed: int
+) -> None:
+    chance = random.Random(seed)
+    records = cut(traffic, chance.choices([LANES, *OTHER_LANES], k=5))
+    engine = Engine(the_rules())
+    for record in records:
+        if chance.random() < 0.6:
+            engine.advance(record.time_ms - 1)
+        engine.receive(record)
+        if chance.random() < 0.2:
+            engine.restart()
+    engine.advance(END_MS)
+    assert distinct(engine.outputs) == distinct(at_once(records))

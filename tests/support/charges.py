@@ -31,20 +31,21 @@ def charge_rules(
     return [record for _, record in log.records]
 
 
+def charge(trace: str, name: str, **attributes: str) -> SpanDraft:
+    """Return a span of a trace that starts now; `charge` is its root."""
+    return SpanDraft(
+        trace=trace,
+        id=f"{trace} {name}",
+        parent="" if name == "charge" else f"{trace} charge",
+        name=name,
+        start_ms=time.time_ns() // 1_000_000,
+        attributes=attributes,
+    )
+
+
 def send(writer: SpansWriter, trace: str, *names: str, **attributes: str) -> None:
     """Send spans of a trace that start now, in one record; `charge` is its root."""
-    now_ms = time.time_ns() // 1_000_000
-    drafts = [
-        SpanDraft(
-            trace=trace,
-            id=f"{trace} {name}",
-            parent="" if name == "charge" else f"{trace} charge",
-            name=name,
-            start_ms=now_ms,
-            attributes=attributes,
-        )
-        for name in names
-    ]
+    drafts = [charge(trace, name, **attributes) for name in names]
     lane = lane_of(TENANT, trace_id(trace))
     writer.write(export_request(drafts), tenant=TENANT, lane=lane, spans=len(drafts))
     writer.flush()

@@ -254,19 +254,18 @@ class Engine:
 
     def receive(self, record: Record) -> None:
         """Take one record of the spans log."""
-        element = self.matcher.match(
+        for number, element in self.matcher.match(
             record.payload,
             tenant=record.tenant,
             lane=record.lane,
             partition=0,
             offset=record.offset,
             time_ms=record.time_ms,
-        )
-        lane = self._lane(record.lane)
-        kept = lane.receive(
-            time_ms=record.time_ms, partition=0, offset=record.offset, element=element
-        )
-        self.state.setdefault(record.lane, []).append(kept)
+        ):
+            kept = self._lane(number).receive(
+                time_ms=record.time_ms, partition=0, offset=record.offset, element=element
+            )
+            self.state.setdefault(number, []).append(kept)
 
     def advance(self, watermark_ms: int) -> list[Output]:
         """Let event time come to a watermark in all lanes. Returns what was emitted."""

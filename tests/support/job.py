@@ -19,7 +19,7 @@ from deploy.embedded.flink_rest import ENDED, FlinkRest
 from deploy.embedded.settings import REPOSITORY
 from deploy.embedded.stack import Stack
 
-_BETRACE = Path(sys.executable).parent / "betrace"
+_BETRACE = "from api.command import main; main()"
 DEADLY = "this text kills a worker"
 """A record of spans that holds it ends the Python worker that looks at it, where a stack was
 started with the variable of `udfs.flink.fault`."""
@@ -57,12 +57,17 @@ def cancel_jobs(stack: Stack) -> None:
     wait_for(lambda: not living(), "no job is left", timeout_s=START_S)
 
 
-def betrace_job(stack: Stack, *words: str, code: int | None = 0) -> dict[str, Any]:
-    """Run `betrace job … --json` and return what it printed. code: None for any."""
+def betrace_job(
+    stack: Stack, *words: str, code: int | None = 0, release: Path = REPOSITORY
+) -> dict[str, Any]:
+    """Run `betrace job … --json` and return what it printed.
+
+    code: None for any. release: the folder of the sources.
+    """
     done = subprocess.run(
-        [str(_BETRACE), "job", *words, "--json"],
+        [sys.executable, "-c", _BETRACE, "job", *words, "--json"],
         env={**os.environ, **stack.environment()},
-        cwd=REPOSITORY,
+        cwd=release,
         capture_output=True,
         text=True,
         check=False,

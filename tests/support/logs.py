@@ -168,10 +168,10 @@ def judge(rules: Sequence[LogRecord], spans: Sequence[LogRecord]) -> set[tuple[b
         if not record.value or address is None:
             continue
         place = {"partition": record.partition, "offset": record.offset, "time_ms": record.time_ms}
-        element = matcher.match(
+        for lane, element in matcher.match(
             expand(record.value), tenant=address.tenant, lane=address.lane, **place
-        )
-        lanes[address.lane].receive(element=element, **place)
+        ):
+            lanes[lane].receive(element=element, **place)
     first_ms: dict[int, int] = {}
     latest_ms: dict[int, int] = {}
     for record in spans:

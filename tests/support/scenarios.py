@@ -14,7 +14,7 @@ import dsl
 from dsl.many.trials import TriedTrace
 from dsl.objects import RuleDocument, RuleTest, parse_rules
 from dsl.suites import tried_traces
-from tests.support.engine import KINDS, STATUSES, key_value
+from tests.support.engine import KINDS, STATUSES, RulesLog, key_value
 from tests.support.whole_traces import flags_of
 from udfs.lanes import lane_of
 from udfs.wire import betrace_pb2 as wire
@@ -72,7 +72,8 @@ class Scenario:
 
     def rules_log(self, *, lateness_ms: int = LATENESS_MS, **lives: int) -> list[bytes]:
         """Return the records of the rules log."""
-        settings = wire.TenantSettings(
+        log = RulesLog()
+        log.settings(
             tenant=self.tenant,
             settle_ms=lives.get("settle_ms", SETTLE_MS),
             patience_ms=lives.get("patience_ms", PATIENCE_MS),
@@ -80,29 +81,9 @@ class Scenario:
             lateness_ms=lateness_ms,
             external_roots=self.external_roots,
         )
-        numbers: dict[int, int] = {}
-        records = [wire.RuleLogRecord(tenant=settings).SerializeToString()]
         for rule_id, text, group_by in self.rules:
-            compiled = dsl.check(text).rule
-            assert compiled is not None, text
-            version = wire.RuleVersion(
-                tenant=self.tenant,
-                rule_id=rule_id,
-                version=1,
-                text=text,
-                state=wire.RULE_STATE_ACTIVE,
-                severity="high",
-                language=1,
-                group_by=group_by,
-                predicates=[
-                    wire.PredicateEntry(
-                        number=numbers.setdefault(p.hash, len(numbers)), hash=p.hash
-                    )
-                    for p in compiled.predicates
-                ],
-            )
-            records.append(wire.RuleLogRecord(rule=version).SerializeToString())
-        return records
+            log.rule(rule_id, text, tenant=self.tenant, group_by=group_by)
+        return [record for _, record in log.records]
 
     def sendings(self, *, begin_ns: int) -> list[Sending]:
         """Return what is sent, in order; spans of a trace that arrive together in one record."""

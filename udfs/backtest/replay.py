@@ -95,20 +95,20 @@ class Replay:
             return
         if record.time_ms >= self._advanced_ms + _ADVANCE_EVERY_MS:
             self._advance(record.time_ms - 1)
-        element = self._matcher.match(
+        for lane, element in self._matcher.match(
             record.payload,
             tenant=address.tenant,
             lane=address.lane,
             partition=record.partition,
             offset=record.offset,
             time_ms=record.time_ms,
-        )
-        self._of(address.lane).lane.receive(
-            time_ms=record.time_ms,
-            partition=record.partition,
-            offset=record.offset,
-            element=element,
-        )
+        ):
+            self._of(lane).lane.receive(
+                time_ms=record.time_ms,
+                partition=record.partition,
+                offset=record.offset,
+                element=element,
+            )
 
     def finish(self, watermark_ms: int) -> Outcomes:
         """Let time come to where the log ends for all partitions; return what was said.

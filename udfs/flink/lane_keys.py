@@ -12,12 +12,19 @@ KeyGroupRangeAssignment.
 
 from __future__ import annotations
 
+from udfs.lanes import LANES
+
 # fmt: off
-LANE_KEYS = (
-    250, 39, 295, 23, 299, 230, 95, 40, 13, 157, 55, 1, 238, 348, 16, 116,
-    22, 47, 239, 280, 8, 21, 44, 84, 113, 119, 3, 79, 101, 24, 29, 25,
+_GROUP_KEYS = (
+    250, 89, 39, 220, 295, 136, 23, 73, 299, 195, 230, 36, 95, 42, 40, 49,
+    13, 87, 157, 332, 55, 12, 1, 138, 238, 362, 348, 194, 16, 137, 116, 37,
+    22, 53, 47, 212, 239, 141, 280, 107, 8, 176, 21, 923, 44, 143, 84, 132,
+    113, 306, 119, 62, 3, 59, 79, 273, 101, 307, 24, 52, 29, 114, 25, 67,
 )
 # fmt: on
+"""The smallest integer of every second key group: enough for as many lanes as there may be."""
+
+LANE_KEYS = _GROUP_KEYS[:: len(_GROUP_KEYS) // LANES]
 """LANE_KEYS[lane] is the lane's Flink key."""
 
 _LANES = {key: lane for lane, key in enumerate(LANE_KEYS)}

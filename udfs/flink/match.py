@@ -7,7 +7,7 @@ rules in `udfs.rulebook`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from pyflink.common import Row
 from pyflink.datastream import ProcessFunction, RuntimeContext
@@ -23,7 +23,7 @@ from udfs.flink.rules_log import (
     shared_rules,
 )
 from udfs.lanes import LANES
-from udfs.match import Matcher
+from udfs.match import Matcher, OfLane
 from udfs.native import is_compiled
 from udfs.payload import PayloadUnreadable, expand
 from udfs.wire import betrace_pb2 as wire
@@ -42,7 +42,8 @@ class MatchSpans(ProcessFunction):  # type: ignore[misc]
     payload is what `udfs.payload` opens; tenant and lane are header bytes as `ingest` wrote them;
     the row's time is the broker's append time in ms. Raises RulesLogUnavailable, so that Flink
     restarts the job, and nothing for a bad record: that becomes a dead letter in its element, and
-    so does a record of which workers died.
+    so does a record of which workers died. A record that a release with other lanes cut becomes one
+    row for each of ours.
     """
 
     def __init__(self, rules: RulesLogAddress, *, partitions: int) -> None:
@@ -76,7 +77,7 @@ class MatchSpans(ProcessFunction):  # type: ignore[misc]
         self._heard: set[int] = set()
 
     def process_element(self, value: Row, ctx: ProcessFunction.Context) -> Iterator[Row]:
-        """Turn one record into one element; heartbeats have done their work as watermarks."""
+        """Turn a record into its elements; heartbeats have done their work as watermarks."""
         payload, tenant, lane, partition, offset, _ = value
         if partition not in self._heard:
             self._heard.add(partition)
@@ -96,24 +97,24 @@ class MatchSpans(ProcessFunction):  # type: ignore[misc]
             )
             yield Row(fallback_lane(partition), element, partition, offset)
             return
-        element = self._match(payload, address, partition, offset, ctx.timestamp())
-        yield Row(address.lane, element, partition, offset)
+        for of_lane in self._match(payload, address, partition, offset, ctx.timestamp()):
+            yield Row(of_lane.lane, of_lane.element, partition, offset)
 
     def _match(
         self, value: bytes, address: Address, partition: int, offset: int, time_ms: int
-    ) -> bytes:
+    ) -> Sequence[OfLane]:
         assert self._rules is not None
         self._rules.be_ready_for(time_ms)
+
+        def letter(content: bytes, code: str, detail: str) -> Sequence[OfLane]:
+            place = {"partition": partition, "offset": offset}
+            packed = refused(content, tenant=address.tenant, code=code, detail=detail, **place)
+            return (OfLane(address.lane, packed),)
+
         if self._losses.is_deadly(partition, offset):
             deaths = self._losses.deaths(partition, offset)
-            return refused(
-                value,
-                tenant=address.tenant,
-                code="worker.died",
-                detail=f"{deaths} Python workers died while they matched this record",
-                partition=partition,
-                offset=offset,
-            )
+            died = f"{deaths} Python workers died while they matched this record"
+            return letter(value, "worker.died", died)
         self._note.take(
             lane=address.lane,
             partition=partition,
@@ -125,7 +126,7 @@ class MatchSpans(ProcessFunction):  # type: ignore[misc]
         try:
             payload = expand(value)
             self._crash_on.look_at(payload)
-            element = self._matcher.match(
+            elements = self._matcher.match(
                 payload,
                 tenant=address.tenant,
                 lane=address.lane,
@@ -135,27 +136,13 @@ class MatchSpans(ProcessFunction):  # type: ignore[misc]
             )
             if len(self._matcher.failures) > self._failures_told:
                 self._tell_failures()
-            return element
+            return elements
         except PayloadUnreadable as error:
-            return refused(
-                value,
-                tenant=address.tenant,
-                code="record.unreadable",
-                detail=f"the record cannot be opened: {error}",
-                partition=partition,
-                offset=offset,
-            )
+            return letter(value, "record.unreadable", f"the record cannot be opened: {error}")
         except Exception as error:  # noqa: BLE001
             # The rim: one record that this build cannot read must not stop all others.
             _LOG.exception("match failed on partition %d offset %d", partition, offset)
-            return refused(
-                payload,
-                tenant=address.tenant,
-                code="match.failed",
-                detail=f"{type(error).__name__}: {error}",
-                partition=partition,
-                offset=offset,
-            )
+            return letter(payload, "match.failed", f"{type(error).__name__}: {error}")
         finally:
             self._note.put_down()
 

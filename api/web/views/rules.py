@@ -27,7 +27,7 @@ from api.web.views.rule_health import (
 from api.web.views.rule_text import Piece, pieces
 from api.web.views.signal_page import Fact
 from api.web.views.storms import StormPanel, storm_panel
-from api.web.views.words import SEVERITIES, STATE_LABELS, STATES, Choice, Message, choices
+from api.web.views.words import SEVERITIES, STATE_LABELS, STATES, Choice, Message, choices, doer
 from dsl.problems import Problem
 
 STORM_DAYS: Final = 7
@@ -239,7 +239,7 @@ def rule_page(
                 version.version,
                 version.state,
                 STATE_LABELS[version.state],
-                version.author,
+                doer(version.author, version.acting),
                 moment(version.updated_at),
                 pieces(version.text),
             )
@@ -288,7 +288,7 @@ def _facts(rule: Rule, *, now: datetime) -> tuple[Fact, ...]:
         facts.append(Fact(label="Runbook", text=runbook, href=web_href(runbook)))
     facts.append(Fact(label="Created", at=moment(rule.created_at)))
     facts.append(Fact(label="Changed", at=moment(rule.updated_at)))
-    facts.append(Fact(label="By", text=rule.author))
+    facts.append(Fact(label="By", text=doer(rule.author, rule.acting)))
     return tuple(facts)
 
 

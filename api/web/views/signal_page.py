@@ -14,7 +14,7 @@ from api.web.views.many import Contributors, contributors, many_times, many_titl
 from api.web.views.moments import Moment, moment
 from api.web.views.signal_list import signal_marks
 from api.web.views.waterfall import Waterfall, draw_waterfall, trace_span
-from api.web.views.words import REASONS, SEVERITIES, STATUSES, VERDICTS, Message
+from api.web.views.words import REASONS, SEVERITIES, STATUSES, VERDICTS, Message, doer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -250,7 +250,7 @@ def _history(entries: Sequence[HistoryEntry], signal: Signal) -> tuple[Entry, ..
 
 
 def _entry(entry: HistoryEntry) -> Entry:
-    actor = "BeTrace" if entry.actor == "engine" else entry.actor
+    actor = "BeTrace" if entry.actor == "engine" else doer(entry.actor, entry.acting)
     return Entry(_change_text(entry), actor, moment(entry.at), _reason_text(entry))
 
 

@@ -114,3 +114,8 @@ def sentence(error: ValueError) -> str:
     """Return the words of a refused value as a sentence for its reader."""
     words = str(error)
     return f"{words[:1].upper()}{words[1:]}."
+
+
+def doer(actor: str, acting: str) -> str:
+    """Return who did something. acting: who acted in the actor's place, empty: nobody."""
+    return f"{acting}, in the place of {actor}" if acting else actor

@@ -285,7 +285,8 @@ async def test_whoever_acts_by_a_token_is_on_the_record_and_makes_no_keys(
     assert (refused.status_code, refused.json()["code"]) == (403, "auth.acting")
     await app.state.services.decisions.flush(whole=True)
     rule = {"id": "promise", "rule": "when { a } never { b }"}
-    assert (await http.post("/api/v1/rules", json=rule, headers=headers)).status_code == 201
+    saved = await http.post("/api/v1/rules", json=rule, headers=headers)
+    assert (saved.status_code, saved.json()["acting"]) == (201, "robot")
     by_itself = await http.post(
         "/api/v1/keys", json=key, headers={"Authorization": f"Bearer {plain}"}
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from uuid import UUID
+from datetime import timedelta
+from uuid import UUID, uuid4
 
 import psycopg
 import pytest
@@ -13,17 +14,20 @@ from api.audit.decisions import Decisions, Lines
 from api.auth.addresses import parse_address, parse_networks
 from api.auth.key_verifier import KeyVerifier
 from api.auth.keys import new_key
-from api.auth.principal import Role, TenantScope
+from api.auth.principal import Role, TenantScope, grant_scope
 from api.database import Pool
 from api.ingest.allowance import allowance_alone
-from api.ingest.credentials import Caller
+from api.ingest.credentials import Caller, KeysUnavailable, MayNotSend
 from api.ingest.gate import Gate
 from api.ingest.limits import IngestLimits
 from api.ingest.records import StoredRecords
 from api.ingest.refusals import Refusal, Refused
 from api.ingest.stored_keys import StoredKeys, open_stored_keys
+from api.ingest.stored_tenants import StoredTenants
 from api.keys.service import revoke_key
 from api.settings import Settings
+from api.tenants.deletion import ask_for_deletion, keep_tenant, read_deletion
+from api.tenants.service import resume, suspend
 from tests.support.postgres import Database
 from tests.support.tenants import PEPPER, add_key, make_key, make_tenant
 
@@ -139,6 +143,76 @@ async def test_while_postgres_is_away_refusals_wait_and_nobody_waits_for_them(
         assert decisions.waiting_count >= 1
     assert await decisions.flush(whole=True)
     assert [row[3] for row in rows_of(shared_database, scope.tenant_id)] == [2]
+
+
+async def may_send(tenants: StoredTenants, scope: TenantScope) -> bool | None:
+    """Return whether a tenant may send by its topic; None where nobody knows."""
+    try:
+        sender = await tenants.sender(str(scope.tenant_id))
+    except MayNotSend:
+        return False
+    except KeysUnavailable:
+        return None
+    assert (sender.tenant, sender.principal) == (str(scope.tenant_id), None)
+    return True
+
+
+async def test_by_a_topic_who_is_suspended_leaving_or_unknown_takes_no_spans(
+    pool: Pool, scope: TenantScope
+) -> None:
+    tenants = StoredTenants(pool, ttl_s=0)
+    name = (await read_deletion(pool, scope)).name
+    seen = [await may_send(tenants, scope)]
+    await suspend(pool, scope)
+    seen.append(await may_send(tenants, scope))
+    await resume(pool, scope)
+    seen.append(await may_send(tenants, scope))
+    await ask_for_deletion(pool, scope, typed=name, grace=timedelta(days=1))
+    seen.append(await may_send(tenants, scope))
+    await keep_tenant(pool, scope)
+    seen.append(await may_send(tenants, scope))
+    assert seen == [True, False, True, False, True]
+    assert await may_send(tenants, grant_scope(uuid4(), actor="test")) is False
+    assert await may_send(tenants, await make_tenant(pool)) is True
+
+
+async def test_an_outage_of_postgres_stops_a_topic_only_after_a_grace(
+    pool: Pool, scope: TenantScope, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_s = 0.0
+    tenants = StoredTenants(pool, ttl_s=5, grace_s=60, clock=lambda: now_s)
+    assert await may_send(tenants, scope) is True
+    await suspend(pool, scope)
+    assert await may_send(tenants, scope) is True  # remembered
+    seen = {}
+    with monkeypatch.context() as away:
+        away.setattr(pool, "connection", unreachable)
+        for now_s in (4.0, 30.0, 55.0, 61.0):
+            seen[now_s] = await may_send(tenants, scope)
+    assert seen == {4.0: True, 30.0: True, 55.0: True, 61.0: None}
+    assert await may_send(tenants, scope) is False
+
+
+async def test_what_a_topic_brings_in_vain_is_on_the_record(
+    settings: Settings, pool: Pool, scope: TenantScope, shared_database: Database
+) -> None:
+    await suspend(pool, scope)
+    topic = f"betrace.raw.{scope.tenant_id}"
+    async with open_stored_keys(settings) as store:
+        gate = Gate(
+            store.keys, allowance_alone(IngestLimits()), store.records, tenants=store.tenants
+        )
+        for _ in range(3):
+            with pytest.raises(Refused) as refused:
+                await gate.let_in_from_topic(str(scope.tenant_id), topic=topic)
+            assert refused.value.kind is Refusal.FORBIDDEN
+    with psycopg.connect(shared_database.admin) as connection:
+        rows = connection.execute(
+            "select action, reason, actor, tenant_id, sum(times)::int from audit_log"
+            " where route = %s group by 1, 2, 3, 4",
+            [topic],
+        ).fetchall()
+    assert rows == [("permission.refused", "auth.forbidden", "anonymous", None, 3)]
 
 
 def unreachable(*_: object, **__: object) -> None:

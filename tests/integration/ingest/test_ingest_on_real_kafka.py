@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import subprocess
 import threading
 from collections import Counter
@@ -11,7 +12,7 @@ from uuid import uuid4
 import grpc
 import httpx
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
@@ -118,19 +119,13 @@ def test_grpc_refusals_have_their_status_and_no_retry(
 
 
 def test_what_a_collector_wrote_to_kafka_comes_through_the_same_door(ingest: Ingest) -> None:
-    tenant = str(uuid4())
-    topic = f"{PREFIX}.raw.{tenant}"
-    admin = AdminClient({"bootstrap.servers": ingest.broker.address})
-    admin.create_topics([NewTopic(topic, 1, 1)])[topic].result(30)
-    producer = Producer({"bootstrap.servers": ingest.broker.address})
+    tenant = new_tenant(ingest, "collecting")
     bodies = [
         request(span("raw good"), span(trace_id=b"short")).SerializeToString(),
         b"\xff\xff",
         request(span("raw last")).SerializeToString(),
     ]
-    for body in bodies:
-        producer.produce(topic, body, partition=0)
-    assert producer.flush(30) == 0
+    topic = write_raw(ingest, tenant, *bodies)
     wait_until(lambda: ingest.span_names()["raw last"] > 0, "the raw topic is read")
     records = [r for r in ingest.records() if dict(r.headers()).get("tenant") == tenant.encode()]
     assert ingest.span_names()["raw good"] == 1
@@ -143,6 +138,59 @@ def test_what_a_collector_wrote_to_kafka_comes_through_the_same_door(ingest: Ing
         for letter in letters
         if letter.topic == topic
     ] == [("otlp.trace_id_length", 0, 0), ("otlp.malformed", 0, 1)]
+
+
+def test_tenants_that_take_no_spans_take_none_by_a_topic(ingest: Ingest) -> None:
+    suspended = new_tenant(ingest, "suspended")
+    ingest.betrace("tenant", "suspend", "suspended")
+    leaving = new_tenant(ingest, "leaving")
+    ingest.betrace("tenant", "delete", "leaving", "--confirm", "leaving")
+    names = {suspended: "of a suspended", leaving: "of a leaving", str(uuid4()): "of nobody's"}
+    for tenant, name in names.items():
+        write_raw(ingest, tenant, request(span(name)).SerializeToString())
+        wait_until(lambda tenant=tenant: is_read(ingest, tenant), f"{name} tenant is read")
+    ingest.betrace("tenant", "resume", "suspended")
+
+    def taken_again() -> bool:  # once its processes have heard of it
+        write_raw(ingest, suspended, request(span("of a resumed")).SerializeToString(), make=False)
+        return ingest.span_names()["of a resumed"] > 0
+
+    wait_until(taken_again, "a tenant that was resumed takes spans")
+    assert not set(names.values()) & set(ingest.span_names())
+    letters = [DeadLetter.FromString(each.value()) for each in ingest.records("dead-letters", 4)]
+    assert not {letter.tenant for letter in letters} & set(names)
+
+
+def new_tenant(ingest: Ingest, name: str) -> str:
+    """Create a tenant; return its id."""
+    made: str = json.loads(ingest.betrace("tenant", "create", name, "--json"))["id"]
+    return made
+
+
+def write_raw(ingest: Ingest, tenant: str, *bodies: bytes, make: bool = True) -> str:
+    """Write requests as a Collector does; return the topic. make: it is new."""
+    topic = f"{PREFIX}.raw.{tenant}"
+    if make:
+        admin = AdminClient({"bootstrap.servers": ingest.broker.address})
+        admin.create_topics([NewTopic(topic, 1, 1)])[topic].result(30)
+    producer = Producer({"bootstrap.servers": ingest.broker.address})
+    for body in bodies:
+        producer.produce(topic, body, partition=0)
+    assert producer.flush(30) == 0
+    return topic
+
+
+def is_read(ingest: Ingest, tenant: str) -> bool:
+    """Tell whether `ingest` is done with all that lies on a tenant's raw topic."""
+    place = TopicPartition(f"{PREFIX}.raw.{tenant}", 0)
+    group = {"bootstrap.servers": ingest.broker.address, "group.id": f"{PREFIX}.ingest"}
+    consumer = Consumer(group)
+    try:
+        _, end = consumer.get_watermark_offsets(place, timeout=30)
+        (committed,) = consumer.committed([place], timeout=30)
+        return end > 0 and committed.offset >= end
+    finally:
+        consumer.close()
 
 
 def test_topics_with_the_wrong_clock_or_partitions_are_told_with_what_to_do(

@@ -21,6 +21,7 @@ from dsl.life import Arrival, LifeSettings, state_at
 from dsl.objects import RuleTest
 from dsl.spans import Span
 from dsl.traces import duration_ns, span_from_fields
+from tests.support.engine import RulesLog
 from tests.support.job import RunningJob, wait_for
 from tests.support.logs import (
     LogRecord,
@@ -80,32 +81,22 @@ class Case:
         waits_ms = max(rule.needs.window_ns // NS_PER_MS, self.settle_ms)
         return last_ms <= PLAYED_MS and waits_ms <= LONGEST_WINDOW_MS
 
-    def rules_log(self) -> Iterable[bytes]:
-        """Yield the records of the rules log."""
-        settings = wire.TenantSettings(
+    def rules_log(self) -> list[bytes]:
+        """Return the records of the rules log."""
+        log = RulesLog()
+        log.settings(
             tenant=self.tenant,
             **{f"{name}_ms": life_ms for name, life_ms in LIVES_MS.items()},
             external_roots=self.test.external_roots,
         )
-        yield wire.RuleLogRecord(tenant=settings).SerializeToString()
-        compiled = dsl.check(self.test.rule).rule
-        assert compiled is not None
-        version = wire.RuleVersion(
+        log.rule(
+            "rule",
+            self.test.rule,
             tenant=self.tenant,
-            rule_id="rule",
-            version=1,
-            text=self.test.rule,
-            state=wire.RULE_STATE_ACTIVE,
-            severity="high",
-            language=1,
             settle_ms=self.settle_ms,
             on_incomplete=self.test.on_incomplete or "",
         )
-        numbers: dict[int, int] = {}
-        for predicate in compiled.predicates:
-            number = numbers.setdefault(predicate.hash, len(numbers))
-            version.predicates.add(number=number, hash=predicate.hash)
-        yield wire.RuleLogRecord(rule=version).SerializeToString()
+        return [record for _, record in log.records]
 
     def said_by_the_language(self, times_ms: Sequence[int]) -> list[str]:
         """Return the verdict at every moment, of spans that were taken in at these times."""

@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 from api.auth.addresses import Address, parse_address
 from api.auth.principal import GRANTS, ApiKeyPrincipal, Role, grant_scope
 from api.ingest.allowance import Allowance
-from api.ingest.credentials import Caller, MayNotSend, Sender
+from api.ingest.credentials import Caller, KeysUnavailable, MayNotSend, Sender
 from api.ingest.gate import Gate
 from api.ingest.limits import IngestLimits
 from api.ingest.refusals import Refusal, Refused
@@ -37,12 +37,28 @@ def sender(key: int = 1, **limits: int) -> Sender:
     )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class TopicsOf:
+    """Tenants that take spans by topics."""
+
+    senders: dict[str, Sender]
+
+    async def sender(self, tenant: str) -> Sender:
+        if tenant == "postgres is away":
+            raise KeysUnavailable
+        if tenant not in self.senders:
+            raise MayNotSend
+        return self.senders[tenant]
+
+
 @dataclass
 class World:
     """A gate with a clock moved by hand; keys by what they stand for."""
 
     keys: dict[str, Sender]
     limits: IngestLimits
+    topics: dict[str, Sender] = field(default_factory=dict)
+    """By tenant: who may send by topics."""
     remembered: set[str] = field(default_factory=set)
     asked: list[str] = field(default_factory=list)
     noted: list[tuple[Refusal, tuple[str, ...], Sender | None]] = field(default_factory=list)
@@ -52,7 +68,7 @@ class World:
         metrics = LimitMetrics(CollectorRegistry())
         buckets = SettledBuckets(LocalBuckets(), None, metrics=metrics, clock=lambda: self.now_s)
         self.allowance = Allowance(self.limits, buckets)
-        self.gate = Gate(self, self.allowance, self)
+        self.gate = Gate(self, self.allowance, self, tenants=TopicsOf(self.topics))
 
     def knows(self, key: str) -> bool:
         return key in self.remembered
@@ -149,3 +165,35 @@ async def test_refusals_of_access_and_limits_are_put_on_the_record_and_outages_a
         (Refusal.FORBIDDEN, (), None),
         (Refusal.RATE_LIMITED, ("spans",), good),
     ]
+
+
+async def test_who_sends_by_a_topic_is_let_in_by_tenant_and_has_its_limits(
+    make_world: MakeWorld,
+) -> None:
+    own = Sender(str(TENANT), own_limits=TenantLimits(spans_per_s=10))
+    world = make_world(tenant_burst_s=1)
+    world.topics["good"] = own
+    refused = {}
+    for tenant in ("good", "suspended", "postgres is away"):
+        try:
+            assert await world.gate.let_in_from_topic(tenant, topic="raw") == own
+        except Refused as error:
+            refused[tenant] = (error.kind, error.retry_after_s is not None)
+    assert refused == {
+        "suspended": (Refusal.FORBIDDEN, False),
+        "postgres is away": (Refusal.UNAVAILABLE, True),
+    }
+    assert world.noted == [(Refusal.FORBIDDEN, (), None)]
+
+
+async def test_a_topic_over_its_rate_waits_and_is_no_matter_of_record(
+    make_world: MakeWorld,
+) -> None:
+    own = Sender(str(TENANT), own_limits=TenantLimits(spans_per_s=10))
+    world = make_world(tenant_burst_s=1)
+    world.topics["good"] = own
+    world.allowance.charge(own, span_count=30, size_bytes=1)
+    with pytest.raises(Refused) as refused:
+        await world.gate.let_in_from_topic("good", topic="raw")
+    assert (refused.value.kind, refused.value.policies) == (Refusal.RATE_LIMITED, ("spans",))
+    assert world.noted == []

@@ -9,13 +9,14 @@ from typing import Any, cast
 import pytest
 
 from api.job.embedded import EmbeddedStack
-from api.job.flink import Flink, Job
+from api.job.flink import Flink, Job, Vertex
 from api.job.operations import JobTrouble, Operator, Resharding
 from api.job.submission import Client
 from udfs.lanes import LANES
 
 HOUR_MS = 3_600_000
 REACHED_MS = 1_000 * HOUR_MS
+JUDGED_MS = REACHED_MS + 2_000
 SUBMITTED = ["--topic-prefix", "betrace", "--parallelism", "2", "--start", "earliest"]
 
 
@@ -26,6 +27,10 @@ class Cluster:
     lanes: int | None = 16
     slots_count: int = 4
     tasks: dict[str, int] = field(default_factory=lambda: {"running": 3, "total": 3})
+    comes_to_ms: list[int] = field(default_factory=lambda: [JUDGED_MS])
+    """Event time of the jobs, asked again and again; the last one stays."""
+    ends_after: int = 1_000
+    """The new job has ended after so many questions."""
     done: list[tuple[Any, ...]] = field(default_factory=list)
     url: str = "http://flink.example"
 
@@ -36,7 +41,21 @@ class Cluster:
         return self.job("old")
 
     def job(self, job_id: str) -> Job:
-        return Job(job_id, f"betrace detect ({job_id})", "RUNNING", 0, self.tasks)
+        self.ends_after -= job_id == "new"
+        state = "RUNNING" if self.ends_after > 0 else "FAILED"
+        return Job(job_id, f"betrace detect ({job_id})", state, 0, self.tasks)
+
+    def vertices(self, job_id: str) -> list[Vertex]:
+        return [Vertex("1", "source -> match", 2), Vertex("2", "correlate", 2)]
+
+    def watermarks(self, job_id: str, vertex_id: str) -> list[int]:
+        assert vertex_id == "2"
+        later = len(self.comes_to_ms) > 1
+        at_ms = self.comes_to_ms.pop(0) if later else self.comes_to_ms[0]
+        return [at_ms, at_ms + 5]
+
+    def exceptions(self, job_id: str) -> list[str]:
+        return ["java.lang.Exception: the disk is full"]
 
     def arguments(self, job_id: str) -> list[str]:
         return list(SUBMITTED)
@@ -80,7 +99,7 @@ def operator_of(cluster: Cluster) -> Operator:
 def test_the_plan_says_which_lanes_and_from_when_on_the_log_is_read_again() -> None:
     cluster = Cluster()
     plan = operator_of(cluster).plan_reshard()
-    assert plan == Resharding("old", 16, LANES, 2, REACHED_MS - HOUR_MS)
+    assert plan == Resharding("old", 16, LANES, 2, REACHED_MS - HOUR_MS, JUDGED_MS)
     assert operator_of(cluster).plan_reshard(parallelism=4).parallelism == 4
     assert cluster.done == []
 
@@ -97,7 +116,29 @@ def test_the_job_is_stopped_with_a_savepoint_and_begins_anew_without_it() -> Non
         ("submit", *submitted, None),
     ]
     assert (outcome.job_id, outcome.savepoint) == ("new", "file:/savepoint")
-    assert set(outcome.timing.steps) == {"stop", "submit", "start", "first checkpoint"}
+    steps = ["stop", "submit", "start", "first checkpoint", "catch up"]
+    assert list(outcome.timing.steps) == steps
+
+
+def test_the_downtime_lasts_until_what_was_judged_is_judged_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cluster = Cluster(comes_to_ms=[JUDGED_MS, 0, JUDGED_MS - HOUR_MS, JUDGED_MS - 1, JUDGED_MS])
+    slept: list[float] = []
+    monkeypatch.setattr("api.job.operations.time.sleep", slept.append)
+    operator = operator_of(cluster)
+    operator.reshard(operator.plan_reshard())
+    assert (len(slept), cluster.comes_to_ms) == (3, [JUDGED_MS])
+
+
+def test_a_job_that_ends_before_it_has_caught_up_is_trouble(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cluster = Cluster(comes_to_ms=[JUDGED_MS, 0], ends_after=5)
+    monkeypatch.setattr("api.job.operations.time.sleep", lambda _: None)
+    operator = operator_of(cluster)
+    with pytest.raises(JobTrouble, match=r"before it had caught up: .*the disk is full"):
+        operator.reshard(operator.plan_reshard())
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from udfs.flink.lane_keys import LANE_KEYS, lane_of_key
+from udfs.flink.lane_keys import _GROUP_KEYS, LANE_KEYS, lane_of_key
 from udfs.lanes import LANES, MAX_PARALLELISM
 
 
@@ -20,11 +20,13 @@ def key_group(jvm: Any, key: int) -> int:
 
 
 def test_each_lane_has_the_smallest_key_of_its_key_group(jvm: Any) -> None:
-    step = MAX_PARALLELISM // LANES
     smallest: dict[int, int] = {}
-    for key in range(max(LANE_KEYS) + 1):
+    for key in range(max(_GROUP_KEYS) + 1):
         smallest.setdefault(key_group(jvm, key), key)
-    assert tuple(smallest[lane * step] for lane in range(LANES)) == LANE_KEYS
+    for keys in (LANE_KEYS, _GROUP_KEYS):
+        step = MAX_PARALLELISM // len(keys)
+        assert tuple(smallest[group] for group in range(0, MAX_PARALLELISM, step)) == keys
+    assert len(LANE_KEYS) == LANES
 
 
 @pytest.mark.parametrize("parallelism", [1, 2, 4, 8, 16, 32])

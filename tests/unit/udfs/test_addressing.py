@@ -6,6 +6,7 @@ import pytest
 
 from udfs.addressing import MAX_CONTENT_BYTES, Address, fallback_lane, read_address, refused
 from udfs.facts import DEAD_LETTER
+from udfs.lanes import LANES
 from udfs.wire import betrace_pb2 as wire
 
 TENANT = b"3f0c7d0e-0c1b-4c0a-9a55-1f2e3d4c5b6a"
@@ -13,6 +14,10 @@ TENANT = b"3f0c7d0e-0c1b-4c0a-9a55-1f2e3d4c5b6a"
 
 def test_both_headers_make_an_address() -> None:
     assert read_address(tenant=TENANT, lane=b"31") == Address(TENANT.decode(), 31)
+
+
+def test_a_lane_of_a_release_that_has_more_lies_in_one_of_ours() -> None:
+    assert read_address(tenant=TENANT, lane=b"63") == Address(TENANT.decode(), 63 % LANES)
 
 
 @pytest.mark.parametrize(
@@ -23,7 +28,7 @@ def test_both_headers_make_an_address() -> None:
         (TENANT, None),
         (TENANT, b""),
         (TENANT, b"-1"),
-        (TENANT, b"32"),
+        (TENANT, b"128"),
         (TENANT, b"1.0"),
         (TENANT, b"9" * 100_000),
         (b"\xff\xfe", b"1"),

@@ -210,9 +210,10 @@ def element(engine: Engine, *spans: SpanDraft, tenant: str = TENANT) -> bytes:
     log = SpansLog()
     log.send(0, *spans, tenant=tenant)
     (record,) = log.records
-    return engine.matcher.match(
+    ((_, packed),) = engine.matcher.match(
         record.payload, tenant=tenant, lane=record.lane, partition=0, offset=0, time_ms=0
     )
+    return packed
 
 
 def test_without_the_setting_not_a_byte_is_added() -> None:

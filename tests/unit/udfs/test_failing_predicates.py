@@ -154,7 +154,7 @@ def test_failures_are_packed_and_read_alike() -> None:
     engine, log = an_engine(f"when {{ charge }} always {{ {FILED} }}"), SpansLog()
     log.send(0, span("charge"), span("check", note=BAD))
     (record,) = log.records
-    element = engine.matcher.match(
+    ((_, element),) = engine.matcher.match(
         record.payload, tenant=TENANT, lane=record.lane, partition=0, offset=0, time_ms=0
     )
     facts = unpack_facts(element)
