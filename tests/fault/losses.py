@@ -6,8 +6,10 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from math import inf
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from tests.support.flow import CLOSED_S
 from udfs.lanes import lane_of
@@ -34,7 +36,7 @@ class Loss:
 
     @property
     def doubtful_s(self) -> tuple[float, float]:
-        """Traces that had spans in between were open at the loss, or may have begun before it."""
+        """Traces under way in between were open at the loss, or may have begun before it."""
         shadow_s = SHADOW_MS / 1_000
         return self.since_s - CLOSED_S - _MARGIN_S, self.until_s + shadow_s + _MARGIN_S
 
@@ -43,34 +45,50 @@ class Loss:
         return judged_at <= datetime.fromtimestamp(self.judged_until_s, UTC)
 
 
+class _Extent:
+    """From when to when a trace was under way, in seconds since 1970."""
+
+    def __init__(self) -> None:
+        self.since_s = inf
+        self.until_s = 0.0
+
+    def overlaps(self, since_s: float, until_s: float) -> bool:
+        """Tell whether it was under way at some time between two."""
+        return self.since_s <= until_s and since_s <= self.until_s
+
+
 class Exported:
-    """When the spans of each trace of a tenant were exported."""
+    """When each trace of a tenant began, and when the last of its spans was exported."""
 
     def __init__(self, tenant: str) -> None:
         self._tenant = tenant
-        self._times_s: defaultdict[bytes, list[float]] = defaultdict(list)
+        self._extents: defaultdict[bytes, _Extent] = defaultdict(_Extent)
 
     def note(self, request: bytes, at_s: float) -> None:
-        """Note a request that was taken at a time."""
-        for trace_id in set(_trace_ids(ExportTraceServiceRequest.FromString(request))):
-            self._times_s[trace_id].append(at_s)
+        """Note a request that was taken at a time.
+
+        A trace begins with its first span: the job believes the clock of a root as well.
+        """
+        for span in _spans(ExportTraceServiceRequest.FromString(request)):
+            extent = self._extents[span.trace_id]
+            extent.since_s = min(extent.since_s, at_s, span.start_time_unix_nano / 1e9)
+            extent.until_s = max(extent.until_s, at_s)
 
     def doubtful_after(self, loss: Loss | None) -> set[bytes]:
         """Return the traces of which a loss leaves something unknown; none without one."""
         if loss is None:
             return set()
-        since_s, until_s = loss.doubtful_s
         return {
             trace_id
-            for trace_id, times_s in self._times_s.items()
+            for trace_id, extent in self._extents.items()
             if loss.lane in (None, lane_of(self._tenant, trace_id))
-            and any(since_s <= at_s <= until_s for at_s in times_s)
+            and extent.overlaps(*loss.doubtful_s)
         }
 
 
-def _trace_ids(request: ExportTraceServiceRequest) -> Iterable[bytes]:
+def _spans(request: ExportTraceServiceRequest) -> Iterable[Span]:
     return (
-        span.trace_id
+        span
         for of_resource in request.resource_spans
         for of_scope in of_resource.scope_spans
         for span in of_scope.spans
