@@ -1,0 +1,632 @@
+"""What somebody may do to a pack of evidence, and the reasons that verifiers must give for it.
+
+Whoever attacks writes the manifest and the counts anew after the change. An outsider cannot sign
+the manifest, so that every pack of theirs fails for `manifest_forged` as well; an exporter can. The
+own reasons of an attack are what is left then.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from base64 import b64encode
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from typing import Any
+from zipfile import ZipFile
+
+from tests.support.evidence import (
+    BEGIN_MS,
+    CONTROL,
+    MINUTE_MS,
+    EvidenceLog,
+    LocalSigner,
+    a_log,
+    span,
+)
+from udfs.evidence.canonical import canonical_plain
+from udfs.evidence.checkpoints import parse_checkpoint
+from udfs.evidence.malformed import Malformed
+from udfs.evidence.notes import parse_note, sign_note
+from udfs.evidence.pack import Disclosure, Query
+from udfs.evidence.records import Coverage, KeyChange, KeyEvent, Kind
+from udfs.evidence.tally import Tally
+from udfs.evidence.tree import NodeId
+
+STRANGER = LocalSigner.numbered(66)
+OTHER_TENANT = "99999999-2f6e-4e0b-9d5b-0c4a6f1f2a3b"
+
+
+@dataclass
+class Opened:
+    """A pack taken apart, to be changed and put together again."""
+
+    log: EvidenceLog
+    files: dict[str, bytes] = field(default_factory=dict)
+    keys: list[str] = field(default_factory=list)
+    """Verifier keys that the verifier knows."""
+    checkpoint: bytes = b""
+    """What the verifier has seen before."""
+    recounts: bool = True
+    remanifests: bool = True
+    signer: LocalSigner | None = None
+    """Who signs the manifest, if not the log."""
+
+    @classmethod
+    def of(cls, log: EvidenceLog, pack: bytes | None = None) -> Opened:
+        """Take apart the pack of a log, the whole one if none is given."""
+        with ZipFile(io.BytesIO(pack or log.pack())) as archive:
+            files = {name: archive.read(name) for name in archive.namelist()}
+        return cls(log, files, [log.verifier_key()])
+
+    def lines(self, name: str = "log.jsonl") -> list[dict[str, Any]]:
+        """Return the values of a file of lines."""
+        return [json.loads(line) for line in self.files[name].splitlines()]
+
+    def put(self, values: list[dict[str, Any]], name: str = "log.jsonl") -> None:
+        """Write the lines of a file anew."""
+        self.files[name] = b"".join(canonical_plain(value) + b"\n" for value in values)
+
+    def value(self, name: str) -> Any:
+        """Return the value of a JSON file."""
+        return json.loads(self.files[name])
+
+    def edit(self, name: str, **changes: Any) -> None:
+        """Change fields of a JSON file."""
+        self.files[name] = canonical_plain(self.value(name) | changes)
+
+    def checkpoint_edit(self, number: int, old: bytes, new: bytes) -> None:
+        """Change the text of a checkpoint and leave its signature."""
+        name = f"checkpoints/{number:06}.note"
+        assert old in self.files[name]
+        self.files[name] = self.files[name].replace(old, new, 1)
+
+    def resign(self, number: int, *signers: LocalSigner) -> None:
+        """Sign a checkpoint anew, by other keys."""
+        name = f"checkpoints/{number:06}.note"
+        note = parse_note(self.files[name])
+        assert not isinstance(note, Malformed)
+        checkpoint = parse_checkpoint(note)
+        assert not isinstance(checkpoint, Malformed)
+        self.files[name] = str(checkpoint.sign(signers)).encode()
+
+    def close(self, *, signed: bool) -> bytes:
+        """Put the pack together; signed: the attacker can have the manifest signed."""
+        if self.recounts:
+            self._recount()
+        if self.remanifests:
+            self._remanifest(signed)
+        file = io.BytesIO()
+        with ZipFile(file, "w") as archive:
+            for name, content in self.files.items():
+                archive.writestr(name, content)
+        return file.getvalue()
+
+    def _recount(self) -> None:
+        head = self.value("pack.json")
+        query = head["query"]
+        tally = Tally(
+            Query(
+                from_ms=query["from_ms"],
+                to_ms=query["to_ms"],
+                controls=tuple(query["controls"]),
+                kinds=tuple(map(Kind, query["kinds"])),
+            )
+        )
+        for record in self.lines():
+            if "seq" in record:
+                tally.count(record)
+            else:
+                begin, end = record["first"], record["first"] + record["count"]
+                tally.withhold(max(0, min(end, head["end"]) - max(begin, head["first"])))
+        self.files["population.json"] = canonical_plain(tally.population())
+        self.files["coverage.json"] = canonical_plain(tally.coverage())  # type: ignore[arg-type]
+
+    def _remanifest(self, signed: bool) -> None:
+        files = {
+            name: {"bytes": len(content), "sha256": sha256(content).hexdigest()}
+            for name, content in self.files.items()
+            if not name.startswith("manifest.")
+        }
+        manifest = canonical_plain({"files": files, "format": "betrace.pack/1"})
+        self.files["manifest.json"] = manifest
+        if not signed:
+            return
+        head = self.value("pack.json")
+        text = "\n".join(
+            [
+                "betrace.pack/1",
+                head["origin"],
+                sha256(manifest).hexdigest(),
+                f"time_ms {head['created_ms']}",
+                "",
+            ]
+        )
+        signers = [self.signer or self.log.signer]
+        self.files["manifest.note"] = str(
+            sign_note(text, name=head["origin"], signers=signers)
+        ).encode()
+
+
+@dataclass(frozen=True)
+class Attack:
+    """What is done, and the reasons for which the pack must fail, apart from the manifest's."""
+
+    name: str
+    reasons: frozenset[str]
+    make: Callable[[], Opened]
+    warnings: frozenset[str] = frozenset()
+
+
+ATTACKS: list[Attack] = []
+
+
+def attack(*reasons: str, warnings: tuple[str, ...] = ()) -> Callable[[Callable[[], Opened]], None]:
+    """Put an attack into the table, by the name of the function that makes it."""
+
+    def enter(make: Callable[[], Opened]) -> None:
+        name = make.__name__.replace("_", " ").strip()
+        ATTACKS.append(Attack(name, frozenset(reasons), make, frozenset(warnings)))
+
+    return enter
+
+
+def opened() -> Opened:
+    """Return the pack of a log that is as it should be."""
+    return Opened.of(a_log())
+
+
+# records
+
+
+@attack("records_altered")
+def flip() -> Opened:
+    pack = opened()
+    pack.files["log.jsonl"] = pack.files["log.jsonl"].replace(b'"login"', b'"logio"', 1)
+    return pack
+
+
+@attack("record_missing")
+def delete() -> Opened:
+    pack = opened()
+    pack.put(pack.lines()[:5] + pack.lines()[6:])
+    return pack
+
+
+@attack("records_altered", "records_truncated")
+def delete_and_number_anew() -> Opened:
+    pack = opened()
+    lines = pack.lines()[:5] + pack.lines()[6:]
+    pack.put([line | {"seq": seq} for seq, line in enumerate(lines)])
+    for name in ("payloads.jsonl", "absent.jsonl"):
+        moved = [one | {"seq": one["seq"] - (one["seq"] > 5)} for one in pack.lines(name)]
+        pack.put(moved, name)
+    return pack
+
+
+@attack("record_inserted")
+def insert() -> Opened:
+    pack = opened()
+    lines = pack.lines()
+    pack.put([*lines[:6], lines[5] | {"id": "never happened"}, *lines[6:]])
+    return pack
+
+
+@attack("record_inserted")
+def insert_after_the_last_checkpoint() -> Opened:
+    pack = opened()
+    lines = pack.lines()
+    pack.put([*lines, lines[5] | {"id": "never happened", "seq": len(lines)}])
+    return pack
+
+
+@attack("record_reordered")
+def reorder() -> Opened:
+    pack = opened()
+    lines = pack.lines()
+    pack.put([*lines[:4], lines[5], lines[4], *lines[6:]])
+    return pack
+
+
+@attack("records_altered")
+def reorder_and_number_anew() -> Opened:
+    pack = opened()
+    lines = pack.lines()
+    lines[4], lines[5] = lines[5] | {"seq": 4}, lines[4] | {"seq": 5}
+    pack.put(lines)
+    return pack
+
+
+@attack("records_truncated", warnings=("coverage_edge",))
+def truncate() -> Opened:
+    pack = opened()
+    pack.put(pack.lines()[:-1])
+    return pack
+
+
+@attack("range_incomplete", warnings=("coverage_edge",))
+def truncate_to_an_older_checkpoint() -> Opened:
+    pack = opened()
+    number = len(pack.log.checkpoints)
+    checkpoint = parse_checkpoint(_note(pack, number - 1))
+    assert not isinstance(checkpoint, Malformed)
+    del pack.files[f"checkpoints/{number:06}.note"]
+    pack.put(pack.lines("consistency.jsonl")[:-1], "consistency.jsonl")
+    pack.put(pack.lines()[: checkpoint.size])
+    pack.put(
+        [one for one in pack.lines("payloads.jsonl") if one["seq"] < checkpoint.size],
+        "payloads.jsonl",
+    )
+    pack.edit("pack.json", end=checkpoint.size)
+    return pack
+
+
+@attack("record_replayed")
+def replay_a_record() -> Opened:
+    log = a_log()
+    again = log.records[5]
+    log.append(again.body, controls=again.controls, identity=again.id, time_ms=again.time_ms)
+    log.seal()
+    return Opened.of(log)
+
+
+@attack("pack_outdated")
+def replay_an_old_pack() -> Opened:
+    log = a_log()
+    pack = Opened.of(log)
+    log.minute()
+    pack.checkpoint = log.checkpoints[-1].note
+    return pack
+
+
+@attack("records_altered", "record_foreign")
+def swap_the_tenant_of_a_record() -> Opened:
+    pack = opened()
+    lines = pack.lines()
+    lines[5]["tenant"] = OTHER_TENANT
+    pack.put(lines)
+    return pack
+
+
+@attack("key_untrusted", "manifest_forged")
+def give_the_pack_of_another_tenant() -> Opened:
+    other = EvidenceLog(tenant=OTHER_TENANT, signer=LocalSigner.numbered(9))
+    other.minute(begins=True)
+    pack = Opened.of(other)
+    pack.keys = opened().keys
+    return pack
+
+
+@attack("records_altered")
+def edit_the_time_of_a_record() -> Opened:
+    pack = opened()
+    lines = pack.lines()
+    lines[5]["time_ms"] += 1_000
+    pack.put(lines)
+    return pack
+
+
+@attack("record_postdated")
+def seal_what_has_not_happened() -> Opened:
+    log = a_log()
+    log.append(span(500), time_ms=log.now_ms + 60 * MINUTE_MS)
+    log.seal()
+    return Opened.of(log)
+
+
+# what is not shown
+
+
+@attack("record_hidden", warnings=("withheld",))
+def hide_a_record_behind_its_hash() -> Opened:
+    pack = opened()
+    lines = pack.lines()
+    [hashed] = pack.log.hashes.read([NodeId(0, 5)])
+    lines[5] = {"count": 1, "first": 5, "hash": b64encode(hashed).decode()}
+    pack.put(lines)
+    return pack
+
+
+@attack("coverage_gap")
+def leave_an_interval_out() -> Opened:
+    log = a_log()
+    log.now_ms += MINUTE_MS
+    log.minute()
+    return Opened.of(log)
+
+
+@attack("coverage_overlap")
+def count_an_interval_twice() -> Opened:
+    log = a_log()
+    log.now_ms -= MINUTE_MS
+    log.minute()
+    return Opened.of(log)
+
+
+@attack("coverage_impossible")
+def count_more_verdicts_than_judgements() -> Opened:
+    log = a_log()
+    body = next(one.body for one in reversed(log.records) if isinstance(one.body, Coverage))
+    span_ms = {"from_ms": body.to_ms, "to_ms": body.to_ms + 1}
+    counted = replace(body, violated=body.judged, **span_ms)
+    log.append(counted, controls=[CONTROL], time_ms=body.from_ms)
+    log.seal()
+    return Opened.of(log)
+
+
+@attack("range_incomplete", warnings=("coverage_edge",))
+def ask_for_more_than_was_sealed() -> Opened:
+    pack = opened()
+    query = pack.value("pack.json")["query"]
+    pack.edit("pack.json", query=query | {"to_ms": query["to_ms"] + MINUTE_MS})
+    return pack
+
+
+@attack("range_incomplete")
+def begin_the_range_too_late() -> Opened:
+    log = a_log()
+    head = log.head(first=7, query=Query(BEGIN_MS + MINUTE_MS, log.now_ms))
+    pack = Opened.of(log, log.pack(head))
+    pack.edit("pack.json", first=8)
+    return pack
+
+
+# checkpoints and keys
+
+
+@attack("checkpoint_forged")
+def edit_the_size_of_a_checkpoint() -> Opened:
+    pack = opened()
+    pack.checkpoint_edit(2, b"\n8\n", b"\n7\n")
+    return pack
+
+
+@attack("checkpoint_forged")
+def edit_the_root_of_a_checkpoint() -> Opened:
+    pack = opened()
+    checkpoint = parse_checkpoint(_note(pack, 2))
+    assert not isinstance(checkpoint, Malformed)
+    root = b64encode(checkpoint.root)
+    pack.checkpoint_edit(2, root, b64encode(bytes(32)))
+    return pack
+
+
+@attack("checkpoint_forged")
+def edit_the_time_of_a_checkpoint() -> Opened:
+    pack = opened()
+    pack.checkpoint_edit(2, b"time_ms 1", b"time_ms 2")
+    return pack
+
+
+@attack("checkpoint_foreign")
+def swap_the_tenant_of_a_checkpoint() -> Opened:
+    other = EvidenceLog(tenant=OTHER_TENANT)
+    other.seal()
+    pack = opened()
+    pack.files["checkpoints/000002.note"] = other.checkpoints[0].note
+    return pack
+
+
+@attack("checkpoint_disordered")
+def put_an_older_checkpoint_last() -> Opened:
+    pack = opened()
+    number = len(pack.log.checkpoints) + 1
+    pack.files[f"checkpoints/{number:06}.note"] = pack.files["checkpoints/000004.note"]
+    return pack
+
+
+@attack("key_retired")
+def sign_by_the_old_key() -> Opened:
+    pack = opened()
+    pack.resign(len(pack.log.checkpoints), LocalSigner.numbered(1))
+    return pack
+
+
+@attack("key_unknown")
+def sign_by_a_wrong_key() -> Opened:
+    pack = opened()
+    pack.resign(len(pack.log.checkpoints), STRANGER)
+    return pack
+
+
+@attack("key_revoked")
+def sign_by_a_revoked_key() -> Opened:
+    log = a_log()
+    stolen, log.signer = log.signer, LocalSigner.numbered(3)
+    size = log.checkpoints[-1]
+    sealed = parse_checkpoint(parse_note(size.note))  # type: ignore[arg-type]
+    assert not isinstance(sealed, Malformed)
+    revoked = KeyChange(
+        KeyEvent.REVOKED, log.verifier_key(stolen), "", sealed.size, "it was stolen"
+    )
+    log.append(revoked, identity="revoked")
+    log.append(KeyChange(KeyEvent.ROTATED, log.verifier_key()), identity="key-3")
+    log.seal([stolen])
+    log.seal()
+    return Opened.of(log)
+
+
+@attack("key_untrusted", "manifest_forged")
+def make_everything_anew_with_another_key() -> Opened:
+    log = EvidenceLog(signer=STRANGER)
+    log.minute(begins=True)
+    pack = Opened.of(log)
+    pack.keys = opened().keys
+    return pack
+
+
+@attack("key_untrusted", "key_endorsement", "manifest_forged")
+def let_another_key_follow() -> Opened:
+    log = a_log()
+    pinned = [log.verifier_key()]
+    forged = b64encode(bytes(64)).decode()
+    log.append(KeyChange(KeyEvent.ROTATED, log.verifier_key(STRANGER), forged))
+    log.signer = STRANGER
+    log.minute()
+    pack = Opened.of(log)
+    pack.keys = pinned
+    return pack
+
+
+@attack("key_contradicted")
+def let_the_old_key_count_for_longer() -> Opened:
+    pack = opened()
+    keys = pack.value("keys.json")
+    keys[0]["retired"] = None
+    pack.files["keys.json"] = canonical_plain(keys)
+    pack.resign(len(pack.log.checkpoints), LocalSigner.numbered(1), pack.log.signer)
+    return pack
+
+
+@attack("consistency_broken")
+def edit_a_proof_of_consistency() -> Opened:
+    pack = opened()
+    proofs = pack.lines("consistency.jsonl")
+    proofs[1]["hashes"][0] = b64encode(bytes(32)).decode()
+    pack.put(proofs, "consistency.jsonl")
+    return pack
+
+
+@attack("consistency_broken")
+def leave_a_proof_of_consistency_out() -> Opened:
+    pack = opened()
+    pack.put(pack.lines("consistency.jsonl")[1:], "consistency.jsonl")
+    return pack
+
+
+@attack("fork")
+def fork() -> Opened:
+    pack = opened()
+    pack.files["checkpoints/000002.note"] = _another_history().checkpoints[1].note
+    return pack
+
+
+@attack("fork")
+def fork_before_whoever_has_seen_the_other_side() -> Opened:
+    pack = opened()
+    pack.checkpoint = _another_history().checkpoints[1].note
+    return pack
+
+
+# files
+
+
+@attack("file_altered")
+def change_a_file_and_not_the_manifest() -> Opened:
+    pack = opened()
+    pack.files["README.txt"] += b"Trust me.\n"
+    pack.remanifests = False
+    return pack
+
+
+@attack("file_missing")
+def leave_a_file_out() -> Opened:
+    pack = opened()
+    del pack.files["suppressions.jsonl"]
+    return pack
+
+
+@attack("file_unexpected")
+def add_a_file_outside() -> Opened:
+    pack = opened()
+    pack.files["../../outside"] = b"#!/bin/sh\n"
+    return pack
+
+
+@attack("record_malformed")
+def write_a_record_in_another_way() -> Opened:
+    pack = opened()
+    pack.files["log.jsonl"] = pack.files["log.jsonl"].replace(b'"policy":0', b'"policy": 0', 1)
+    return pack
+
+
+@attack("record_malformed")
+def give_a_record_one_key_twice() -> Opened:
+    pack = opened()
+    pack.files["log.jsonl"] = pack.files["log.jsonl"].replace(
+        b'"policy":0', b'"policy":0,"policy":0', 1
+    )
+    return pack
+
+
+@attack("commitment_mismatch")
+def edit_a_payload() -> Opened:
+    pack = opened()
+    pack.files["payloads.jsonl"] = pack.files["payloads.jsonl"].replace(b"person-0", b"person-1", 1)
+    return pack
+
+
+@attack("payload_missing")
+def leave_a_payload_out() -> Opened:
+    pack = opened()
+    pack.put(pack.lines("payloads.jsonl")[1:], "payloads.jsonl")
+    return pack
+
+
+@attack("payload_unexpected")
+def add_a_payload() -> Opened:
+    pack = opened()
+    payloads = pack.lines("payloads.jsonl")
+    pack.put([payloads[0] | {"seq": 1}, *payloads], "payloads.jsonl")
+    return pack
+
+
+@attack("rule_altered")
+def edit_the_text_of_a_rule() -> Opened:
+    pack = opened()
+    pack.files["rules.jsonl"] = pack.files["rules.jsonl"].replace(b"always", b"never ", 1)
+    return pack
+
+
+@attack("rule_missing")
+def leave_the_text_of_a_rule_out() -> Opened:
+    pack = opened()
+    pack.put([], "rules.jsonl")
+    return pack
+
+
+@attack("population_mismatch")
+def edit_the_population() -> Opened:
+    pack = opened()
+    pack.edit("population.json", by_verdict={})
+    pack.recounts = False
+    return pack
+
+
+@attack("coverage_mismatch")
+def edit_the_sums_of_coverage() -> Opened:
+    pack = opened()
+    rows = pack.value("coverage.json")
+    rows[0]["violated"] = 0
+    pack.files["coverage.json"] = canonical_plain(rows)
+    pack.recounts = False
+    return pack
+
+
+@attack("population_mismatch", warnings=("withheld",))
+def show_what_was_not_asked_for() -> Opened:
+    log = a_log()
+    head = log.head(
+        disclosure=Disclosure.SELECTED, query=Query(BEGIN_MS, log.now_ms, controls=(CONTROL,))
+    )
+    pack = Opened.of(log, log.pack(head))
+    lines = pack.lines()
+    at = next(i for i, line in enumerate(lines) if line.get("count") == 1)
+    shown = next(line for line in opened().lines() if line["seq"] == lines[at]["first"])
+    lines[at] = shown
+    pack.put(lines)
+    return pack
+
+
+def _note(pack: Opened, number: int) -> Any:
+    return parse_note(pack.files[f"checkpoints/{number:06}.note"])
+
+
+def _another_history() -> EvidenceLog:
+    """Return a log of the same tenant and key that tells something else from record 1 on."""
+    log = EvidenceLog()
+    log.append(span(77))
+    log.minute(begins=True)
+    log.minute(violated=0, spans=0)
+    return log
