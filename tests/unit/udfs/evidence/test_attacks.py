@@ -6,45 +6,18 @@ import io
 import json
 import subprocess
 import sys
-from base64 import b64encode
 from collections.abc import Iterator
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.support.evidence import BEGIN_MS, CONTROL, MINUTE_MS, EvidenceLog, LocalSigner, a_log
 from tests.support.evidence_attacks import ATTACKS, Attack
+from tests.support.evidence_verifiers import Case, assert_javascript_says, codes
 from udfs.evidence import verify
 from udfs.evidence.pack import Disclosure, Query
 from udfs.evidence.records import KeyChange, KeyEvent
-
-FRONTEND = Path(__file__).resolve().parents[4] / "api" / "web" / "frontend"
-
-
-@dataclass(frozen=True)
-class Case:
-    """A pack, what the verifier is told beside it, and what it must say."""
-
-    name: str
-    pack: bytes
-    keys: list[str]
-    checkpoint: bytes
-    failures: list[str]
-    warnings: list[str]
-
-    def as_json(self, file: str) -> dict[str, Any]:
-        """Return what the tests in JavaScript read."""
-        return {
-            "name": self.name,
-            "file": file,
-            "keys": self.keys,
-            "checkpoint": b64encode(self.checkpoint).decode(),
-            "failures": self.failures,
-            "warnings": self.warnings,
-        }
 
 
 def attacked(attack: Attack, *, signed: bool) -> Case:
@@ -141,30 +114,14 @@ CASES = [
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_python_says_what_was_done(case: Case) -> None:
     result = verify.verify(io.BytesIO(case.pack), verify.Asked(case.keys, case.checkpoint))
-    told = {kind: sorted(row["code"] for row in result[kind]) for kind in ("failures", "warnings")}
+    told = {kind: codes(result[kind]) for kind in ("failures", "warnings")}
     expected = {"failures": case.failures, "warnings": case.warnings}
     assert told == expected, result["failures"]
     assert result["valid"] == (not case.failures)
 
 
 def test_javascript_says_the_same(tmp_path: Path) -> None:
-    told = []
-    for number, case in enumerate(CASES):
-        (tmp_path / f"{number}.zip").write_bytes(case.pack)
-        told.append(case.as_json(f"{number}.zip"))
-    reasons = {"reasons": verify.REASONS, "warnings": verify.WARNINGS}
-    (tmp_path / "cases.json").write_text(json.dumps(told))
-    (tmp_path / "reasons.json").write_text(json.dumps(reasons))
-    done = subprocess.run(
-        ["node", "--test", "tests/verify.test.js"],
-        cwd=FRONTEND,
-        env={"EVIDENCE_CASES": str(tmp_path), "PATH": "/usr/local/bin:/usr/bin:/bin"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout[-6000:]
-    assert f"# pass {len(CASES) + 3}" in done.stdout
+    assert_javascript_says(CASES, tmp_path)
 
 
 @pytest.mark.parametrize("flags", [["-I"], ["-I", "-S"]], ids=["with OpenSSL", "Python alone"])
