@@ -98,6 +98,7 @@ class EvidenceLog:
         self.records: list[Record] = []
         self.payloads: dict[int, Payload] = {}
         self.erased: dict[int, AbsentPayload] = {}
+        self.heads: list[Checkpoint] = []
         self.checkpoints: list[SealedCheckpoint] = []
         self.hashes = MemoryHashes()
         self.frontier = Frontier()
@@ -146,6 +147,7 @@ class EvidenceLog:
         frontier = self.frontier
         checkpoint = Checkpoint(self.origin, frontier.size, frontier.root(), self.now_ms)
         note = checkpoint.sign(signers or [self.signer])
+        self.heads.append(checkpoint)
         self.checkpoints.append(SealedCheckpoint(str(note).encode()))
         return checkpoint
 

@@ -344,15 +344,27 @@ def count_an_interval_twice() -> Opened:
     return Opened.of(log)
 
 
-@attack("coverage_impossible")
-def count_more_verdicts_than_judgements() -> Opened:
+@attack("record_postdated")
+def account_for_the_future() -> Opened:
     log = a_log()
-    body = next(one.body for one in reversed(log.records) if isinstance(one.body, Coverage))
-    span_ms = {"from_ms": body.to_ms, "to_ms": body.to_ms + 1}
-    counted = replace(body, violated=body.judged, **span_ms)
-    log.append(counted, controls=[CONTROL], time_ms=body.from_ms)
+    end_ms = log.now_ms
+    log.minute()
+    coverage = log.records[-1].body
+    assert isinstance(coverage, Coverage)
+    ahead = replace(coverage, from_ms=log.now_ms, to_ms=log.now_ms + 60 * MINUTE_MS)
+    log.append(ahead, controls=[CONTROL], time_ms=log.now_ms)
     log.seal()
-    return Opened.of(log)
+    return Opened.of(log, log.pack(log.head(query=Query(BEGIN_MS, end_ms))))
+
+
+@attack("coverage_impossible", "records_altered")
+def count_more_verdicts_than_judgements() -> Opened:
+    pack = opened()
+    lines = pack.lines()
+    coverage = next(one for one in reversed(lines) if one["kind"] == "coverage")["body"]
+    coverage["violated"] = coverage["judged"]
+    pack.put(lines)
+    return pack
 
 
 @attack("range_incomplete", warnings=("coverage_edge",))
@@ -365,8 +377,8 @@ def ask_for_more_than_was_sealed() -> Opened:
 
 @attack("range_incomplete")
 def begin_the_range_too_late() -> Opened:
-    log = a_log()
-    head = log.head(first=7, query=Query(BEGIN_MS + MINUTE_MS, log.now_ms))
+    log = a_log(minutes=9)
+    head = log.head(first=7, query=Query(BEGIN_MS + 7 * MINUTE_MS, log.now_ms))
     pack = Opened.of(log, log.pack(head))
     pack.edit("pack.json", first=8)
     return pack

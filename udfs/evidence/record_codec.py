@@ -60,8 +60,8 @@ def encode_record(record: Record) -> bytes:
     """
     body = _plain(record.body)
     _read_body(record.kind, body)
-    if record.kind is Kind.COVERAGE and len(record.controls) != 1:
-        raise ValueError("coverage is of one control")
+    if isinstance(record.body, Coverage):
+        _check_coverage(record, record.body)
     value: dict[str, Json] = {
         "body": body,
         "commitment": record.commitment,
@@ -80,6 +80,15 @@ def encode_record(record: Record) -> bytes:
     if len(line) > MAX_RECORD_BYTES:
         raise ValueError(f"the record has {len(line)} bytes; {MAX_RECORD_BYTES} are the most")
     return line
+
+
+def _check_coverage(record: Record, body: Coverage) -> None:
+    if len(record.controls) != 1:
+        raise ValueError("coverage is of one control")
+    if record.time_ms != body.from_ms or body.from_ms >= body.to_ms:
+        raise ValueError("coverage begins at the record's event time and ends after it")
+    if body.satisfied + body.violated + body.inconclusive > body.judged:
+        raise ValueError("coverage counts more verdicts than judgements")
 
 
 def decode_record(line: bytes) -> Record | Malformed:

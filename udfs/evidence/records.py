@@ -101,7 +101,8 @@ class Coverage:
     The intervals of a rule and control follow each other without a hole; one in which nothing
     happened has zeros. begins: the rule took effect in this one, so that nothing lies before it;
     ends: it was switched off in this one. Traces that a rule does not apply to are in none of the
-    numbers. late, dropped: spans that came too late or were refused.
+    numbers. late, dropped: spans that came too late or were refused. from_ms is the event time
+    of its record.
     """
 
     rule: RuleRef

@@ -977,7 +977,7 @@ class Verification:
             return
         first, end, query = self.head["first"], self.head["end"], self.head["query"]
         opening = [one for one in self.usable if one.size >= first]
-        if first and not any(one.time_ms <= query["from_ms"] for one in opening):
+        if first and not any(one.time_ms + CLOCK_SKEW_MS < query["from_ms"] for one in opening):
             self.tell("range_incomplete", f"records before {first} may be of the period")
         closing = [one for one in self.usable if one.size <= end]
         if not any(one.time_ms >= query["to_ms"] for one in closing):
@@ -1197,7 +1197,8 @@ class Walk:
         self.ids.add(identity)
         if self.sealing < len(self.due):
             sealed = self.due[self.sealing]
-            if record["time_ms"] > sealed.time_ms + CLOCK_SKEW_MS:
+            over_ms = body["to_ms"] if kind == "coverage" else record["time_ms"]
+            if over_ms > sealed.time_ms + CLOCK_SKEW_MS:
                 self.tell("record_postdated", f"record {seq}, {sealed.place}")
         self._check_payload(seq, record["commitment"])
         if kind == "key":

@@ -57,8 +57,9 @@ def untouched() -> Iterator[Case]:
         [],
         ["checkpoint_unreached", "withheld"],
     )
-    later = log.head(first=7, query=Query(BEGIN_MS + MINUTE_MS, log.now_ms))
-    yield Case("a later period", log.pack(later), [first_key], b"", [], [])
+    longer = a_log(minutes=9)
+    later = longer.head(first=7, query=Query(BEGIN_MS + 7 * MINUTE_MS, longer.now_ms))
+    yield Case("a later period", longer.pack(later), [first_key], b"", [], [])
     yield Case("an old period, with the newest checkpoint", *_old_period(log), [], [])
     yield Case("a rotation after a revocation", *_after_revocation(), [], [])
     yield Case("an idle log", *_idle(), [], [])

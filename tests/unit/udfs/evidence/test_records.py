@@ -58,7 +58,17 @@ bodies: st.SearchStrategy[Body] = st.one_of(
         st.booleans(),
         sorted_labels,
     ),
-    st.builds(Coverage, rules, *[counts] * 8, begins=st.booleans(), ends=st.booleans()),
+    st.builds(
+        lambda rule, from_ms, length_ms, counted, begins, ends: Coverage(
+            rule, from_ms, from_ms + length_ms, sum(counted[:3]), *counted, begins, ends
+        ),
+        rules,
+        st.integers(0, 2**52),
+        st.integers(1, 2**40),
+        st.lists(st.integers(0, 2**50), min_size=5, max_size=5),
+        st.booleans(),
+        st.booleans(),
+    ),
     st.builds(Act, names, texts, texts, st.sampled_from(Outcome)),
     st.builds(KeyChange, st.sampled_from(KeyEvent), names, texts, counts, texts),
 )
@@ -68,12 +78,14 @@ bodies: st.SearchStrategy[Body] = st.one_of(
 def records(draw: st.DrawFn) -> Record:
     """Draw a record of any kind."""
     body = draw(bodies)
-    controls = (CONTROL,) if isinstance(body, Coverage) else draw(sorted_labels)
+    controls, time_ms = draw(sorted_labels), draw(counts)
+    if isinstance(body, Coverage):
+        controls, time_ms = (CONTROL,), body.from_ms
     return Record(
         seq=draw(counts),
         tenant=TENANT,
         id=draw(names),
-        time_ms=draw(counts),
+        time_ms=time_ms,
         controls=controls,
         body=body,
         policy=draw(counts),
@@ -170,7 +182,10 @@ def test_bytes_that_are_no_text_and_endless_ones_are_refused() -> None:
         {"time_ms": MAX_INT + 1},
         {"id": "\ud800"},
         {"body": replace(verdict(1), signal="xyz")},
-        {"body": Coverage(RULE, *[0] * 8)},
+        {"body": Coverage(RULE, 0, 1, *[0] * 6), "time_ms": 0},
+        {"body": Coverage(RULE, 0, 1, *[0] * 6), "controls": (CONTROL,)},
+        {"body": Coverage(RULE, 5, 5, *[0] * 6), "controls": (CONTROL,), "time_ms": 5},
+        {"body": Coverage(RULE, 0, 1, 1, 1, 1, 0, 0, 0), "controls": (CONTROL,), "time_ms": 0},
         {"body": replace(verdict(1), reasons=tuple(f"{n:0100}" for n in range(100)))}
         | {"controls": tuple(f"{n:0100}" for n in range(100))},
     ],
@@ -178,7 +193,7 @@ def test_bytes_that_are_no_text_and_endless_ones_are_refused() -> None:
 def test_what_would_not_be_read_is_not_written(changes: dict[str, Any]) -> None:
     record = replace(a_log().records[2], **{"controls": ()} | changes)
     with pytest.raises(
-        ValueError, match=r"was expected|are the most|surrogates|of one control|not sorted"
+        ValueError, match=r"was expected|are the most|surrogates|of one control|not sorted|coverage"
     ):
         encode_record(record)
 

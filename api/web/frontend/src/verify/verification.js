@@ -236,7 +236,7 @@ export class Verification {
     if (this.refused) return;
     const { first, end, query } = this.head;
     const opening = this.usable.filter((one) => one.size >= first);
-    if (first && !opening.some((one) => one.timeMs <= query.from_ms)) {
+    if (first && !opening.some((one) => one.timeMs + CLOCK_SKEW_MS < query.from_ms)) {
       this.tell("range_incomplete", `records before ${first} may be of the period`);
     }
     const closing = this.usable.filter((one) => one.size <= end);

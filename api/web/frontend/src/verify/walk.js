@@ -141,7 +141,8 @@ export class Walk {
     }
     this.#ids.add(identity);
     const sealed = this.#due[this.#sealing];
-    if (sealed && record.time_ms > sealed.timeMs + CLOCK_SKEW_MS) {
+    const overMs = kind === "coverage" ? body.to_ms : record.time_ms;
+    if (sealed && overMs > sealed.timeMs + CLOCK_SKEW_MS) {
       this.#tell("record_postdated", `record ${seq}, ${sealed.place}`);
     }
     await this.#checkPayload(seq, record.commitment);
