@@ -7,14 +7,9 @@ own reasons of an attack are what is left then.
 
 from __future__ import annotations
 
-import io
-import json
 from base64 import b64encode
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from hashlib import sha256
-from typing import Any
-from zipfile import ZipFile
+from dataclasses import dataclass, replace
 
 from tests.support.evidence import (
     BEGIN_MS,
@@ -25,128 +20,14 @@ from tests.support.evidence import (
     a_log,
     span,
 )
+from tests.support.evidence_opened import Opened
 from udfs.evidence.canonical import canonical_plain
-from udfs.evidence.checkpoints import parse_checkpoint
-from udfs.evidence.malformed import Malformed
-from udfs.evidence.notes import parse_note, sign_note
 from udfs.evidence.pack import Disclosure, Query
-from udfs.evidence.records import Coverage, KeyChange, KeyEvent, Kind
-from udfs.evidence.tally import Tally
+from udfs.evidence.records import Coverage, KeyChange, KeyEvent
 from udfs.evidence.tree import NodeId
 
 STRANGER = LocalSigner.numbered(66)
 OTHER_TENANT = "99999999-2f6e-4e0b-9d5b-0c4a6f1f2a3b"
-
-
-@dataclass
-class Opened:
-    """A pack taken apart, to be changed and put together again."""
-
-    log: EvidenceLog
-    files: dict[str, bytes] = field(default_factory=dict)
-    keys: list[str] = field(default_factory=list)
-    """Verifier keys that the verifier knows."""
-    checkpoint: bytes = b""
-    """What the verifier has seen before."""
-    recounts: bool = True
-    remanifests: bool = True
-    signer: LocalSigner | None = None
-    """Who signs the manifest, if not the log."""
-
-    @classmethod
-    def of(cls, log: EvidenceLog, pack: bytes | None = None) -> Opened:
-        """Take apart the pack of a log, the whole one if none is given."""
-        with ZipFile(io.BytesIO(pack or log.pack())) as archive:
-            files = {name: archive.read(name) for name in archive.namelist()}
-        return cls(log, files, [log.verifier_key()])
-
-    def lines(self, name: str = "log.jsonl") -> list[dict[str, Any]]:
-        """Return the values of a file of lines."""
-        return [json.loads(line) for line in self.files[name].splitlines()]
-
-    def put(self, values: list[dict[str, Any]], name: str = "log.jsonl") -> None:
-        """Write the lines of a file anew."""
-        self.files[name] = b"".join(canonical_plain(value) + b"\n" for value in values)
-
-    def value(self, name: str) -> Any:
-        """Return the value of a JSON file."""
-        return json.loads(self.files[name])
-
-    def edit(self, name: str, **changes: Any) -> None:
-        """Change fields of a JSON file."""
-        self.files[name] = canonical_plain(self.value(name) | changes)
-
-    def checkpoint_edit(self, number: int, old: bytes, new: bytes) -> None:
-        """Change the text of a checkpoint and leave its signature."""
-        name = f"checkpoints/{number:06}.note"
-        assert old in self.files[name]
-        self.files[name] = self.files[name].replace(old, new, 1)
-
-    def resign(self, number: int, *signers: LocalSigner) -> None:
-        """Sign a checkpoint anew, by other keys."""
-        name = f"checkpoints/{number:06}.note"
-        note = parse_note(self.files[name])
-        assert not isinstance(note, Malformed)
-        checkpoint = parse_checkpoint(note)
-        assert not isinstance(checkpoint, Malformed)
-        self.files[name] = str(checkpoint.sign(signers)).encode()
-
-    def close(self, *, signed: bool) -> bytes:
-        """Put the pack together; signed: the attacker can have the manifest signed."""
-        if self.recounts:
-            self._recount()
-        if self.remanifests:
-            self._remanifest(signed)
-        file = io.BytesIO()
-        with ZipFile(file, "w") as archive:
-            for name, content in self.files.items():
-                archive.writestr(name, content)
-        return file.getvalue()
-
-    def _recount(self) -> None:
-        head = self.value("pack.json")
-        query = head["query"]
-        tally = Tally(
-            Query(
-                from_ms=query["from_ms"],
-                to_ms=query["to_ms"],
-                controls=tuple(query["controls"]),
-                kinds=tuple(map(Kind, query["kinds"])),
-            )
-        )
-        for record in self.lines():
-            if "seq" in record:
-                tally.count(record)
-            else:
-                begin, end = record["first"], record["first"] + record["count"]
-                tally.withhold(max(0, min(end, head["end"]) - max(begin, head["first"])))
-        self.files["population.json"] = canonical_plain(tally.population())
-        self.files["coverage.json"] = canonical_plain(tally.coverage())  # type: ignore[arg-type]
-
-    def _remanifest(self, signed: bool) -> None:
-        files = {
-            name: {"bytes": len(content), "sha256": sha256(content).hexdigest()}
-            for name, content in self.files.items()
-            if not name.startswith("manifest.")
-        }
-        manifest = canonical_plain({"files": files, "format": "betrace.pack/1"})
-        self.files["manifest.json"] = manifest
-        if not signed:
-            return
-        head = self.value("pack.json")
-        text = "\n".join(
-            [
-                "betrace.pack/1",
-                head["origin"],
-                sha256(manifest).hexdigest(),
-                f"time_ms {head['created_ms']}",
-                "",
-            ]
-        )
-        signers = [self.signer or self.log.signer]
-        self.files["manifest.note"] = str(
-            sign_note(text, name=head["origin"], signers=signers)
-        ).encode()
 
 
 @dataclass(frozen=True)
@@ -249,8 +130,7 @@ def truncate() -> Opened:
 def truncate_to_an_older_checkpoint() -> Opened:
     pack = opened()
     number = len(pack.log.checkpoints)
-    checkpoint = parse_checkpoint(_note(pack, number - 1))
-    assert not isinstance(checkpoint, Malformed)
+    checkpoint = pack.checkpoint_at(number - 1)
     del pack.files[f"checkpoints/{number:06}.note"]
     pack.put(pack.lines("consistency.jsonl")[:-1], "consistency.jsonl")
     pack.put(pack.lines()[: checkpoint.size])
@@ -397,9 +277,7 @@ def edit_the_size_of_a_checkpoint() -> Opened:
 @attack("checkpoint_forged")
 def edit_the_root_of_a_checkpoint() -> Opened:
     pack = opened()
-    checkpoint = parse_checkpoint(_note(pack, 2))
-    assert not isinstance(checkpoint, Malformed)
-    root = b64encode(checkpoint.root)
+    root = b64encode(pack.checkpoint_at(2).root)
     pack.checkpoint_edit(2, root, b64encode(bytes(32)))
     return pack
 
@@ -446,11 +324,8 @@ def sign_by_a_wrong_key() -> Opened:
 def sign_by_a_revoked_key() -> Opened:
     log = a_log()
     stolen, log.signer = log.signer, LocalSigner.numbered(3)
-    size = log.checkpoints[-1]
-    sealed = parse_checkpoint(parse_note(size.note))  # type: ignore[arg-type]
-    assert not isinstance(sealed, Malformed)
     revoked = KeyChange(
-        KeyEvent.REVOKED, log.verifier_key(stolen), "", sealed.size, "it was stolen"
+        KeyEvent.REVOKED, log.verifier_key(stolen), "", log.heads[-1].size, "it was stolen"
     )
     log.append(revoked, identity="revoked")
     log.append(KeyChange(KeyEvent.ROTATED, log.verifier_key()), identity="key-3")
@@ -591,6 +466,21 @@ def edit_the_text_of_a_rule() -> Opened:
     return pack
 
 
+@attack("file_malformed")
+def give_two_texts_of_a_rule() -> Opened:
+    pack = opened()
+    [rule] = pack.lines("rules.jsonl")
+    pack.put([rule | {"text": "when { a } never { b }"}, rule], "rules.jsonl")
+    return pack
+
+
+@attack("consistency_broken")
+def leave_a_checkpoint_out() -> Opened:
+    pack = opened()
+    del pack.files["checkpoints/000002.note"]
+    return pack
+
+
 @attack("rule_missing")
 def leave_the_text_of_a_rule_out() -> Opened:
     pack = opened()
@@ -629,10 +519,6 @@ def show_what_was_not_asked_for() -> Opened:
     lines[at] = shown
     pack.put(lines)
     return pack
-
-
-def _note(pack: Opened, number: int) -> Any:
-    return parse_note(pack.files[f"checkpoints/{number:06}.note"])
 
 
 def _another_history() -> EvidenceLog:

@@ -118,7 +118,8 @@ MAX_ENTRIES: Final = 50_000
 MAX_FILE_BYTES: Final = 64 * 2**20
 MAX_STREAM_BYTES: Final = 64 * 2**30
 MAX_RATIO: Final = 200
-"""Of a file over MAX_FILE_BYTES, unpacked to packed; lines of JSON stay below 30."""
+"""Of all files, unpacked, to the archive, beyond MAX_FILE_BYTES; lines of JSON stay below 30."""
+MAX_NUMBERED_BYTES: Final = 2**20
 MAX_RECORD_BYTES: Final = 16 * 1024
 MAX_LINE_BYTES: Final = 2**20
 MAX_NOTE_BYTES: Final = 64 * 1024
@@ -166,7 +167,7 @@ class _Hashing(io.RawIOBase):
 class Pack:
     """The archive: files with a known name, none too large, each compared with the manifest."""
 
-    def __init__(self, archive: ZipFile, tell: Callable[[str, str], None]) -> None:
+    def __init__(self, archive: ZipFile, size: int, tell: Callable[[str, str], None]) -> None:
         self._archive = archive
         self._tell = tell
         infos = archive.infolist()
@@ -177,18 +178,21 @@ class Pack:
             raise Unreadable("two files have one name")
         for one in infos:
             self._check_entry(one)
+        unpacked = sum(one.file_size for one in infos)
+        if unpacked > MAX_FILE_BYTES + MAX_RATIO * size:
+            raise Unreadable(f"it unpacks to {unpacked} bytes, over {MAX_RATIO} times its size")
         self._manifest: dict[str, Any] = {}
 
     def _check_entry(self, info: ZipInfo) -> None:
         name, limit = info.filename, MAX_FILE_BYTES
         if name in STREAMS:
             limit = MAX_STREAM_BYTES
+        elif NUMBERED.fullmatch(name):
+            limit = MAX_NUMBERED_BYTES
         if info.flag_bits & 0x1 or info.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
             raise Unreadable(f"{name[:100]!r} is encrypted or packed in another way than deflate")
         if info.file_size > limit:
             raise Unreadable(f"{name[:100]!r} has {info.file_size} bytes; {limit} are the most")
-        if info.file_size > MAX_FILE_BYTES + MAX_RATIO * info.compress_size:
-            raise Unreadable(f"{name[:100]!r} unpacks to {MAX_RATIO} times its size")
 
     def read_manifest(self) -> bytes:
         """Read the manifest and compare the names; return its bytes."""
@@ -722,8 +726,11 @@ def stamped(raw: bytes) -> tuple[bytes, int]:
     fields = list(_der(info))
     if len(fields) < 5:
         raise ValueError("DER has not the form of RFC 3161")
-    at = datetime.strptime(fields[4][1].decode().split(".")[0].rstrip("Z"), "%Y%m%d%H%M%S")
-    return _nested(fields[2][1], 1), int(at.replace(tzinfo=UTC).timestamp() * 1000)
+    found = re.fullmatch(r"([0-9]{14})(\.[0-9]+)?Z", fields[4][1].decode())
+    if not found:
+        raise ValueError("the time of the stamp cannot be read")
+    at = datetime.strptime(found[1], "%Y%m%d%H%M%S").replace(tzinfo=UTC)
+    return _nested(fields[2][1], 1), int(at.timestamp() * 1000)
 
 
 def openssl_accepts(checkpoint: bytes, stamp: bytes, authority: Path) -> bool:
@@ -969,7 +976,7 @@ class Verification:
                     proof is not None and old.size < new.size and consistency_holds(proof, old, new)
                 )
             neighbours = int(new.place[-11:-5]) == int(old.place[-11:-5]) + 1
-            if not holds and old.size <= new.size and neighbours:
+            if not holds and old.size <= new.size and (neighbours or not self.refused):
                 self.unproven.append((old, new))
 
     def check_range(self) -> None:
@@ -985,8 +992,10 @@ class Verification:
 
     def read_rules(self) -> None:
         for value in self.values("rules.jsonl", RULE_TEXT):
-            text = value["text"].encode()
-            self.rules[value["id"], value["version"]] = sha256(text).hexdigest()
+            key = value["id"], value["version"]
+            if key in self.rules:
+                self.tell("file_malformed", f"rules.jsonl: {key[0]}, version {key[1]}, twice")
+            self.rules[key] = sha256(value["text"].encode()).hexdigest()
 
     # after the walk
 
@@ -1337,7 +1346,7 @@ def verify(file: BinaryIO, asked: Asked | None = None) -> dict[str, Any]:
     verification: Verification | None = None
     try:
         with ZipFile(file) as archive:
-            pack = Pack(archive, findings.tell)
+            pack = Pack(archive, file.seek(0, io.SEEK_END), findings.tell)
             verification = Verification(pack, findings, asked or Asked())
             verification.run()
     except Unreadable as error:

@@ -152,7 +152,6 @@ def test_every_reason_is_given_by_some_attack() -> None:
     given = {reason for case in CASES for reason in case.failures}
     elsewhere = {
         "pack_unreadable",
-        "file_malformed",
         "stamp_malformed",
         "stamp_foreign",
         "stamp_forged",

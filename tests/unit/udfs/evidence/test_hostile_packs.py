@@ -11,7 +11,8 @@ from zipfile import ZIP_BZIP2, ZIP_DEFLATED, ZipFile, ZipInfo
 import pytest
 
 from tests.support.evidence import a_log
-from tests.support.evidence_attacks import Opened, opened
+from tests.support.evidence_attacks import opened
+from tests.support.evidence_opened import Opened
 from tests.support.evidence_verifiers import Case, assert_javascript_says, codes
 from udfs.evidence import verify
 
@@ -37,6 +38,17 @@ def _bomb() -> bytes:
             for _ in range(65):
                 readme.write(bytes(2**20))
     return file.getvalue()
+
+
+def _endless_checkpoint() -> bytes:
+    pack = opened()
+    pack.files["checkpoints/000001.note"] += b"\n" * 2**20
+    return pack.close(signed=True)
+
+
+def _many() -> bytes:
+    content = bytes(2**20)
+    return _zipped({f"stamps/{number:06}.tsr": content for number in range(80)})
 
 
 def _twice() -> bytes:
@@ -87,6 +99,8 @@ UNREADABLE: dict[str, Callable[[], bytes]] = {
     "encrypted": _encrypted,
     "one name twice": _twice,
     "a bomb": _bomb,
+    "an endless checkpoint": _endless_checkpoint,
+    "many that unpack to much": _many,
     "damaged": _damaged,
     "a file that is larger than it says": _promising_less,
 }

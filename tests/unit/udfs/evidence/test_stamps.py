@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.authority import Authority
 from tests.support.evidence import EvidenceLog, a_log
-from tests.support.evidence_attacks import Opened
+from tests.support.evidence_opened import Opened
 from tests.support.evidence_verifiers import Case, assert_javascript_says, codes
 from udfs.evidence import verify
 

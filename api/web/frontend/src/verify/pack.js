@@ -6,6 +6,8 @@ import { Unreadable, readDirectory, unpack } from "./zip.js";
 
 const MAX_FILE_BYTES = 64 * 2 ** 20;
 const MAX_STREAM_BYTES = 64 * 2 ** 30;
+const MAX_NUMBERED_BYTES = 2 ** 20;
+/** Of all files, unpacked, to the archive, beyond MAX_FILE_BYTES. */
 const MAX_RATIO = 200;
 export const MAX_LINE_BYTES = 2 ** 20;
 export const MAX_RECORD_BYTES = 16 * 1024;
@@ -34,7 +36,14 @@ export class Pack {
     this.#blob = blob;
     this.#entries = entries;
     this.#tell = tell;
-    for (const entry of entries.values()) checkEntry(entry);
+    let unpacked = 0;
+    for (const entry of entries.values()) {
+      checkEntry(entry);
+      unpacked += entry.size;
+    }
+    if (unpacked > MAX_FILE_BYTES + MAX_RATIO * blob.size) {
+      throw new Unreadable(`it unpacks to ${unpacked} bytes, over ${MAX_RATIO} times its size`);
+    }
   }
 
   has(name) {
@@ -159,12 +168,17 @@ function isKnown(name) {
   return FILES.includes(name) || STREAMS.includes(name) || NUMBERED.test(name);
 }
 
-function checkEntry({ name, flags, method, packed, size }) {
-  const limit = STREAMS.includes(name) ? MAX_STREAM_BYTES : MAX_FILE_BYTES;
+function checkEntry({ name, flags, method, size }) {
+  const limit = limitOf(name);
   if (flags & 1 || (method !== 0 && method !== 8)) {
     throw new Unreadable(`${name.slice(0, 100)} is encrypted or packed in another way than deflate`);
   }
-  if (size > limit || size > MAX_FILE_BYTES + MAX_RATIO * packed) {
+  if (size > limit) {
     throw new Unreadable(`${name.slice(0, 100)} unpacks to ${size} bytes`);
   }
+}
+
+function limitOf(name) {
+  if (STREAMS.includes(name)) return MAX_STREAM_BYTES;
+  return NUMBERED.test(name) ? MAX_NUMBERED_BYTES : MAX_FILE_BYTES;
 }

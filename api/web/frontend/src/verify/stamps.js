@@ -9,10 +9,18 @@ const TO_INFO = [0, 1, 1, 0, 2, 1, 0, 0];
 export function stamped(raw) {
   const fields = values(nested(raw, TO_INFO));
   if (fields.length < 5) throw new Malformed("DER has not the form of RFC 3161");
-  const at = /^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\.\d+)?Z?$/.exec(ascii(fields[4]));
-  if (!at) throw new Malformed("the time of the stamp cannot be read");
-  const [year, month, ...rest] = at.slice(1, 7).map(Number);
-  return { imprint: nested(fields[2], [1]), atMs: Date.UTC(year, month - 1, ...rest) };
+  return { imprint: nested(fields[2], [1]), atMs: timeOf(fields[4]) };
+}
+
+function timeOf(bytes) {
+  const found = /^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\.\d+)?Z$/.exec(ascii(bytes));
+  const [year, month, day, ...clock] = found ? found.slice(1, 7) : [];
+  const atMs = Date.parse(`${year}-${month}-${day}T${clock.join(":")}Z`);
+  // Date.parse takes 30 February for a day of March.
+  if (Number.isNaN(atMs) || new Date(atMs).getUTCDate() !== Number(day)) {
+    throw new Malformed("the time of the stamp cannot be read");
+  }
+  return atMs;
 }
 
 function ascii(bytes) {

@@ -227,7 +227,7 @@ export class Verification {
       proofs.set(`${from} ${to}`, hashes.map(unbase64));
     }
     for (const [older, newer] of pairs(this.usable)) {
-      if (older.size > newer.size || !areNeighbours(older, newer)) continue;
+      if (older.size > newer.size || (this.refused && !areNeighbours(older, newer))) continue;
       if (!continues(older, newer, proofs)) this.#unproven.push([older, newer]);
     }
   }
@@ -247,7 +247,11 @@ export class Verification {
 
   async #readRules() {
     for await (const { id, version, text } of this.values("rules.jsonl", RULE_TEXT)) {
-      this.rules.set(JSON.stringify([id, version]), hex(sha256(utf8(text))));
+      const key = JSON.stringify([id, version]);
+      if (this.rules.has(key)) {
+        this.tell("file_malformed", `rules.jsonl: ${id}, version ${version}, twice`);
+      }
+      this.rules.set(key, hex(sha256(utf8(text))));
     }
   }
 

@@ -18,7 +18,8 @@ const MAX_TOLD = 20;
  * @param {Blob} blob
  * @param {{keys?: string[], checkpoint?: Uint8Array}} [asked] verifier keys that are known, and the
  *   note of the last checkpoint that was seen. Throws Malformed for a key that is none.
- * @returns the result, shaped as that of verify.py
+ * @returns the result, shaped as that of verify.py; rejects with NotSupportedError where the browser
+ *   has no Ed25519
  */
 export async function verify(blob, asked = {}) {
   for (const key of asked.keys ?? []) parseKey(key);
