@@ -6,7 +6,7 @@ Pure: times, keys, salts and stored hashes are arguments. From the inside out:
 - `compliance`: records of customers' own compliance spans
 - `commitments`: what is personal stands apart, behind a salted hash
 - `tree`, `proofs`, `proof_checks`: the Merkle log of RFC 6962
-- `keys`, `notes`, `checkpoints`: who signs the log, and what is signed
+- `keys`, `key_history`, `notes`, `checkpoints`: who signs the log, and what is signed
 - `pack`, `pack_range`, `pack_writer`, `tally`: what an auditor gets
 - `verify`: what an auditor runs; it stands alone and imports nothing of this project
 """
