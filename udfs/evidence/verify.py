@@ -25,6 +25,7 @@ import io
 import json
 import re
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
@@ -147,6 +148,13 @@ class Unreadable(Exception):
 # the pack
 
 
+_DAMAGED: Final = (
+    *(BadZipFile, zlib.error, struct.error, EOFError, OSError),
+    *(ValueError, RuntimeError),  # a negative place to seek, a password asked for, a method unknown
+)
+"""What `zipfile` raises where an archive is not what it says; caught around nothing but it."""
+
+
 class _Hashing(io.RawIOBase):
     """A file of the pack that is hashed while it is read."""
 
@@ -197,7 +205,10 @@ class Pack:
     def read_manifest(self) -> bytes:
         """Read the manifest and compare the names; return its bytes."""
         raw = self._raw("manifest.json")
-        value = parse(raw)
+        try:
+            value = parse(raw)
+        except ValueError as error:
+            raise Unreadable(f"manifest.json: {error}") from error
         files = value.get("files") if isinstance(value, dict) else None
         if not isinstance(files, dict) or value.keys() != {"files", "format"}:
             raise Unreadable("manifest.json: files and format were expected")
@@ -260,8 +271,8 @@ class Pack:
         try:
             with self._archive.open(name) as file:
                 yield file
-        except (BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-            raise Unreadable(f"{name} cannot be unpacked: {error}") from error
+        except _DAMAGED as error:
+            raise Unreadable(f"{name[:100]!r} cannot be unpacked: {error}") from error
 
 
 def _is_manifest_row(row: object) -> bool:
@@ -1345,15 +1356,21 @@ def verify(file: BinaryIO, asked: Asked | None = None) -> dict[str, Any]:
     findings = Findings()
     verification: Verification | None = None
     try:
-        with ZipFile(file) as archive:
+        with _archive(file) as archive:
             pack = Pack(archive, file.seek(0, io.SEEK_END), findings.tell)
             verification = Verification(pack, findings, asked or Asked())
             verification.run()
     except Unreadable as error:
         findings.tell("pack_unreadable", str(error))
-    except (BadZipFile, ValueError, EOFError, NotImplementedError, OSError, zlib.error) as error:
-        findings.tell("pack_unreadable", f"{type(error).__name__}: {error}")
     return _result(findings, verification)
+
+
+def _archive(file: BinaryIO) -> ZipFile:
+    """Open a zip archive; whatever its directory makes `zipfile` raise is Unreadable."""
+    try:
+        return ZipFile(file)
+    except _DAMAGED as error:
+        raise Unreadable(f"{type(error).__name__}: {error}") from error
 
 
 def _result(findings: Findings, of: Verification | None) -> dict[str, Any]:

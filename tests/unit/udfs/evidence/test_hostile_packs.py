@@ -233,6 +233,21 @@ def test_both_say_the_same_of_whatever_comes(tmp_path: Path) -> None:
     assert_javascript_says(cases, tmp_path)
 
 
+def test_a_damaged_archive_is_told_of_or_holds_what_it_held() -> None:
+    chance, pack, key = random.Random(40), a_log().pack(), [a_log().verifier_key()]
+    directory = pack.index(b"PK\x01\x02")
+    for _ in range(400):
+        damaged = bytearray(pack[: chance.choice([len(pack)] * 9 + [chance.randrange(len(pack))])])
+        for _ in range(chance.randint(1, 3)):
+            at = chance.choice(
+                [chance.randrange(len(pack)), chance.randrange(directory, len(pack))]
+            )
+            if at < len(damaged):
+                damaged[at] = chance.randrange(256)
+        result = verify.verify(io.BytesIO(damaged), verify.Asked(key))
+        assert result["failures"] or _sealed(bytes(damaged)) == _sealed(pack)
+
+
 def test_what_a_terminal_would_obey_is_not_printed() -> None:
     log = a_log()
     pack = Opened.of(log)

@@ -50,7 +50,7 @@ def test_the_population_is_counted_while_it_is_written() -> None:
 
 def test_no_more_is_held_than_is_being_written(tmp_path: Path) -> None:
     log = EvidenceLog()
-    for number in range(20_000):
+    for number in range(8_000):
         log.append(span(number), controls=[CONTROL])
     log.seal()
     log.now_ms += 1
@@ -63,8 +63,8 @@ def test_no_more_is_held_than_is_being_written(tmp_path: Path) -> None:
         _, peak_bytes = tracemalloc.get_traced_memory()
         tracemalloc.stop()
     with ZipFile(tmp_path / "pack.zip") as archive:
-        assert archive.getinfo("log.jsonl").file_size > 7_000_000
-    assert peak_bytes < 2_000_000
+        assert archive.getinfo("log.jsonl").file_size > 3_000_000
+    assert peak_bytes < 500_000
 
 
 @pytest.mark.parametrize("seqs", [(1, 0), (0, 0), (0, 1, 99)])
