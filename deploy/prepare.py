@@ -190,6 +190,7 @@ def tools(*, browser: bool) -> list[Tool]:
     ]
     if browser:
         needed.append(Tool("Chromium", lambda: any(map(shutil.which, BROWSERS)), "chromium"))
+        needed.append(Tool("OpenSSL", lambda: bool(shutil.which("openssl")), "openssl"))
         needed.append(Tool("Redis", lambda: bool(shutil.which("redis-server")), "redis-server"))
     return needed
 

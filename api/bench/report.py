@@ -10,6 +10,7 @@ from rich.table import Table
 
 from api.bench.engine import EngineRun
 from api.bench.evaluator import TRACE_SPANS, EvaluatorFigures
+from api.bench.evidence import EvidenceFigures
 from api.bench.many_rules import ManyRulesFigures
 from api.bench.overhead import OverheadFigures, Spread
 from api.bench.recovery import RecoveryFigures
@@ -69,6 +70,21 @@ def engine_table(run: EngineRun, *, hardware: str) -> Table:
         ("raised, withdrawn", f"{run.score.raised:,}, {run.score.withdrawn_share:.1%}"),
         ("spans per CPU second", f"{1e6 / run.cpu_s_per_million_spans['all']:,.0f}"),
         *_cpu_rows(run.cpu_s_per_million_spans),
+    ]
+    return _filled(table, rows)
+
+
+def evidence_table(figures: EvidenceFigures, *, hardware: str) -> Table:
+    """Return the table of the evidence log alone."""
+    table = _table("betrace bench evidence, CPU time of one core", hardware)
+    rows = [
+        ("records, of bytes each", f"{figures.records:,}, {figures.record_bytes}"),
+        ("appends", f"{figures.appends_per_s:,.0f} a second"),
+        ("proof of inclusion", f"{figures.inclusion_us:,.0f} µs"),
+        ("proof of consistency", f"{figures.consistency_us:,.0f} µs"),
+        ("pack", f"{figures.pack_bytes / 1e6:,.0f} MB, written in {figures.write_s:,.1f} s"),
+        ("verified in", f"{figures.verify_s:,.1f} s"),
+        ("verdict", "valid" if figures.valid else "NOT VALID"),
     ]
     return _filled(table, rows)
 

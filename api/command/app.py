@@ -20,6 +20,7 @@ GROUPS: Final = {
     "bench": "api.command.bench",
     "db": "api.command.db",
     "dead-letters": "api.command.dead_letters",
+    "evidence": "api.command.evidence",
     "identity": "api.command.identity",
     "ingest": "api.command.ingest",
     "job": "api.command.job",

@@ -1,0 +1,77 @@
+"""A time-stamping authority of RFC 3161: OpenSSL's own, with a certificate made for the test."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+_CONFIGURATION = """
+[ req ]
+distinguished_name = name
+[ name ]
+[ extensions ]
+basicConstraints = critical, CA:FALSE
+keyUsage = critical, digitalSignature
+extendedKeyUsage = critical, timeStamping
+[ root ]
+basicConstraints = critical, CA:TRUE
+keyUsage = critical, keyCertSign
+[ tsa ]
+default_tsa = authority
+[ authority ]
+serial = serial
+crypto_device = builtin
+signer_cert = tsa.pem
+certs = ca.pem
+signer_key = tsa.key
+signer_digest = sha256
+default_policy = 1.2.3.4.1
+digests = sha256
+accuracy = secs:1
+ordering = no
+tsa_name = no
+ess_cert_id_chain = no
+ess_cert_id_alg = sha256
+"""
+
+
+@dataclass(frozen=True)
+class Authority:
+    """An authority whose files lie in a folder."""
+
+    folder: Path
+
+    @property
+    def certificate(self) -> Path:
+        """The root that a verifier trusts."""
+        return self.folder / "ca.pem"
+
+    @classmethod
+    def made_in(cls, folder: Path) -> Authority:
+        """Make a root, and a certificate for time stamps under it."""
+        authority = cls(folder)
+        (folder / "authority.cnf").write_text(_CONFIGURATION)
+        (folder / "serial").write_text("01\n")
+        new_key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
+        configured = ("-config", "authority.cnf", "-extensions")
+        root = ("req", "-x509", *new_key, *configured, "root", "-subj", "/CN=root", "-days", "3650")
+        authority._openssl(*root, "-keyout", "ca.key", "-out", "ca.pem")
+        wanted = ("req", *new_key, "-config", "authority.cnf", "-subj", "/CN=time stamps")
+        authority._openssl(*wanted, "-keyout", "tsa.key", "-out", "tsa.csr")
+        signed = ("x509", "-req", "-in", "tsa.csr", "-CA", "ca.pem", "-CAkey", "ca.key")
+        extended = ("-extfile", "authority.cnf", "-extensions", "extensions", "-days", "3650")
+        authority._openssl(*signed, "-CAcreateserial", *extended, "-out", "tsa.pem")
+        return authority
+
+    def stamp(self, data: bytes) -> bytes:
+        """Return the DER TimeStampResp over some bytes."""
+        (self.folder / "data").write_bytes(data)
+        self._openssl("ts", "-query", "-data", "data", "-sha256", "-cert", "-out", "query")
+        answer = ("ts", "-reply", "-queryfile", "query", "-config", "authority.cnf")
+        self._openssl(*answer, "-section", "authority", "-out", "answer")
+        return (self.folder / "answer").read_bytes()
+
+    def _openssl(self, *arguments: str) -> None:
+        command = ["openssl", *arguments]
+        subprocess.run(command, cwd=self.folder, check=True, capture_output=True)

@@ -1,0 +1,46 @@
+"""The auditor's page: what it tells to type is typed, on a real pack."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import subprocess
+from pathlib import Path
+from zipfile import ZipFile
+
+from tests.support.evidence import EvidenceLog
+from udfs.evidence.record_codec import encode_record
+from udfs.evidence.tree import leaf_hash
+from udfs.evidence.verify import REASONS
+
+PAGE = (Path(__file__).resolve().parents[3] / "deploy" / "evidence.md").read_text()
+
+
+def test_a_pack_is_checked_by_hand(tmp_path: Path) -> None:
+    [script] = re.findall(r"^```sh\n(.*?)^```", PAGE, re.M | re.S)
+    log = EvidenceLog()
+    log.minute(begins=True)
+    with ZipFile(io.BytesIO(log.pack())) as archive:
+        archive.extractall(tmp_path)
+    done = subprocess.run(
+        ["bash", "-e", "-c", script],
+        cwd=tmp_path,
+        env=os.environ | {"KEY": log.verifier_key()},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.splitlines() == [
+        "Signature Verified Successfully",
+        "the manifest is the one signed",
+        "the log is the one of the manifest",
+        "Signature Verified Successfully",
+        f"{leaf_hash(encode_record(log.records[0])).hex()}  -",
+    ], done.stderr
+
+
+def test_reasons_on_the_page_are_reasons() -> None:
+    told = re.findall(r"`([a-z_]+)`", PAGE.partition("## Reasons")[2])
+    assert len(told) > 10
+    assert set(told) <= REASONS.keys()
