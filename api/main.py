@@ -28,6 +28,7 @@ from api.middleware import RequestContext
 from api.notices.routes import router as notices_router
 from api.openapi import describe
 from api.problems import install_handlers
+from api.retention.routes import router as retention_router
 from api.rules.log import RulesLog
 from api.rules.routes import router as rules_router
 from api.services import run_services
@@ -82,6 +83,7 @@ def create_app(
         notices_router,
         keys_router,
         tenant_router,
+        retention_router,
         usage_router,
         members_router,
         invitations_router,

@@ -13,7 +13,6 @@ from fastapi import Request
 from prometheus_client import CollectorRegistry, start_http_server
 
 from api.audit.decisions import Decisions
-from api.audit.retention import keep_audit
 from api.auth.access import Authenticator
 from api.auth.accounts import Accounts
 from api.auth.key_uses import KeyUses, keep_uses
@@ -157,7 +156,6 @@ async def run_services(
             asyncio.create_task(keep_uses(pool, uses), name="key-uses"),
             asyncio.create_task(services.decisions.run(), name="decisions"),
             asyncio.create_task(keep_usage(pool), name="usage"),
-            asyncio.create_task(keep_audit(pool, days=settings.audit_days), name="audit"),
         ]
         try:
             with _figures(settings, registry):

@@ -100,9 +100,6 @@ class Settings(IdentitySettings):
     backtest_hours: int = Field(
         default=24, ge=1, description="How long the range of a backtest may be."
     )
-    audit_days: int = Field(
-        default=400, ge=30, description="How long the audit log is kept, in days."
-    )
     smtp_host: str = Field(default="", description="Mail server for invitations; empty: no mail.")
     smtp_port: int = Field(default=587, ge=1, le=65535)
     smtp_security: Security = Field(

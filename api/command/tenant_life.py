@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from api.auth.principal import TenantScope
+from api.command import tenant_retention
 from api.command.operator import operator_scope, publisher_of, say, tenant_named, with_pool
 from api.database import Pool
 from api.errors import OperatorError
@@ -28,6 +29,7 @@ def extend(app: typer.Typer) -> None:
     app.command("onboard")(onboard_command)
     app.command("suspend")(suspend_command)
     app.command("resume")(resume_command)
+    tenant_retention.extend(app)
 
 
 def onboard_command(

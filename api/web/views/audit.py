@@ -38,6 +38,7 @@ KINDS: Final[Mapping[str, str]] = MappingProxyType(
         "permission": "Permissions missing",
         "request": "Requests refused",
         "audit": "The log itself",
+        "retention": "Retention",
     }
 )
 """The first word of an action."""
@@ -76,6 +77,11 @@ _ACTIONS: Final[Mapping[str, str]] = MappingProxyType(
         "request.refused": "sent a request that may be forged",
         "audit.exported": "exported the audit log",
         "audit.forgotten": "forgot rows that are over",
+        "retention.changed": "changed how long things are kept",
+        "retention.bounded": "changed what may be kept for how long",
+        "retention.held": "put a hold on everything: nothing is deleted",
+        "retention.released": "lifted the hold",
+        "retention.deleted": "deleted what was kept long enough",
     }
 )
 _PLACES: Final[Mapping[str, Callable[[str], str]]] = MappingProxyType(

@@ -336,7 +336,7 @@ async def test_by_direct_sql_the_application_reaches_no_row_of_another_tenant(
 
 NOT_FILLED: Final = {
     "predicate_numbers", "rule_stats_minutes", "signal_history", "trace_budgets",
-    "stats_minutes", "usage_days", "trace_tasks", "backtest_handed",
+    "stats_minutes", "usage_days", "trace_tasks", "backtest_handed", "retention_ledger",
 }  # fmt: skip
 """Tables that only the worker fills; other tests look at their policies."""
 
