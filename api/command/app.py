@@ -27,6 +27,7 @@ GROUPS: Final = {
     "lsp": "api.command.lsp",
     "rules": "api.command.rules",
     "tenant": "api.command.tenant",
+    "tier": "api.command.tier",
     "topics": "api.command.topics",
     "user": "api.command.user",
     "worker": "api.command.worker",

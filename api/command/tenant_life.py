@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from api.auth.principal import TenantScope
-from api.command import tenant_retention
+from api.command import tenant_retention, tenant_tier
 from api.command.operator import operator_scope, publisher_of, say, tenant_named, with_pool
 from api.database import Pool
 from api.errors import OperatorError
@@ -20,6 +20,7 @@ from api.settings import Settings
 from api.tenants.onboarding import Makers, Onboarded, onboard
 from api.tenants.service import resume, suspend
 from api.tenants.starter import starter_rules
+from api.tiers.model import DEFAULT
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
@@ -29,6 +30,7 @@ def extend(app: typer.Typer) -> None:
     app.command("onboard")(onboard_command)
     app.command("suspend")(suspend_command)
     app.command("resume")(resume_command)
+    tenant_tier.extend(app)
     tenant_retention.extend(app)
 
 
@@ -38,6 +40,7 @@ def onboard_command(
     starter: Annotated[
         bool, typer.Option("--starter-rules/--no-starter-rules", help="Begin with some rules.")
     ] = True,
+    tier: Annotated[str, typer.Option(help="See `betrace tier list`.")] = DEFAULT,
     as_json: AsJson = False,
 ) -> None:
     """Make a tenant with its first admin, starter rules and a key for spans, all or nothing.
@@ -56,6 +59,7 @@ def onboard_command(
                 KeyMaker(settings.pepper, most=settings.max_api_keys),
                 InvitationMaker(settings.pepper, settings.invitation_lifetime),
             ),
+            tier=tier,
             rules=starter_rules() if starter else (),
         )
         await publish_waiting(publisher_of(pool, settings), operator_scope(done.tenant.id))

@@ -10,16 +10,16 @@ import typer
 
 from api.auth.principal import TenantScope
 from api.command.operator import operator_scope, say, tenant_named, with_pool
+from api.command.retention_options import Days, Least, Most, changed_term
 from api.database import Pool
 from api.errors import OperatorError
 from api.retention.schemas import RetentionBody
 from api.retention.service import Retention, bound_retention, hold, read_retention, release
-from api.retention.terms import FOREVER, Kind, Term, days_text
+from api.retention.terms import Kind, days_text
 from api.settings import Settings
 
 TenantName = Annotated[str, typer.Argument(help="Name or id.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-_NONE = "none"
 
 
 def extend(app: typer.Typer) -> None:
@@ -43,13 +43,9 @@ def retention_command(name: TenantName, as_json: AsJson = False) -> None:
 def bounds_command(
     name: TenantName,
     kind: Kind,
-    days: Annotated[
-        str | None, typer.Option(metavar="DAYS|forever", help="Kept for so long as a rule.")
-    ] = None,
-    least: Annotated[int | None, typer.Option(metavar="DAYS", help="No shorter.")] = None,
-    most: Annotated[
-        str | None, typer.Option(metavar="DAYS|none", help="No longer; none: for ever as well.")
-    ] = None,
+    days: Days = None,
+    least: Least = None,
+    most: Most = None,
     as_tier: Annotated[bool, typer.Option("--as-tier", help="As the tier of the tenant.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -63,7 +59,7 @@ def bounds_command(
     async def act(pool: Pool, _: Settings) -> Retention:
         scope = operator_scope((await tenant_named(pool, name)).id)
         now = (await read_retention(pool, scope)).times[kind].term
-        term = None if as_tier else _changed(now, kind, days=days, least=least, most=most)
+        term = None if as_tier else changed_term(now, kind, days=days, least=least, most=most)
         return await bound_retention(pool, scope, {kind: term})
 
     _tell(with_pool(act), as_json=as_json)
@@ -94,29 +90,6 @@ def _switch(
 
     told = with_pool(act)
     say(told, as_json=as_json, text=f"{told['name']} {done if told['changed'] else was_so}")
-
-
-def _changed(
-    now: Term, kind: Kind, *, days: str | None, least: int | None, most: str | None
-) -> Term:
-    values = {
-        "days": now.days if days is None else _number(days, none=FOREVER),
-        "least": now.least if least is None else least,
-        "most": now.most if most is None else _number(most, none=_NONE),
-    }
-    try:
-        return Term.from_dict(kind, values)
-    except ValueError as error:
-        raise OperatorError(str(error)) from error
-
-
-def _number(text: str, *, none: str) -> int | None:
-    if text == none:
-        return None
-    try:
-        return int(text)
-    except ValueError as error:
-        raise OperatorError(f"{text!r} is neither a number of days nor `{none}`") from error
 
 
 def _tell(retention: Retention, *, as_json: bool) -> None:

@@ -9,7 +9,7 @@ where key_hash = :key_hash
 
 -- name: open_tenant^
 -- The tenant of the transaction, unless it is suspended.
-select settings as tenant_settings from tenants where id = scope_tenant() and suspended_at is null;
+select effective_settings(t) as tenant_settings from tenants t where id = scope_tenant() and suspended_at is null;
 
 -- name: user_by_email^
 select id, email, name, password_hash, disabled_at
@@ -38,7 +38,7 @@ order by m.created_at, m.tenant_id;
 -- name: member
 -- The person and their tenants by name, the tenant of the session first; none if they have left it.
 select u.email, u.name, m.tenant_id, m.role, coalesce(t.display_name, t.name) as tenant_name,
-  t.settings as tenant_settings
+  effective_settings(t) as tenant_settings
 from users u
 join memberships m on m.user_id = u.id
 join tenants t on t.id = m.tenant_id

@@ -68,6 +68,7 @@ _ACTIONS: Final[Mapping[str, str]] = MappingProxyType(
         "tenant.created": "made the tenant",
         "tenant.changed": "changed the settings of the tenant",
         "tenant.suspended": "suspended the tenant",
+        "tenant.tier": "gave the tenant another tier",
         "tenant.resumed": "let the tenant go on",
         "session.began": "signed in",
         "session.ended": "signed out",
