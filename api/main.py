@@ -27,6 +27,7 @@ from api.members.routes import router as members_router
 from api.middleware import RequestContext
 from api.notices.routes import router as notices_router
 from api.openapi import describe
+from api.operators.routes import router as operator_router
 from api.problems import install_handlers
 from api.retention.routes import router as retention_router
 from api.rules.log import RulesLog
@@ -88,6 +89,7 @@ def create_app(
         members_router,
         invitations_router,
         audit_router,
+        operator_router,
     ):
         app.include_router(router, prefix=API_PREFIX)
     app.include_router(health_router)

@@ -36,6 +36,7 @@ from api.limits.requests import RequestLimiter
 from api.limits.settings import RequestLimits
 from api.limits.shared import SharedBuckets, open_redis_buckets
 from api.mail import Mailer
+from api.operators.sign_in import Operators
 from api.rules.log import KafkaRulesLog, RulesLog
 from api.rules.outbox import Publisher, keep_house
 from api.rules.quarantine import keep_quarantine
@@ -55,6 +56,7 @@ class Services:
     sign_in: SignIn
     provider: ProviderSignIn | None
     accounts: Accounts
+    operators: Operators
     passwords: Passwords
     key_maker: KeyMaker
     invitation_maker: InvitationMaker
@@ -104,6 +106,7 @@ async def run_services(
         sessions = Sessions(pool, pepper=pepper, times=_session_times(settings))
         passwords, factors = Passwords(), SecondFactors(pepper=pepper)
         uses = KeyUses()
+        operators = Operators(pool, pepper=pepper)
         verifier = KeyVerifier(
             pool, pepper=pepper, uses=uses, accept_test=settings.accept_test_keys
         )
@@ -120,6 +123,7 @@ async def run_services(
                 verifier,
                 sessions,
                 limiter=limiter,
+                operators=operators,
                 bearers=identity.bearers,
                 proxies=settings.proxies,
             ),
@@ -135,6 +139,7 @@ async def run_services(
             passwords=passwords,
             provider=identity.sign_in,
             accounts=accounts,
+            operators=operators,
             key_maker=KeyMaker(pepper, most=settings.max_api_keys),
             invitation_maker=InvitationMaker(pepper, settings.invitation_lifetime),
             mailer=settings.mailer,

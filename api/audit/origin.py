@@ -18,6 +18,7 @@ from starlette.datastructures import Headers
 from starlette.types import Scope
 
 from api.auth.principal import ApiKeyPrincipal, BearerPrincipal, Principal, UserPrincipal
+from api.operators.principal import OperatorPrincipal
 
 ANONYMOUS: Final = "anonymous"
 _REQUEST: ContextVar[Scope | None] = ContextVar("audited_request", default=None)
@@ -27,7 +28,7 @@ _REQUEST: ContextVar[Scope | None] = ContextVar("audited_request", default=None)
 class Origin:
     """Who asked for what, and from where. principal: None before it is known."""
 
-    principal: Principal | None = None
+    principal: Principal | OperatorPrincipal | None = None
     method: str = ""
     route: str = ""
     address: str = ""
@@ -50,7 +51,7 @@ class Origin:
         }
 
 
-def actor_of(principal: Principal) -> str:
+def actor_of(principal: Principal | OperatorPrincipal) -> str:
     """Return a principal as the log names it."""
     match principal:
         case UserPrincipal():
@@ -59,6 +60,8 @@ def actor_of(principal: Principal) -> str:
             return f"key:{principal.key_id}"
         case BearerPrincipal():
             return principal.actor
+        case OperatorPrincipal():
+            return principal.scope.actor
 
 
 @contextmanager

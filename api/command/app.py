@@ -25,6 +25,7 @@ GROUPS: Final = {
     "job": "api.command.job",
     "key": "api.command.key",
     "lsp": "api.command.lsp",
+    "operator": "api.command.operators",
     "rules": "api.command.rules",
     "tenant": "api.command.tenant",
     "tier": "api.command.tier",

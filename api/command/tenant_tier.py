@@ -9,7 +9,7 @@ import typer
 from api.command.operator import operator_scope, say, tenant_named, with_pool
 from api.database import Pool
 from api.settings import Settings
-from api.tiers.allowance import Allowance, read_allowance
+from api.tiers.allowance import Allowance, quota_text, read_allowance
 from api.tiers.service import drop_own_quotas, put_into_tier
 
 
@@ -39,7 +39,7 @@ def tier_command(
     allowance = with_pool(act)
     lines = [f"tier {allowance.tier}"]
     lines += [
-        f"{each.name:<26}{'none' if each.most is None else f'{each.most:,}':>16}"
+        f"{each.name:<26}{quota_text(each.name, each.most):>16}"
         f"{'' if each.used is None else f'  {each.used:,} used'}{'  (its own)' if each.own else ''}"
         for each in allowance.quotas
     ]

@@ -97,7 +97,7 @@ class Term:
     def bounds_text(self) -> str:
         """The bounds in words."""
         if self.most is None:
-            return f"{self.least:,} days or more"
+            return f"{days_text(self.least)} or more"
         return f"{self.least:,} to {self.most:,} days"
 
 

@@ -85,7 +85,7 @@ class TenantSettings:
     def __post_init__(self) -> None:
         for name, (low, high) in _LIMITS.items():
             value = getattr(self, name)
-            if not low <= value <= high:
+            if value is None or not low <= value <= high:
                 raise ValueError(f"{name} is {value}; it must lie between {low} and {high}")
         for name in _REQUEST_LIMITS:
             if (limit := getattr(self, name)) is not None and not 1 <= limit <= _MOST_OF_A_LIMIT:

@@ -25,6 +25,15 @@ QUOTA_LABELS: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 """Every quota, in the order in which they are shown."""
+_UNBOUNDED: Final = frozenset({"monthly_spans", "max_members"})
+"""Of the others the installation has limits for everybody."""
+
+
+def quota_text(name: str, most: int | None) -> str:
+    """Return a quota in words."""
+    if most is None:
+        return "none" if name in _UNBOUNDED else "as installed"
+    return f"{most:,}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from api.audit.record import Entry, Outcome
-from api.audit.trail import insert, record
+from api.audit.trail import record, record_of_operators
 from api.auth.principal import TenantScope
 from api.database import (
     Connection,
     Pool,
     purpose_transaction,
     queries,
-    set_local,
     tenant_transaction,
 )
 from api.problems import ApiError, not_found
 from api.retention.terms import Kind, Term
 from api.tenants.settings import QUOTAS, TenantSettings
 from api.tenants.turns import take_turn
-from api.tiers.model import Tier
+from api.tiers.model import Tier, stored_settings
 
 
 async def list_tiers(pool: Pool) -> list[Tier]:
@@ -88,6 +85,36 @@ async def drop_own_quotas(pool: Pool, scope: TenantScope) -> bool:
     return True
 
 
+async def set_own_quotas(
+    pool: Pool, scope: TenantScope, changes: Mapping[str, int | None], *, as_tier: Collection[str]
+) -> None:
+    """Set quotas for a tenant alone, and take others back, which are as its tier says from then on.
+
+    changes: None: there is no such quota, or it is as the installation has it.
+    Raises ApiError 400 for what cannot be.
+    """
+    async with tenant_transaction(pool, scope) as connection:
+        row = await take_turn(connection)
+        quotas = (await tier_in(connection, row["tier"])).quotas
+        own = {name: value for name, value in row["own"].items() if name not in as_tier}
+        try:
+            settings = TenantSettings.from_dict({**quotas, **own, **changes})
+        except ValueError as error:
+            raise ApiError(400, "tenant.quotas", f"{error}.") from error
+        stored = stored_settings(settings, quotas)
+        stored = {name: stored[name] for name in stored if name in QUOTAS or name in own}
+        if stored == row["own"]:
+            return
+        await queries("tenants").update_settings(connection, settings=Jsonb(stored))
+        await record(
+            connection,
+            scope,
+            "tenant.changed",
+            f"tenant:{scope.tenant_id}",
+            fields=", ".join(sorted({*changes, *as_tier})),
+        )
+
+
 async def change_quotas(pool: Pool, name: str, changes: Mapping[str, Any], *, actor: str) -> Tier:
     """Let a tier grant other quotas; it holds for all of its tenants within seconds.
 
@@ -106,7 +133,13 @@ async def change_quotas(pool: Pool, name: str, changes: Mapping[str, Any], *, ac
             raise ApiError(400, "tier.quotas", f"{error}.") from error
         await queries("tiers").update_quotas(connection, name=name, quotas=Jsonb(quotas))
         tier = await tier_in(connection, name)
-        await _record(connection, tier, actor=actor, fields=", ".join(sorted(changes)))
+        await record_of_operators(
+            connection,
+            "tier.changed",
+            f"tier:{name}",
+            actor=actor,
+            fields=", ".join(sorted(changes)),
+        )
     return tier
 
 
@@ -118,24 +151,11 @@ async def change_term(pool: Pool, name: str, kind: Kind, term: Term, *, actor: s
         stored = {each: of_kind.to_dict() for each, of_kind in terms.items()}
         await queries("tiers").update_retention(connection, name=name, retention=Jsonb(stored))
         tier = await tier_in(connection, name)
-        await _record(connection, tier, actor=actor, fields=f"retention of {kind}")
-    return tier
-
-
-async def _record(connection: Connection, tier: Tier, *, actor: str, fields: str) -> None:
-    """Write that a tier was changed: on the record that belongs to no tenant."""
-    now = datetime.now(UTC)
-    await set_local(connection, purpose="audit")
-    await insert(
-        connection,
-        Entry(
-            tenant_id=None,
-            at=now,
-            until_at=now,
+        await record_of_operators(
+            connection,
+            "tier.changed",
+            f"tier:{name}",
             actor=actor,
-            action="tier.changed",
-            target=f"tier:{tier.name}",
-            outcome=Outcome.ALLOWED,
-            details={"fields": fields},
-        ),
-    )
+            fields=f"retention of {kind}",
+        )
+    return tier

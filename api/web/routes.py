@@ -18,6 +18,7 @@ from api.web.pages import (
     invitations,
     keys,
     notices,
+    operator,
     passwords,
     people,
     provider,
@@ -53,6 +54,7 @@ for pages in (
     dead_letters,
     notices,
     audit,
+    operator,
 ):
     router.include_router(pages.router)
 

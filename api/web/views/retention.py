@@ -31,6 +31,9 @@ _KINDS: Final[Mapping[Kind, tuple[str, str]]] = MappingProxyType(
         Kind.AUDIT: ("Audit log", "Who did what, and what was refused."),
     }
 )
+KIND_LABELS: Final[Mapping[Kind, str]] = MappingProxyType(
+    {kind: label for kind, (label, _) in _KINDS.items()}
+)
 _DELETED: Final[Mapping[str, str]] = MappingProxyType(
     {
         "signals": "Signals",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
-from api.tiers.allowance import QUOTA_LABELS, Allowance, Quota
+from api.tiers.allowance import QUOTA_LABELS, Allowance, Quota, quota_text
 from api.usage.model import Usage, month_after, month_of
 from api.web.views.moments import Moment, moment
 
@@ -94,9 +94,7 @@ def quota_row(quota: Quota) -> QuotaRow:
 def _most(quota: Quota) -> str:
     if quota.used is not None:
         return f"{quota.used:,}" if quota.most is None else f"{quota.used:,} of {quota.most:,}"
-    if quota.most is not None:
-        return f"{quota.most:,}"
-    return "none" if quota.name == "monthly_spans" else "as everywhere here"
+    return quota_text(quota.name, quota.most)
 
 
 def _tone(percent: int | None) -> str:

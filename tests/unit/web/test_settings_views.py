@@ -160,7 +160,7 @@ def test_the_page_of_usage_shows_the_tier_and_what_is_the_tenant_s_own() -> None
         ("12 of 100", True),
         ("4", False),
         ("20,000", False),
-        ("as everywhere here", False),
+        ("as installed", False),
     ]
 
 
