@@ -13,20 +13,22 @@ import httpx
 import psycopg
 import pytest
 from fastapi import FastAPI
+from psycopg.conninfo import make_conninfo
 from typer.testing import CliRunner
 
 from api.auth.access import OPERATOR_COOKIE
 from api.auth.principal import Role, TenantScope
 from api.command.app import app as betrace
-from api.database import Pool, credential_transaction, purpose_transaction
+from api.database import Pool, credential_transaction, open_pool, purpose_transaction
 from api.errors import OperatorError
+from api.migrations import migrate
 from api.operators.keys import hash_operator_key, is_operator_key
 from api.operators.making import revoke_operator_key
 from api.problems import ApiError
 from api.settings import Settings
 from tests.integration.api.conftest import NO_KAFKA, client_of
 from tests.support.filled import filled_tenant
-from tests.support.postgres import Database
+from tests.support.postgres import Database, Server, roles_of
 from tests.support.tenants import PEPPER, add_operator, make_key, make_tenant
 
 URL = "/api/v1/operator"
@@ -99,7 +101,11 @@ async def test_lists_go_through_all_tenants_by_name_and_find_some(
         assert (await operator.post(f"{URL}/tenants", json=body)).status_code == 201
     seen, cursor = [], None
     while True:
-        query = {"query": mark.upper(), "limit": 2, **({"cursor": cursor} if cursor else {})}
+        query: dict[str, str | int] = {
+            "query": mark.upper(),
+            "limit": 2,
+            **({"cursor": cursor} if cursor else {}),
+        }
         page = (await operator.get(f"{URL}/tenants", params=query)).json()
         seen += [each["name"] for each in page["items"]]
         cursor = page["next_cursor"]
@@ -296,6 +302,27 @@ async def test_the_overview_is_told_to_an_operator_and_to_nobody_else(
         pytest.raises(psycopg.errors.InsufficientPrivilege),
     ):
         direct.execute(OVERVIEW)
+
+
+async def test_the_overview_counts_under_an_owner_whom_row_level_security_binds(
+    postgres: Server,
+) -> None:
+    dsn = postgres.empty_database()
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("drop role if exists plain_counter")
+        connection.execute("create role plain_counter login")
+        name = connection.info.dbname
+        connection.execute(f'alter database "{name}" owner to plain_counter'.encode())
+        connection.execute("alter schema public owner to plain_counter")
+    migrate(make_conninfo(dsn, user="plain_counter"), say=lambda _: None)
+    database = roles_of(dsn)
+    async with open_pool(database.app, size=2) as pool:
+        await filled_tenant(pool, database)
+        key_hash = hash_operator_key(await add_operator(pool), pepper=PEPPER)
+        async with credential_transaction(pool, key_hash) as presented:
+            (row,) = await (await presented.execute(OVERVIEW)).fetchall()
+    assert (row["rule_count"], row["member_count"], row["spans_this_month"]) == (1, 1, 0)
+    assert row["last_signal_at"] is not None
 
 
 @pytest.mark.parametrize(
