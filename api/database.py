@@ -2,11 +2,15 @@
 
 Every transaction says who is asking; row-level security does the rest. One that forgets sees
 nothing. Settings are local to the transaction, so a transaction pooler in between does no harm.
+
+Waiting for Postgres is what costs: a transaction waits twice beside its statements, and what every
+request asks first (sql/migrations/0058-at-hand.sql) is a statement that says itself who is asking.
 """
 
 from __future__ import annotations
 
 import asyncio
+import select
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cache
@@ -56,7 +60,7 @@ async def open_pool(dsn: str, *, size: int = 10, name: str = "betrace") -> Async
         min_size=1,
         max_size=size,
         timeout=5.0,
-        check=AsyncConnectionPool.check_connection,
+        check=_check,
         open=False,
         name=name,
     )
@@ -76,13 +80,28 @@ async def tenant_transaction(
     timeout_ms: limit of each statement.
     Raises DatabaseUnavailable, QueryTooSlow.
     """
+    async with _transaction(pool, _of_tenant(scope, timeout_ms)) as connection:
+        yield connection
+
+
+@asynccontextmanager
+async def snapshot_transaction(
+    pool: Pool, scope: TenantScope, *, timeout_ms: int, idle_ms: int
+) -> AsyncIterator[Connection]:
+    """Open a transaction that reads the rows of one tenant as they were at its first statement.
+
+    timeout_ms: limit of each statement; idle_ms: of the time between two, after which the server
+    ends the connection.
+    Raises DatabaseUnavailable, QueryTooSlow.
+    """
     async with _transaction(
         pool,
         {
-            "app.tenant_id": str(scope.tenant_id),
-            "app.actor": scope.actor,
-            "statement_timeout": str(timeout_ms),
+            **_of_tenant(scope, timeout_ms),
+            "idle_in_transaction_session_timeout": str(idle_ms),
+            "timezone": "UTC",
         },
+        mode="isolation level repeatable read, read only",
     ) as connection:
         yield connection
 
@@ -153,14 +172,16 @@ class _DictRowAdapter(AsyncPyFormatAdapter):  # type: ignore[misc]
 
 
 @asynccontextmanager
-async def _transaction(pool: Pool, values: dict[str, str]) -> AsyncIterator[Connection]:
+async def one_statement(pool: Pool) -> AsyncIterator[Connection]:
+    """Give a connection for one statement that says by itself who is asking: `…_at_hand`.
+
+    It is a transaction of its own. Raises DatabaseUnavailable, QueryTooSlow.
+    """
     cancels = cancel_count()
     try:
         async with pool.connection() as connection:
             raise_if_cancelled(cancels)
-            async with connection.transaction():
-                await _set(connection, values)
-                yield connection
+            yield connection
     except psycopg.errors.QueryCanceled as error:
         raise_if_cancelled(cancels)
         raise QueryTooSlow from error
@@ -169,6 +190,41 @@ async def _transaction(pool: Pool, values: dict[str, str]) -> AsyncIterator[Conn
         if isinstance(error, psycopg.errors.Error) and error.sqlstate in _CONFLICTS:
             raise
         raise DatabaseUnavailable(f"Postgres does not answer: {error}") from error
+
+
+def _of_tenant(scope: TenantScope, timeout_ms: int) -> dict[str, str]:
+    return {
+        "app.tenant_id": str(scope.tenant_id),
+        "app.actor": scope.actor,
+        "statement_timeout": str(timeout_ms),
+    }
+
+
+@asynccontextmanager
+async def _transaction(
+    pool: Pool, values: dict[str, str], *, mode: str = ""
+) -> AsyncIterator[Connection]:
+    """Begin and say who is asking in one go; giving the connection back ends what was begun.
+
+    mode: as `begin` takes it.
+    """
+    async with one_statement(pool) as connection:
+        async with connection.pipeline():
+            await connection.execute(f"begin {mode}".encode())
+            await _set(connection, values)
+        yield connection
+
+
+async def _check(connection: Connection) -> None:
+    """Ask a connection whether it is good only if the server has said something unasked.
+
+    What it says unasked is that it ends, by a message or by closing; then the question fails, and
+    the pool makes another connection. Raises psycopg.OperationalError.
+    """
+    unasked = select.poll()
+    unasked.register(connection.fileno(), select.POLLIN)
+    if unasked.poll(0):
+        await AsyncConnectionPool.check_connection(connection)
 
 
 def cancel_count() -> int:

@@ -18,6 +18,7 @@ from api.auth.routes import router as session_router
 from api.backtests.routes import router as backtests_router
 from api.bodies import BodyGuard
 from api.dead_letters.routes import router as dead_letters_router
+from api.exports.routes import router as exports_router
 from api.health.routes import router as health_router
 from api.hosts import HostCheck, allow_origins
 from api.invitations.routes import router as invitations_router
@@ -35,6 +36,7 @@ from api.rules.routes import router as rules_router
 from api.services import run_services
 from api.settings import Settings
 from api.signals.routes import router as signals_router
+from api.tenants.deletion_routes import router as deletion_router
 from api.tenants.routes import router as tenant_router
 from api.traces.routes import router as traces_router
 from api.usage.routes import router as usage_router
@@ -85,6 +87,8 @@ def create_app(
         keys_router,
         tenant_router,
         retention_router,
+        exports_router,
+        deletion_router,
         usage_router,
         members_router,
         invitations_router,

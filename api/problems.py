@@ -59,6 +59,16 @@ def forbidden(permission: str) -> ApiError:
     return ApiError(403, "auth.forbidden", f"This needs the permission {permission}.")
 
 
+def not_in_anothers_place() -> ApiError:
+    """The caller acts in somebody's place, and this is for that person alone."""
+    return ApiError(
+        403,
+        "auth.acting",
+        "You act in somebody's place. Keys, members, settings of the tenant and the account itself "
+        "are left to the person: ask them to do it.",
+    )
+
+
 def not_found(what: str) -> ApiError:
     """No such thing in this tenant; the same whether or not another tenant has it."""
     return ApiError(404, "request.not_found", f"There is no such {what}.")

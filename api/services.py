@@ -23,7 +23,9 @@ from api.auth.sessions import Sessions, SessionTimes
 from api.auth.sign_in import SignIn
 from api.database import Pool, open_pool
 from api.dead_letters.replay import Replayer
+from api.exports.service import Exporter
 from api.health.service import Check, kafka_check, postgres_check
+from api.identity.provider import Inviter
 from api.identity.sign_in import ProviderSignIn
 from api.identity.wiring import make_identity
 from api.invitations.model import InvitationMaker
@@ -40,8 +42,10 @@ from api.operators.sign_in import Operators
 from api.rules.log import KafkaRulesLog, RulesLog
 from api.rules.outbox import Publisher, keep_house
 from api.rules.quarantine import keep_quarantine
+from api.rules.trial import Trials
 from api.settings import Settings
 from api.signals.feed import FeedHub, SignalFeed
+from api.tenants.purge import keep_purging
 from api.usage.service import keep_usage
 
 
@@ -60,11 +64,14 @@ class Services:
     passwords: Passwords
     key_maker: KeyMaker
     invitation_maker: InvitationMaker
+    inviter: Inviter | None
     mailer: Mailer | None
     decisions: Decisions
     publisher: Publisher
+    trials: Trials
     feed: SignalFeed
     replayer: Replayer
+    exporter: Exporter
     log_times: LogTimes
     registry: CollectorRegistry
     checks: Mapping[str, Check]
@@ -142,11 +149,14 @@ async def run_services(
             operators=operators,
             key_maker=KeyMaker(pepper, most=settings.max_api_keys),
             invitation_maker=InvitationMaker(pepper, settings.invitation_lifetime),
+            inviter=identity.inviter,
             mailer=settings.mailer,
             decisions=Decisions(pool),
             publisher=Publisher(pool, rules_log or kafka_log),
+            trials=Trials(),
             feed=SignalFeed(pool, hub),
             replayer=Replayer(settings.kafka, topics),
+            exporter=Exporter(pool),
             log_times=LogTimes(admin, topics.spans),
             registry=registry,
             checks={
@@ -161,6 +171,7 @@ async def run_services(
             asyncio.create_task(keep_uses(pool, uses), name="key-uses"),
             asyncio.create_task(services.decisions.run(), name="decisions"),
             asyncio.create_task(keep_usage(pool), name="usage"),
+            asyncio.create_task(keep_purging(pool, services.publisher), name="purge"),
         ]
         try:
             with _figures(settings, registry):

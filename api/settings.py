@@ -100,6 +100,12 @@ class Settings(IdentitySettings):
     backtest_hours: int = Field(
         default=24, ge=1, description="How long the range of a backtest may be."
     )
+    deletion_grace_days: int = Field(
+        default=30,
+        ge=0,
+        le=365,
+        description="For so long a tenant whose deletion was asked for is kept.",
+    )
     smtp_host: str = Field(default="", description="Mail server for invitations; empty: no mail.")
     smtp_port: int = Field(default=587, ge=1, le=65535)
     smtp_security: Security = Field(
@@ -181,6 +187,11 @@ class Settings(IdentitySettings):
     def invitation_lifetime(self) -> timedelta:
         """How long an invitation can be accepted."""
         return timedelta(days=self.invitation_days)
+
+    @property
+    def deletion_grace(self) -> timedelta:
+        """For how long a tenant whose deletion was asked for is kept."""
+        return timedelta(days=self.deletion_grace_days)
 
     @property
     def otlp_site(self) -> str:

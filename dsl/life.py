@@ -6,10 +6,10 @@ from the beginning of the test, of arrival and of the spans' clocks alike.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from dsl.explain import explain
 from dsl.judging import AFTER_ALL, Moment, judge_spans
@@ -22,6 +22,13 @@ SETTLE_NS: Final = 10_000_000_000
 PATIENCE_NS: Final = 60_000_000_000
 MAX_LIFE_NS: Final = 3_600_000_000_000
 LATENESS_NS: Final = 600_000_000_000
+
+Before: TypeAlias = Callable[[int], None]
+"""Called before a judgement with how many span tests it makes at most; may raise to end it all."""
+
+
+def unbounded(_: int) -> None:
+    """Let every judgement be made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +81,15 @@ class Standing:
         return replace(told, judgement=self.judgement).to_dict()
 
 
-def judge_whole(rule: CompiledRule, spans: Sequence[Span], settings: LifeSettings) -> Standing:
+def judge_whole(
+    rule: CompiledRule,
+    spans: Sequence[Span],
+    settings: LifeSettings,
+    *,
+    before: Before = unbounded,
+) -> Standing:
     """Judge a trace of which all spans came at once and that is over."""
+    before(len(spans) * len(rule.predicates))
     moment = replace(AFTER_ALL, external_roots=settings.external_roots)
     return _judge(rule, spans, settings, complete=True, doubt=None, moment=moment)
 
@@ -86,12 +100,13 @@ def state_at(
     settings: LifeSettings,
     *,
     at_ns: int | None,
+    before: Before = unbounded,
 ) -> Standing:
     """Return the judgement that stands at a moment (None: after everything).
 
     arrivals: in order of their times.
     """
-    life = _Life(rule, arrivals, settings)
+    life = _Life(rule, arrivals, settings, before)
     end_ns = FOR_EVER if at_ns is None else at_ns
     times = sorted({arrival.at_ns for arrival in arrivals})
     for time_ns, next_ns in pairwise([*times, FOR_EVER]):
@@ -103,17 +118,23 @@ def state_at(
 
 class _Life:
     def __init__(
-        self, rule: CompiledRule, arrivals: Sequence[Arrival], settings: LifeSettings
+        self,
+        rule: CompiledRule,
+        arrivals: Sequence[Arrival],
+        settings: LifeSettings,
+        before: Before,
     ) -> None:
         self.rule = rule
         self.arrivals = arrivals
         self.settings = settings
+        self.before = before
         self.seen: list[Span] = []
         self.begin_ns = arrivals[0].at_ns if arrivals else 0
         self.closed_ns: int | None = None
         self.standing = self.judge(self.begin_ns, doubt=Reason.STILL_OPEN)
 
     def judge(self, now_ns: int, *, doubt: Reason | None) -> Standing:
+        self.before(len(self.seen) * len(self.rule.predicates))
         arrived = {one.span.span_id: one.at_ns for one in reversed(self.arrivals)}
         moment = Moment(
             now_ns=now_ns,

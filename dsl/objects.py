@@ -152,7 +152,11 @@ def parse_rules(text: str, *, filename: str) -> RuleDocument:
     A file holds one rule, a list of rules, several after `---`, or a map with `rules:` and
     `tests:`. filename: JSON if it ends in .json, else YAML.
     """
-    document = read_document(text, filename=filename)
+    return rules_in(read_document(text, filename=filename))
+
+
+def rules_in(document: Document) -> RuleDocument:
+    """Return the rules of a file that was read, with all problems of both."""
     reader = _Reader(document)
     for number, value in enumerate(document.values):
         reader.top(value, (number,))

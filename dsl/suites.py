@@ -6,11 +6,20 @@ time, the life of the trace is followed: open, closed after `settle`, judged aga
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeAlias
 
-from dsl.life import Arrival, LifeSettings, judge_whole, state_at
+from dsl.life import (
+    Arrival,
+    Before,
+    LifeSettings,
+    Standing,
+    judge_whole,
+    state_at,
+    unbounded,
+)
 from dsl.many.rule import CorrelateRule, ExpectRule
 from dsl.many.rule_set import fields_among
 from dsl.many.trials import Trial, TriedRule, TriedSpan, TriedTrace
@@ -75,6 +84,16 @@ class SuiteResult:
 
 def run(document: RuleDocument, *, load: Load | None = None) -> SuiteResult:
     """Run the tests of a document. load: reads the trace files that tests name."""
+    return SuiteResult(tuple(results(document, load=load)))
+
+
+def results(
+    document: RuleDocument, *, load: Load | None = None, before: Before = unbounded
+) -> Iterator[TestResult]:
+    """Run the tests of a document one after the other, each when its result is asked for.
+
+    before: asked before every judgement; what it raises ends the run.
+    """
     fields_of = fields_among({rule.id: (rule.rule, rule.group_by) for rule in document.rules})
     checked: dict[str, Checked] = {}
 
@@ -83,18 +102,16 @@ def run(document: RuleDocument, *, load: Load | None = None) -> SuiteResult:
             checked[text] = check(text, fields_of=fields_of)
         return checked[text]
 
-    results = []
     for test in document.tests:
         of_test = checked_text(test.rule)
         if isinstance(of_test.rule, CompiledRule) or of_test.rule is None:
-            results.append(_run_one(test, of_test, load))
+            yield _run_one(test, of_test, load, before)
         else:
-            rules = _tried_rules(document, checked_text, test.external_roots)
-            results.append(_run_many(test, of_test.rule, rules, load))
-    return SuiteResult(tuple(results))
+            rules = tried_rules(document, checked_text, external_roots=test.external_roots)
+            yield _run_many(test, of_test.rule, rules, load, before)
 
 
-def _run_one(test: RuleTest, checked: Checked, load: Load | None) -> TestResult:
+def _run_one(test: RuleTest, checked: Checked, load: Load | None, before: Before) -> TestResult:
     rule = checked.promise
     if rule is None:
         problems = [problem.to_dict() for problem in checked.problems]
@@ -103,22 +120,40 @@ def _run_one(test: RuleTest, checked: Checked, load: Load | None) -> TestResult:
     try:
         if test.traces is not None:
             raise TraceError("a promise is judged on one `trace:`; `traces:` are for other rules")
-        arrivals, timed = _arrivals(test.trace, load)
+        arrivals, timed = arrivals_of(test.trace, load)
     except TraceError as error:
         return _result(test, ["error"] * len(test.expect), {"error": str(error)})
-    settings = _life_settings(test.settle_ns, test.on_incomplete, test.external_roots)
+    settings = life_settings(test.settle_ns, test.on_incomplete, test.external_roots)
     if not timed and all(expected.at_ns is None for expected in test.expect):
-        standing = judge_whole(rule, [arrival.span for arrival in arrivals], settings)
+        standing = standing_after_all(rule, arrivals, settings, timed=False, before=before)
         verdicts = [standing.verdict.value] * len(test.expect)
         return _result(test, verdicts, standing.explain(rule))
-    moments = [state_at(rule, arrivals, settings, at_ns=expected.at_ns) for expected in test.expect]
+    moments = [
+        state_at(rule, arrivals, settings, at_ns=expected.at_ns, before=before)
+        for expected in test.expect
+    ]
     told = moments[-1].explain(rule) if moments else {}
     return _result(test, [moment.verdict.value for moment in moments], told)
 
 
-def _life_settings(
+def standing_after_all(
+    rule: CompiledRule,
+    arrivals: Sequence[Arrival],
+    settings: LifeSettings,
+    *,
+    timed: bool,
+    before: Before = unbounded,
+) -> Standing:
+    """Return how a promise stands when all is over. timed: the spans say when they arrive."""
+    if timed:
+        return state_at(rule, arrivals, settings, at_ns=None, before=before)
+    return judge_whole(rule, [arrival.span for arrival in arrivals], settings, before=before)
+
+
+def life_settings(
     settle_ns: int | None, on_incomplete: str | None, external_roots: bool
 ) -> LifeSettings:
+    """Return how a trace lives whose rule says so."""
     settings = LifeSettings(on_incomplete=on_incomplete, external_roots=external_roots)
     return settings if settle_ns is None else replace(settings, settle_ns=settle_ns)
 
@@ -152,8 +187,11 @@ def _expectation(expected: Expected) -> Any:
 # -- traces ----------------------------------------------------------------------------------------
 
 
-def _arrivals(trace: Any, load: Load | None) -> tuple[list[Arrival], bool]:
-    """Return the spans of a test with their times of arrival, and whether any had one."""
+def arrivals_of(trace: Any, load: Load | None) -> tuple[list[Arrival], bool]:
+    """Return the spans of a test with their times of arrival, and whether any had one.
+
+    Raises TraceError.
+    """
     if isinstance(trace, str):
         if load is None:
             raise TraceError(f"the trace file {trace} cannot be read here")
@@ -180,8 +218,8 @@ def _arrivals(trace: Any, load: Load | None) -> tuple[list[Arrival], bool]:
 # -- rules over many traces ------------------------------------------------------------------------
 
 
-def _tried_rules(
-    document: RuleDocument, checked_text: Callable[[str], Checked], external_roots: bool
+def tried_rules(
+    document: RuleDocument, checked_text: Callable[[str], Checked], *, external_roots: bool
 ) -> dict[str, TriedRule]:
     """Return the rules of a file that check: those that `violated("…")` can name."""
     found = {}
@@ -189,7 +227,7 @@ def _tried_rules(
         checked = checked_text(rule.rule)
         if checked.rule is not None:
             settle_ns = duration_ns(rule.settle, field="settle") if rule.settle else None
-            life = _life_settings(settle_ns, rule.on_incomplete, external_roots)
+            life = life_settings(settle_ns, rule.on_incomplete, external_roots)
             found[rule.id] = TriedRule(rule.id, checked.rule, rule.group_by, life)
     return found
 
@@ -199,13 +237,14 @@ def _run_many(
     rule: CorrelateRule | ExpectRule,
     rules: Mapping[str, TriedRule],
     load: Load | None,
+    before: Before,
 ) -> TestResult:
     entries = ({"trace": test.trace},) if test.traces is None else test.traces
     try:
         traces = [
             trace for i, entry in enumerate(entries) for trace in tried_traces(entry, i, load)
         ]
-        trial = Trial(rules, traces, _verdict_at)
+        trial = Trial(rules, traces, partial(verdict_at, before=before))
         told = [trial.judge(rule, expected.at_ns) for expected in test.expect]
     except TraceError as error:
         return _result(test, ["error"] * len(test.expect), {"error": str(error)})
@@ -217,7 +256,7 @@ def tried_traces(entry: Mapping[str, Any], position: int, load: Load | None) -> 
     """Return the traces of one entry of `traces:`, moved to when it comes."""
     at_ns = duration_ns(entry.get("at", 0), field="at")
     trace = entry.get("trace")
-    arrivals, _ = _arrivals(trace, load)
+    arrivals, _ = arrivals_of(trace, load)
     # Times in a list count from the trace's beginning; those of OTLP/JSON from 1970.
     first_ns = min((one.span.start_ns for one in arrivals), default=0)
     moved_ns = at_ns if isinstance(trace, list) else at_ns - first_ns
@@ -234,11 +273,13 @@ def tried_traces(entry: Mapping[str, Any], position: int, load: Load | None) -> 
     return [TriedTrace(trace_id, at_ns, tuple(found)) for trace_id, found in spans.items()]
 
 
-def _verdict_at(tried: TriedRule, trace: TriedTrace, moment_ns: int | None) -> str:
+def verdict_at(
+    tried: TriedRule, trace: TriedTrace, moment_ns: int | None, *, before: Before = unbounded
+) -> str:
     """Return the verdict of a promise on one of several traces, by its life if it has one."""
     rule = tried.rule
     assert isinstance(rule, CompiledRule)
     if all(one.arrives_ns == trace.at_ns for one in trace.spans):
-        return judge_whole(rule, trace.arrived_by(None), tried.life).verdict.value
+        return judge_whole(rule, trace.arrived_by(None), tried.life, before=before).verdict.value
     arrivals = [Arrival(one.arrives_ns, one.span) for one in trace.spans]
-    return state_at(rule, arrivals, tried.life, at_ns=moment_ns).verdict.value
+    return state_at(rule, arrivals, tried.life, at_ns=moment_ns, before=before).verdict.value

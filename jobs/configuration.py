@@ -30,6 +30,9 @@ def job_configuration(settings: JobSettings) -> dict[str, str]:
         "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
         "execution.checkpointing.incremental": "true",
         "state.backend.type": "rocksdb",
+        # What lies in a write buffer is flushed while a checkpoint holds the operator up: small
+        # ones are flushed beside it, before. 64 MB, the default, cost 0.8 s of p99.
+        "state.backend.rocksdb.writebuffer.size": "8 mb",
         # Closed traces are written once, hardly ever read, and removed ten minutes later: merging
         # them level by level would rewrite all of them again and again.
         "state.backend.rocksdb.compaction.style": "UNIVERSAL",

@@ -19,10 +19,18 @@ with `open`
                              + rejected
 
 which is a check of the engine and no definition. What was a dead letter as a whole is not counted:
-nobody knows how many spans it held. Other counts are of traces, signals and members.
+nobody knows how many spans it held. Other counts are of traces, signals and members, and of spans
+that are in one of the buckets already:
+
+    conflicting_span            came again, and said something else than the first time
+    late_5s, late_10s, …        of `late`: the trace had been quiet for at most so long, and for
+                                longer than the count before says; late_more is the rest
+    too_late_5s, too_late_10s   of `too_late` the same, since the trace was closed
 """
 
 from __future__ import annotations
+
+from bisect import bisect_left
 
 from dsl import Reason, Verdict
 from udfs.signals import REVISIONS_PER_MS
@@ -32,6 +40,16 @@ TICK_MS = 10_000
 MINUTE_MS = 60_000
 SETTLED = ("judged", "unruled", "truncated", "late", "over_cap", "too_late", "rejected")
 """The buckets in which a span that was received can end."""
+
+_LATE_BY_S = (5, 10, 15, 20, 30, 60, 120, 300, 600, 1_800, 3_600, 7_200)
+_LATE_BY_MS = tuple([1_000 * each for each in _LATE_BY_S])
+LATE_BY = ("5s", "10s", "15s", "20s", "30s", "1m", "2m", "5m", "10m", "30m", "1h", "2h", "more")
+"""How late a span was, at most."""
+
+
+def late_by(account: str, lateness_ms: int) -> str:
+    """Return the name of the count of an account's spans that were so late."""
+    return f"{account}_{LATE_BY[bisect_left(_LATE_BY_MS, lateness_ms)]}"
 
 
 def adds_up(stats: wire.Stats) -> bool:

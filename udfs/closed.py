@@ -165,6 +165,24 @@ class ClosedTraces:
                 return TOO_LATE
         return None
 
+    def closed_by_ms(self, trace_id: bytes, *, since_ms: int) -> int:
+        """Return by when a trace was closed of which `find` says TOO_LATE: the end of a minute.
+
+        Of a ten of minutes where they may have been merged: whether they were, nobody can tell from
+        outside. since_ms: as for `find`.
+        """
+        wanted = trace_hash(trace_id)
+        for minute, hashes, _, _ in reversed(self.sealed):
+            at = bisect_left(hashes, wanted)
+            if at < len(hashes) and hashes[at] == wanted:
+                end_of_ten_ms = _end_of_ten(minute) * MINUTE_MS
+                return end_of_ten_ms if end_of_ten_ms <= since_ms else (minute + 1) * MINUTE_MS
+        for _, last, hashes in self._older:
+            at = bisect_left(hashes, wanted)
+            if at < len(hashes) and hashes[at] == wanted:
+                return _end_of_ten(last) * MINUTE_MS
+        return (self.current_minute + 1) * MINUTE_MS
+
     def turn(self, now_ms: int, *, late_ms: int, keep_ms: int) -> tuple[Sealed | None, list[int]]:
         """Come to a time: seal the minute that is over and drop minutes older than keep_ms.
 

@@ -58,6 +58,10 @@ class ExpectState:
         """Count a contribution that began a key too many."""
         self._state.counts.too_many_keys += 1
 
+    def forget(self, key: expectation.Key, at_ms: int) -> None:
+        """Expect nothing of a key from a moment on, until it is seen again."""
+        self._state.forget(key, at_ms * NS_PER_MS)
+
     def end(self, at_ms: int) -> None:
         """Expect nothing any more: the version is no longer in force."""
         at_ns = at_ms * NS_PER_MS

@@ -132,6 +132,10 @@ class KeptTrace:
         """Tell whether the span was kept before: the first taken in holds."""
         return key_of(member) in self._members
 
+    def first_of(self, member: bytes) -> tuple[int, bytes]:
+        """Return when a span that is known was taken in, and what it said then."""
+        return self._members[key_of(member)]
+
     def add_member(self, member: bytes, *, arrived_ms: int) -> bool:
         """Keep a span that is not known yet. False: there is no room for it."""
         self._bytes += len(member)

@@ -34,7 +34,7 @@ from struct import Struct
 from typing import NamedTuple, Protocol
 
 from dsl import Judgement, Reason, Verdict
-from udfs.accounts import MINUTE_MS, TICK_MS, Accounts
+from udfs.accounts import MINUTE_MS, TICK_MS, Accounts, late_by
 from udfs.closed import (
     TOO_LATE,
     TOO_MANY,
@@ -467,6 +467,7 @@ class Lane:
                 trace.truncated = True
             if trace.closed_before:
                 late += spans
+                tenant.accounts.count(late_by("late", now_ms - trace.last_ms), spans)
             trace.last_ms = now_ms
             trace.last_offset = offset
             trace.judged_quiet_ms = -1
@@ -529,6 +530,7 @@ class Lane:
     ) -> None:
         """Keep spans one by one, for rules that ask for that, or hand them on."""
         kept = facts.kept
+        conflicts = 0
         asked = matched if matched is not None and matched.many is not None else None
         for fragment, member in kept.members:
             trace = at_fragment[fragment]
@@ -539,8 +541,14 @@ class Lane:
                 asked, tenant.accounts, tenant.name, trace_id, member, now_ms
             ):
                 continue
-            if trace is not None and trace.add_member(member, arrived_ms=now_ms, room=room):
+            if trace is None:
+                continue
+            if trace.add_member(member, arrived_ms=now_ms, room=room):
                 touched[trace_id] = trace
+            elif self._contradicts(tenant, trace, member, now_ms):
+                conflicts += 1
+        if conflicts:
+            tenant.accounts.count("conflicting_span", conflicts)
         if asked is not None:
             self._handing.end_record(tenant.name, now_ms)
         for fragment, chain in kept.chains:
@@ -552,6 +560,17 @@ class Lane:
             trace = at_fragment[fragment]
             if trace is not None:
                 trace.truncated = True
+
+    def _contradicts(self, tenant: _Tenant, trace: TraceState, member: bytes, now_ms: int) -> bool:
+        """Tell whether a span that came before says something else this time.
+
+        Nobody can tell if the rules have changed since: others look at something else.
+        """
+        assert trace.kept is not None
+        arrived_ms, first = trace.kept.first_of(member)
+        if first == member:
+            return False
+        return self._book.match_epoch(tenant.name, now_ms)[0] <= arrived_ms
 
     def _begin(
         self,
@@ -574,7 +593,10 @@ class Lane:
             known = TOO_LATE  # whole minutes are too coarse to tell that it was closed just now
         has_room = len(tenant.open) < tenant.max_open_traces
         if known is TOO_LATE:
+            closed_by_ms = tenant.closed.closed_by_ms(trace_id, since_ms=since_ms)
+            lateness_ms = max(0, time_ms + self._shift_ms - closed_by_ms)
             tenant.accounts.count("too_late", spans)
+            tenant.accounts.count(late_by("too_late", lateness_ms), spans)
             return None
         may_begin = has_room and tenant.closed.count < tenant.max_known_traces
         if known is TOO_MANY or (known is None and not may_begin):

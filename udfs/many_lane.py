@@ -44,6 +44,7 @@ from udfs.contributions import (
     Item,
     Joined,
     Outbox,
+    Seen,
     lane_of_tenant,
     pack_contribution,
     unpack_contribution,
@@ -217,13 +218,13 @@ class ManyLane:
 
     def _step(self, now_ms: int, out: list[Output]) -> None:
         """Take in what was said up to a step, and say what is new."""
-        self._now_ms = now_ms
+        before_ms, self._now_ms = self._now_ms, now_ms
         concerned = self._agenda.due(now_ms + 1)
         for ref in concerned:
             self._states[ref].advance(now_ms)
         for item in self._taken(now_ms):
             contribution = unpack_contribution(item.content)
-            ref = (contribution.tenant, contribution.rule_id, contribution.version)
+            ref = _ref(contribution)
             state = self._states.get(ref) or self._begin_for(ref)
             if state is None:
                 self._count(contribution.tenant, "unknown_rule")
@@ -235,6 +236,7 @@ class ManyLane:
             if self._journal is not None:
                 self._journal.append(contribution)
         for ref in sorted(concerned):
+            self._forget(ref, after_ms=before_ms)
             self._collect(ref, now_ms, out)
 
     def _taken(self, now_ms: int) -> list[Item]:
@@ -252,6 +254,19 @@ class ManyLane:
                 state.leave_out()
                 return
         state.take(contribution)
+        if isinstance(contribution, Seen):
+            # It may have been seen before somebody said to forget it, and come only now.
+            seen_ms = contribution.time_ns // NS_PER_MS
+            self._forget(_ref(contribution), after_ms=seen_ms - 1, key=contribution.key)
+
+    def _forget(self, ref: Ref, *, after_ms: int, key: str | None = None) -> None:
+        """Let an `expect` forget what people said to forget since a time. key: only that one."""
+        state = self._states[ref]
+        if not isinstance(state, ExpectState) or state.ended:
+            return
+        for one in self._book.forgettings(*ref[:2], after_ms=after_ms):
+            if one.effective_ms <= self._now_ms and key in (None, one.key):
+                state.forget(one.key, one.effective_ms)
 
     def _collect(self, ref: Ref, now_ms: int, out: list[Output]) -> None:
         state = self._states[ref]
@@ -331,6 +346,8 @@ class ManyLane:
             until_ms = self._book.lifetime_ms(*ref)[1]
             if until_ms < _NEVER:
                 self._agenda.put(ref, _step_at(max(until_ms, self._now_ms + 1)))
+            for one in self._book.forgettings(*ref[:2], after_ms=self._now_ms)[:1]:
+                self._agenda.put(ref, _step_at(one.effective_ms))
 
     def _drop(self, ref: Ref, state: State) -> None:
         """Forget a version of which nothing is followed any more."""
@@ -451,6 +468,10 @@ class ManyLane:
     def _put(self, item: Item) -> None:
         self._inbox.append(item)
         self._first_ms = min(self._first_ms, item.judged_ms)
+
+
+def _ref(contribution: Contribution) -> Ref:
+    return contribution.tenant, contribution.rule_id, contribution.version
 
 
 def _step_at(time_ms: int) -> int:

@@ -27,7 +27,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from threading import RLock
-from typing import TypeAlias, TypeVar
+from typing import NamedTuple, TypeAlias, TypeVar
 
 from google.protobuf.message import DecodeError
 
@@ -198,6 +198,13 @@ class Activation:
     version: int
 
 
+class Forgetting(NamedTuple):
+    """From when on nothing is expected of a key of an `expect`, until it is seen again."""
+
+    effective_ms: int
+    key: str
+
+
 @dataclass(slots=True)
 class _Version:
     effective_ms: int
@@ -248,6 +255,9 @@ class RuleBook:
         self.holds_many = False
         """Whether any tenant ever had a rule over many traces."""
         self._activations: list[Activation] = []
+        self._forgettings: dict[tuple[str, str], list[Forgetting]] = {}
+        """By tenant and rule, in the order of the log."""
+        self._forgetting_ids: set[bytes] = set()
         self.broken: dict[tuple[str, str, int], str] = {}
         """Versions that this build cannot judge, with the reason: (tenant, rule, version)."""
 
@@ -289,6 +299,15 @@ class RuleBook:
                 self.losses.add_gap(message.gap, append_ms=record.append_ms)
             case "death":
                 self.losses.add_death(message.death)
+            case "forgetting":
+                self._add_forgetting(message.forgetting, record.append_ms + ACTIVATION_MS)
+
+    def _add_forgetting(self, message: wire.Forgetting, effective_ms: int) -> None:
+        if message.id in self._forgetting_ids:
+            return
+        self._forgetting_ids.add(message.id)
+        of_rule = self._forgettings.setdefault((message.tenant, message.rule_id), [])
+        of_rule.append(Forgetting(effective_ms, message.key))
 
     def stamp(self, tenant: str) -> int:
         """Return a number that grows with every record of a tenant."""
@@ -371,6 +390,11 @@ class RuleBook:
         first = bisect_right(self._activations, after_ms, key=_effective_ms)
         last = bisect_right(self._activations, until_ms, lo=first, key=_effective_ms)
         return self._activations[first:last]
+
+    def forgettings(self, tenant: str, rule_id: str, *, after_ms: int) -> Sequence[Forgetting]:
+        """Return the keys of an `expect` that are to be forgotten after a time, in its order."""
+        of_rule = self._forgettings.get((tenant, rule_id), [])
+        return of_rule[bisect_right(of_rule, after_ms, key=_forgotten_ms) :]
 
     def match_epoch(self, tenant: str, time_ms: int) -> tuple[int, int]:
         """Return the span of time [from, until) in which the same predicates are matched."""
@@ -681,6 +705,10 @@ def _version_of(known: _Tenant, rule_id: str, version: int) -> _Version | None:
 
 def _effective_ms(activation: Activation) -> int:
     return activation.effective_ms
+
+
+def _forgotten_ms(forgetting: Forgetting) -> int:
+    return forgetting.effective_ms
 
 
 def _in_force_at(known: _Tenant, time_ms: int) -> Iterable[wire.RuleVersion]:

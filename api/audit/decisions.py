@@ -90,7 +90,8 @@ class Decision:
         """What two decisions have in common that are counted as one."""
         origin = self.origin
         return (
-            *(self.tenant_id, origin.actor, self.action, self.reason, self.permission),
+            *(self.tenant_id, origin.actor, origin.acting, self.action, self.reason),
+            self.permission,
             *(origin.method, origin.route, self.credential, self.user_id),
         )
 
@@ -224,7 +225,8 @@ class Decisions:
 
     async def _entries(self, window: _Window, *, overflow: bool) -> list[Entry]:
         decision = window.first
-        details = {"permission": decision.permission} if decision.permission else {}
+        known = {"permission": decision.permission, "acting": decision.origin.acting}
+        details = {name: text for name, text in known.items() if text}
         if len(window.addresses) > 1:
             details["addresses"] = str(len(window.addresses))
         entry = Entry(
@@ -259,7 +261,15 @@ class Decisions:
                 state = "over"
         if entry.reason == credential.kind:
             entry = replace(entry, reason=f"{credential.kind}.{state}")
-        return replace(entry, tenant_id=row["tenant_id"], actor=row["actor"]) if row else entry
+        if row is None:
+            return entry
+        acting = {"acting": row["acting"]} if row["acting"] else {}
+        return replace(
+            entry,
+            tenant_id=row["tenant_id"],
+            actor=row["actor"],
+            details={**entry.details, **acting},
+        )
 
     async def _of_person(self, entry: Entry, user_id: UUID) -> list[Entry]:
         """Return a row for each tenant that the person belongs to."""
@@ -278,6 +288,7 @@ def _write_line(decision: Decision) -> None:
         action=decision.action,
         reason=decision.reason,
         actor=decision.origin.actor,
+        acting=decision.origin.acting or None,
         tenant=str(decision.tenant_id) if decision.tenant_id else None,
         method=decision.origin.method,
         route=decision.origin.route,
@@ -294,7 +305,8 @@ async def _tenants_of(connection: Connection, user_id: UUID) -> list[UUID]:
 def _likeness(entry: Entry) -> tuple[object, ...]:
     return (
         *(_minute(entry.at), entry.tenant_id, entry.actor, entry.action, entry.target),
-        *(entry.reason, entry.method, entry.route, entry.details.get("permission")),
+        *(entry.reason, entry.method, entry.route),
+        *(entry.details.get("permission"), entry.details.get("acting")),
     )
 
 

@@ -26,9 +26,13 @@ _REQUEST: ContextVar[Scope | None] = ContextVar("audited_request", default=None)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """Who asked for what, and from where. principal: None before it is known."""
+    """Who asked for what, and from where.
+
+    principal: None before it is known. acting: who acts in the principal's place, empty: nobody.
+    """
 
     principal: Principal | OperatorPrincipal | None = None
+    acting: str = ""
     method: str = ""
     route: str = ""
     address: str = ""
@@ -64,6 +68,14 @@ def actor_of(principal: Principal | OperatorPrincipal) -> str:
             return principal.scope.actor
 
 
+def acting_of(principal: Principal | OperatorPrincipal) -> str:
+    """Return who acts in a principal's place, empty if nobody does: keys and operators are never
+    somebody else."""
+    if isinstance(principal, ApiKeyPrincipal | OperatorPrincipal):
+        return ""
+    return principal.acting
+
+
 @contextmanager
 def serving(scope: Scope) -> Iterator[None]:
     """Name the request that the current task works for."""
@@ -88,9 +100,10 @@ def current_origin() -> Origin | None:
 def origin_of(scope: Scope) -> Origin:
     """Return where a request comes from. route: the pattern, which holds no ids."""
     state: dict[str, Any] = scope.get("state", {})
-    client = scope.get("client")
+    client, principal = scope.get("client"), state.get("principal")
     return Origin(
-        principal=state.get("principal"),
+        principal=principal,
+        acting=acting_of(principal) if principal else "",
         method=scope["method"],
         route=route_pattern(scope),
         address=client[0] if client else "",

@@ -15,7 +15,7 @@ from api.operators.keys import is_operator_key
 from api.problems import ApiError
 from api.services import services_of
 
-_NO_PERMISSION: Final = "auth.forbidden"
+_NO_PERMISSION: Final = frozenset({"auth.forbidden", "auth.acting"})
 _UNKNOWN: Final = "auth.unauthenticated"
 _MISSING: Final = "credential.missing"
 _TOKEN: Final = frozenset({"auth.token_expired", "auth.token_invalid"})
@@ -34,7 +34,7 @@ def note_refusal(request: Request, error: ApiError) -> None:
 
 
 def _decision(request: Request, error: ApiError, origin: Origin) -> Decision:
-    if error.code == _NO_PERMISSION:
+    if error.code in _NO_PERMISSION:
         needed = getattr(request.state, "permission", "")
         return Decision(
             action="permission.refused", reason=error.code, origin=origin, permission=needed

@@ -50,7 +50,11 @@ _LINES: Final[Mapping[ExportForm, Callable[[ShownEntry], str]]] = {
 def audit_filter(
     actor: Annotated[
         str | None,
-        Query(max_length=320, description="`user:<id>`, `key:<id>`, or the address of a member."),
+        Query(
+            max_length=320,
+            description="`user:<id>`, `key:<id>`, the address of a member, or of whoever acted in "
+            "somebody's place.",
+        ),
     ] = None,
     action: Annotated[
         str | None, Query(max_length=100, description="`rule.changed`, or `rule` for all of rules.")

@@ -33,7 +33,10 @@ class AuditEntryBody(BaseModel):
     address: str
     user_agent: str
     request_id: str
-    details: dict[str, str]
+    details: dict[str, str] = Field(
+        description="Short facts. `acting`: who acted in the place of `actor`, as the identity "
+        "provider says; there whenever somebody did."
+    )
 
     @classmethod
     def of(cls, shown: ShownEntry) -> Self:

@@ -21,7 +21,8 @@ EXPORT_MAX: Final = 100_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditFilter:
-    """Which rows. actor: as stored, or the address of a member. action: one, or all of a kind."""
+    """Which rows. actor: as stored, the address of a member, or who acted in somebody's place.
+    action: one, or all of a kind."""
 
     actor: str | None = None
     action: str | None = None

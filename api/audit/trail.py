@@ -27,7 +27,8 @@ async def record(
     """Write that something was done, in the caller's transaction, which is the scope's.
 
     action: <kind>.<done>, as rule.changed. target: <kind>:<id>. details: short facts, never a
-    text that somebody wrote, a secret, or a name of a person; None is left out.
+    text that somebody wrote, a secret, or a name of a person; None is left out. Whoever acts in
+    the place of who asks is named without being mentioned here (`acting`).
     """
     origin = current_origin()
     done_by = actor or (origin.actor if origin else scope.actor)
@@ -43,7 +44,10 @@ async def record_session_end(connection: Connection, token_hash: bytes) -> None:
     if session is None:
         return
     await set_local(connection, tenant_id=str(session["tenant_id"]))
-    await insert(connection, _done(session["tenant_id"], session["actor"], "session.ended"))
+    details = {"acting": session["acting"] or None}
+    await insert(
+        connection, _done(session["tenant_id"], session["actor"], "session.ended", details=details)
+    )
 
 
 async def record_of_person(
@@ -91,7 +95,8 @@ def _done(
     details: Mapping[str, object] = MappingProxyType({}),
 ) -> Entry:
     """Return the row of something that is done now, by the request at hand if there is one."""
-    now = datetime.now(UTC)
+    now, origin = datetime.now(UTC), current_origin() or Origin()
+    said = {name: str(value) for name, value in details.items() if value is not None}
     return Entry(
         tenant_id=tenant_id,
         at=now,
@@ -100,6 +105,6 @@ def _done(
         action=action,
         target=target,
         outcome=Outcome.ALLOWED,
-        details={name: str(value) for name, value in details.items() if value is not None},
-        **(current_origin() or Origin()).columns(),
+        details={**({"acting": origin.acting} if origin.acting else {}), **said},
+        **origin.columns(),
     )

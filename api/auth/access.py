@@ -10,6 +10,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final, Literal
 
 from fastapi import FastAPI, Request
@@ -21,6 +22,7 @@ from api.audit.origin import route_pattern
 from api.auth.addresses import Address, AddressRefused, Networks, caller_address
 from api.auth.key_verifier import KeyVerifier
 from api.auth.principal import (
+    GRANTS,
     ApiKeyPrincipal,
     BearerPrincipal,
     Permission,
@@ -36,7 +38,7 @@ from api.limits.headers import rate_limit_headers
 from api.limits.requests import RequestLimiter
 from api.operators.principal import OperatorPrincipal
 from api.operators.sign_in import Operators
-from api.problems import ApiError, forbidden, unauthenticated
+from api.problems import ApiError, forbidden, not_in_anothers_place, unauthenticated
 
 Access = Permission | Literal["known", "anybody", "operator"]
 SESSION_COOKIE: Final = "betrace_session"
@@ -246,9 +248,28 @@ class Require:
         authenticator: Authenticator = request.app.state.services.authenticator
         principal = await authenticator.principal(request)
         request.state.permission = self.permission.value
-        if not principal.may(self.permission):
-            raise forbidden(self.permission)
-        return principal
+        if principal.may(self.permission):
+            return principal
+        if principal.holds(self.permission) and principal.delete_after is not None:
+            raise _paused(principal.delete_after)
+        raise _lacking(principal, self.permission)
+
+
+def _paused(delete_after: datetime) -> ApiError:
+    return ApiError(
+        403,
+        "tenant.to_be_deleted",
+        f"This tenant is to be deleted after {delete_after.isoformat(timespec='seconds')}. Until "
+        "then it is there to be read and exported: it takes no spans and no rules. An admin can "
+        "keep it.",
+    )
+
+
+def _lacking(principal: Principal, permission: Permission) -> ApiError:
+    """Return why somebody has not a permission: by the role, or by acting in another's place."""
+    if isinstance(principal, ApiKeyPrincipal) or permission not in GRANTS[principal.role]:
+        return forbidden(permission)
+    return not_in_anothers_place()
 
 
 def require(permission: Permission) -> Require:

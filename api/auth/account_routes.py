@@ -15,7 +15,7 @@ from api.auth.cookies import client_of, set_session
 from api.auth.principal import Membership, Principal, UserPrincipal
 from api.auth.routes import Identity, identity_of
 from api.auth.sessions import SessionInfo
-from api.problems import ApiError, unauthenticated
+from api.problems import ApiError, not_in_anothers_place, unauthenticated
 from api.services import services_of
 
 router = APIRouter(prefix="/account", tags=["account"])
@@ -37,6 +37,17 @@ async def person_of(
 
 
 Me = Annotated[Person, Depends(person_of)]
+
+
+async def person_alone(who: Me) -> Person:
+    """Return the signed-in person. Raises ApiError 403 for somebody who acts in their place."""
+    if who.principal.acting:
+        raise not_in_anothers_place()
+    return who
+
+
+Alone = Annotated[Person, Depends(person_alone)]
+"""For what only the person may do: whatever would outlast the visit of somebody in their place."""
 
 
 class _Body(BaseModel):
@@ -88,7 +99,8 @@ class AccountBody(BaseModel):
 
 
 class SessionBody(BaseModel):
-    """One session. current: the one that asks; user_agent: as the browser named itself."""
+    """One session. current: the one that asks; user_agent: as the browser named itself; acting: who
+    acts in it in the person's place, null: nobody."""
 
     id: UUID
     tenant_id: UUID
@@ -96,6 +108,7 @@ class SessionBody(BaseModel):
     address: str
     created_at: datetime
     last_seen_at: datetime
+    acting: str | None
     current: bool
 
 
@@ -141,7 +154,7 @@ async def read_account(request: Request, who: Me) -> AccountBody:
 
 @router.put("/password")
 async def change_password(
-    request: Request, response: Response, who: Me, body: PasswordChange
+    request: Request, response: Response, who: Alone, body: PasswordChange
 ) -> Identity:
     """Set another password. All other sessions end; this one gets a new cookie and CSRF token."""
     signed_in = await services_of(request).accounts.change_password(
@@ -171,19 +184,19 @@ async def list_sessions(request: Request, who: Me) -> SessionList:
 
 
 @router.delete("/sessions", status_code=204)
-async def end_other_sessions(request: Request, who: Me) -> None:
+async def end_other_sessions(request: Request, who: Alone) -> None:
     """End all sessions of the person but this one. The next request of each is refused."""
     await services_of(request).sessions.end_all(who.user_id, keep=who.token)
 
 
 @router.delete("/sessions/{session_id}", status_code=204)
-async def end_session(request: Request, who: Me, session_id: UUID) -> None:
+async def end_session(request: Request, who: Alone, session_id: UUID) -> None:
     """End one session of the person. Its next request is refused."""
     await services_of(request).sessions.end(who.user_id, session_id)
 
 
 @router.post("/second-factor", status_code=201)
-async def begin_second_factor(request: Request, who: Me, body: PasswordAgain) -> EnrolmentBody:
+async def begin_second_factor(request: Request, who: Alone, body: PasswordAgain) -> EnrolmentBody:
     """Make a secret for an authenticator app. It counts once a first code of it was sent."""
     made = await services_of(request).accounts.begin_factor(who, password=body.password)
     return EnrolmentBody(secret=made.secret, uri=made.uri)
@@ -191,7 +204,7 @@ async def begin_second_factor(request: Request, who: Me, body: PasswordAgain) ->
 
 @router.post("/second-factor/confirm")
 async def confirm_second_factor(
-    request: Request, response: Response, who: Me, body: FirstCode
+    request: Request, response: Response, who: Alone, body: FirstCode
 ) -> FactorOnBody:
     """Switch the second factor on. All other sessions end; this one gets a new cookie."""
     done = await services_of(request).accounts.confirm_factor(who, code=body.code)
@@ -202,13 +215,13 @@ async def confirm_second_factor(
 
 
 @router.post("/second-factor/off", status_code=204)
-async def second_factor_off(request: Request, who: Me, body: PasswordAgain) -> None:
+async def second_factor_off(request: Request, who: Alone, body: PasswordAgain) -> None:
     """Do without a second factor from now on."""
     await services_of(request).accounts.factor_off(who, password=body.password)
 
 
 @router.post("/second-factor/recovery-codes")
-async def renew_recovery_codes(request: Request, who: Me, body: PasswordAgain) -> RecoveryCodes:
+async def renew_recovery_codes(request: Request, who: Alone, body: PasswordAgain) -> RecoveryCodes:
     """Replace the recovery codes; the old ones work no more."""
     made = await services_of(request).accounts.new_recovery_codes(who, password=body.password)
     return RecoveryCodes(recovery_codes=made)
@@ -228,5 +241,6 @@ def _session(session: SessionInfo) -> SessionBody:
         address=session.address,
         created_at=session.created_at,
         last_seen_at=session.last_seen_at,
+        acting=session.acting or None,
         current=session.current,
     )

@@ -19,15 +19,7 @@ from api.auth.addresses import Address, AddressRefused, is_within, parse_network
 from api.auth.key_uses import KeyUses
 from api.auth.keys import KeyKind, hash_key, kind_of
 from api.auth.principal import GRANTS, ApiKeyPrincipal, Permission, Role, grant_scope
-from api.database import (
-    Connection,
-    DatabaseUnavailable,
-    Pool,
-    QueryTooSlow,
-    credential_transaction,
-    queries,
-    set_local,
-)
+from api.database import DatabaseUnavailable, Pool, QueryTooSlow, one_statement, queries
 from api.limits.settings import TenantLimits
 
 REMEMBERED_S: Final = 5.0
@@ -132,8 +124,8 @@ class KeyVerifier:
     async def _look_up(self, key_hash: bytes, before: _Known | None) -> _Known | None:
         asked_s = self._clock()
         try:
-            async with credential_transaction(self._pool, key_hash) as connection:
-                row = await _row_in_force(connection, key_hash)
+            async with one_statement(self._pool) as connection:
+                row = await queries("auth").key_at_hand(connection, key_hash=key_hash)
         except (DatabaseUnavailable, QueryTooSlow):
             # An answer is remembered for ttl_s from here on, so the grace ends that much earlier.
             if before is None or self._clock() + self._ttl_s > before.asked_s + self._grace_s:
@@ -143,19 +135,6 @@ class KeyVerifier:
             return None
         left_s = math.inf if row["left_s"] is None else float(row["left_s"])
         return _Known(_principal(row), asked_s, asked_s + left_s)
-
-
-async def _row_in_force(connection: Connection, key_hash: bytes) -> dict[str, Any] | None:
-    """Return the row of a key that is neither revoked nor over, with its tenant's settings.
-
-    None if there is none, or the tenant is suspended.
-    """
-    row: dict[str, Any] | None = await queries("auth").key_by_hash(connection, key_hash=key_hash)
-    if row is None:
-        return None
-    await set_local(connection, tenant_id=str(row["tenant_id"]))
-    tenant = await queries("auth").open_tenant(connection)
-    return None if tenant is None else {**row, **tenant}
 
 
 def _principal(row: Mapping[str, Any]) -> ApiKeyPrincipal:
@@ -169,6 +148,7 @@ def _principal(row: Mapping[str, Any]) -> ApiKeyPrincipal:
         networks=parse_networks(row["networks"]),
         expires_at=row["expires_at"],
         limits=TenantLimits.from_settings(row["tenant_settings"]),
+        delete_after=row["delete_after"],
     )
 
 

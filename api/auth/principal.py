@@ -6,6 +6,7 @@ one, and only authentication and the operator's command line call it (a test loo
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -34,6 +35,8 @@ class Permission(StrEnum):
     LETTERS_READ = "dead-letters.read"
     LETTERS_WRITE = "dead-letters.write"
     AUDIT_READ = "audit.read"
+    TENANT_EXPORT = "tenant.export"
+    TENANT_DELETE = "tenant.delete"
 
 
 class Role(StrEnum):
@@ -88,6 +91,12 @@ GRANTS: Final[Mapping[Role, frozenset[Permission]]] = MappingProxyType(
 )
 """The table of R1.07. Deny unless listed."""
 
+PAUSED: Final = frozenset({_P.SPANS_INGEST, _P.RULES_WRITE, _P.LETTERS_WRITE})
+"""What nobody may in a tenant that is to be deleted: it takes no spans and judges none."""
+
+WITHHELD: Final = frozenset({_P.TENANT_WRITE, _P.TENANT_EXPORT, _P.TENANT_DELETE, _P.KEYS_WRITE})
+"""What nobody may do in another's place, whatever that person's role: it outlasts the visit."""
+
 _SEAL: Final = object()
 
 
@@ -112,13 +121,47 @@ def grant_scope(tenant_id: UUID, *, actor: str) -> TenantScope:
     return TenantScope(tenant_id, actor, _SEAL)
 
 
+def is_withheld(permission: Permission, acting: str) -> bool:
+    """Return whether somebody who acts in another's place lacks a permission for that alone."""
+    return bool(acting) and permission in WITHHELD
+
+
+class _Admitted(ABC):
+    """Whoever was let into a tenant. delete_after: when that is deleted, None: it is not to be."""
+
+    __slots__ = ()
+    delete_after: datetime | None
+
+    @abstractmethod
+    def holds(self, permission: Permission) -> bool:
+        """Return whether the permission is granted."""
+
+    def may(self, permission: Permission) -> bool:
+        """Return whether the permission is granted and the tenant is open for it."""
+        is_paused = self.delete_after is not None and permission in PAUSED
+        return self.holds(permission) and not is_paused
+
+
+class _ByRole(_Admitted):
+    """Whose role in the tenant grants what they may. acting: who acts in their place, or empty."""
+
+    __slots__ = ()
+    role: Role
+    acting: str
+
+    def holds(self, permission: Permission) -> bool:
+        """Return whether the role grants the permission, in another's place as well."""
+        return permission in GRANTS[self.role] and not is_withheld(permission, self.acting)
+
+
 @dataclass(frozen=True, slots=True)
-class ApiKeyPrincipal:
+class ApiKeyPrincipal(_Admitted):
     """A request signed by an API key.
 
     role: None for a key with scopes of its own; permissions are those of either.
     networks: where the key may be used from, empty: anywhere. expires_at: None: never.
-    limits: what the tenant has in place of the installation's.
+    limits: what the tenant has in place of the installation's. delete_after: when the tenant is
+    deleted, None: it is not to be.
     """
 
     key_id: UUID
@@ -129,8 +172,9 @@ class ApiKeyPrincipal:
     networks: Networks = ()
     expires_at: datetime | None = None
     limits: TenantLimits = AS_INSTALLED
+    delete_after: datetime | None = None
 
-    def may(self, permission: Permission) -> bool:
+    def holds(self, permission: Permission) -> bool:
         """Return whether the key's role or its scopes grant the permission."""
         return permission in self.permissions
 
@@ -145,8 +189,13 @@ class Membership:
 
 
 @dataclass(frozen=True, slots=True)
-class UserPrincipal:
-    """A signed-in person, in the tenant of the session. others: their other tenants, the first."""
+class UserPrincipal(_ByRole):
+    """A signed-in person, in the tenant of the session.
+
+    others: their other tenants, the first ones. delete_after: when the tenant is deleted, None: it
+    is not to be. signed_in_at: when they last proved who they are, None where that is not known.
+    acting: who acts in the person's place, as the provider says; empty: nobody but the person.
+    """
 
     user_id: UUID
     email: str
@@ -157,18 +206,17 @@ class UserPrincipal:
     tenant_name: str = ""
     others: tuple[Membership, ...] = ()
     limits: TenantLimits = AS_INSTALLED
-
-    def may(self, permission: Permission) -> bool:
-        """Return whether the person's role in the tenant grants the permission."""
-        return permission in GRANTS[self.role]
+    delete_after: datetime | None = None
+    signed_in_at: datetime | None = field(default=None, compare=False)
+    acting: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class BearerPrincipal:
+class BearerPrincipal(_ByRole):
     """A request with an access token of the identity provider.
 
     actor: user:<id> for a person's token, client:<client id> for a program's. name: the person's
-    address, or the client id.
+    address, or the client id. acting: who acts in the person's place, empty: nobody.
     """
 
     actor: str
@@ -176,10 +224,8 @@ class BearerPrincipal:
     role: Role
     scope: TenantScope
     limits: TenantLimits = AS_INSTALLED
-
-    def may(self, permission: Permission) -> bool:
-        """Return whether the role in the token's tenant grants the permission."""
-        return permission in GRANTS[self.role]
+    delete_after: datetime | None = None
+    acting: str = ""
 
 
 Principal = ApiKeyPrincipal | UserPrincipal | BearerPrincipal

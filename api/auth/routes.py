@@ -8,6 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from api.audit.origin import acting_of
 from api.auth.access import anyone, authenticated, session_token
 from api.auth.cookies import clear_session, client_of, set_session
 from api.auth.principal import BearerPrincipal, Permission, Principal, UserPrincipal
@@ -34,7 +35,8 @@ class SignIn(BaseModel):
 class Identity(BaseModel):
     """Who sends the requests. role: null for an API key with scopes of its own.
 
-    csrf_token: for signed-in people, to be sent in X-CSRF-Token.
+    csrf_token: for signed-in people, to be sent in X-CSRF-Token. acting: who acts in the person's
+    place, as the identity provider says; null: nobody.
     """
 
     kind: Literal["user", "api_key", "token"]
@@ -43,6 +45,7 @@ class Identity(BaseModel):
     role: str | None
     permissions: list[str]
     csrf_token: str | None = None
+    acting: str | None = None
 
 
 @router.post("/session", dependencies=[Depends(anyone)])
@@ -92,6 +95,7 @@ def identity_of(principal: Principal) -> Identity:
             role=principal.role,
             permissions=permissions,
             csrf_token=principal.csrf_token,
+            acting=acting_of(principal) or None,
         )
     return Identity(
         kind="token" if isinstance(principal, BearerPrincipal) else "api_key",
@@ -99,4 +103,5 @@ def identity_of(principal: Principal) -> Identity:
         tenant_id=principal.scope.tenant_id,
         role=principal.role,
         permissions=permissions,
+        acting=acting_of(principal) or None,
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final
@@ -23,6 +23,7 @@ from api.database import (
     Connection,
     Pool,
     credential_transaction,
+    one_statement,
     queries,
     set_local,
     user_transaction,
@@ -32,6 +33,8 @@ from api.problems import not_found, unauthenticated
 
 OTHERS: Final = 50
 """So many of a person's other tenants are named."""
+ACTING_LIFETIME: Final = timedelta(hours=1)
+"""Of a session in which somebody acts in the person's place, as long as WorkOS lets one last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,8 @@ class SignedIn:
 
 @dataclass(frozen=True, slots=True)
 class SessionInfo:
-    """A session as its person sees it. current: the one that asks."""
+    """A session as its person sees it. current: the one that asks. acting: who acts in it in the
+    person's place, empty: nobody."""
 
     id: UUID
     tenant_id: UUID
@@ -60,6 +64,7 @@ class SessionInfo:
     address: str
     created_at: datetime
     last_seen_at: datetime
+    acting: str
     current: bool
 
 
@@ -80,13 +85,15 @@ class Sessions:
         expires_at: datetime | None = None,
         replaces: str | None = None,
         sealed_identity: bytes | None = None,
+        acting: str = "",
         facts: Mapping[str, Any] = MappingProxyType({}),
     ) -> SignedIn | None:
         """Begin a session of somebody who has just proved who they are.
 
         tenant_id: else the person's first tenant. expires_at: else after the absolute time.
         replaces: the token of a session that ends with it, so that no token outlives a sign-in.
-        sealed_identity: what `kept` gives back. facts: of the sign-in, for the record.
+        sealed_identity: what `kept` gives back. acting: who acts in the person's place; such a
+        session is a short one. facts: of the sign-in, for the record.
         Returns None if the person has no such tenant, or no account any more.
         """
         token, csrf = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
@@ -95,7 +102,7 @@ class Sessions:
             tenant = await _tenant_of(connection, user_id, wanted=tenant_id)
             if tenant is None:
                 return None
-            principal = await _principal(connection, user_id, tenant, csrf=csrf)
+            principal = await _principal(connection, user_id, tenant, csrf=csrf, acting=acting)
             if principal is None:
                 return None
             await queries("sessions").insert(
@@ -105,13 +112,15 @@ class Sessions:
                 tenant_id=tenant,
                 csrf_token=csrf,
                 expires_at=expires_at,
-                absolute=self.times.absolute,
+                absolute=self._absolute(acting),
                 agent=client.agent,
                 address=client.address,
                 sealed_identity=sealed_identity,
+                acting=acting,
             )
+            known = {**facts, "acting": acting or None}
             await record(
-                connection, principal.scope, "session.began", actor=f"user:{user_id}", **facts
+                connection, principal.scope, "session.began", actor=f"user:{user_id}", **known
             )
             if replaces:
                 await set_local(connection, credential=self.hash_of(replaces).hex())
@@ -123,18 +132,30 @@ class Sessions:
 
         address: where it is used from now, kept for the person to see.
         """
-        token_hash = self.hash_of(token)
-        async with credential_transaction(self._pool, token_hash) as connection:
-            session = await self._row(connection, token_hash)
-            if session is None:
-                return None
-            if session["seen_a_while_ago"]:
-                await queries("sessions").touch(
-                    connection, token_hash=token_hash, address=address or None
+        async with one_statement(self._pool) as connection:
+            rows = [
+                row
+                async for row in queries("sessions").at_hand(
+                    connection,
+                    token_hash=self.hash_of(token),
+                    idle=self.times.idle,
+                    address=address or None,
+                    limit=OTHERS + 1,
                 )
-            return await _principal(
-                connection, session["user_id"], session["tenant_id"], csrf=session["csrf_token"]
-            )
+            ]
+        if not rows:
+            return None
+        first = rows[0]
+        found = _member(
+            rows,
+            first["user_id"],
+            first["session_tenant_id"],
+            csrf=first["csrf_token"],
+            acting=first["acting"],
+        )
+        # A session that replaces another ends when that one would have: signing in is what counts.
+        signed_in_at = first["session_ends_at"] - self.times.absolute
+        return replace(found, signed_in_at=signed_in_at) if found else None
 
     async def renew(self, token: str, *, client: Client, tenant_id: UUID | None = None) -> SignedIn:
         """Replace a session by a new one that ends when the old one would have.
@@ -155,6 +176,7 @@ class Sessions:
             expires_at=session["expires_at"],
             replaces=token,
             sealed_identity=kept["sealed_identity"] if kept else None,
+            acting=session["acting"],
         )
         if begun is None:
             raise not_found("tenant")
@@ -205,6 +227,9 @@ class Sessions:
         )
         return ended
 
+    def _absolute(self, acting: str) -> timedelta:
+        return min(ACTING_LIFETIME, self.times.absolute) if acting else self.times.absolute
+
     async def _end(self, connection: Connection, token_hash: bytes) -> None:
         """End a session, on the record of its tenant; one that is over already does no harm."""
         await record_session_end(connection, token_hash)
@@ -232,15 +257,21 @@ async def _tenant_of(connection: Connection, user_id: UUID, *, wanted: UUID | No
 
 
 async def _principal(
-    connection: Connection, user_id: UUID, tenant_id: UUID, *, csrf: str
+    connection: Connection, user_id: UUID, tenant_id: UUID, *, csrf: str, acting: str
 ) -> UserPrincipal | None:
-    await set_local(connection, user_id=str(user_id), tenant_id=str(tenant_id))
     rows = [
         row
         async for row in queries("auth").member(
             connection, user_id=user_id, tenant_id=tenant_id, limit=OTHERS + 1
         )
     ]
+    return _member(rows, user_id, tenant_id, csrf=csrf, acting=acting)
+
+
+def _member(
+    rows: Sequence[Mapping[str, Any]], user_id: UUID, tenant_id: UUID, *, csrf: str, acting: str
+) -> UserPrincipal | None:
+    """Return the person in one of their tenants, None if it is theirs no more."""
     if not rows or rows[0]["tenant_id"] != tenant_id:
         return None
     row = rows[0]
@@ -257,4 +288,6 @@ async def _principal(
             for other in rows[1:]
         ),
         limits=TenantLimits.from_settings(row["tenant_settings"]),
+        delete_after=row["delete_after"],
+        acting=acting,
     )

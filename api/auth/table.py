@@ -30,6 +30,8 @@ PERMISSIONS: Final[Mapping[Permission, str]] = MappingProxyType(
         Permission.LETTERS_READ: "See dead letters, and what is kept of their content.",
         Permission.LETTERS_WRITE: "Put dead letters back or aside.",
         Permission.AUDIT_READ: "See and export the audit log.",
+        Permission.TENANT_EXPORT: "Export all that the tenant has.",
+        Permission.TENANT_DELETE: "Ask for the deletion of the tenant, and take that back.",
     }
 )
 ROLES: Final[Mapping[Role, str]] = MappingProxyType(

@@ -121,6 +121,10 @@ class TraceDraft:
             if span.operation.name == name:
                 span.operation = OPERATIONS[new_name]
 
+    def place_of(self, span: SpanDraft) -> int:
+        """Return the index of this very span, as `parent` counts."""
+        return next(index for index, each in enumerate(self.spans) if each is span)
+
     def sent(self) -> Iterable[SpanDraft]:
         """Return the spans that are sent."""
         return (span for span in self.spans if not span.lost)

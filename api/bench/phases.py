@@ -4,9 +4,10 @@ How the sustained rate is found. Whatever is sent is judged, and what is judged 
 Postgres; how far that lags behind the clock is known at any moment from the event time of the
 newest signals. A rate is sent that waits for nobody; if the lag at the end is what it was at the
 beginning, that rate is held. Rates are tried upwards for some seconds each until one is not held,
-then between the two, and the highest one held is sent once more for as long as asked. If it does
-not hold for so long, a little less is tried. Nothing is taken from a backlog: between trials
-judging catches up, and the broker takes in as much as is read.
+then between the two, and the highest one held is sent once more for as long as asked. In a trial
+of few seconds the lag must be small besides: a rate that is a twelfth too high adds but a second
+to it. If a rate does not hold for so long as asked, less is tried. Nothing is taken from a
+backlog: between trials judging catches up, and the broker takes in as much as is read.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ HIGH_LAG_MS = 10_000
 LAG_DRIFT_MS = 1_000
 """Lag may differ by so much between the ends of a sustained phase: a checkpoint's worth."""
 LESS = 0.97
-"""What is tried of a rate that was held for some seconds, or was not held for all of them."""
+"""What is tried for as long as asked of a rate that was held for some seconds."""
+STILL_LESS = 0.92
+"""What is tried of a rate that was not held for as long as asked."""
 MAX_TRIALS = 8
 _STEP_S = 1.0
 _EDGE_S = 10.0
@@ -148,7 +151,7 @@ class Phases:
             self.drain()
             label = "finding the limit"
             trial = self._hold(rate, seconds=settings.seconds, label=label, rest_s=settings.rest_s)
-            if trial.flat:
+            if trial.flat and trial.lag_end_ms <= SETTLED_LAG_MS:
                 held, rate = rate, min(rate * settings.step, (rate + lost) / 2)
             else:
                 lost, rate = rate, (held + rate) / 2 if held else rate / settings.step**2
@@ -171,7 +174,7 @@ class Phases:
                 break
             self._say(f"{rate:,.0f} spans/s were not sustained: {found.processed_per_s:,.0f}")
             # What was processed while the lag grew says little of what can be held.
-            rate *= LESS
+            rate *= STILL_LESS
         return found
 
     def latency(self, *, share: float, rate: float, seconds: float) -> Latency:

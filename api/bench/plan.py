@@ -34,6 +34,7 @@ class LoadSettings:
 
     tenant: str
     rules: int = 100
+    structural: int = 0
     chunk_spans: int = CHUNK_SPANS
     record_spans: int = 512
     late_share: float = 0.01
@@ -44,7 +45,7 @@ class LoadSettings:
     @property
     def mix(self) -> tuple[BenchRule, ...]:
         """The rules that the load plants for."""
-        return rule_mix(self.rules)
+        return rule_mix(self.rules, structural=self.structural)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from api.bench.door import DoorFigures
 from api.bench.engine import EngineRun
 from api.bench.evaluator import TRACE_SPANS, EvaluatorFigures
 from api.bench.many_rules import ManyRulesFigures
-from api.bench.overhead import OverheadFigures
+from api.bench.overhead import OverheadFigures, Spread
 from api.bench.recovery import RecoveryFigures
 from api.bench.run import Figures
 
@@ -25,6 +25,7 @@ def run_table(figures: Figures) -> Table:
         ("sustained, Kafka to Postgres", f"{found['sustained_spans_per_s']:,} spans/s"),
         ("", "lag flat" if found["sustained_flat"] else "NOT SUSTAINED: lag was growing"),
         ("over", f"{found['seconds']} s, {found['slots']} slots, {found['rules']} rules"),
+        ("of them structural", f"{found['structural_rules']}"),
         ("records", f"{found['record_spans']} spans of {found['span_bytes']} bytes"),
         ("spans giving facts", f"{found['facts_share']:.1%}"),
         ("engine", "compiled" if found["compiled"] else "INTERPRETED: run `make env` first"),
@@ -55,15 +56,20 @@ def door_table(runs: Iterable[DoorFigures], *, hardware: str) -> Table:
 def overhead_table(figures: OverheadFigures, *, hardware: str) -> Table:
     """Return the table of what a request costs before and after what it is for."""
     table = _table("betrace bench overhead", hardware)
-    rows = [
-        (
-            f"[bold]{row.step}" if row.is_sum else row.step,
-            f"p50 {row.p50_us:,} µs, p95 {row.p95_us:,} µs",
-        )
-        for row in figures.rows
-    ]
+    rows = [("calls of each", f"{figures.calls:,}"), ("[bold]added to a request with", "")]
+    for kind in figures.kinds:
+        rows.append((f"[bold]{kind.kind}", f"[bold]{_spread(kind.added)}"))
+        rows.append(("", f"with it {_spread(kind.whole)}"))
+        rows.append(("", f"without {_spread(kind.bare)}"))
+    rows.append(("[bold]consisting of", ""))
+    rows += [(part.part, _spread(part.took)) for part in figures.parts]
     told = "yes" if figures.within_target else "NO"
-    return _filled(table, [*rows, (f"within {figures.target_us:,} µs", told)])
+    rows.append(("[bold]p95 with a change recorded", f"[bold]{figures.p95_us:,} µs at most"))
+    return _filled(table, [*rows, (f"[bold]within {figures.target_us:,} µs", f"[bold]{told}")])
+
+
+def _spread(spread: Spread) -> str:
+    return f"p50 {spread.p50_us:,}, p95 {spread.p95_us:,}, p99 {spread.p99_us:,} µs"
 
 
 def engine_table(run: EngineRun, *, hardware: str) -> Table:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from api.bench.drafts import Outcome, TraceDraft
+from api.bench.drafts import Outcome, SpanDraft, TraceDraft
 
 Place = Literal["present", "any", "absent"]
 
@@ -238,6 +238,36 @@ class AnyOddStatus:
         return Outcome.BROKEN_BY_ABSENCE
 
 
+class ReadBelowGrant:
+    """What is exported is read below a grant of it: an ancestor, so that every span is linked."""
+
+    unfiltered = ()
+
+    def text(self, k: int) -> str:
+        path = f'file.path == "/export/{k}"'
+        return (
+            f"when {{ file.read.where({path}) as read }}\n"
+            f"always {{ access.grant.where({path}) ancestor of read }}"
+        )
+
+    def keep(self, trace: TraceDraft, k: int) -> Outcome:
+        read, grant = self._read_and_grant(trace, k)
+        grant.parent, read.parent = 0, trace.place_of(grant)
+        return Outcome.KEPT_BY_ABSENCE  # of a read that no grant is above
+
+    def breach(self, trace: TraceDraft, k: int) -> Outcome:
+        read, grant = self._read_and_grant(trace, k)
+        read.parent, grant.parent = 0, trace.place_of(read)
+        return Outcome.BROKEN_BY_ABSENCE
+
+    def _read_and_grant(self, trace: TraceDraft, k: int) -> tuple[SpanDraft, SpanDraft]:
+        path = f"/export/{k}"
+        return (
+            trace.carry("file.read", file__path=path),
+            trace.carry("access.grant", file__path=path),
+        )
+
+
 PRESENT: tuple[Family, ...] = (
     AuditedRead(),
     LargeCharge(),
@@ -247,6 +277,7 @@ PRESENT: tuple[Family, ...] = (
     VaultReadGranted(),
     FailedOrderNoted(),
 )
+STRUCTURAL = ReadBelowGrant()
 ANY: tuple[Family, ...] = (AnySecretRotated(), AnyOddStatus())
 
 _ABSENT = (
@@ -270,11 +301,12 @@ class BenchRule:
     k: int
 
 
-def rule_mix(count: int, *, first_k: int = 0) -> tuple[BenchRule, ...]:
+def rule_mix(count: int, *, first_k: int = 0, structural: int = 0) -> tuple[BenchRule, ...]:
     """Return a mix of so many rules: half on present names, 5 % on any name, the rest absent.
 
     From 10 rules on at least one asks for any name. first_k: of every family; mixes whose numbers
-    lie so far apart have no text in common.
+    lie so far apart have no text in common. structural: how many of those on present names ask
+    where in the tree a span stands.
     """
     any_count = max(count // 20, 1) if count >= 10 else 0
     present_count = (count + 1) // 2
@@ -284,7 +316,10 @@ def rule_mix(count: int, *, first_k: int = 0) -> tuple[BenchRule, ...]:
     seen: dict[object, int] = {}
     rules = []
     for number, place in enumerate(places):
-        family = _family(place, number if place == "present" else number - present_count)
+        if number < min(structural, present_count):
+            family: Family | None = STRUCTURAL
+        else:
+            family = _family(place, number if place == "present" else number - present_count)
         nth = seen.get(family, 0)
         seen[family] = nth + 1
         k = first_k + nth

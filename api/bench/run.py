@@ -64,6 +64,7 @@ class Figures:
             "latency_p95_ms": half.p95_ms if half else None,
             "latency_p99_ms": half.p99_ms if half else None,
             "rules": self.settings.wanted.rules,
+            "structural_rules": self.settings.wanted.structural,
             "slots": self.settings.slots,
             "seconds": round(self.sustained.seconds, 1),
             "record_spans": self.settings.wanted.record_spans,

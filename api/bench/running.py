@@ -40,6 +40,7 @@ class Wanted:
     """
 
     rules: int = 100
+    structural: int = 0
     record_spans: int = 512
     facts_share: float = 0.2
     giant_spans: int = 0
@@ -57,6 +58,7 @@ class Wanted:
         return LoadSettings(
             tenant=tenant,
             rules=max(self.rules, 1),
+            structural=self.structural,
             chunk_spans=self._chunk_spans,
             record_spans=self.record_spans,
             giant_spans=self.giant_spans,

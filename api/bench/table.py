@@ -26,10 +26,11 @@ STACK_WARM_UP_S = 60.0
 CELL_WARM_UP_S = 12.0
 TRIAL_S = 10.0
 TRIAL_REST_S = 5.0
-STEP = 1.15
+STEP = 1.2
 NARROW = 1.05
 _CONFIRM_S = 25.0
-"""Coming to rest and catching up before the rate is confirmed, beside the confirming itself."""
+"""Coming to rest and catching up before the rate is confirmed, beside the confirming itself,
+for which there is time twice."""
 _FIRST = 110_000.0
 _SLOTS_GAIN = 1.6
 """What the first cell of more slots is tried at, by what fewer held."""
@@ -47,7 +48,7 @@ class TableSettings:
     rules: tuple[int, ...] = (0, 10, 100, 1_000)
     slots: tuple[int, ...] = (1, 2)
     seconds: float = 20.0
-    cell_s: float = 150.0
+    cell_s: float = 210.0
     record_spans: int = 512
     facts_share: float = 0.2
     rate: float = 0.0
@@ -150,18 +151,18 @@ def _measure_cell(
     phases = load.phases
     phases.warm_up(seconds=warm_up_s)
     end_s = time.monotonic() + settings.cell_s
-    until_s = end_s - settings.seconds - _CONFIRM_S
+    confirm_s = settings.seconds + _CONFIRM_S
     search = Search(
         seconds=TRIAL_S,
         rest_s=TRIAL_REST_S,
         first=first,
         step=STEP,
         narrow=NARROW,
-        until_s=until_s - TRIAL_S - TRIAL_REST_S,
+        until_s=end_s - 2 * confirm_s - TRIAL_S - TRIAL_REST_S,
     )
     held = settings.rate or phases.search(search)
     rate = settings.rate or LESS * (held or FIRST_RATE)
-    found = phases.sustain(rate=rate, seconds=settings.seconds, until_s=until_s)
+    found = phases.sustain(rate=rate, seconds=settings.seconds, until_s=end_s - confirm_s)
     newest = checkpoints(load.stack["BETRACE_FLINK"]).get("latest", {}).get("completed") or {}
     return _row(load, found, load.complete(), held=held, checkpoint=newest)
 

@@ -15,7 +15,7 @@ from api.bench.score import Pair
 _PAUSE_S = 0.1
 _CONNECT_S = 30.0
 _OVERLAP_ROWS = 500
-"""Transactions commit out of the order of their numbers: this far back is read again."""
+"""Transactions commit out of the order of their numbers: this far back is looked at again."""
 
 _CHANGES = """
     select f.seq, s.rule_id, s.trace_id, s.verdict, s.revision, f.change = 'raised',
@@ -23,7 +23,7 @@ _CHANGES = """
            extract(epoch from s.judged_at) * 1000
     from signal_feed f
     join signals s on s.tenant_id = f.tenant_id and s.id = f.signal_id
-    where f.tenant_id = %(tenant)s and f.seq > %(since)s
+    where f.tenant_id = %(tenant)s and f.seq > %(since)s and f.seq <> all (%(taken)s)
     order by f.seq
 """
 _FINALS = """
@@ -121,15 +121,18 @@ class SignalWatch:
     def _read(self, connection: psycopg.Connection[Any]) -> None:
         with connection.transaction():
             self._scope(connection)
-            since = max(self._newest - _OVERLAP_ROWS, 0)
-            rows = connection.execute(_CHANGES, {"tenant": self._tenant, "since": since}).fetchall()
+            asked = {"tenant": self._tenant, "since": self._since(), "taken": list(self._taken)}
+            new = connection.execute(_CHANGES, asked).fetchall()
         visible_ms = time.time() * 1000
-        new = [row for row in rows if row[0] not in self._taken]
-        self._taken = {row[0] for row in rows}
+        self._taken |= {row[0] for row in new}
         self._newest = max(self._taken, default=self._newest)
+        self._taken = {seq for seq in self._taken if seq > self._since()}
         judged = [seen for row in new if self._is_judged_anew(seen := _seen(visible_ms, row))]
         with self._lock:
             self._seen += judged
+
+    def _since(self) -> int:
+        return max(self._newest - _OVERLAP_ROWS, 0)
 
     def _is_judged_anew(self, seen: Seen) -> bool:
         """Tell a judgement from what the worker adds later: copies of traces, explanations."""

@@ -46,6 +46,9 @@ _INTERRUPTED = 130
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object instead of a table.")]
 Rules = Annotated[int, typer.Option(min=0, help="Rules of the mix: half on names present.")]
+Structural = Annotated[
+    int, typer.Option(min=0, help="How many of those ask where in the tree a span stands.")
+]
 Records = Annotated[int, typer.Option(min=1, help="Spans to a Kafka record.")]
 Facts = Annotated[float, typer.Option(min=0, max=1, help="Share of spans that give facts.")]
 Running = Annotated[
@@ -97,7 +100,7 @@ def table(
     seconds: Annotated[float, typer.Option(min=10, help="For which a rate must be held.")] = 20.0,
     cell_seconds: Annotated[
         float, typer.Option(min=30, help="A cell's, between warm-up and completion.")
-    ] = 150.0,
+    ] = 210.0,
     record_spans: Records = 512,
     facts_share: Facts = 0.2,
     rate: Annotated[

@@ -12,7 +12,7 @@ from api.auth.principal import Role
 from api.command.operator import operator_scope, say, tenant_named, with_pool
 from api.database import Pool
 from api.errors import OperatorError
-from api.identity.grants import ANYBODY, Grant, Kind, drop_grant, list_grants, put_grant
+from api.identity.grants import ANYBODY, Grant, Grantee, Kind, drop_grant, list_grants, put_grant
 from api.settings import Settings
 
 app = typer.Typer(
@@ -30,7 +30,7 @@ Subject = Annotated[
 Organisation = Annotated[
     str, typer.Option(help="Only with this in the claim BETRACE_OIDC_TENANT_CLAIM.")
 ]
-Issuer = Annotated[str, typer.Option(help="Default: BETRACE_OIDC_ISSUER.")]
+Issuer = Annotated[str, typer.Option(help="Default: that of the provider in the environment.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
@@ -85,13 +85,9 @@ def revoke(
     """
     kind, value = _whom(group, anybody, client, subject)
 
-    async def act(pool: Pool, settings: Settings) -> Grant:
-        taken = Grant(
-            issuer=_issuer(issuer, settings),
-            organisation=organisation,
-            kind=kind,
-            value=value,
-            role=Role.VIEWER,
+    async def act(pool: Pool, settings: Settings) -> Grantee:
+        taken = Grantee(
+            issuer=_issuer(issuer, settings), organisation=organisation, kind=kind, value=value
         )
         await drop_grant(pool, operator_scope((await tenant_named(pool, tenant)).id), taken)
         return taken
@@ -130,12 +126,15 @@ def _whom(group: str, anybody: bool, client: str, subject: str) -> tuple[Kind, s
 
 
 def _issuer(given: str, settings: Settings) -> str:
-    issuer = given or settings.oidc_issuer
+    issuer = given or settings.issuer
     if not issuer:
-        raise OperatorError("BETRACE_OIDC_ISSUER is not set: set it, or say --issuer")
+        raise OperatorError(
+            "neither BETRACE_OIDC_ISSUER nor BETRACE_WORKOS_CLIENT_ID is set: set one, or say "
+            "--issuer"
+        )
     return issuer
 
 
-def _words(grant: Grant) -> str:
-    whom = "anybody" if grant.value == ANYBODY else f"{grant.kind} {grant.value}"
-    return f"{whom} in {grant.organisation}" if grant.organisation else whom
+def _words(whose: Grantee) -> str:
+    whom = "anybody" if whose.value == ANYBODY else f"{whose.kind} {whose.value}"
+    return f"{whom} in {whose.organisation}" if whose.organisation else whom

@@ -17,7 +17,7 @@ from api.job.alarms import alarms
 from api.job.embedded import EmbeddedStack
 from api.job.figures import JobFigures, Kafka, read_figures
 from api.job.flink import Flink
-from api.job.operations import Operator, Outcome
+from api.job.operations import Operator, Outcome, Resharding, moment_text
 from api.job.submission import Client
 from api.kafka.topics import TopicNames
 from api.settings import load_settings
@@ -133,6 +133,30 @@ def recover(
     _tell_outcome(outcome, as_json=as_json)
 
 
+@app.command()
+def reshard(
+    parallelism: Annotated[
+        int | None, typer.Option(min=1, help="Tasks of every operator [as before].")
+    ] = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Only say what would be done.")] = False,
+    python: Python = "",
+    flink_home: FlinkHome = "",
+    as_json: AsJson = False,
+) -> None:
+    """Begin anew with the lanes of this build, by replay; for a release that has others.
+
+    The job that runs is stopped with a savepoint, to which its own release can go back. Reading
+    begins as far back as with `recover`. Prints the downtime.
+    """
+    with _operator(python=python, flink_home=flink_home) as operator:
+        planned = operator.plan_reshard(parallelism=parallelism)
+        if plan:
+            _tell_resharding(planned, as_json=as_json)
+            return
+        outcome = operator.reshard(planned)
+    _tell_outcome(outcome, as_json=as_json)
+
+
 @contextmanager
 def _operator(*, python: str = "", flink_home: str = "") -> Iterator[Operator]:
     settings = load_settings()
@@ -203,6 +227,15 @@ def _tell_report(report: dict[str, Any]) -> None:
         typer.echo(f"PROBLEM      {problem}", err=True)
     if not report["problems"]:
         typer.echo("this build can go on from it")
+
+
+def _tell_resharding(planned: Resharding, *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(asdict(planned)))
+        return
+    typer.echo(f"lanes        {planned.lanes_before} in the job's state, {planned.lanes} here")
+    typer.echo(f"parallelism  {planned.parallelism}")
+    typer.echo(f"replay       from {moment_text(planned.start_ms)}")
 
 
 def _tell_outcome(outcome: Outcome, *, as_json: bool) -> None:

@@ -178,8 +178,10 @@ def list_command(as_json: AsJson = False) -> None:
         typer.echo(json.dumps({"tenants": [_as_dict(tenant) for tenant in tenants]}))
         return
     for tenant in tenants:
-        suspended = "  (suspended)" if tenant.suspended_at else ""
-        typer.echo(f"{tenant.id}  {tenant.tier:<12}{tenant.name}{suspended}")
+        state = "  (suspended)" if tenant.suspended_at else ""
+        if tenant.delete_after:
+            state += f"  (deleted after {tenant.delete_after:%Y-%m-%d %H:%M} UTC)"
+        typer.echo(f"{tenant.id}  {tenant.tier:<12}{tenant.name}{state}")
 
 
 def _as_dict(tenant: Tenant) -> dict[str, object]:
@@ -188,6 +190,7 @@ def _as_dict(tenant: Tenant) -> dict[str, object]:
         "name": tenant.name,
         "suspended": tenant.suspended_at is not None,
         "tier": tenant.tier,
+        "delete_after": tenant.delete_after.isoformat() if tenant.delete_after else None,
         "settings": tenant.settings.to_dict(),
     }
 

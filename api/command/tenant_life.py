@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from api.auth.principal import TenantScope
-from api.command import tenant_retention, tenant_tier
+from api.command import tenant_data, tenant_retention, tenant_tier
 from api.command.operator import operator_scope, publisher_of, say, tenant_named, with_pool
 from api.database import Pool
 from api.errors import OperatorError
@@ -32,6 +32,7 @@ def extend(app: typer.Typer) -> None:
     app.command("resume")(resume_command)
     tenant_tier.extend(app)
     tenant_retention.extend(app)
+    tenant_data.extend(app)
 
 
 def onboard_command(

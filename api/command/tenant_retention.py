@@ -100,5 +100,9 @@ def _tell(retention: Retention, *, as_json: bool) -> None:
     ]
     if retention.hold:
         lines.append(f"held by the {retention.hold.by} since {retention.hold.since:%Y-%m-%d}")
+    if retention.delete_after:
+        lines.append(
+            f"all of it is deleted after {retention.delete_after:%Y-%m-%d}; nothing goes before"
+        )
     lines += [f"deleted: {each.row_count:,} {each.what}" for each in retention.deleted]
     say(RetentionBody.of(retention).model_dump(mode="json"), as_json=as_json, text="\n".join(lines))

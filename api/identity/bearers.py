@@ -7,14 +7,15 @@ as well. Nothing is remembered: what was taken back bites at the next request.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
 from api.auth.principal import BearerPrincipal, Role, grant_scope
-from api.database import Connection, Pool, queries, set_local, vouched_transaction
-from api.identity.claims import Standing, standing_of
+from api.database import Pool, one_statement, queries
+from api.identity.claims import Standing, acting_of, standing_of
 from api.identity.config import OidcConfig
-from api.identity.grants import Kind, granted_roles
+from api.identity.grants import Kind, first_roles
 from api.identity.refusals import provider_away
 from api.identity.remembered import ProviderUnavailable
 from api.identity.tokens import TokenRefused, TokenVerifier
@@ -44,16 +45,67 @@ class Bearers:
         standing = standing_of(
             claims, tenant_claim=self._config.tenant_claim, role_claim=self._config.role_claim
         )
-        async with vouched_transaction(
-            self._pool, issuer=self._config.issuer, subject=claims["sub"]
-        ) as connection:
-            client = _client_of(claims)
-            if client:
-                return await _program(connection, client, standing, kind=Kind.CLIENT)
-            user_id: UUID | None = await queries("identity").identity(connection)
-            if user_id is None:
-                return await _program(connection, claims["sub"], standing, kind=Kind.SUBJECT)
-            return await _person(connection, user_id, standing)
+        found = await self._holder(claims, standing)
+        return replace(await self._admitted(found), acting=acting_of(claims))
+
+    async def _holder(self, claims: Mapping[str, Any], standing: Standing) -> BearerPrincipal:
+        async with one_statement(self._pool) as connection:
+            holder = await queries("identity").holder(
+                connection,
+                issuer=self._config.issuer,
+                subject=claims["sub"],
+                client=_client_of(claims),
+                organisations=sorted(standing.organisations),
+                groups=sorted(standing.groups),
+            )
+        granted = first_roles(zip(holder["granted_tenants"], holder["granted_roles"], strict=True))
+        if holder["user_id"] is None:
+            return self._program(claims["sub"], Kind(holder["kind"]), granted)
+        return self._person(holder, granted, standing)
+
+    def _program(self, name: str, kind: Kind, granted: Mapping[UUID, Role]) -> BearerPrincipal:
+        """A program by its client id, or by a subject that is not its client id and nobody's."""
+        if kind is Kind.SUBJECT and not granted:
+            raise _unknown_subject()
+        tenant_id, role = _only(granted)
+        actor = f"client:{name}"
+        return BearerPrincipal(actor, name, role, grant_scope(tenant_id, actor=actor))
+
+    def _person(
+        self, holder: Mapping[str, Any], granted: Mapping[UUID, Role], standing: Standing
+    ) -> BearerPrincipal:
+        """A membership by claims has the role that the token's claims give, one by hand its own."""
+        if not holder["active"]:
+            raise TokenRefused("subject")
+        mine = {
+            tenant_id: granted[tenant_id] if issuer else Role(role)
+            for tenant_id, role, issuer in zip(
+                holder["member_tenants"],
+                holder["member_roles"],
+                holder["member_issuers"],
+                strict=True,
+            )
+            if tenant_id in granted or (issuer is None and not standing.organisations)
+        }
+        tenant_id, role = _only(mine)
+        scope = grant_scope(tenant_id, actor=holder["email"])
+        return BearerPrincipal(f"user:{holder['user_id']}", holder["email"], role, scope)
+
+    async def _admitted(self, who: BearerPrincipal) -> BearerPrincipal:
+        """Return the holder with what holds for the tenant. Raises ApiError 403 if suspended."""
+        async with one_statement(self._pool) as connection:
+            tenant = await queries("auth").tenant_at_hand(connection, tenant_id=who.scope.tenant_id)
+        if tenant is None:
+            raise ApiError(
+                403,
+                "tenant.suspended",
+                "The tenant of this token is suspended. Ask the operator of BeTrace about it.",
+            )
+        return replace(
+            who,
+            limits=TenantLimits.from_settings(tenant["tenant_settings"]),
+            delete_after=tenant["delete_after"],
+        )
 
 
 def _client_of(claims: Mapping[str, Any]) -> str:
@@ -63,50 +115,6 @@ def _client_of(claims: Mapping[str, Any]) -> str:
     """
     client = claims.get("client_id", claims.get("azp"))
     return client if isinstance(client, str) and client == claims["sub"] else ""
-
-
-async def _program(
-    connection: Connection, name: str, standing: Standing, *, kind: Kind
-) -> BearerPrincipal:
-    """A program by its client id, or by a subject that is not its client id and nobody's here."""
-    granted = await granted_roles(connection, standing, kind=kind, names=[name])
-    if kind is Kind.SUBJECT and not granted:
-        raise _unknown_subject()
-    tenant_id, role = _only(granted)
-    limits = await _limits(connection, tenant_id)
-    actor = f"client:{name}"
-    return BearerPrincipal(actor, name, role, grant_scope(tenant_id, actor=actor), limits)
-
-
-async def _person(connection: Connection, user_id: UUID, standing: Standing) -> BearerPrincipal:
-    """A membership by claims has the role that the token's claims give, one by hand its own."""
-    granted = await granted_roles(connection, standing, kind=Kind.GROUP, names=standing.groups)
-    await set_local(connection, user_id=str(user_id))
-    user = await queries("identity").user(connection)
-    if user is None or user["disabled_at"] is not None:
-        raise TokenRefused("subject")
-    mine = {
-        row["tenant_id"]: granted[row["tenant_id"]] if row["issuer"] else Role(row["role"])
-        async for row in queries("identity").memberships(connection)
-        if row["tenant_id"] in granted or (row["issuer"] is None and not standing.organisations)
-    }
-    tenant_id, role = _only(mine)
-    limits = await _limits(connection, tenant_id)
-    scope = grant_scope(tenant_id, actor=user["email"])
-    return BearerPrincipal(f"user:{user_id}", user["email"], role, scope, limits)
-
-
-async def _limits(connection: Connection, tenant_id: UUID) -> TenantLimits:
-    """Return the limits of a tenant. Raises ApiError 403 for one that is suspended."""
-    await set_local(connection, tenant_id=str(tenant_id))
-    tenant = await queries("auth").open_tenant(connection)
-    if tenant is None:
-        raise ApiError(
-            403,
-            "tenant.suspended",
-            "The tenant of this token is suspended. Ask the operator of BeTrace about it.",
-        )
-    return TenantLimits.from_settings(tenant["tenant_settings"])
 
 
 def _only(tenants: Mapping[UUID, Role]) -> tuple[UUID, Role]:

@@ -75,10 +75,17 @@ def name_of(claims: Mapping[str, Any]) -> str:
 
 
 def acting_of(claims: Mapping[str, Any]) -> str:
-    """Return who acts in the person's place (RFC 8693, 4.1), empty if nobody does."""
+    """Return who acts in the person's place (RFC 8693, 4.1), empty if nobody does.
+
+    Raises ValueError for a claim that names nobody: that is not the same as nobody.
+    """
     act = claims.get("act")
-    actor = act.get("sub") if isinstance(act, dict) else None
-    return actor if isinstance(actor, str) else ""
+    if act is None:
+        return ""
+    actor = act.get("sub") if isinstance(act, Mapping) else None
+    if not isinstance(actor, str) or not 0 < len(actor) <= EMAIL_LENGTH or not actor.isprintable():
+        raise ValueError("the claim act names nobody")
+    return actor
 
 
 def _at_path(claims: Mapping[str, Any], path: str) -> object:

@@ -56,6 +56,14 @@ class IdentitySettings(BaseSettings):
         default=True, description="Whether people sign in with a password kept here."
     )
 
+    @property
+    def issuer(self) -> str:
+        """The provider as grants name it, empty if none is set."""
+        if self.oidc_issuer or not self.workos_client_id:
+            return self.oidc_issuer
+        own = f"{self.workos_url.rstrip('/')}/user_management/{self.workos_client_id}"
+        return self.workos_issuer or own
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OidcConfig:
@@ -174,7 +182,7 @@ def _workos(settings: IdentitySettings, *, site: str) -> WorkosConfig:
     return WorkosConfig(
         api_key=api_key,
         client_id=client_id,
-        issuer=settings.workos_issuer or f"{url}/user_management/{client_id}",
+        issuer=settings.issuer,
         url=url,
         site=site.rstrip("/"),
         leeway_s=settings.oidc_leeway_s,

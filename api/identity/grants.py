@@ -40,16 +40,30 @@ ANYBODY: Final = "*"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Grant:
-    """value: the group (`*`: anybody), client id or subject. organisation: empty for any."""
+class Grantee:
+    """Of whom a grant speaks, which has one grant in a tenant.
+
+    value: the group (`*`: anybody), client id or subject. organisation: empty for any.
+    """
 
     issuer: str
     organisation: str = ""
     kind: Kind
     value: str
+
+    def __post_init__(self) -> None:
+        if self.kind is not Kind.GROUP and self.value == ANYBODY:
+            raise ApiError(400, "identity.program", "A grant for programs names one of them.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grant(Grantee):
+    """What somebody is given."""
+
     role: Role
 
     def __post_init__(self) -> None:
+        Grantee.__post_init__(self)
         if self.role not in ROLES[self.kind]:
             allowed = ", ".join(role for role in Role if role in ROLES[self.kind])
             raise ApiError(
@@ -57,8 +71,6 @@ class Grant:
                 "identity.role",
                 f"A {self.kind} cannot be granted the role {self.role}: choose of {allowed}.",
             )
-        if self.kind is not Kind.GROUP and self.value == ANYBODY:
-            raise ApiError(400, "identity.program", "A grant for programs names one of them.")
 
 
 async def granted_roles(
@@ -68,17 +80,21 @@ async def granted_roles(
 
     names: the groups of a person, or what names a program.
     """
-    roles: dict[UUID, Role] = {}
     rows = queries("identity").granted(
         connection,
         kind=kind.value,
         organisations=sorted(standing.organisations),
         names=sorted(names),
     )
-    async for row in rows:
-        role = Role(row["role"])
-        before = roles.setdefault(row["tenant_id"], role)
-        roles[row["tenant_id"]] = min(before, role, key=_ORDER.__getitem__)
+    return first_roles([(row["tenant_id"], row["role"]) async for row in rows])
+
+
+def first_roles(granted: Iterable[tuple[UUID, str]]) -> dict[UUID, Role]:
+    """Return one role for each tenant out of what several grants give."""
+    roles: dict[UUID, Role] = {}
+    for tenant_id, name in granted:
+        role = Role(name)
+        roles[tenant_id] = min(roles.get(tenant_id, role), role, key=_ORDER.__getitem__)
     return roles
 
 
@@ -94,15 +110,33 @@ async def put_grant(pool: Pool, scope: TenantScope, grant: Grant) -> None:
         )  # fmt: skip
 
 
-async def drop_grant(pool: Pool, scope: TenantScope, grant: Grant) -> None:
-    """Take a grant back, whatever its role. Raises ApiError 404."""
+async def drop_grant(pool: Pool, scope: TenantScope, whose: Grantee) -> None:
+    """Take a grant back. Raises ApiError 404."""
     async with tenant_transaction(pool, scope) as connection:
-        if await queries("identity").drop_grant(connection, **_key(grant)) == 0:
+        if await queries("identity").drop_grant(connection, **_key(whose)) == 0:
             raise not_found("grant")
         await record(
-            connection, scope, "grant.removed", _target(grant),
-            issuer=grant.issuer, organisation=grant.organisation or None,
+            connection, scope, "grant.removed", _target(whose),
+            issuer=whose.issuer, organisation=whose.organisation or None,
         )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where somebody of the provider's has a role here: in an organisation, with a group."""
+
+    organisation: str
+    group: str
+
+
+async def place_of_role(pool: Pool, scope: TenantScope, *, issuer: str, role: Role) -> Place | None:
+    """Return where the provider must put somebody for them to have a role in the tenant.
+
+    None if no grant for an organisation and a group gives that role.
+    """
+    async with tenant_transaction(pool, scope) as connection:
+        row = await queries("identity").place_of_role(connection, issuer=issuer, role=role.value)
+    return Place(row["organisation"], row["group_name"]) if row else None
 
 
 async def list_grants(pool: Pool, scope: TenantScope) -> list[Grant]:
@@ -120,14 +154,14 @@ async def list_grants(pool: Pool, scope: TenantScope) -> list[Grant]:
         ]
 
 
-def _key(grant: Grant) -> dict[str, str]:
+def _key(whose: Grantee) -> dict[str, str]:
     return {
-        "issuer": grant.issuer,
-        "organisation": grant.organisation,
-        "kind": grant.kind.value,
-        "value": grant.value,
+        "issuer": whose.issuer,
+        "organisation": whose.organisation,
+        "kind": whose.kind.value,
+        "value": whose.value,
     }
 
 
-def _target(grant: Grant) -> str:
-    return f"{grant.kind}:{grant.value}"
+def _target(whose: Grantee) -> str:
+    return f"{whose.kind}:{whose.value}"

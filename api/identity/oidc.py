@@ -67,7 +67,12 @@ class OidcProvider:
         """What the sign-in page calls it."""
         return self._config.label
 
-    async def authorization_url(self, flow: Flow) -> str:
+    @property
+    def inviter(self) -> None:
+        """OpenID Connect knows no invitations."""
+        return None
+
+    async def authorization_url(self, flow: Flow, *, anew: bool = False) -> str:
         """Return the provider's address for a sign-in. Raises ProviderUnavailable."""
         metadata = await self._metadata.get()
         url: str = prepare_grant_uri(
@@ -80,6 +85,7 @@ class OidcProvider:
             nonce=flow.nonce,
             code_challenge=create_s256_code_challenge(flow.verifier),
             code_challenge_method="S256",
+            **({"prompt": "login"} if anew else {}),
         )
         return url
 
@@ -100,6 +106,7 @@ class OidcProvider:
             raise token_refused(error.reason) from error
         if self._config.amr and not self._config.amr & texts_at(claims, "amr"):
             raise refused("second_factor")
+        acting = acting_of(claims)  # of the ID token, which is signed
         claims = await self._with_user_info(claims, _text(granted, "access_token"), metadata)
         return Identified(
             issuer=self.issuer,
@@ -113,7 +120,7 @@ class OidcProvider:
                 role_claim=self._config.role_claim,
             ),
             kept=json.dumps({"id_token": token}),
-            acting=acting_of(claims),
+            acting=acting,
         )
 
     async def sign_out_url(self, kept: str) -> str:

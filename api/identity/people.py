@@ -33,7 +33,8 @@ class People:
     async def enter(self, who: Identified) -> UUID:
         """Return the person, with the memberships that the claims give now.
 
-        Raises ApiError: identity.not_granted, no_mail, mail_taken, disabled.
+        Raises ApiError: identity.not_granted, no_mail, mail_taken, disabled; acting, where somebody
+        in the person's place would make or link the account.
         """
         try:
             return await self._enter(who)
@@ -42,7 +43,9 @@ class People:
             return await self._enter(who)
 
     async def link(self, who: Identified, user_id: UUID) -> None:
-        """Let a person sign in by the provider from now on. Raises ApiError 409."""
+        """Let a person sign in by the provider from now on. Raises ApiError 403, 409."""
+        if who.acting:
+            raise refused("acting", user_id=user_id)
         try:
             async with vouched_transaction(
                 self._pool, issuer=who.issuer, subject=who.subject
@@ -70,7 +73,7 @@ class People:
                 user_id = await self._first_time(connection, who)
             await _become(connection, user_id)
             user = await queries("identity").user(connection)
-            await _renew_memberships(connection, user_id, granted, issuer=who.issuer)
+            await _renew_memberships(connection, user_id, granted, who=who)
             members = [row async for row in queries("identity").memberships(connection)]
         # Memberships that ended are gone for good, whatever is refused now.
         if user["disabled_at"] is not None:
@@ -81,6 +84,8 @@ class People:
 
     async def _first_time(self, connection: Connection, who: Identified) -> UUID:
         """Return the account of somebody whom nobody here has seen, or whose account is linked."""
+        if who.acting:
+            raise refused("acting")
         if not who.email:
             raise refused("no_mail")
         await set_local(connection, email=who.email)
@@ -122,7 +127,7 @@ async def unlink(connection: Connection, user_id: UUID, *, issuer: str) -> None:
 
 
 async def _renew_memberships(
-    connection: Connection, user_id: UUID, granted: dict[UUID, Role], *, issuer: str
+    connection: Connection, user_id: UUID, granted: dict[UUID, Role], *, who: Identified
 ) -> None:
     """Give and end what the provider's claims decide; memberships given by hand stay."""
     before = {row["tenant_id"]: row async for row in queries("identity").any_membership(connection)}
@@ -131,20 +136,44 @@ async def _renew_memberships(
         if await queries("identity").put_membership(
             connection, tenant_id=tenant_id, role=role.value
         ):
-            await _record(connection, tenant_id, user_id, "member.changed", role.value, issuer)
+            await _record(connection, tenant_id, user_id, "member.changed", role.value, who=who)
+        if not who.acting and who.email_verified:
+            await _accept_invitation(connection, tenant_id, user_id, who=who)
     for tenant_id, row in before.items():
-        if row["issuer"] == issuer and tenant_id not in granted:
+        if row["issuer"] == who.issuer and tenant_id not in granted:
             await set_local(connection, tenant_id=str(tenant_id))
             await queries("identity").drop_membership(connection, tenant_id=tenant_id)
-            await _record(connection, tenant_id, user_id, "member.removed", row["role"], issuer)
+            await _record(connection, tenant_id, user_id, "member.removed", row["role"], who=who)
+
+
+async def _accept_invitation(
+    connection: Connection, tenant_id: UUID, user_id: UUID, *, who: Identified
+) -> None:
+    """Write down that the provider's invitation has done its work: the claims let its person in."""
+    invitation_id = await queries("invitations").accept_at_provider(
+        connection, issuer=who.issuer, email=who.email
+    )
+    if invitation_id is not None:
+        actor = f"user:{user_id}"
+        scope = grant_scope(tenant_id, actor=actor)
+        await record(
+            connection, scope, "invitation.accepted", f"invitation:{invitation_id}", actor=actor
+        )
 
 
 async def _record(
-    connection: Connection, tenant_id: UUID, user_id: UUID, action: str, role: str, issuer: str
+    connection: Connection,
+    tenant_id: UUID,
+    user_id: UUID,
+    action: str,
+    role: str,
+    *,
+    who: Identified,
 ) -> None:
     actor = f"user:{user_id}"
     scope = grant_scope(tenant_id, actor=actor)
-    await record(connection, scope, action, actor, actor=actor, role=role, issuer=issuer)
+    facts = {"role": role, "issuer": who.issuer, "acting": who.acting or None}
+    await record(connection, scope, action, actor, actor=actor, **facts)
 
 
 async def _add_identity(connection: Connection, user_id: UUID, *, by: str) -> None:

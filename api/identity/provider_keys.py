@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import jwt
@@ -24,6 +25,21 @@ _MAX_KEYS: Final = 100
 Jwks = Mapping[str, Mapping[str, Any]]
 
 
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """The provider's list, and what was made of its keys: that takes longer than to verify."""
+
+    keys: Jwks
+    made: dict[tuple[str, str], jwt.PyJWK | None] = field(default_factory=dict)
+
+    def usable(self, key_id: str, algorithm: str) -> jwt.PyJWK | None:
+        """Return the key with an id, None if there is none for the algorithm."""
+        asked = key_id, algorithm
+        if asked not in self.made and key_id in self.keys:
+            self.made[asked] = _usable(self.keys[key_id], algorithm)
+        return self.made.get(asked)
+
+
 class ProviderKeys:
     """Keys by id, remembered."""
 
@@ -33,20 +49,20 @@ class ProviderKeys:
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        async def ask() -> Jwks:
-            return read_jwks(await fetch())
+        async def ask() -> _Listed:
+            return _Listed(read_jwks(await fetch()))
 
-        self._keys = Remembered(ask, times=TIMES, clock=clock)
+        self._listed = Remembered(ask, times=TIMES, clock=clock)
 
     async def find(self, key_id: str, *, algorithm: str) -> jwt.PyJWK | None:
         """Return the key with an id if it may be used with the algorithm, else None.
 
         Raises ProviderUnavailable.
         """
-        found = (await self._keys.get()).get(key_id)
-        if found is None:
-            found = (await self._keys.renew()).get(key_id)
-        return _usable(found, algorithm) if found else None
+        listed = await self._listed.get()
+        if key_id not in listed.keys:
+            listed = await self._listed.renew()
+        return listed.usable(key_id, algorithm)
 
 
 def read_jwks(document: Mapping[str, Any]) -> Jwks:

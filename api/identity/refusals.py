@@ -49,6 +49,11 @@ _REFUSALS: Final[Mapping[str, tuple[int, str]]] = {
         "and link it under Settings, Account. If it is not yours, ask the operator.",
     ),
     "disabled": (403, "Your account here is switched off. Ask the operator."),
+    "acting": (
+        403,
+        "You act in somebody's place at the provider, and that makes or links no account here. The "
+        "person signs in themselves first.",
+    ),
     "other_session": (
         403,
         "You are not signed in any more as whoever wanted to link an account. Sign in, and begin "

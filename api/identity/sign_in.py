@@ -83,9 +83,9 @@ class ProviderSignIn:
         """The provider's name for itself."""
         return self._provider.issuer
 
-    async def begin(self, *, next_path: str) -> Begun:
-        """Begin a sign-in. Raises ApiError 503."""
-        return await self._begin(Flow(next=next_path))
+    async def begin(self, *, next_path: str, anew: bool = False) -> Begun:
+        """Begin a sign-in. anew: as whom the provider does not know yet. Raises ApiError 503."""
+        return await self._begin(Flow(next=next_path), anew=anew)
 
     async def begin_link(self, who: Person, *, password: str) -> Begun:
         """Begin to link the account of somebody signed in. Raises ApiError 403, 429, 503."""
@@ -152,9 +152,9 @@ class ProviderSignIn:
         """Whose a sealed text is: of one person, from one provider."""
         return user_id.bytes + self.issuer.encode()
 
-    async def _begin(self, flow: Flow) -> Begun:
+    async def _begin(self, flow: Flow, *, anew: bool = False) -> Begun:
         try:
-            url = await self._provider.authorization_url(flow)
+            url = await self._provider.authorization_url(flow, anew=anew)
         except ProviderUnavailable as error:
             _refuse(provider_away(), cause=str(error))
         return Begun(url, self._flows.seal(flow))
@@ -166,18 +166,19 @@ class ProviderSignIn:
             user_id = await self._people.enter(who)
         except IdentityRefused as refusal:
             if refusal.code == "identity.not_granted":
-                _note(refusal)
+                _note(refusal, acting=who.acting)
                 raise Unplaced(who, refusal) from refusal
-            _refuse(refusal)
+            _refuse(refusal, acting=who.acting)
         begun = await self._sessions.begin(
             user_id,
             client=client,
             replaces=token,
             sealed_identity=self._kept.seal(who.kept, bound_to=self._owner(user_id)),
-            facts={"by": who.issuer, "acting": who.acting or None},
+            acting=who.acting,
+            facts={"by": who.issuer},
         )
         if begun is None:
-            _refuse(refused("disabled", user_id=user_id))
+            _refuse(refused("disabled", user_id=user_id), acting=who.acting)
         log.info("auth.signed_in", user_id=str(user_id), by="provider")
         return Entered(begun, flow.next)
 
@@ -186,21 +187,21 @@ class ProviderSignIn:
     ) -> Entered:
         here = await self._sessions.find(token) if token else None
         if here is None or token is None or here.user_id != user_id:
-            _refuse(refused("other_session", user_id=user_id))
+            _refuse(refused("other_session", user_id=user_id), acting=who.acting)
         try:
             await self._people.link(who, user_id)
         except IdentityRefused as refusal:
-            _refuse(refusal)
+            _refuse(refusal, acting=who.acting)
         await self._sessions.end_all(user_id, keep=token)
         renewed = await self._sessions.renew(token, client=client)
         return Entered(renewed, "/settings/account?done=linked")
 
 
-def _refuse(refusal: IdentityRefused, *, cause: str = "") -> NoReturn:
-    _note(refusal, cause=cause)
+def _refuse(refusal: IdentityRefused, *, cause: str = "", acting: str = "") -> NoReturn:
+    _note(refusal, cause=cause, acting=acting)
     raise refusal
 
 
-def _note(refusal: IdentityRefused, *, cause: str = "") -> None:
+def _note(refusal: IdentityRefused, *, cause: str = "", acting: str = "") -> None:
     log.info("identity.refused", reason=refusal.reason, cause=cause)
-    sign_in_refused(refusal.reason, user_id=refusal.user_id)
+    sign_in_refused(refusal.reason, user_id=refusal.user_id, acting=acting)

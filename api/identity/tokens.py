@@ -27,6 +27,7 @@ from jwt.exceptions import (
     PyJWTError,
 )
 
+from api.identity.claims import acting_of
 from api.identity.provider_keys import ProviderKeys
 
 MAX_LENGTH: Final = 16 * 1024
@@ -128,6 +129,10 @@ class TokenVerifier:
             )
         except PyJWTError as error:
             raise TokenRefused(_reason(error)) from error
+        try:
+            acting_of(claims)
+        except ValueError as error:
+            raise TokenRefused("claims") from error
         subject = claims["sub"]
         if not 0 < len(subject) <= SUBJECT_LENGTH or not subject.isprintable():
             raise TokenRefused("claims")

@@ -14,7 +14,7 @@ from api.identity.config import OidcConfig, WorkosConfig
 from api.identity.fetching import open_client
 from api.identity.oidc import OidcProvider
 from api.identity.people import People
-from api.identity.provider import IdentityProvider
+from api.identity.provider import IdentityProvider, Inviter
 from api.identity.sign_in import ProviderSignIn
 from api.identity.workos import WorkosProvider
 
@@ -22,10 +22,11 @@ from api.identity.workos import WorkosProvider
 @dataclass(frozen=True, slots=True)
 class Identity:
     """sign_in: None where people sign in with passwords alone. bearers: None where no access
-    tokens are taken."""
+    tokens are taken. inviter: None where the provider invites nobody."""
 
     sign_in: ProviderSignIn | None = None
     bearers: Bearers | None = None
+    inviter: Inviter | None = None
     client: httpx.AsyncClient | None = None
 
     async def close(self) -> None:
@@ -62,4 +63,4 @@ def make_identity(
         accounts=accounts,
         people=People(pool, link_verified_mail=config.link_verified_mail),
     )
-    return Identity(sign_in, bearers, client)
+    return Identity(sign_in, bearers, provider.inviter, client)

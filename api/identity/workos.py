@@ -34,6 +34,7 @@ from api.identity.provider_keys import ProviderKeys
 from api.identity.refusals import IdentityRefused, provider_said, refused, token_refused
 from api.identity.remembered import ProviderUnavailable
 from api.identity.tokens import TokenRefused, TokenRules, TokenVerifier
+from api.identity.workos_inviter import WorkosInviter
 
 _ALGORITHMS: Final = ("RS256",)
 
@@ -67,7 +68,12 @@ class WorkosProvider:
         """The issuer of its session tokens."""
         return self._config.issuer
 
-    async def authorization_url(self, flow: Flow) -> str:
+    @property
+    def inviter(self) -> WorkosInviter:
+        """What invites people into organisations."""
+        return WorkosInviter(self._sdk, issuer=self.issuer, label=self.label)
+
+    async def authorization_url(self, flow: Flow, *, anew: bool = False) -> str:
         """Return AuthKit's address for a sign-in."""
         return self._sdk.user_management.get_authorization_url(
             provider="authkit",
@@ -75,6 +81,7 @@ class WorkosProvider:
             state=flow.state,
             code_challenge=create_s256_code_challenge(flow.verifier),
             code_challenge_method="S256",
+            prompt="login" if anew else None,
         )
 
     async def identify(self, answer: Answer, flow: Flow) -> Identified:
@@ -109,7 +116,7 @@ class WorkosProvider:
 def _identified(
     granted: AuthenticateResponse, claims: Mapping[str, Any], *, issuer: str
 ) -> Identified:
-    user, impersonator = granted.user, granted.impersonator
+    user = granted.user
     names = (user.first_name, user.last_name)
     email = email_of({"email": user.email})
     return Identified(
@@ -123,8 +130,17 @@ def _identified(
             groups=texts_at(claims, "role") | texts_at(claims, "roles"),
         ),
         kept=json.dumps({"sid": claims["sid"]}),
-        acting=impersonator.email if impersonator else acting_of(claims),
+        acting=_acting(granted, claims),
     )
+
+
+def _acting(granted: AuthenticateResponse, claims: Mapping[str, Any]) -> str:
+    """Return who impersonates the person. Raises ApiError for an impersonator without a name."""
+    impersonator = granted.impersonator
+    acting = acting_of(claims) or (impersonator.email if impersonator else "")
+    if impersonator and not acting:
+        raise token_refused("claims")
+    return acting
 
 
 def _is_of_a_person(claims: Mapping[str, Any]) -> bool:

@@ -29,6 +29,13 @@ class MayNotSend(Exception):
         super().__init__()
         self.principal = principal
 
+    @property
+    def sentence(self) -> str:
+        """Why, for the sender."""
+        if self.principal is not None and self.principal.delete_after is not None:
+            return "the tenant of this API key is to be deleted, and takes no spans any more"
+        return "this API key may not send spans"
+
 
 @dataclass(frozen=True, slots=True)
 class Sender:
@@ -92,7 +99,7 @@ async def sender_of(keys: Keys, caller: Caller) -> Sender:
     except AddressRefused as error:
         raise Refused(Refusal.FORBIDDEN, error.sentence) from None
     except MayNotSend as error:
-        raise Refused(Refusal.FORBIDDEN, "this API key may not send spans") from error
+        raise Refused(Refusal.FORBIDDEN, error.sentence) from error
     if sender is None:
         raise Refused(Refusal.UNAUTHENTICATED, "the API key is not valid")
     return sender

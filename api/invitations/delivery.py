@@ -1,4 +1,5 @@
-"""How the link of an invitation gets to its person: by mail, or handed over by whoever invited."""
+"""How an invitation gets to its person: by the identity provider, by mail, or handed over by
+whoever invited."""
 
 from __future__ import annotations
 
@@ -9,6 +10,8 @@ import structlog
 
 from api.auth.principal import TenantScope
 from api.database import Pool
+from api.identity.provider import Inviter
+from api.invitations.by_provider import NotSent, place_at_provider, send_by_provider
 from api.invitations.model import Invitation, Made
 from api.invitations.service import note_mailed
 from api.mail import Mail, Mailer, MailUnavailable
@@ -18,9 +21,10 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """What became of a link. link: to be handed over, empty if a mail was sent.
+    """What became of an invitation. link: to be handed over, empty if it was sent, or could not be
+    and is to be sent again.
 
-    problem: why a mail was not sent, empty without a mail server.
+    problem: why it was not sent, empty without a mail server.
     """
 
     invitation: Invitation
@@ -36,11 +40,20 @@ async def deliver(
     mailer: Mailer | None,
     site: str,
     tenant_name: str,
+    inviter: Inviter | None = None,
 ) -> Delivered:
-    """Mail the link of an invitation that is committed; hand it out where that does not work.
+    """Send an invitation that is committed; hand its link out where that does not work.
 
-    site: how browsers reach the pages. tenant_name: as people know it.
+    site: how browsers reach the pages. tenant_name: as people know it. inviter: of the
+    identity provider, if it has one.
     """
+    place = await place_at_provider(pool, scope, made.invitation.terms, inviter)
+    if inviter is not None and place is not None:
+        try:
+            invitation = await send_by_provider(pool, scope, made.invitation, place, inviter)
+        except NotSent as error:
+            return Delivered(made.invitation, "", str(error))
+        return Delivered(invitation, "")
     link = f"{site}/invitations/{made.token}"
     if mailer is None:
         return Delivered(made.invitation, link)

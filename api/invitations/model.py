@@ -45,8 +45,9 @@ class InvitationMaker:
 class Invitation:
     """An invitation as stored, without what lets one accept it.
 
-    expires_at: of the link. mailed_at: when the link was given to the mail server, None: it is to
-    be handed over.
+    expires_at: of the link. mailed_at: when the link was given to the mail server or the identity
+    provider sent its own, None: it is to be handed over. issuer, provider_id: of the identity
+    provider that sends it, and what that calls it; None: the link is ours.
     """
 
     id: UUID
@@ -57,6 +58,8 @@ class Invitation:
     invited_by: str
     created_at: datetime
     mailed_at: datetime | None
+    issuer: str | None = None
+    provider_id: str | None = None
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Self:
@@ -70,6 +73,8 @@ class Invitation:
             invited_by=row["invited_by"],
             created_at=row["created_at"],
             mailed_at=row["mailed_at"],
+            issuer=row["issuer"],
+            provider_id=row["provider_id"],
         )
 
     @property

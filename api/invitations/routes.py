@@ -9,10 +9,12 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 
 from api.auth.access import anyone, require, session_token
 from api.auth.principal import Permission, Principal, UserPrincipal
+from api.auth.sign_in import local_off
 from api.ids import id_of
 from api.invitations.accepting import Offer, accept_as, accept_with_new_account
+from api.invitations.by_provider import take_back
 from api.invitations.delivery import Delivered, deliver
-from api.invitations.model import Made
+from api.invitations.model import Invitation, Made
 from api.invitations.schemas import (
     AcceptanceBody,
     AcceptedBody,
@@ -23,13 +25,12 @@ from api.invitations.schemas import (
 )
 from api.invitations.service import (
     PAGE_MAX,
-    cancel_invitation,
     invite,
     list_invitations,
     renew_invitation,
 )
 from api.keys.authority import authority_of
-from api.problems import ApiError
+from api.problems import ApiError, not_in_anothers_place
 from api.services import services_of
 from api.tenants.service import read_tenant
 
@@ -117,17 +118,23 @@ async def cancel(
     request: Request, principal: Keeper, invitation_id: InvitationId
 ) -> InvitationBody:
     """Take an invitation back. Again does no harm; 409 for one that was accepted."""
-    cancelled = await cancel_invitation(
-        services_of(request).pool,
+    return InvitationBody.of(await take_back_of(request, principal, invitation_id))
+
+
+async def take_back_of(request: Request, principal: Principal, invitation_id: UUID) -> Invitation:
+    """Cancel an invitation, wherever it was sent. Raises ApiError."""
+    services = services_of(request)
+    return await take_back(
+        services.pool,
         principal.scope,
         invitation_id,
         authority=authority_of(principal),
+        inviter=services.inviter,
     )
-    return InvitationBody.of(cancelled)
 
 
 async def deliver_of(request: Request, principal: Principal, made: Made) -> Delivered:
-    """Send a link as the settings say.
+    """Send an invitation as the settings say.
 
     A link that is handed over may begin with what the browser at hand calls us; a mail never does.
     """
@@ -141,6 +148,7 @@ async def deliver_of(request: Request, principal: Principal, made: Made) -> Deli
         mailer=services.mailer,
         site=settings.site if settings.public_url else str(request.base_url).rstrip("/"),
         tenant_name=tenant.title,
+        inviter=services.inviter,
     )
 
 
@@ -149,6 +157,8 @@ async def accept(request: Request, token: str, *, name: str, password: str) -> O
     services = services_of(request)
     session = session_token(request)
     if session is None or await services.sessions.find(session) is None:
+        if not services.settings.local_accounts:
+            raise local_off()
         return await accept_with_new_account(
             services.pool,
             token,
@@ -161,4 +171,6 @@ async def accept(request: Request, token: str, *, name: str, password: str) -> O
     if not isinstance(who, UserPrincipal):
         raise ApiError(403, "account.people_only", "API keys belong to a tenant: sign in.")
     request.state.principal = who
+    if who.acting:
+        raise not_in_anothers_place()
     return await accept_as(services.pool, token, who, maker=services.invitation_maker)

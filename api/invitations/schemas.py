@@ -33,6 +33,7 @@ _INVITATION: Final[JsonDict] = {
     "invited_by": "grace@example.com",
     "created_at": "2026-11-23T21:00:12.340Z",
     "mailed_at": "2026-11-23T21:00:12.620Z",
+    "issuer": None,
 }
 
 
@@ -62,7 +63,10 @@ class InvitationDraftBody(BaseModel):
 
 
 class InvitationBody(BaseModel):
-    """An invitation. expires_at: of its link; mailed_at: null: the link is to be handed over."""
+    """An invitation. expires_at: of its link; mailed_at: null: the link is to be handed over.
+
+    issuer: of the identity provider that sends it and lets its person in; null: BeTrace does.
+    """
 
     model_config = ConfigDict(json_schema_extra={"examples": [_INVITATION]})
     id: UUID
@@ -74,6 +78,7 @@ class InvitationBody(BaseModel):
     invited_by: str
     created_at: datetime
     mailed_at: datetime | None
+    issuer: str | None
 
     @classmethod
     def of(cls, invitation: Invitation) -> Self:
@@ -148,4 +153,5 @@ def _fields(invitation: Invitation) -> dict[str, object]:
         "invited_by": invitation.invited_by,
         "created_at": invitation.created_at,
         "mailed_at": invitation.mailed_at,
+        "issuer": invitation.issuer,
     }

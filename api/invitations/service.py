@@ -15,6 +15,7 @@ from api.audit.trail import record
 from api.auth.principal import TenantScope
 from api.cursors import decode_cursor, encode_cursor
 from api.database import Connection, Pool, queries, tenant_transaction
+from api.identity.provider import Sent
 from api.invitations.model import Invitation, InvitationMaker, InvitationPage, Made
 from api.keys.authority import Authority
 from api.members.authority import refuse_over, refuse_terms
@@ -140,6 +141,27 @@ async def cancel_invitation(
             await record(connection, scope, "invitation.cancelled", f"invitation:{invitation_id}")
         elif invitation.state == "accepted":
             _refuse_closed(invitation)
+        return await _read(connection, invitation_id)
+
+
+async def read_invitation(pool: Pool, scope: TenantScope, invitation_id: UUID) -> Invitation:
+    """Return an invitation. Raises ApiError 404."""
+    async with tenant_transaction(pool, scope) as connection:
+        return await _read(connection, invitation_id)
+
+
+async def note_sent(
+    pool: Pool, scope: TenantScope, invitation_id: UUID, *, issuer: str, sent: Sent
+) -> Invitation:
+    """Write down that the identity provider has sent an invitation. Raises ApiError 404."""
+    async with tenant_transaction(pool, scope) as connection:
+        await queries("invitations").sent_by_provider(
+            connection,
+            id=invitation_id,
+            issuer=issuer,
+            provider_id=sent.id,
+            expires_at=sent.expires_at,
+        )
         return await _read(connection, invitation_id)
 
 

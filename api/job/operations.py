@@ -50,11 +50,24 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A job that runs again. savepoint: what it went on from, None if it began anew."""
+    """A job that runs again. savepoint: what it went on from, or after re-sharding what is kept of
+    the state before; None if it began anew."""
 
     job_id: str
     savepoint: str | None
     timing: Timing
+
+
+@dataclass(frozen=True, slots=True)
+class Resharding:
+    """What re-sharding would do: lanes of the job's state and of this build, tasks, and the time
+    from which on the log is read again."""
+
+    job_id: str
+    lanes_before: int
+    lanes: int
+    parallelism: int
+    start_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +117,7 @@ class Operator:
             self._refuse_unfit(job, arguments)
         with self.stack.held():
             begun = time.monotonic()
-            self.say("stopping with a savepoint")
-            with timing.step("stop"):
-                savepoint = self.flink.savepoint(job.id, stop=True)
-                self.flink.wait_ended(job.id)
+            savepoint = self._stop(job.id, timing)
             self.say(f"going on from {savepoint}")
             if parallelism is not None:
                 self.stack.order(parallelism=parallelism)
@@ -131,11 +141,62 @@ class Operator:
                 self.say("cancelling the job that runs")
                 with timing.step("cancel"):
                     self.flink.cancel(job.id)
-            self.stack.order(start=str(start_ms), snapshots_since=time.time())
-            self.say(f"judging anew from {_moment(start_ms)}")
-            arguments = [*arguments, "--start", str(start_ms)]
-            new = self._start(arguments, None, timing, begun=begun)
+            new = self._begin_anew(arguments, start_ms, None, timing, begun=begun)
         return Outcome(new, None, timing)
+
+    def plan_reshard(self, *, parallelism: int | None = None) -> Resharding:
+        """Return what `reshard` would do. Nothing is stopped.
+
+        Raises JobTrouble if the job's state has the lanes of this build, or does not say which.
+        """
+        job = self._running()
+        arguments = self._arguments(job)
+        if parallelism is not None:
+            self._check_slots(parallelism)
+        lanes_before = self._lanes_of_state(job, arguments)
+        if lanes_before == LANES:
+            raise JobTrouble(
+                f"the job's state has {LANES} lanes, and so has this build: there is nothing to "
+                "re-shard. `betrace job rescale N` spreads the lanes over more or fewer slots"
+            )
+        tasks = parallelism or int(option_of(arguments, "--parallelism") or self.flink.slots())
+        start_ms = self._start_of_replay(arguments, None)
+        return Resharding(job.id, lanes_before, LANES, tasks, start_ms)
+
+    def reshard(self, plan: Resharding) -> Outcome:
+        """Let the job of this build begin anew with its own lanes, by replay.
+
+        The job is stopped with a savepoint, so that its own release can go back to it.
+        """
+        before = self._arguments(self.flink.job(plan.job_id))
+        arguments = with_option(before, "--parallelism", str(plan.parallelism))
+        timing = Timing()
+        with self.stack.held():
+            begun = time.monotonic()
+            savepoint = self._stop(plan.job_id, timing)
+            if option_of(before, "--parallelism") != str(plan.parallelism):
+                self.stack.order(parallelism=plan.parallelism)
+            new = self._begin_anew(arguments, plan.start_ms, savepoint, timing, begun=begun)
+        return Outcome(new, savepoint, timing)
+
+    def _stop(self, job_id: str, timing: Timing) -> str:
+        """Stop a job with a savepoint; return where that lies."""
+        self.say("stopping with a savepoint")
+        with timing.step("stop"):
+            savepoint = self.flink.savepoint(job_id, stop=True)
+            self.flink.wait_ended(job_id)
+        return savepoint
+
+    def _lanes_of_state(self, job: Job, arguments: Sequence[str]) -> int:
+        """Return how many lanes the newest checkpoint of a job has. Raises JobTrouble."""
+        newest = self._newest_checkpoint(job)
+        says = self.client.check(newest["external_path"], arguments).get("says") if newest else None
+        if says is None:
+            raise JobTrouble(
+                "the job has no checkpoint that says how many lanes it has; `betrace job recover` "
+                "begins anew whatever it was"
+            )
+        return int(says["formats"]["lanes"])
 
     def _running(self) -> Job:
         job = self.find()
@@ -185,10 +246,33 @@ class Operator:
         known = lost_at_ms if lost_at_ms is not None else log["reached_ms"]
         return int((known if known is not None else time.time() * 1000) - log["reach_ms"])
 
-    def _start(
-        self, arguments: Sequence[str], savepoint: str | None, timing: Timing, *, begun: float
+    def _begin_anew(
+        self,
+        arguments: Sequence[str],
+        start_ms: int,
+        kept: str | None,
+        timing: Timing,
+        *,
+        begun: float,
     ) -> str:
-        kept = f"; the state is kept in {savepoint}" if savepoint else ""
+        """Start the job without state. kept: savepoint of the state before, if there is one."""
+        self.stack.order(start=str(start_ms), snapshots_since=time.time())
+        self.say(f"judging anew from {moment_text(start_ms)}")
+        arguments = with_option(arguments, "--start", str(start_ms))
+        return self._start(arguments, None, timing, begun=begun, kept=kept)
+
+    def _start(
+        self,
+        arguments: Sequence[str],
+        savepoint: str | None,
+        timing: Timing,
+        *,
+        begun: float,
+        kept: str | None = None,
+    ) -> str:
+        """Start the job, from a savepoint if there is one. kept: where its state is otherwise."""
+        named = savepoint or kept
+        where = f"; the state is kept in {named}" if named else ""
         try:
             with timing.step("submit"):
                 new = self.client.submit(arguments, snapshot=savepoint)
@@ -198,7 +282,7 @@ class Operator:
             with timing.step("first checkpoint"):
                 self._wait_checkpoint(new)
         except (OperatorError, KeyboardInterrupt) as error:
-            raise JobTrouble(f"{error}{kept}") from error
+            raise JobTrouble(f"{error}{where}") from error
         return new
 
     def _wait_running(self, job_id: str) -> None:
@@ -238,5 +322,11 @@ def with_option(arguments: Sequence[str], option: str, value: str) -> list[str]:
     return [*kept, option, value]
 
 
-def _moment(time_ms: int) -> str:
+def option_of(arguments: Sequence[str], option: str) -> str | None:
+    """Return the value of an option among arguments, None if it is not there."""
+    return arguments[arguments.index(option) + 1] if option in arguments else None
+
+
+def moment_text(time_ms: int) -> str:
+    """Return a time for people."""
     return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(time_ms / 1000))

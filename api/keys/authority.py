@@ -31,7 +31,7 @@ OPERATOR: Final = Authority(frozenset(Permission))
 
 def authority_of(principal: Principal) -> Authority:
     """Return what the sender of a request may hand on."""
-    permissions = frozenset(filter(principal.may, Permission))
+    permissions = frozenset(filter(principal.holds, Permission))
     if isinstance(principal, ApiKeyPrincipal):
         return Authority(permissions, principal.networks, principal.expires_at)
     return Authority(permissions)

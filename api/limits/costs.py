@@ -13,20 +13,24 @@ from typing import Final
 USUAL: Final = 1
 REFUSED_CREDENTIAL: Final = 20
 """To the address: a look into the database for nothing."""
-_RULE_TRIAL: Final = 2
+_RULE_CHECK: Final = 2
+_RULE_TRIAL: Final = 10
 _PASSWORD: Final = 20
 _EXPORT: Final = 50
 _BACKTEST: Final = 50
 
 COSTS: Final[Mapping[tuple[str, str], int]] = MappingProxyType(
     {
-        ("POST", "/api/v1/rules/validate"): _RULE_TRIAL,
-        ("POST", "/rules/check"): _RULE_TRIAL,
-        ("POST", "/rules/{rule_id}/backtest/draft"): _RULE_TRIAL,
+        ("POST", "/api/v1/rules/validate"): _RULE_CHECK,
+        ("POST", "/rules/check"): _RULE_CHECK,
+        ("POST", "/rules/{rule_id}/backtest/draft"): _RULE_CHECK,
+        ("POST", "/api/v1/rules/trial"): _RULE_TRIAL,
         ("POST", "/api/v1/backtests"): _BACKTEST,
         ("POST", "/rules/{rule_id}/backtest"): _BACKTEST,
         ("GET", "/api/v1/audit/export"): _EXPORT,
         ("GET", "/audit/export"): _EXPORT,
+        ("GET", "/api/v1/tenant/export"): _EXPORT,
+        ("GET", "/settings/data/export"): _EXPORT,
         ("POST", "/api/v1/session"): _PASSWORD,
         ("POST", "/sign-in"): _PASSWORD,
         ("POST", "/sign-in/code"): _PASSWORD,

@@ -14,16 +14,16 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
-from api.limits.buckets import Answer, Ask, LocalBuckets
+from api.limits.buckets import Ask, LocalBuckets
 from api.limits.metrics import LimitMetrics
-from api.limits.shared import RedisBuckets
+from api.limits.shared import FollowingBuckets, RedisBuckets
 
 PAUSE_S: Final = 0.25
 _AT_A_TIME: Final = 500
 
 
-class SettledBuckets:
-    """Belongs to one event loop."""
+class SettledBuckets(FollowingBuckets):
+    """Those that follow from one settlement to the next. Belongs to one event loop."""
 
     def __init__(
         self,
@@ -33,16 +33,8 @@ class SettledBuckets:
         metrics: LimitMetrics,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """redis: None counts in this process alone."""
-        self._local = local
-        self._redis = redis
-        self._metrics = metrics
-        self._clock = clock
+        super().__init__(local, redis, metrics=metrics, clock=clock)
         self._charged: dict[str, Ask] = {}
-
-    def peek(self, asks: Sequence[Ask]) -> Answer:
-        """Return whether the asks would be granted now."""
-        return self._local.peek(asks, now_s=self._clock())
 
     def charge(self, asks: Sequence[Ask]) -> None:
         """Take what was used, into debt if need be."""

@@ -138,12 +138,8 @@ def _arguments(asks: Sequence[Ask], forced: bool) -> list[int]:
     return arguments
 
 
-class SharedBuckets:
-    """Local buckets that follow those in Redis, ask by ask.
-
-    What the last answers say is enough to refuse: others only take. So a caller far over its limit
-    costs no question, and when Redis is away counting goes on from there.
-    """
+class FollowingBuckets:
+    """Local buckets that follow those in Redis, each kind in its own way."""
 
     def __init__(
         self,
@@ -162,6 +158,14 @@ class SharedBuckets:
     def peek(self, asks: Sequence[Ask]) -> Answer:
         """Return what would become of the asks, as far as this process knows."""
         return self._local.peek(asks, now_s=self._clock())
+
+
+class SharedBuckets(FollowingBuckets):
+    """Those that follow ask by ask.
+
+    What the last answers say is enough to refuse: others only take. So a caller far over its limit
+    costs no question, and when Redis is away counting goes on from there.
+    """
 
     async def take(self, asks: Sequence[Ask]) -> Answer:
         """Grant all of the asks, or none."""

@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from api.auth.access import require
-from api.auth.account_routes import Me
+from api.auth.account_routes import Alone
 from api.auth.cookies import clear_session
 from api.auth.principal import Permission, Principal, UserPrincipal
 from api.ids import id_of
@@ -96,7 +96,7 @@ async def remove(request: Request, principal: Keeper, member_id: MemberId) -> Re
 
 
 @router.post("/account/leave", status_code=204)
-async def leave_tenant(request: Request, response: Response, who: Me) -> None:
+async def leave_tenant(request: Request, response: Response, who: Alone) -> None:
     """Leave the tenant of the session, which ends. 409 for the last admin."""
     await leave(services_of(request).pool, who.principal.scope, who.user_id)
     clear_session(response)

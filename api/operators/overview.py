@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Self
 from uuid import UUID
 
 from api.cursors import decode_cursor, encode_cursor
 from api.database import Pool, credential_transaction, queries
 from api.operators.principal import OperatorScope
 from api.problems import not_found
+from api.retention.terms import HoldBy
 from api.tenants.settings import QUOTAS, TenantSettings
 from api.tiers.model import own_quotas
 
@@ -21,7 +22,8 @@ PAGE_MAX: Final = 200
 class TenantInNumbers:
     """A tenant. title: as its people call it. settings: of which quotas count; own: not the tier's.
 
-    last_span_at: the minute in which spans were judged last; None: none were.
+    delete_after: when all of it is deleted; None: it is not to be. last_span_at: the minute in
+    which spans were judged last; None: none were.
     """
 
     id: UUID
@@ -32,8 +34,9 @@ class TenantInNumbers:
     own: frozenset[str]
     created_at: datetime
     suspended_at: datetime | None
+    delete_after: datetime | None
     held_at: datetime | None
-    held_by: Literal["operator", "tenant"] | None
+    held_by: HoldBy | None
     spans_this_month: int
     rule_count: int
     quarantined_count: int
@@ -45,7 +48,8 @@ class TenantInNumbers:
     def from_row(cls, row: dict[str, Any]) -> Self:
         """Read a row of the function tenants_overview."""
         same = (
-            *("id", "name", "tier", "created_at", "suspended_at", "held_at", "held_by"),
+            *("id", "name", "tier", "created_at", "suspended_at", "delete_after"),
+            *("held_at", "held_by"),
             *("spans_this_month", "rule_count", "quarantined_count", "member_count"),
             *("last_span_at", "last_signal_at"),
         )

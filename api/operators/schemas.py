@@ -12,7 +12,7 @@ from pydantic.config import JsonDict
 from api.invitations.model import address_of
 from api.operators.actions import NAME_LENGTH, Onboarding
 from api.operators.overview import OverviewPage, TenantInNumbers
-from api.retention.terms import MOST_DAYS, Kind, Term
+from api.retention.terms import MOST_DAYS, HoldBy, Kind, Term
 from api.tiers.model import DEFAULT, Tier
 
 _ID: Final = "6f1f4a0e-8a57-4c0b-9d43-0f2f7c3d0a11"
@@ -23,6 +23,7 @@ _TENANT: Final[JsonDict] = {
     "tier": "team",
     "state": "active",
     "created_at": "2026-11-01T08:00:00Z",
+    "delete_after": None,
     "hold": None,
     "quotas": {"max_rules": 100},
     "own_quotas": [],
@@ -39,7 +40,8 @@ _TENANT: Final[JsonDict] = {
 class TenantInNumbersBody(BaseModel):
     """A tenant in numbers.
 
-    own_quotas: those that are not the tier's. hold: by whom nothing of it is deleted; null: it is.
+    own_quotas: those that are not the tier's. delete_after: when all of it is deleted; null: it is
+    not to be. hold: who lets nothing of it be deleted; null: nobody.
     percent_of_quota: null without one. last_span_at: the minute in which spans came last.
     """
 
@@ -50,7 +52,8 @@ class TenantInNumbersBody(BaseModel):
     tier: str
     state: Literal["active", "suspended"]
     created_at: datetime
-    hold: Literal["operator", "tenant"] | None
+    delete_after: datetime | None
+    hold: HoldBy | None
     quotas: dict[str, int | None]
     own_quotas: list[str]
     spans_this_month: int
@@ -71,6 +74,7 @@ class TenantInNumbersBody(BaseModel):
             tier=tenant.tier,
             state="suspended" if tenant.suspended_at else "active",
             created_at=tenant.created_at,
+            delete_after=tenant.delete_after,
             hold=tenant.held_by,
             quotas=tenant.quotas,
             own_quotas=sorted(tenant.own),

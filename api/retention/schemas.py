@@ -8,8 +8,8 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
-from api.retention.service import HoldBy, Retention
-from api.retention.terms import MOST_DAYS, Choices, Kind
+from api.retention.service import Retention
+from api.retention.terms import MOST_DAYS, Choices, HoldBy, Kind
 
 _CHOICE: Final[JsonDict] = {"days": {"signals": 365, "dead_letters": 14}}
 _RETENTION: Final[JsonDict] = {
@@ -24,6 +24,7 @@ _RETENTION: Final[JsonDict] = {
         }
     ],
     "hold": None,
+    "delete_after": None,
     "deleted": [{"what": "signals", "rows": 1_204, "last_day": "2026-11-26"}],
 }
 Days = Annotated[int, Field(ge=1, le=MOST_DAYS)]
@@ -71,11 +72,16 @@ class DeletedBody(BaseModel):
 
 
 class RetentionBody(BaseModel):
-    """How long things are kept, whether a hold keeps them beyond that, and what has gone."""
+    """How long things are kept, whether a hold keeps them beyond that, and what has gone.
+
+    delete_after: when all of the tenant is deleted, before which nothing goes by its age; null: it
+    is not to be.
+    """
 
     model_config = ConfigDict(json_schema_extra={"examples": [_RETENTION]})
     kinds: list[KeptBody]
     hold: HoldBody | None
+    delete_after: datetime | None
     deleted: list[DeletedBody]
 
     @classmethod
@@ -95,6 +101,7 @@ class RetentionBody(BaseModel):
                 for each in retention.times.values()
             ],
             hold=HoldBody(since=held.since, by=held.by) if held else None,
+            delete_after=retention.delete_after,
             deleted=[
                 DeletedBody(what=each.what, rows=each.row_count, last_day=each.last_day)
                 for each in retention.deleted

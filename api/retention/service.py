@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from psycopg.types.json import Jsonb
 
@@ -15,6 +15,7 @@ from api.database import Connection, Pool, queries, tenant_transaction
 from api.problems import ApiError, not_found
 from api.retention.terms import (
     Choices,
+    HoldBy,
     Kept,
     Kind,
     Term,
@@ -24,8 +25,8 @@ from api.retention.terms import (
     refusals,
     terms_of,
 )
+from api.tenants.deletion import deletion_began
 
-HoldBy = Literal["operator", "tenant"]
 SHOWN_DAYS: Final = 30
 
 
@@ -48,10 +49,15 @@ class Deleted:
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """How long a tenant's things are kept, and what has gone lately. hold: None: there is none."""
+    """How long a tenant's things are kept, and what has gone lately. hold: None: there is none.
+
+    delete_after: when all of the tenant is deleted, before which nothing goes by its age; None: it
+    is not to be.
+    """
 
     times: Mapping[Kind, Kept]
     hold: Hold | None
+    delete_after: datetime | None
     deleted: tuple[Deleted, ...]
 
 
@@ -110,12 +116,17 @@ async def bound_retention(
 
 
 async def hold(pool: Pool, scope: TenantScope, *, by: HoldBy) -> bool:
-    """Let nothing of the tenant be deleted from now on; False if that is so already."""
+    """Let nothing of the tenant be deleted from now on; False if that is so already.
+
+    Raises ApiError 409 if all of it is being deleted.
+    """
     async with tenant_transaction(pool, scope) as connection:
         await queries("retention").lock(connection)
         changed: int = await queries("retention").hold(connection, by=by)
         if changed:
             await record(connection, scope, "retention.held", f"tenant:{scope.tenant_id}", by=by)
+        elif (await _row(connection))["purging"]:
+            raise deletion_began()
     return changed == 1
 
 
@@ -147,6 +158,7 @@ async def _read(connection: Connection) -> Retention:
     return Retention(
         times=kept(terms_of(row["terms"], row["bounds"]), choices_of(row["chosen"])),
         hold=Hold(row["held_at"], row["held_by"]) if row["held_at"] else None,
+        delete_after=row["delete_after"],
         deleted=tuple(deleted),
     )
 

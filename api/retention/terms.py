@@ -11,10 +11,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, Final, Self
+from typing import Any, Final, Literal, Self
 
 MOST_DAYS: Final = 36_500
 FOREVER: Final = "forever"
+HoldBy = Literal["operator", "tenant"]
+"""Whose hold it is. That of the operator is lifted by operators alone."""
 
 
 class Kind(StrEnum):

@@ -8,6 +8,7 @@ job takes a version it has read already for read.
 from __future__ import annotations
 
 import asyncio
+from itertools import count
 from typing import Final
 from uuid import UUID
 
@@ -16,18 +17,20 @@ import structlog
 from api.auth.attempts import KEPT as FAILURES_KEPT
 from api.auth.principal import TenantScope, grant_scope
 from api.database import (
-    DatabaseUnavailable,
     Pool,
-    QueryTooSlow,
     purpose_transaction,
     queries,
     tenant_transaction,
 )
+from api.repeating import again_and_again
 from api.rules.log import RulesLog, RulesLogUnavailable
 
 log = structlog.get_logger(__name__)
 
 _BATCH: Final = 100
+_PAUSE_S: Final = 2.0
+_FORGET_EVERY: Final = 300
+"""Turns."""
 
 
 class Publisher:
@@ -81,18 +84,17 @@ class Publisher:
         return 0
 
 
-async def keep_house(pool: Pool, publisher: Publisher, *, pause_s: float = 2.0) -> None:
+async def keep_house(pool: Pool, publisher: Publisher) -> None:
     """Sweep the outbox, and forget what is over, until cancelled."""
-    turns = 0
-    while True:
-        try:
-            await publisher.sweep()
-            if turns % 300 == 0:
-                await forget_expired(pool)
-        except (DatabaseUnavailable, QueryTooSlow) as error:
-            log.warning("housekeeping.failed", cause=str(error.__cause__))
-        turns += 1
-        await asyncio.sleep(pause_s)
+    turns = count()
+
+    async def turn() -> None:
+        forgets = next(turns) % _FORGET_EVERY == 0
+        await publisher.sweep()
+        if forgets:
+            await forget_expired(pool)
+
+    await again_and_again(turn, pause_s=_PAUSE_S, trouble="housekeeping.failed")
 
 
 async def forget_expired(pool: Pool) -> None:

@@ -5,18 +5,13 @@ The worker counts and has no business with rules; whoever may write them puts th
 
 from __future__ import annotations
 
-import asyncio
+from functools import partial
 
 import structlog
 
 from api.auth.principal import grant_scope
-from api.database import (
-    DatabaseUnavailable,
-    Pool,
-    QueryTooSlow,
-    purpose_transaction,
-    queries,
-)
+from api.database import Pool, purpose_transaction, queries
+from api.repeating import again_and_again
 from api.rules.outbox import Publisher
 from api.rules.states import quarantine_rules
 
@@ -25,15 +20,14 @@ ACTOR = "betrace"
 
 log = structlog.get_logger(__name__)
 
+_PAUSE_S = 2.0
 
-async def keep_quarantine(pool: Pool, publisher: Publisher, *, pause_s: float = 2.0) -> None:
+
+async def keep_quarantine(pool: Pool, publisher: Publisher) -> None:
     """Put rules into quarantine as they are found, until cancelled."""
-    while True:
-        try:
-            await quarantine_found(pool, publisher)
-        except (DatabaseUnavailable, QueryTooSlow) as error:
-            log.warning("quarantine.failed", cause=str(error.__cause__))
-        await asyncio.sleep(pause_s)
+    await again_and_again(
+        partial(quarantine_found, pool, publisher), pause_s=_PAUSE_S, trouble="quarantine.failed"
+    )
 
 
 async def quarantine_found(pool: Pool, publisher: Publisher) -> None:

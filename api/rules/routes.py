@@ -13,10 +13,13 @@ from api.auth.principal import Permission, Principal
 from api.etags import version_of
 from api.rules.bodies import PLAIN, form_of, media_type, text_of
 from api.rules.definitions import Definition, read_definition, validate_object, validate_text
+from api.rules.forgetting import forget_key
 from api.rules.model import RuleState
 from api.rules.schemas import (
     OBJECT_BODY,
     VALIDATE_BODY,
+    ForgetBody,
+    ForgottenBody,
     RuleBody,
     RulePageBody,
     RuleStateBody,
@@ -36,6 +39,7 @@ from api.rules.service import (
     save_rule,
 )
 from api.rules.states import switch_rule
+from api.rules.trial_schemas import TRIAL_BODY, TrialBody
 from api.services import services_of
 
 router = APIRouter(prefix="/rules", tags=["rules"])
@@ -92,6 +96,17 @@ async def validate_rule(request: Request, _: Tester) -> ValidationBody:
         form = form_of(request)
         found = await asyncio.to_thread(validate_object, await text_of(request), form=form)
     return ValidationBody.of(found)
+
+
+@router.post("/trial", openapi_extra=TRIAL_BODY)
+async def try_rules(request: Request, _: Tester) -> TrialBody:
+    """Judge traces that come with the request by rules that do, or run a suite. Saves nothing.
+
+    A body is `rule`, one text, or `rules`, a list of rule objects, and `traces`; or a suite, as
+    `betrace rules test` reads it. Rules that do not check are an answer (200), not a refusal.
+    """
+    form, text = form_of(request), await text_of(request)
+    return TrialBody.of(await services_of(request).trials.run(text, form=form))
 
 
 @router.get("/{rule_id}")
@@ -166,6 +181,19 @@ async def switch(
     )
     response.headers["ETag"] = saved.rule.etag
     return RuleBody.of(saved.rule, now=datetime.now(UTC))
+
+
+@router.post("/{rule_id}/forget", status_code=202)
+async def forget(
+    request: Request, principal: Writer, rule_id: RuleId, body: ForgetBody
+) -> ForgottenBody:
+    """Expect nothing of a key of an `expect` any more, until it is seen again.
+
+    What is overdue of it is resolved. In force ten seconds later at most.
+    """
+    services = services_of(request)
+    said = await forget_key(services.pool, services.publisher, principal.scope, rule_id, body.key)
+    return ForgottenBody(rule_id=said.rule_id, key=said.key, published=said.published)
 
 
 @router.get("/{rule_id}/versions")

@@ -192,6 +192,32 @@ class RuleStateBody(BaseModel):
     state: Literal["active", "shadow", "off"]
 
 
+class ForgetBody(BaseModel):
+    """The key of an `expect`, as its signals show it; empty for a rule without `by`."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"key": "host-17.example"}]}
+    )
+    key: str = Field("", max_length=4_096, pattern=r"^[^\x00]*$")
+
+
+class ForgottenBody(BaseModel):
+    """A key of which nothing is expected from a few seconds on, until it is seen again.
+
+    published: whether the rules log has it; false means that Kafka did not answer, and it follows
+    by itself.
+    """
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"rule_id": "hosts-report", "key": "host-17.example", "published": True}]
+        }
+    )
+    rule_id: str
+    key: str
+    published: bool
+
+
 class RulePageBody(BaseModel):
     """A page of rules by id."""
 

@@ -34,6 +34,7 @@ from api.rules.predicates import number_predicates
 from api.rules.records import restated_record, rule_record
 from api.rules.rule_set import refuse_unfit
 from api.tenants.settings import TenantSettings
+from api.tenants.turns import take_turn
 
 log = structlog.get_logger(__name__)
 
@@ -137,7 +138,7 @@ async def save_rule(
     to, 422 if it does not go together with other rules, 409 over the limit of rules.
     """
     async with tenant_transaction(pool, scope) as connection:
-        await queries("tenants").lock_tenant(connection)
+        await take_turn(connection)
         before = await current_rule(connection, definition.id)
         check_precondition(before, precondition or Precondition())
         await refuse_unfit(connection, [definition])
@@ -158,7 +159,7 @@ async def delete_rule(
     Raises ApiError 404, 412 if it has another version than it had to.
     """
     async with tenant_transaction(pool, scope) as connection:
-        await queries("tenants").lock_tenant(connection)
+        await take_turn(connection)
         before = await current_rule(connection, rule_id)
         if before is None or before.deleted:
             raise not_found("rule")
@@ -197,7 +198,7 @@ async def apply_in(
 
     Raises ApiError 422 if they do not go together, 409 over the limit of rules.
     """
-    await queries("tenants").lock_tenant(connection)
+    await take_turn(connection)
     await refuse_unfit(connection, definitions)
     return [
         await _store(connection, scope, d, await current_rule(connection, d.id))
@@ -379,12 +380,16 @@ async def _refuse_too_many(connection: Connection) -> None:
         )
 
 
-async def publish_waiting(publisher: Publisher, scope: TenantScope) -> None:
-    """Publish at once if that is possible: the save stands, and the sweeper comes after us."""
+async def publish_waiting(publisher: Publisher, scope: TenantScope) -> bool:
+    """Publish at once if that is possible: the save stands, and the sweeper comes after us.
+
+    Returns whether the rules log has all of it.
+    """
     try:
-        await publisher.publish(scope)
+        return await publisher.publish(scope)
     except (DatabaseUnavailable, QueryTooSlow) as error:
         log.warning("rules.publish_deferred", cause=str(error.__cause__))
+        return False
 
 
 async def published_rule(

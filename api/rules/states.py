@@ -21,6 +21,7 @@ from api.rules.service import (
     published_rule,
     restate,
 )
+from api.tenants.turns import take_turn, turn_if_any
 
 
 async def switch_rule(
@@ -41,7 +42,7 @@ async def switch_rule(
         raise ApiError(400, "rule.state", "Rules are active, shadow or off; quarantine is ours.")
     outcome = Outcome.UNCHANGED
     async with tenant_transaction(pool, scope) as connection:
-        await queries("tenants").lock_tenant(connection)
+        await take_turn(connection)
         before = await current_rule(connection, rule_id)
         if before is None or before.deleted:
             raise not_found("rule")
@@ -55,11 +56,13 @@ async def switch_rule(
 async def quarantine_rules(pool: Pool, publisher: Publisher, scope: TenantScope) -> list[str]:
     """Put the rules that the worker found over their budget into quarantine; return their ids.
 
-    A rule that has another version by now, or is not judged, is left alone, and nobody is told.
+    A rule that has another version by now, or is not judged, is left alone, and nobody is told; so
+    are those of a tenant that is gone.
     """
     quarantined: list[str] = []
     async with tenant_transaction(pool, scope) as connection:
-        await queries("tenants").lock_tenant(connection)
+        if await turn_if_any(connection) is None:
+            return []
         waiting = [row async for row in queries("notices").waiting(connection)]
         for notice in waiting:
             rule = await current_rule(connection, notice["rule_id"])

@@ -43,7 +43,7 @@ class Tenant:
     """A tenant as stored. name: unique, for operators. display_name: None: it has no other.
 
     settings: those that hold; own: names of quotas that are not those of the tier. suspended_at:
-    None: its people and keys get in.
+    None: its people and keys get in. delete_after: None: it is not to be deleted.
     """
 
     id: UUID
@@ -51,6 +51,7 @@ class Tenant:
     settings: TenantSettings
     display_name: str | None = None
     suspended_at: datetime | None = None
+    delete_after: datetime | None = None
     tier: str = DEFAULT
     own: frozenset[str] = frozenset()
 
@@ -254,6 +255,7 @@ def tenant_of(row: dict[str, Any]) -> Tenant:
         settings,
         row["display_name"],
         row["suspended_at"],
+        row["delete_after"],
         tier=row["tier"],
         own=own_quotas(row["own"]),
     )

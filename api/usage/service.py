@@ -7,28 +7,26 @@ while it lasts. Two processes that do it at once write the same.
 
 from __future__ import annotations
 
-import asyncio
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from typing import Final
 from uuid import UUID
 
-import structlog
 from psycopg.types.json import Jsonb
 
 from api.auth.principal import TenantScope, grant_scope
 from api.database import (
     Connection,
-    DatabaseUnavailable,
     Pool,
-    QueryTooSlow,
     purpose_transaction,
     queries,
     tenant_transaction,
 )
+from api.problems import ApiError, not_found
+from api.repeating import again_and_again
 from api.tenants.settings import TenantSettings
 from api.usage.model import Usage, UsedDay, midnight, month_after, month_of
-
-log = structlog.get_logger(__name__)
 
 _FIRST_S: Final = 30.0
 """A process that starts has other things to do first."""
@@ -42,25 +40,27 @@ async def read_usage(pool: Pool, scope: TenantScope, month: date) -> Usage:
         return await _read(connection, month)
 
 
-async def keep_usage(pool: Pool, *, pause_s: float = _PAUSE_S) -> None:
+async def keep_usage(pool: Pool) -> None:
     """Count the days of all tenants again and again, until cancelled."""
-    await asyncio.sleep(min(_FIRST_S, pause_s))
-    while True:
-        try:
-            async with purpose_transaction(pool, "operator") as connection:
-                tenants: list[UUID] = [
-                    row["id"] async for row in queries("usage").tenants(connection)
-                ]
-            for tenant_id in tenants:
-                scope = grant_scope(tenant_id, actor="betrace")
-                await count_usage(pool, scope, now=datetime.now(UTC))
-        except (DatabaseUnavailable, QueryTooSlow) as error:
-            log.warning("usage.failed", cause=str(error.__cause__))
-        await asyncio.sleep(pause_s)
+    await again_and_again(
+        partial(_count_all, pool), pause_s=_PAUSE_S, first_s=_FIRST_S, trouble="usage.failed"
+    )
+
+
+async def _count_all(pool: Pool) -> None:
+    async with purpose_transaction(pool, "operator") as connection:
+        tenants: list[UUID] = [row["id"] async for row in queries("usage").tenants(connection)]
+    for tenant_id in tenants:
+        scope = grant_scope(tenant_id, actor="betrace")
+        with suppress(ApiError):  # deleted since
+            await count_usage(pool, scope, now=datetime.now(UTC))
 
 
 async def count_usage(pool: Pool, scope: TenantScope, *, now: datetime) -> Usage:
-    """Sum up the newest days of a tenant, warn of its quota, and return the month."""
+    """Sum up the newest days of a tenant, warn of its quota, and return the month.
+
+    Raises ApiError 404.
+    """
     today = now.astimezone(UTC).date()
     async with tenant_transaction(pool, scope, timeout_ms=_PATIENCE_MS) as connection:
         counted = await queries("usage").has_counted(connection)
@@ -76,11 +76,13 @@ async def _read(connection: Connection, month: date) -> Usage:
         row
         async for row in queries("usage").days(connection, first=month, after=month_after(month))
     ]
-    settings = TenantSettings.from_dict(await queries("tenants").settings(connection))
+    settings = await queries("tenants").settings(connection)
+    if settings is None:
+        raise not_found("tenant")
     return Usage(
         month,
         tuple(UsedDay(row["day"], row["spans"]) for row in rows),
-        settings.monthly_spans,
+        TenantSettings.from_dict(settings).monthly_spans,
         max((row["counted_at"] for row in rows), default=None),
     )
 

@@ -32,6 +32,10 @@ _LOOKS: Final[Mapping[int, tuple[str, str]]] = {
     504: ("That took too long", "clock"),
 }
 """Status to title and icon."""
+_LOOKS_OF_CODE: Final[Mapping[str, tuple[str, str]]] = {
+    "auth.acting": ("Not in somebody's place", "ban"),
+}
+"""Where the status says too little."""
 
 
 def error_page(request: Request, error: ApiError) -> Response | None:
@@ -48,7 +52,9 @@ def error_page(request: Request, error: ApiError) -> Response | None:
         environment()
     except BundleMissing:
         return None
-    title, icon = _LOOKS.get(error.status, ("Something went wrong", "triangle-alert"))
+    title, icon = _LOOKS_OF_CODE.get(error.code) or _LOOKS.get(
+        error.status, ("Something went wrong", "triangle-alert")
+    )
     request_id = getattr(request.state, "request_id", "")
     notice = Notice(
         title=title,

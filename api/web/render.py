@@ -18,6 +18,7 @@ from api.auth.principal import Permission, UserPrincipal
 from api.problems import ApiError
 from api.web.assets import BundleMissing, read_manifest
 from api.web.views.chrome import Chrome, OtherTenant, Viewer, theme_of
+from api.web.views.moments import minute_moment
 from api.web.views.signal_list import SignalRow
 
 THEME_COOKIE: Final = "betrace_theme"
@@ -78,6 +79,8 @@ def _viewer(person: UserPrincipal) -> Viewer:
         may_read_rules=person.may(Permission.RULES_READ),
         may_write_keys=person.may(Permission.KEYS_WRITE),
         may_read_audit=person.may(Permission.AUDIT_READ),
+        delete_after=minute_moment(person.delete_after) if person.delete_after else None,
+        acting=person.acting,
     )
 
 

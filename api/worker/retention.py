@@ -153,7 +153,7 @@ class Retention:
         with connection.transaction():
             connection.execute(_statement("lock"), {"tenant_id": tenant_id})
             terms = connection.execute(_statement("terms"), {"tenant_id": tenant_id}).fetchone()
-            if terms is None or terms["held"]:
+            if terms is None or terms["kept_whole"]:
                 return NOTHING
             days = days_of(step, kept(terms_of(terms["tier"], terms["bounds"]), _chosen(terms)))
             if days is None:

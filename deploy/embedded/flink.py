@@ -125,7 +125,8 @@ def _prepare(settings: StackSettings, layout: Layout, *, scratch: Iterable[str])
         folder.mkdir(exist_ok=True)
     for name in scratch:
         shutil.rmtree(layout.flink / "tmp" / name, ignore_errors=True)
-        (layout.flink / "tmp" / name).mkdir(parents=True)
+        # What a killed process left behind may be writing still, and so keep its folder alive.
+        (layout.flink / "tmp" / name).mkdir(parents=True, exist_ok=True)
     for shipped in (flink_home() / "conf").glob("log*"):
         shutil.copyfile(shipped, conf / shipped.name)
     _write_at_once(conf / "config.yaml", yaml.safe_dump(_configuration(settings, layout)))

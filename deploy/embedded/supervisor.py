@@ -116,7 +116,13 @@ class Supervisor:
             begun = time.monotonic()
             phase = Phase.RESTARTING if ever_ready else Phase.STARTING
             self._mark(service.name, phase)
-            await asyncio.to_thread(service.prepare)
+            try:
+                await asyncio.to_thread(service.prepare)
+            except OSError as error:
+                deaths_in_a_row += 1
+                detail = f"could not be prepared: {error}"
+                await self._back_off(service.name, deaths_in_a_row, detail, ever_ready=ever_ready)
+                continue
             process = await self._spawn(service.name, service.command())
             if await self._becomes_ready(service, process):
                 ever_ready = True
@@ -131,10 +137,14 @@ class Supervisor:
                 deaths_in_a_row = 0
             deaths_in_a_row += 1
             detail = self._why(service.name, code)
-            if not ever_ready and deaths_in_a_row >= FIRST_START_TRIES:
-                raise StartError(detail)
-            self._died(service.name, detail=detail)
-            await asyncio.sleep(BACK_OFF_S[min(deaths_in_a_row, len(BACK_OFF_S)) - 1])
+            await self._back_off(service.name, deaths_in_a_row, detail, ever_ready=ever_ready)
+
+    async def _back_off(self, name: str, failures: int, detail: str, *, ever_ready: bool) -> None:
+        """Wait before the next try. Raises StartError if there have been enough first ones."""
+        if not ever_ready and failures >= FIRST_START_TRIES:
+            raise StartError(detail)
+        self._died(name, detail=detail)
+        await asyncio.sleep(BACK_OFF_S[min(failures, len(BACK_OFF_S)) - 1])
 
     async def _becomes_ready(self, service: Service, process: asyncio.subprocess.Process) -> bool:
         begun = time.monotonic()
@@ -185,10 +195,7 @@ class Supervisor:
                 await asyncio.to_thread(watched.start)
             except StartError as error:
                 failures += 1
-                if not ever_ready and failures >= FIRST_START_TRIES:
-                    raise
-                self._died(watched.name, detail=str(error))
-                await asyncio.sleep(BACK_OFF_S[min(failures, len(BACK_OFF_S)) - 1])
+                await self._back_off(watched.name, failures, str(error), ever_ready=ever_ready)
                 continue
             if await self._until_ready(watched):
                 ever_ready = True

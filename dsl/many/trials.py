@@ -82,6 +82,8 @@ class Trial:
     verdict_at: VerdictAt
     activated_ns: int = 0
     sampled: bool = False
+    _known: dict[tuple[str, int | None], list[Signal]] = field(default_factory=dict, repr=False)
+    """Signals of a rule at a moment, so that a rule which many look at is judged once."""
 
     def judge(
         self, rule: CorrelateRule | ExpectRule, moment_ns: int | None = None
@@ -151,6 +153,12 @@ class Trial:
             raise TraceError(f"there is no rule `{rule_id}` among these that checks")
         if depth > _MAX_DEPTH:
             raise TraceError(f"`{rule_id}` waits for its own signals")
+        known = self._known.get((rule_id, moment_ns))
+        if known is None:
+            known = self._known[rule_id, moment_ns] = self._judged(tried, moment_ns, depth=depth)
+        return known
+
+    def _judged(self, tried: TriedRule, moment_ns: int | None, *, depth: int) -> list[Signal]:
         if isinstance(tried.rule, CompiledRule):
             return self.of_promise(tried, tried.rule, moment_ns)
         if isinstance(tried.rule, CorrelateRule):

@@ -14,7 +14,7 @@ with page as materialized (
               then split_part(actor, ':', 2)::uuid end as actor_id
   from audit_log
   where tenant_id = scope_tenant()
-    and (:actor::text is null or actor = :actor
+    and (:actor::text is null or actor = :actor or details ->> 'acting' = :actor
          or actor = (select 'user:' || u.id from users u where u.email = :actor))
     and (:action::text is null or action = :action or starts_with(action, :action || '.'))
     and (:target::text is null or target = :target)
@@ -33,14 +33,14 @@ order by p.at desc, p.id desc;
 
 -- name: key_of_hash^
 -- Whose a refused key is, and why it was refused.
-select tenant_id, 'key:' || id as actor,
+select tenant_id, 'key:' || id as actor, '' as acting,
        case when revoked_at is not null then 'revoked'
             when expires_at <= now() then 'expired' else 'refused' end as reason
 from api_keys
 where key_hash = :hash;
 
 -- name: session_of_hash^
-select tenant_id, 'user:' || user_id as actor from sessions where token_hash = :hash;
+select tenant_id, 'user:' || user_id as actor, acting from sessions where token_hash = :hash;
 
 -- name: tenants_of_user
 select tenant_id from memberships where user_id = :user_id;

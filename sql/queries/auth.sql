@@ -1,15 +1,13 @@
--- name: key_by_hash^
+-- name: key_at_hand^
+-- A key in force of a tenant that is not suspended; a transaction by itself.
 -- left_s: until the key ends by itself; null: it does not.
-select id, tenant_id, name, role, scopes, networks::text[] as networks, expires_at,
-  extract(epoch from expires_at - now()) as left_s
-from api_keys
-where key_hash = :key_hash
-  and revoked_at is null
-  and (expires_at is null or expires_at > now());
+select id, tenant_id, name, role, scopes, networks, expires_at, left_s, tenant_settings,
+  delete_after
+from key_at_hand(:key_hash);
 
--- name: open_tenant^
--- The tenant of the transaction, unless it is suspended.
-select effective_settings(t) as tenant_settings from tenants t where id = scope_tenant() and suspended_at is null;
+-- name: tenant_at_hand^
+-- A tenant, unless it is suspended; a transaction by itself.
+select tenant_settings, delete_after from tenant_at_hand(:tenant_id);
 
 -- name: user_by_email^
 select id, email, name, password_hash, disabled_at
@@ -33,16 +31,10 @@ from memberships m
 join tenants t on t.id = m.tenant_id
 where m.user_id = :user_id and (m.expires_at is null or m.expires_at > now())
   and t.suspended_at is null
-order by m.created_at, m.tenant_id;
+order by m.created_at, lower(coalesce(t.display_name, t.name)), m.tenant_id;
 
 -- name: member
 -- The person and their tenants by name, the tenant of the session first; none if they have left it.
-select u.email, u.name, m.tenant_id, m.role, coalesce(t.display_name, t.name) as tenant_name,
-  effective_settings(t) as tenant_settings
-from users u
-join memberships m on m.user_id = u.id
-join tenants t on t.id = m.tenant_id
-where u.id = :user_id and u.disabled_at is null and t.suspended_at is null
-  and (m.expires_at is null or m.expires_at > now())
-order by m.tenant_id <> :tenant_id, lower(coalesce(t.display_name, t.name)), t.id
-limit :limit;
+-- From here on the transaction is that person's, in that tenant.
+select email, name, tenant_id, role, tenant_name, tenant_settings, delete_after
+from member_at_hand(:user_id, :tenant_id, :limit);

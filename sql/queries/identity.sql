@@ -12,12 +12,13 @@ delete from identities where user_id = scope_user() and issuer = :issuer;
 
 -- name: granted
 -- What claims grant, one row for each grant that fits.
-select tenant_id, role
-from provider_grants
-where issuer = scope_issuer()
-  and kind = :kind
-  and (organisation = '' or organisation = any(:organisations))
-  and (value = any(:names) or (kind = 'group' and value = '*'));
+select tenant_id, role from granted(:kind, :organisations, :names);
+
+-- name: holder^
+-- Who holds an access token, and what that may open; a transaction by itself.
+select kind, user_id, email, active, granted_tenants, granted_roles,
+  member_tenants, member_roles, member_issuers
+from holder_at_hand(:issuer, :subject, :client, :organisations, :groups);
 
 -- name: user^
 select email, name, disabled_at, password_hash <> '' as has_password
@@ -61,3 +62,12 @@ select issuer, organisation, kind, value, role
 from provider_grants
 where tenant_id = scope_tenant()
 order by issuer, organisation, kind, value;
+
+-- name: place_of_role^
+-- The organisation and group of the provider that give a role in the tenant.
+select organisation, value as group_name
+from provider_grants
+where tenant_id = scope_tenant() and issuer = :issuer and role = :role
+  and kind = 'group' and value <> '*' and organisation <> ''
+order by organisation, value
+limit 1;

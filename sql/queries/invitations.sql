@@ -6,14 +6,14 @@ values
 
 -- name: one^
 select id, email, role, member_until, expires_at, invited_by, created_at, mailed_at, accepted_at,
-  cancelled_at, expires_at <= now() as expired, mailed_at > now() - :pause as mailed_just_now
+  cancelled_at, issuer, provider_id, expires_at <= now() as expired, mailed_at > now() - :pause as mailed_just_now
 from invitations
 where tenant_id = scope_tenant() and id = :id;
 
 -- name: page
 -- Newest first. ended: those as well that were accepted or cancelled.
 select id, email, role, member_until, expires_at, invited_by, created_at, mailed_at, accepted_at,
-  cancelled_at, expires_at <= now() as expired
+  cancelled_at, issuer, provider_id, expires_at <= now() as expired
 from invitations
 where tenant_id = scope_tenant()
   and (:ended or token_hash is not null)
@@ -36,6 +36,17 @@ where tenant_id = scope_tenant() and id = :id and token_hash is not null;
 -- name: mailed!
 update invitations set mailed_at = now()
 where tenant_id = scope_tenant() and id = :id and token_hash is not null;
+
+-- name: sent_by_provider!
+update invitations
+set mailed_at = now(), issuer = :issuer, provider_id = :provider_id, expires_at = :expires_at
+where tenant_id = scope_tenant() and id = :id and token_hash is not null;
+
+-- name: accept_at_provider$
+-- By whoever came in with the invited address, which the provider has verified.
+update invitations set accepted_at = now(), token_hash = null
+where tenant_id = scope_tenant() and issuer = :issuer and email = :email and token_hash is not null
+returning id;
 
 -- name: cancel!
 update invitations set cancelled_at = now(), token_hash = null

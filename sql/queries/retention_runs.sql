@@ -16,9 +16,9 @@ select id from tenants order by id;
 select pg_advisory_xact_lock(hashtext('retention'), hashtext(:tenant_id::text));
 
 -- name: retention-terms(tenant_id)
--- None: the tenant is gone.
-select now() as now, t.held_at is not null as held, r.retention as tier, t.retention_bounds as bounds,
-  t.retention as chosen
+-- None: the tenant is gone. kept_whole: nothing of it goes by its age.
+select now() as now, is_kept_whole(t) as kept_whole, r.retention as tier,
+  t.retention_bounds as bounds, t.retention as chosen
 from tenants t join tiers r on r.name = t.tier
 where t.id = :tenant_id;
 
@@ -237,6 +237,7 @@ told as (
 select note_forgotten(:tenant_id, u.what, u.row_count, u.days) from untold u order by u.day, u.what;
 
 -- name: retention-forget-ledger(tenant_id, days)!
-delete from retention_ledger
-where tenant_id = :tenant_id and told_count = row_count
-  and day < (now() at time zone 'UTC')::date - :days::integer;
+delete from retention_ledger l
+using tenants t
+where l.tenant_id = :tenant_id and t.id = l.tenant_id and not is_kept_whole(t)
+  and l.told_count = l.row_count and l.day < (now() at time zone 'UTC')::date - :days::integer;

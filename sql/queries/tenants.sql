@@ -6,24 +6,24 @@ values (:id, :name, :display_name, :tier, :settings);
 
 -- name: tenant_by_name^
 select id, name, display_name, effective_settings(t) as settings, settings as own, tier,
-  suspended_at, created_at
+  suspended_at, created_at, delete_after
 from tenants t where name = :name;
 
 -- name: tenant_by_id^
 select id, name, display_name, effective_settings(t) as settings, settings as own, tier,
-  suspended_at, created_at
+  suspended_at, created_at, delete_after
 from tenants t where id = :id;
 
 -- name: tenants
 select id, name, display_name, effective_settings(t) as settings, settings as own, tier,
-  suspended_at, created_at
+  suspended_at, created_at, delete_after
 from tenants t order by name;
 
 -- name: lock_tenant^
 -- Writers of rules and settings of one tenant take turns. Readers, and rows that refer to the
 -- tenant, are not held up.
 select id, name, display_name, effective_settings(t) as settings, settings as own, tier,
-  suspended_at, created_at
+  suspended_at, created_at, delete_after
 from tenants t
 where id = scope_tenant()
 for no key update;
@@ -36,7 +36,7 @@ update tenants set settings = :settings where id = scope_tenant();
 
 -- name: own^
 select id, name, display_name, effective_settings(t) as settings, settings as own, tier,
-  suspended_at, created_at
+  suspended_at, created_at, delete_after
 from tenants t where id = scope_tenant();
 
 -- name: rename!
@@ -46,4 +46,5 @@ update tenants set display_name = :display_name where id = scope_tenant();
 update tenants set suspended_at = now() where id = scope_tenant() and suspended_at is null;
 
 -- name: resume!
-update tenants set suspended_at = null where id = scope_tenant() and suspended_at is not null;
+update tenants set suspended_at = null
+where id = scope_tenant() and suspended_at is not null and purge_began_at is null;

@@ -1,5 +1,5 @@
 -- name: tenants
-select id from tenants order by id;
+select id from tenants where purge_began_at is null order by id;
 
 -- name: has_counted$
 select exists (select from usage_days where tenant_id = scope_tenant());

@@ -515,7 +515,8 @@ copy incoming_letters (
 ) from stdin;
 
 -- name: worker-merge-letters()!
--- A letter about a tenant that is gone, or none known, is kept for the operator alone.
+-- A letter about a tenant that is not known is kept for the operator alone, one about a tenant that
+-- was deleted not at all.
 insert into dead_letters (
   letter_partition, letter_offset, tenant_id, source, code, detail, topic, log_partition,
   log_offset, content, at
@@ -524,6 +525,7 @@ select i.letter_partition, i.letter_offset, t.id, i.source, i.code, i.detail, i.
   i.log_partition, i.log_offset, i.content,
   timestamptz 'epoch' + i.at_ms * interval '1 millisecond'
 from incoming_letters i left join tenants t on t.id = i.tenant_id
+where not exists (select from deletion_proofs d where d.tenant_id = i.tenant_id)
 order by i.letter_partition, i.letter_offset
 on conflict do nothing;
 

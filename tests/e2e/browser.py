@@ -60,21 +60,30 @@ def accessibility_problems(page: Page) -> list[str]:
     ]
 
 
-class Complaints:
-    """What the browser itself complained about while a context was open: errors, other hosts."""
+_INTERRUPTED = "[object Event]"
+"""htmx's words for a request that got no answer: here one whose page was left meanwhile."""
 
-    def __init__(self, context: BrowserContext, *, url: str) -> None:
+
+class Complaints:
+    """What the browser itself complained about while a context was open: errors, other hosts.
+
+    also: another place where it may go.
+    """
+
+    def __init__(self, context: BrowserContext, *, url: str, also: str = "data:") -> None:
         self.lines: list[str] = []
-        self._url = url
+        self._expected = (url, also, "data:")
         context.on("console", self._hear)
         context.on("weberror", lambda error: self.lines.append(f"exception: {error.error}"))
         context.on("request", lambda request: self._see(request.url))
 
     def _hear(self, message: ConsoleMessage) -> None:
         # Chromium also reports every refused page it was sent to; tests expect some of those.
-        if message.type == "error" and "Failed to load resource" not in message.text:
+        if message.type != "error" or "Failed to load resource" in message.text:
+            return
+        if message.text != _INTERRUPTED:
             self.lines.append(message.text)
 
     def _see(self, url: str) -> None:
-        if not url.startswith((self._url, "data:")):
+        if not url.startswith(self._expected):
             self.lines.append(f"request to another place: {url}")

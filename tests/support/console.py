@@ -439,12 +439,18 @@ class Console:
 
 
 @contextmanager
-def running_console(database: Database) -> Iterator[Console]:
-    """Serve the application on a free port, in a thread, with one empty tenant."""
+def running_console(database: Database, **changes: Any) -> Iterator[Console]:
+    """Serve the application on a free port, in a thread, with one empty tenant.
+
+    changes: of its settings.
+    """
     rules_log = MemoryRulesLog()
-    port = free_port()
+    port = changes.pop("http_port", None) or free_port()
     settings = Settings(
-        database_url=SecretStr(database.app), secret_key=SecretStr(SECRET), http_port=port
+        database_url=SecretStr(database.app),
+        secret_key=SecretStr(SECRET),
+        http_port=port,
+        **changes,
     )
     scope = _run(_make_tenant(database))
     app = create_app(settings, rules_log=rules_log)

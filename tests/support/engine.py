@@ -168,6 +168,16 @@ class RulesLog:
         record = wire.RuleLogRecord(death=wire.Death(**fields))
         self.records.append((at_ms, record.SerializeToString()))
 
+    def forget(
+        self, rule_id: str, key: str, *, at_ms: int, tenant: str = TENANT, id_: bytes = b""
+    ) -> None:
+        """Append that a key of an `expect` is to be forgotten."""
+        forgetting = wire.Forgetting(
+            tenant=tenant, rule_id=rule_id, key=key, id=id_ or b"%d" % len(self.records)
+        )
+        record = wire.RuleLogRecord(forgetting=forgetting)
+        self.records.append((at_ms, record.SerializeToString()))
+
     def book(self, *, reader: str = "") -> RuleBook:
         """Return a book that has read all of the log."""
         book = RuleBook(reader=reader)

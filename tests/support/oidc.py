@@ -88,6 +88,10 @@ class OidcServer:
         """Let the provider answer the next code with this ID token."""
         await self._control("forge", {"id_token": id_token})
 
+    async def say(self, person: str, **claims: Any) -> None:
+        """Let the provider say more of a person, or something else, from now on."""
+        await self._control("person", {person: claims})
+
     async def program_token(self, client: str) -> str:
         """Return an access token of a program for the API."""
         return await self._token(
@@ -184,14 +188,19 @@ def with_public_key(provider: OidcServer, claims: dict[str, Any]) -> str:
 
 @contextmanager
 def running_provider(
-    people: Mapping[str, Mapping[str, Any]], *, token_claims: Mapping[str, Mapping[str, Any]]
+    people: Mapping[str, Mapping[str, Any]],
+    *,
+    token_claims: Mapping[str, Mapping[str, Any]],
+    site: str = SITE,
+    host: str = "127.0.0.1",
 ) -> Iterator[OidcServer]:
     """Run a provider that knows people by name, with their claims.
 
-    token_claims: more claims of access tokens, by person or program.
+    token_claims: more claims of access tokens, by person or program. site: where people come back
+    to. host: as it calls itself; another name than the site's makes it another site to a browser.
     """
     port = free_port()
-    server = OidcServer(f"http://127.0.0.1:{port}", SigningKey(), people)
+    server = OidcServer(f"http://{host}:{port}", SigningKey(), people)
     config = {
         "issuer": server.issuer,
         "port": port,
@@ -200,7 +209,11 @@ def running_provider(
         "people": people,
         "token_claims": token_claims,
         "clients": [
-            _client("betrace", CALLBACK, post_logout_redirect_uris=[f"{SITE}/sign-in"]),
+            _client(
+                "betrace",
+                f"{site}/sign-in/provider/callback",
+                post_logout_redirect_uris=[f"{site}/sign-in"],
+            ),
             _client("cli", CLI),
             *(
                 _client(name, grant_types=["client_credentials"], response_types=[])

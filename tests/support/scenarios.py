@@ -20,6 +20,13 @@ from udfs.lanes import lane_of
 from udfs.wire import betrace_pb2 as wire
 
 GOLDEN = Path(__file__).parents[1] / "golden"
+SUITES = (
+    *sorted((GOLDEN / "dsl").glob("verdicts*.yaml")),
+    *(GOLDEN / "dsl" / name for name in ("correlate.yaml", "expect.yaml")),
+    GOLDEN / "many" / "scenarios.yaml",
+    *sorted((Path(__file__).parents[2] / "dsl" / "library").glob("*.yaml")),
+)
+"""The suites of the language: its golden verdicts, and those of the library."""
 SETTLE_MS = 2_000
 PATIENCE_MS = 8_000
 MAX_LIFE_MS = 60_000

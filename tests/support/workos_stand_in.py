@@ -1,7 +1,8 @@
-"""A stand-in of the parts of the WorkOS API that AuthKit's sign-in needs: not WorkOS.
+"""A stand-in of the parts of the WorkOS API that sign-ins and invitations need: not WorkOS.
 
 Written after its documentation and SDK. It knows codes, answers each once, and wants the PKCE
-verifier of the challenge with which the code was asked for.
+verifier of the challenge with which the code was asked for. It keeps invitations, one pending for
+an address and organisation, and sends no mail.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
@@ -23,15 +25,24 @@ from tests.support.oidc import SigningKey
 
 CLIENT: Final = "client_01TEST"
 API_KEY: Final = "sk_test_of_the_stand_in"
+ORGANISATIONS: Final = frozenset({"org_01TEST"})
+INVITATIONS: Final = "/user_management/invitations"
 
 
 @dataclass(slots=True)
 class WorkosStandIn:
-    """url: where it listens. codes: what is answered to each, with the challenge it is bound to."""
+    """url: where it listens. codes: what is answered to each, with the challenge it is bound to.
+
+    invitations: by their ids. sent: the ids, as often as they were sent. away: it answers nothing
+    about invitations.
+    """
 
     url: str = ""
     key: SigningKey = field(default_factory=SigningKey)
     codes: dict[str, tuple[str, dict[str, Any]]] = field(default_factory=dict)
+    invitations: dict[str, dict[str, Any]] = field(default_factory=dict)
+    sent: list[str] = field(default_factory=list)
+    away: bool = False
 
     @property
     def issuer(self) -> str:
@@ -72,6 +83,40 @@ class WorkosStandIn:
         if not answer or create_s256_code_challenge(verifier) != challenge:
             return 400, {"error": "invalid_grant", "error_description": "The code is invalid."}
         return 200, answer
+
+    def invite(self, body: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
+        """Answer the request that makes an invitation."""
+        email, organisation = body["email"], body["organization_id"]
+        if organisation not in ORGANISATIONS:
+            return 404, {"message": "Organization not found.", "code": "entity_not_found"}
+        if self.pending(email, organisation):
+            return 400, {"message": "Already invited.", "code": "user_already_invited"}
+        made = _invitation(email, organisation, body["role_slug"], days=body["expires_in_days"])
+        self.invitations[made["id"]] = made
+        self.sent.append(made["id"])
+        return 201, made
+
+    def pending(self, email: str, organisation: str) -> list[dict[str, Any]]:
+        """Return the invitations of an address that can be accepted."""
+        return [
+            each
+            for each in self.invitations.values()
+            if (each["email"], each["organization_id"], each["state"])
+            == (email, organisation, "pending")
+        ]
+
+    def change(self, invitation_id: str, what: str) -> tuple[int, dict[str, Any]]:
+        """Answer the request that sends an invitation again, or takes it back."""
+        found = self.invitations.get(invitation_id)
+        if found is None:
+            return 404, {"message": "Invitation not found.", "code": "entity_not_found"}
+        if found["state"] != "pending":
+            return 400, {"message": f"It is {found['state']}.", "code": "invite_not_pending"}
+        if what == "revoke":
+            found["state"] = "revoked"
+        else:
+            self.sent.append(invitation_id)
+        return 200, found
 
     def _answer(
         self, email: str, user_id: str, impersonator: str, changes: Mapping[str, Any]
@@ -133,20 +178,62 @@ def running_stand_in() -> Iterator[WorkosStandIn]:
         server.server_close()
 
 
+def _invitation(email: str, organisation: str, role: str, *, days: int) -> dict[str, Any]:
+    moment = datetime.now(UTC).replace(microsecond=0)
+    return {
+        "object": "invitation",
+        "id": f"invitation_{uuid4().hex}",
+        "email": email,
+        "state": "pending",
+        "accepted_at": None,
+        "revoked_at": None,
+        "expires_at": (moment + timedelta(days=days)).isoformat(),
+        "organization_id": organisation,
+        "inviter_user_id": None,
+        "accepted_user_id": None,
+        "role_slug": role,
+        "created_at": moment.isoformat(),
+        "updated_at": moment.isoformat(),
+        "token": "unused",
+        "accept_invitation_url": "https://workos.example/accept",
+    }
+
+
 def _handler(stand_in: WorkosStandIn) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            if self.path == f"/sso/jwks/{CLIENT}":
+            path, _, query = self.path.partition("?")
+            if path == f"/sso/jwks/{CLIENT}":
                 self._say(200, {"keys": [stand_in.key.public_jwk]})
+            elif path == INVITATIONS:
+                asked = {name: values[0] for name, values in parse_qs(query).items()}
+                found = stand_in.pending(asked["email"], asked["organization_id"])
+                nothing = {"before": None, "after": None}
+                self._say(200, {"object": "list", "data": found, "list_metadata": nothing})
+            elif path.startswith(f"{INVITATIONS}/"):
+                self._say(200, stand_in.invitations[path.rpartition("/")[2]])
             else:
                 self._say(404, {"message": "Not Found"})
 
         def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-            if self.path == "/user_management/authenticate":
+            length = int(self.headers.get("content-length") or 0)
+            body = json.loads(self.rfile.read(length) or "{}")
+            if self.path.startswith(INVITATIONS):
+                self._say(*self._about_invitations(body))
+            elif self.path == "/user_management/authenticate":
                 self._say(*stand_in.exchange(body))
             else:
                 self._say(404, {"message": "Not Found"})
+
+        def _about_invitations(self, body: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
+            if stand_in.away:
+                return 503, {"message": "Service Unavailable"}
+            if self.headers["authorization"] != f"Bearer {API_KEY}":
+                return 401, {"message": "Unauthorized"}
+            if self.path == INVITATIONS:
+                return stand_in.invite(body)
+            invitation_id, what = self.path.removeprefix(f"{INVITATIONS}/").split("/")
+            return stand_in.change(invitation_id, what)
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - of the base class
             """Keep quiet."""

@@ -28,8 +28,8 @@ class LogEntry(NamedTuple):
 
 
 def heeded(records: Iterable[LogEntry], *, tenant: str) -> list[LogEntry]:
-    """Return the records of the rules log that are no rules: settings of the tenant, gaps, and
-    records of the tenant that were passed over."""
+    """Return the records of the rules log that are no rules: settings of the tenant, gaps, records
+    of the tenant that were passed over, and keys that it forgot."""
     return [entry for entry in records if _is_heeded(entry.record, tenant=tenant)]
 
 
@@ -39,7 +39,11 @@ def _is_heeded(record: bytes, *, tenant: str) -> bool:
     except DecodeError:
         return False
     kind = message.WhichOneof("kind")
-    of_tenant = {"tenant": message.tenant.tenant, "death": message.death.tenant}
+    of_tenant = {
+        "tenant": message.tenant.tenant,
+        "death": message.death.tenant,
+        "forgetting": message.forgetting.tenant,
+    }
     return kind == "gap" or of_tenant.get(kind or "") == tenant
 
 

@@ -33,16 +33,18 @@ VERDICT_NOT_APPLICABLE: Verdict
 VERDICT_INCONCLUSIVE: Verdict
 
 class RuleLogRecord(_message.Message):
-    __slots__ = ("rule", "tenant", "gap", "death")
+    __slots__ = ("rule", "tenant", "gap", "death", "forgetting")
     RULE_FIELD_NUMBER: _ClassVar[int]
     TENANT_FIELD_NUMBER: _ClassVar[int]
     GAP_FIELD_NUMBER: _ClassVar[int]
     DEATH_FIELD_NUMBER: _ClassVar[int]
+    FORGETTING_FIELD_NUMBER: _ClassVar[int]
     rule: RuleVersion
     tenant: TenantSettings
     gap: Gap
     death: Death
-    def __init__(self, rule: _Optional[_Union[RuleVersion, _Mapping]] = ..., tenant: _Optional[_Union[TenantSettings, _Mapping]] = ..., gap: _Optional[_Union[Gap, _Mapping]] = ..., death: _Optional[_Union[Death, _Mapping]] = ...) -> None: ...
+    forgetting: Forgetting
+    def __init__(self, rule: _Optional[_Union[RuleVersion, _Mapping]] = ..., tenant: _Optional[_Union[TenantSettings, _Mapping]] = ..., gap: _Optional[_Union[Gap, _Mapping]] = ..., death: _Optional[_Union[Death, _Mapping]] = ..., forgetting: _Optional[_Union[Forgetting, _Mapping]] = ...) -> None: ...
 
 class RuleVersion(_message.Message):
     __slots__ = ("tenant", "rule_id", "version", "text", "state", "predicates", "name", "severity", "controls", "tags", "group_by", "settle_ms", "on_incomplete", "language")
@@ -139,6 +141,18 @@ class Death(_message.Message):
     lane: int
     process: bytes
     def __init__(self, partition: _Optional[int] = ..., offset: _Optional[int] = ..., time_ms: _Optional[int] = ..., tenant: _Optional[str] = ..., lane: _Optional[int] = ..., process: _Optional[bytes] = ...) -> None: ...
+
+class Forgetting(_message.Message):
+    __slots__ = ("tenant", "rule_id", "key", "id")
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    RULE_ID_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    rule_id: str
+    key: str
+    id: bytes
+    def __init__(self, tenant: _Optional[str] = ..., rule_id: _Optional[str] = ..., key: _Optional[str] = ..., id: _Optional[bytes] = ...) -> None: ...
 
 class Signal(_message.Message):
     __slots__ = ("id", "revision", "tenant", "rule_id", "rule_version", "rule_name", "severity", "controls", "tags", "shadow", "verdict", "broken_clause", "incomplete", "reasons", "trace_id", "root_name", "root_service", "witness_span_ids", "span_count", "bindings", "bindings_total", "first_span_ms", "last_span_ms", "closed_ms", "judged_ms", "partition", "first_offset", "last_offset", "correction", "correlated", "overdue", "fold")

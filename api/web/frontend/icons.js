@@ -15,6 +15,8 @@ export const icons = [
   "circle-x",
   "clock",
   "copy",
+  "download",
+  "eye",
   "history",
   "key-round",
   "keyboard",

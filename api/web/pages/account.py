@@ -9,7 +9,7 @@ from uuid import UUID
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
-from api.auth.account_routes import Me
+from api.auth.account_routes import Alone, Me
 from api.auth.accounts import Person
 from api.auth.cookies import set_session
 from api.auth.second_factor import Enrolment
@@ -42,7 +42,7 @@ async def account(request: Request, who: Me, done: str = "") -> Response:
 
 @router.post(f"{ACCOUNT}/password")
 async def change_password(
-    request: Request, who: Me, current: Secret = "", new: Secret = "", again: Secret = ""
+    request: Request, who: Alone, current: Secret = "", new: Secret = "", again: Secret = ""
 ) -> Response:
     """Set another password."""
     if new != again:
@@ -59,7 +59,7 @@ async def change_password(
 
 
 @router.post(f"{ACCOUNT}/second-factor")
-async def begin_factor(request: Request, who: Me, password: Secret = "") -> Response:
+async def begin_factor(request: Request, who: Alone, password: Secret = "") -> Response:
     """Show a new secret for an authenticator app. Not after a redirect: nobody else may see it."""
     try:
         enrolment = await services_of(request).accounts.begin_factor(who, password=password)
@@ -70,7 +70,7 @@ async def begin_factor(request: Request, who: Me, password: Secret = "") -> Resp
 
 @router.post(f"{ACCOUNT}/second-factor/confirm")
 async def confirm_factor(
-    request: Request, who: Me, code: Annotated[str, Form(max_length=50)] = ""
+    request: Request, who: Alone, code: Annotated[str, Form(max_length=50)] = ""
 ) -> Response:
     """Switch the second factor on and show its recovery codes, once."""
     accounts = services_of(request).accounts
@@ -93,7 +93,7 @@ async def confirm_factor(
 
 
 @router.post(f"{ACCOUNT}/second-factor/off")
-async def factor_off(request: Request, who: Me, password: Secret = "") -> Response:
+async def factor_off(request: Request, who: Alone, password: Secret = "") -> Response:
     """Do without a second factor."""
     try:
         await services_of(request).accounts.factor_off(who, password=password)
@@ -103,7 +103,7 @@ async def factor_off(request: Request, who: Me, password: Secret = "") -> Respon
 
 
 @router.post(f"{ACCOUNT}/second-factor/recovery-codes")
-async def new_recovery_codes(request: Request, who: Me, password: Secret = "") -> Response:
+async def new_recovery_codes(request: Request, who: Alone, password: Secret = "") -> Response:
     """Replace the recovery codes and show the new ones, once."""
     try:
         codes = await services_of(request).accounts.new_recovery_codes(who, password=password)
@@ -113,14 +113,14 @@ async def new_recovery_codes(request: Request, who: Me, password: Secret = "") -
 
 
 @router.post(f"{ACCOUNT}/sessions/end-others")
-async def end_others(request: Request, who: Me) -> Response:
+async def end_others(request: Request, who: Alone) -> Response:
     """End all sessions but this one."""
     await services_of(request).sessions.end_all(who.user_id, keep=who.token)
     return _back("others")
 
 
 @router.post(f"{ACCOUNT}/sessions/{{session_id}}/end")
-async def end_session(request: Request, who: Me, session_id: UUID) -> Response:
+async def end_session(request: Request, who: Alone, session_id: UUID) -> Response:
     """End one session."""
     await services_of(request).sessions.end(who.user_id, session_id)
     return _back("session")
@@ -184,6 +184,7 @@ async def _page(
         await services.accounts.factor_state(who),
         await services.sessions.of_user(who.user_id, token=who.token),
         ways,
+        alone=not who.principal.acting,
         enrolment=enrolment,
         recovery_codes=recovery_codes,
         message=message,

@@ -83,6 +83,7 @@ async def _page(
         offer,
         token,
         signed_in_as=who.email if who else "",
+        passwords=services.settings.local_accounts,
         least=MIN_LENGTH,
         name=name,
         problems=problems,

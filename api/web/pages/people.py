@@ -116,10 +116,14 @@ async def sign_in_with_code(
 
 
 @router.post("/sign-out", dependencies=[Depends(authenticated)])
-async def sign_out(request: Request) -> Response:
+async def sign_out(
+    request: Request,
+    next: Annotated[str, Form(max_length=2_000)] = "",  # noqa: A002 - a field of the form
+) -> Response:
     """End the session, and lead on to the provider if it came by one.
 
     By a page: the policy for contents stops the redirect of a form to another site.
+    next: where to go on after signing in again.
     """
     services, token = services_of(request), session_token(request)
     provider, href = services.provider, ""
@@ -127,7 +131,8 @@ async def sign_out(request: Request) -> Response:
         href = await provider.sign_out_url(token) if provider else ""
         await services.sessions.sign_out(token)
     request.state.principal = None
-    response: Response = RedirectResponse("/sign-in", 303)
+    form = f"/sign-in?{urlencode({'next': next})}" if next else "/sign-in"
+    response: Response = RedirectResponse(form, 303)
     if provider and href:
         response = render(request, "onward.html", page=leave_page(provider.label, href))
     clear_session(response)

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Form, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
 from api.auth.access import anyone, session_token
-from api.auth.account_routes import Me
+from api.auth.account_routes import Alone
 from api.auth.cookies import client_of, set_session
 from api.identity.flow import LIFETIME_S
 from api.identity.provider import Answer
@@ -34,10 +34,13 @@ Secret = Annotated[str, Form(max_length=1_024)]
 async def sign_in(
     request: Request,
     next: str = "",  # noqa: A002 - of the URL
+    anew: bool = False,
 ) -> Response:
-    """Send the browser to the provider."""
+    """Send the browser to the provider. anew: which shall ask who it is."""
     try:
-        begun = await _provider(request).begin(next_path=local_path(next, otherwise=HOME))
+        begun = await _provider(request).begin(
+            next_path=local_path(next, otherwise=HOME), anew=anew
+        )
     except ApiError as error:
         return _refused(request, refused_page(error), error)
     response = RedirectResponse(begun.url, 303, headers={"Cache-Control": "no-store"})
@@ -72,7 +75,7 @@ async def callback(
 
 
 @router.post(f"{ACCOUNT}/provider")
-async def link(request: Request, who: Me, password: Secret = "") -> Response:
+async def link(request: Request, who: Alone, password: Secret = "") -> Response:
     """Lead to the provider, to sign in by it from then on."""
     try:
         provider = _provider(request)
@@ -85,7 +88,7 @@ async def link(request: Request, who: Me, password: Secret = "") -> Response:
 
 
 @router.post(f"{ACCOUNT}/provider/remove")
-async def unlink(request: Request, who: Me, password: Secret = "") -> Response:
+async def unlink(request: Request, who: Alone, password: Secret = "") -> Response:
     """Sign in by the password alone from now on."""
     try:
         await _provider(request).unlink(who, password=password)

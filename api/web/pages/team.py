@@ -10,13 +10,13 @@ from fastapi import APIRouter, Depends, Form, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
 from api.auth.access import require
-from api.auth.account_routes import Me
+from api.auth.account_routes import Alone
 from api.auth.cookies import clear_session
 from api.auth.principal import Permission, Principal, UserPrincipal
 from api.invitations.delivery import Delivered
 from api.invitations.model import EMAIL_LENGTH, address_of
-from api.invitations.routes import InvitationId, deliver_of
-from api.invitations.service import cancel_invitation, invite, list_invitations, renew_invitation
+from api.invitations.routes import InvitationId, deliver_of, take_back_of
+from api.invitations.service import invite, list_invitations, renew_invitation
 from api.keys.authority import authority_of
 from api.members.authority import refuse_over
 from api.members.routes import MemberId
@@ -107,14 +107,17 @@ async def resend(request: Request, who: Keeper, invitation_id: InvitationId) -> 
 @router.post(f"{TEAM_HREF}/invitations/{{invitation_id}}/cancel")
 async def cancel(request: Request, who: Keeper, invitation_id: InvitationId) -> Response:
     """Take an invitation back."""
-    await cancel_invitation(
-        services_of(request).pool, who.scope, invitation_id, authority=authority_of(who)
-    )
+    try:
+        await take_back_of(request, who, invitation_id)
+    except ApiError as error:
+        if error.status not in (*_EXPECTED, 503):
+            raise
+        return await _team(request, who, message=bad(error.detail), status=error.status)
     return _back("cancelled")
 
 
 @router.post(f"{TEAM_HREF}/leave")
-async def leave_tenant(request: Request, who: Me) -> Response:
+async def leave_tenant(request: Request, who: Alone) -> Response:
     """Leave the tenant, and with it the session."""
     try:
         await leave(services_of(request).pool, who.principal.scope, who.user_id)
@@ -175,6 +178,8 @@ def _back(done: str) -> Response:
 
 
 async def _delivered(request: Request, who: Principal, delivered: Delivered) -> Response:
+    if delivered.problem and not delivered.link:
+        return await _team(request, who, message=bad(delivered.problem), status=503)
     if not delivered.link:
         return _back("mailed")
     return await _team(request, who, handed=delivered)

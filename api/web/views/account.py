@@ -40,13 +40,17 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class SessionRow:
-    """One session. end_href: empty for the one at hand, which is ended by signing out."""
+    """One session. acting: who acts in it in the person's place, empty: nobody.
+
+    end_href: empty for the one at hand, which is ended by signing out.
+    """
 
     device: str
     address: str
     last_seen: Moment
     since: Moment
     current: bool
+    acting: str
     end_href: str
 
 
@@ -69,9 +73,13 @@ class Ways:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountPage:
-    """The page. refused: by the name of a form, the sentences to be said in it."""
+    """The page. alone: nobody acts in the person's place, so that the forms are shown.
+
+    refused: by the name of a form, the sentences to be said in it.
+    """
 
     email: str
+    alone: bool
     least: int
     factor_on: bool
     codes_left: int
@@ -95,6 +103,7 @@ def account_page(
     sessions: Sequence[SessionInfo],
     ways: Ways,
     *,
+    alone: bool = True,
     enrolment: Enrolment | None = None,
     recovery_codes: Sequence[str] = (),
     message: Message | None = None,
@@ -103,6 +112,7 @@ def account_page(
     """Return the page of an account."""
     return AccountPage(
         email=email,
+        alone=alone,
         least=MIN_LENGTH,
         factor_on=state.on,
         codes_left=state.recovery_codes_left,
@@ -136,5 +146,6 @@ def _row(session: SessionInfo) -> SessionRow:
         last_seen=moment(session.last_seen_at),
         since=moment(session.created_at),
         current=session.current,
+        acting=session.acting,
         end_href="" if session.current else f"/settings/account/sessions/{session.id}/end",
     )

@@ -32,10 +32,13 @@ KINDS: Final[Mapping[str, str]] = MappingProxyType(
         "user": "People",
         "member": "Members",
         "invitation": "Invitations",
+        "identity": "Links with the provider",
+        "grant": "What the provider's claims give",
         "tenant": "Tenant",
         "session": "Signing in and out",
         "credential": "Credentials refused",
         "permission": "Permissions missing",
+        "limit": "Limits",
         "request": "Requests refused",
         "audit": "The log itself",
         "retention": "Retention",
@@ -48,6 +51,7 @@ _ACTIONS: Final[Mapping[str, str]] = MappingProxyType(
         "rule.changed": "changed a rule",
         "rule.switched": "switched a rule",
         "rule.deleted": "deleted a rule",
+        "rule.key_forgotten": "forgot a key that a rule expected",
         "signal.changed": "worked on a signal",
         "notice.acknowledged": "took a notice for read",
         "letter.replayed": "put a dead letter back",
@@ -55,8 +59,15 @@ _ACTIONS: Final[Mapping[str, str]] = MappingProxyType(
         "backtest.created": "asked for a backtest",
         "backtest.cancelled": "called a backtest off",
         "key.created": "made an API key",
+        "key.rotated": "replaced an API key",
         "key.revoked": "revoked an API key",
         "user.created": "made an account",
+        "user.password_changed": "changed the password",
+        "user.password_reset": "set a forgotten password",
+        "user.reset_link_made": "made a link for a forgotten password",
+        "user.second_factor_on": "turned the second factor on",
+        "user.second_factor_off": "turned the second factor off",
+        "user.recovery_codes_changed": "made new recovery codes",
         "member.added": "let somebody in",
         "member.changed": "changed the role of a member",
         "member.removed": "removed a member",
@@ -65,6 +76,10 @@ _ACTIONS: Final[Mapping[str, str]] = MappingProxyType(
         "invitation.renewed": "made another link for an invitation",
         "invitation.accepted": "accepted an invitation",
         "invitation.cancelled": "cancelled an invitation",
+        "identity.linked": "linked an account with the provider",
+        "identity.unlinked": "unlinked an account from the provider",
+        "grant.changed": "granted something to people of the provider",
+        "grant.removed": "took a grant back",
         "tenant.created": "made the tenant",
         "tenant.changed": "changed the settings of the tenant",
         "tenant.suspended": "suspended the tenant",
@@ -75,11 +90,16 @@ _ACTIONS: Final[Mapping[str, str]] = MappingProxyType(
         "tier.changed": "changed what a tier grants",
         "tenant.tier": "gave the tenant another tier",
         "tenant.resumed": "let the tenant go on",
+        "tenant.exported": "exported all of the tenant",
+        "tenant.deletion_asked": "asked for the deletion of the tenant",
+        "tenant.deletion_cancelled": "took back the deletion of the tenant",
+        "tenant.deletion_began": "began to delete the tenant",
         "session.began": "signed in",
         "session.ended": "signed out",
         "session.refused": "could not sign in",
         "credential.refused": "showed a credential that is not valid",
-        "permission.refused": "asked for what the role does not allow",
+        "permission.refused": "asked for what they may not do",
+        "limit.reached": "asked too often",
         "request.refused": "sent a request that may be forged",
         "audit.exported": "exported the audit log",
         "audit.forgotten": "forgot rows that are over",
@@ -143,10 +163,13 @@ class AuditQuery:
 
 @dataclass(frozen=True, slots=True)
 class AuditRow:
-    """One row. facts: what more is known, in short texts."""
+    """One row. acting: who acted in the place of who it was, empty: nobody. facts: what more is
+    known, in short texts."""
 
     who: str
     who_href: str
+    acting: str
+    acting_href: str
     what: str
     target: str
     target_href: str
@@ -193,10 +216,13 @@ def audit_page(
 def _row(shown: ShownEntry) -> AuditRow:
     entry = shown.entry
     kind, _, identity = entry.target.partition(":")
+    acting = entry.details.get("acting", "")
     place = _PLACES.get(kind)
     return AuditRow(
         who=shown.actor_name or _short(entry.actor),
         who_href=AuditQuery(actor=entry.actor).href(),
+        acting=acting,
+        acting_href=AuditQuery(actor=acting).href() if acting else "",
         what=_ACTIONS.get(entry.action, entry.action),
         target=_short(entry.target),
         target_href=place(identity) if place else "",
@@ -210,7 +236,9 @@ def _row(shown: ShownEntry) -> AuditRow:
 
 def _facts(shown: ShownEntry) -> tuple[str, ...]:
     entry = shown.entry
-    details = ", ".join(f"{name} {text}" for name, text in sorted(entry.details.items()))
+    details = ", ".join(
+        f"{name} {text}" for name, text in sorted(entry.details.items()) if name != "acting"
+    )
     return (
         entry.reason,
         details,

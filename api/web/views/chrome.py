@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
+from api.web.views.moments import Moment
+
 Theme = Literal["system", "light", "dark"]
 THEMES: Final[tuple[Theme, ...]] = get_args(Theme)
 _THEME_ICONS: Final = {"system": "monitor", "light": "sun", "dark": "moon"}
@@ -16,6 +18,7 @@ _SETTINGS: Final = (
     ("usage", "Usage", "/settings/usage"),
     ("retention", "Retention", "/settings/retention"),
     ("keys", "API keys", "/settings/keys"),
+    ("data", "Data", "/settings/data"),
 )
 
 
@@ -30,7 +33,11 @@ class OtherTenant:
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """The person signed in, and where."""
+    """The person signed in, and where.
+
+    delete_after: of the tenant, None: it is kept. acting: who acts in the person's place, empty:
+    nobody.
+    """
 
     name: str
     email: str
@@ -41,6 +48,8 @@ class Viewer:
     may_read_rules: bool = False
     may_write_keys: bool = False
     may_read_audit: bool = False
+    delete_after: Moment | None = None
+    acting: str = ""
 
 
 @dataclass(frozen=True, slots=True)

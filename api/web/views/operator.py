@@ -15,7 +15,7 @@ from api.retention.terms import FOREVER, Kept, Kind, Term, days_text
 from api.tiers.allowance import QUOTA_LABELS, quota_text
 from api.tiers.model import Tier
 from api.web.views.addresses import with_query
-from api.web.views.moments import Moment, moment
+from api.web.views.moments import Moment, minute_moment, moment
 from api.web.views.retention import KIND_LABELS
 from api.web.views.words import Choice, Message, choices
 
@@ -92,7 +92,7 @@ class BoundsField:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OneTenantPage:
-    """A tenant. held_by: empty: nobody."""
+    """A tenant. due: when all of it is deleted, None: it is kept. held_by: empty: nobody."""
 
     operator: str
     csrf_token: str
@@ -101,6 +101,7 @@ class OneTenantPage:
     path: str
     created: Moment
     suspended: Moment | None
+    due: Moment | None
     held: Moment | None
     held_by: str
     tiers: tuple[Choice, ...]
@@ -162,6 +163,7 @@ def one_tenant_page(
         path=tenant_href(tenant.id),
         created=moment(tenant.created_at),
         suspended=_moment(tenant.suspended_at),
+        due=minute_moment(tenant.delete_after) if tenant.delete_after else None,
         held=_moment(tenant.held_at),
         held_by=tenant.held_by or "",
         tiers=tier_choices(tiers, tenant.tier),
@@ -228,6 +230,8 @@ def _chips(tenant: TenantInNumbers) -> tuple[tuple[str, str], ...]:
     found = []
     if tenant.suspended_at:
         found.append(("Suspended", "chip-bad"))
+    if tenant.delete_after:
+        found.append(("On its way out", "chip-bad"))
     if tenant.held_at:
         found.append(("On hold", "chip-warn"))
     if tenant.percent is not None and tenant.percent >= 100:

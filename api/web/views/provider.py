@@ -18,6 +18,7 @@ _TITLES: Final[Mapping[int, str]] = {
     409: "Two accounts, one person",
     503: "The provider does not answer",
 }
+ANEW_HREF: Final = "/sign-in/provider?anew=true"
 _SHOWN: Final = 20
 """So many groups are named."""
 
@@ -32,10 +33,14 @@ class Fact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefusedPage:
-    """Why, and what to send the operator. command: what the operator may type then."""
+    """Why, and what to send the operator. command: what the operator may type then.
+
+    anew_href: to sign in as somebody else, empty where that is of no use.
+    """
 
     title: str
     detail: str
+    anew_href: str = ""
     facts: tuple[Fact, ...] = ()
     command: str = ""
 
@@ -52,7 +57,11 @@ class OnwardPage:
 
 def refused_page(error: ApiError) -> RefusedPage:
     """Return the page of a refusal."""
-    return RefusedPage(title=_TITLES.get(error.status, "Something went wrong"), detail=error.detail)
+    return RefusedPage(
+        title=_TITLES.get(error.status, "Something went wrong"),
+        detail=error.detail,
+        anew_href=ANEW_HREF if error.status in (403, 409) else "",
+    )
 
 
 def unplaced_page(who: Unplaced) -> RefusedPage:
@@ -61,6 +70,7 @@ def unplaced_page(who: Unplaced) -> RefusedPage:
     return RefusedPage(
         title=_TITLES[403],
         detail=who.refusal.detail,
+        anew_href=ANEW_HREF,
         facts=(
             Fact("Provider", who.issuer),
             Fact("Subject", who.subject),
@@ -92,8 +102,9 @@ def link_page(label: str, href: str) -> OnwardPage:
 
 
 def _command(organisations: list[str], groups: list[str]) -> str:
-    parts = ["betrace identity grant --tenant TENANT --role viewer"]
+    """Return the command, an option to a line, as a shell takes it."""
+    parts = ["betrace identity grant --tenant TENANT", "--role viewer"]
     if len(organisations) == 1:
         parts.append(f"--organisation {shlex.quote(organisations[0])}")
     parts.append(f"--group {shlex.quote(groups[0])}" if groups else "--anybody")
-    return " ".join(parts)
+    return " \\\n  ".join(parts)

@@ -9,7 +9,7 @@ from typing import Final
 
 from api.retention.service import Hold, Retention
 from api.retention.terms import FOREVER, Choices, Kept, Kind, days_text
-from api.web.views.moments import Moment, moment
+from api.web.views.moments import Moment, minute_moment, moment
 from api.web.views.words import Message
 
 RETENTION_HREF: Final = "/settings/retention"
@@ -98,10 +98,12 @@ class RetentionText:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetentionPage:
-    """The page. may_write: else the fields are read only."""
+    """The page. due: when all of the tenant is deleted, before which nothing goes by its age; None:
+    it is not to be. may_write: else the fields are read only."""
 
     fields: tuple[DaysField, ...]
     hold: HoldShown | None
+    due: Moment | None
     deleted: tuple[DeletedRow, ...]
     may_write: bool
     message: Message | None
@@ -118,6 +120,7 @@ def retention_page(
     return RetentionPage(
         fields=tuple(_field(each, text) for each in retention.times.values()),
         hold=_hold(retention.hold),
+        due=minute_moment(retention.delete_after) if retention.delete_after else None,
         deleted=tuple(
             DeletedRow(
                 _DELETED.get(each.what, each.what), f"{each.row_count:,}", f"{each.last_day}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Final
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from api.auth.principal import Role
 from api.invitations.accepting import Offer
@@ -82,7 +82,7 @@ class InvitationRow:
     email: str
     role: str
     expired: bool
-    mailed: bool
+    way: str
     expires: Moment
     invited_by: str
     resend_action: str
@@ -144,6 +144,7 @@ class OfferPage:
     """
 
     step: str
+    has_account: bool = False
     tenant: str = ""
     email: str = ""
     role: str = ""
@@ -224,16 +225,21 @@ def offer_page(
     token: str,
     *,
     signed_in_as: str,
+    passwords: bool,
     least: int,
     name: str = "",
     problems: Sequence[str] = (),
 ) -> OfferPage:
-    """Return the page of a link. least: characters of a password."""
+    """Return the page of a link.
+
+    passwords: whether people sign in with passwords here. least: characters of one.
+    """
     if offer is None:
         return OfferPage(step="over")
     action = f"/invitations/{token}"
     return OfferPage(
-        step=_step(offer, signed_in_as),
+        step=_step(offer, signed_in_as, passwords=passwords),
+        has_account=offer.has_account,
         tenant=offer.tenant_name,
         email=offer.email,
         role=ROLES[offer.terms.role],
@@ -261,10 +267,10 @@ def terms_of(role: str, days: str, *, kept: datetime | None = None) -> Terms:
     return Terms(Role(role), until)
 
 
-def _step(offer: Offer, signed_in_as: str) -> str:
+def _step(offer: Offer, signed_in_as: str, *, passwords: bool) -> str:
     if signed_in_as:
         return "join" if signed_in_as == offer.email else "other"
-    return "sign-in" if offer.has_account else "account"
+    return "account" if passwords and not offer.has_account else "sign-in"
 
 
 def _roles(authority: Authority, selected: str) -> tuple[Choice, ...]:
@@ -297,12 +303,19 @@ def _invitation_row(invitation: Invitation, authority: Authority) -> InvitationR
         email=invitation.email,
         role=ROLES[invitation.terms.role],
         expired=invitation.state is InvitationState.EXPIRED,
-        mailed=invitation.mailed_at is not None,
+        way=_way(invitation),
         expires=minute_moment(invitation.expires_at),
         invited_by=invitation.invited_by,
         resend_action=f"{href}/resend" if may else "",
         cancel_action=f"{href}/cancel" if may else "",
     )
+
+
+def _way(invitation: Invitation) -> str:
+    """Return how the invitation got to its person."""
+    if invitation.issuer:
+        return f"sent by {urlsplit(invitation.issuer).hostname}"
+    return "mailed" if invitation.mailed_at else "link handed over"
 
 
 def _hand_over(delivered: Delivered) -> HandOver | None:

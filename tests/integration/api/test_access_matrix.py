@@ -20,7 +20,7 @@ from fastapi import FastAPI
 
 from api.auth.access import CSRF_HEADER, OPERATOR_COOKIE, SESSION_COOKIE, Access, route_access
 from api.auth.keys import hash_key
-from api.auth.principal import GRANTS, MACHINE_ROLES, Permission, Role, TenantScope
+from api.auth.principal import GRANTS, MACHINE_ROLES, WITHHELD, Permission, Role, TenantScope
 from api.auth.public import PUBLIC
 from api.database import Pool
 from tests.integration.api.conftest import client_of
@@ -82,6 +82,10 @@ PAGES: Final[Mapping[Route, Access]] = {
     ("POST", "/settings/retention"): _P.TENANT_WRITE,
     ("POST", "/settings/retention/hold"): _P.TENANT_WRITE,
     ("POST", "/settings/retention/release"): _P.TENANT_WRITE,
+    ("GET", "/settings/data"): _P.TENANT_READ,
+    ("GET", "/settings/data/export"): _P.TENANT_EXPORT,
+    ("POST", "/settings/data/delete"): _P.TENANT_DELETE,
+    ("POST", "/settings/data/keep"): _P.TENANT_DELETE,
     ("GET", "/settings/usage"): _P.TENANT_READ,
     ("GET", "/settings/team"): _P.TENANT_READ,
     ("POST", "/settings/team/invitations"): _P.TENANT_WRITE,
@@ -119,6 +123,17 @@ ACCESS: Final[Mapping[Route, Access]] = {
     **PERMISSIONS,
     **PAGES,
 }
+LEFT_TO_THE_VISITOR: Final = frozenset(
+    {
+        ("POST", "/sign-out"),
+        ("POST", "/switch-tenant"),
+        ("DELETE", "/api/v1/session"),
+        ("POST", "/api/v1/account/tenant"),
+    }
+)
+"""What changes something, needs no permission, and is open to somebody in a person's place."""
+FOR_WHO_IS_SIGNED_IN: Final = ("POST", "/api/v1/invitations/accept")
+"""Open to everybody, and acting for a person where one is signed in."""
 PEOPLE: Final = tuple(role for role in Role if role is not Role.API_CLIENT)
 NOT_THERE: Final = {
     "rule_id": "missing",
@@ -141,6 +156,7 @@ BODIES: Final[Mapping[str, Any]] = {
     "/api/v1/rules/{rule_id}": {"rule": "when { a } never { c }"},
     "/api/v1/rules/{rule_id}/state": {"state": "shadow"},
     "/api/v1/rules/validate": {"rule": "when { a } never { b }"},
+    "/api/v1/rules/trial": {"rule": "when { a } never { b }", "traces": []},
     "/api/v1/signals/{signal_id}": {"status": "investigating"},
     "/api/v1/dead-letters/{letter_id}/discard": {"note": "no use"},
     "/api/v1/members/{member_id}": {"role": "developer"},
@@ -259,6 +275,7 @@ def verdict(response: httpx.Response) -> str:
         "auth.unauthenticated": "unknown",
         "auth.forbidden": "forbidden",
         "auth.csrf": "forged",
+        "auth.acting": "not in another's place",
     }
     return refusals.get(code, "in")
 
@@ -273,12 +290,27 @@ def expected(route: Route, role: Role | None) -> str:
     return "in" if access == "known" or access in GRANTS[role] else "forbidden"
 
 
-async def judge(world: World, make: Make, role: Role | None) -> tuple[int, list[str]]:
+def expected_of_visitor(route: Route, role: Role) -> str:
+    """As `expected`, of somebody who acts in the place of a person with the role."""
+    access = ACCESS[route]
+    own = access == "known" and route[0] != "GET" and route not in LEFT_TO_THE_VISITOR
+    if own or route == FOR_WHO_IS_SIGNED_IN or (access in WITHHELD and access in GRANTS[role]):
+        return "not in another's place"
+    return expected(route, role)
+
+
+async def judge(
+    world: World,
+    make: Make,
+    role: Role | None,
+    *,
+    expecting: Callable[[Route, Any], str] = expected,
+) -> tuple[int, list[str]]:
     """Ask every route; return how many requests that were, and what went wrong."""
     wrong = []
     for route in ACCESS:
         response = await world.ask(route, await make(), world.ids)
-        if verdict(response) != expected(route, role):
+        if verdict(response) != expecting(route, role):
             wrong.append(
                 f"{route}: {verdict(response)} {response.status_code} {response.text[:80]}"
             )
@@ -306,6 +338,20 @@ async def test_without_a_credential(world: World, record_property: Callable[...,
 @pytest.mark.parametrize("role", PEOPLE)
 async def test_a_person(role: Role, world: World, record_property: Callable[..., None]) -> None:
     count, wrong = await judge(world, lambda: world.session(role, world.scope), role)
+    record_property(matrix.PROPERTY, count)
+    assert wrong == []
+
+
+@pytest.mark.parametrize("role", PEOPLE)
+async def test_somebody_in_a_persons_place(
+    role: Role, world: World, record_property: Callable[..., None]
+) -> None:
+    count, wrong = await judge(
+        world,
+        lambda: world.session(role, world.scope, acting="'support@vendor.example'"),
+        role,
+        expecting=expected_of_visitor,
+    )
     record_property(matrix.PROPERTY, count)
     assert wrong == []
 

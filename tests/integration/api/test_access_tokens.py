@@ -19,8 +19,8 @@ from api.database import Pool
 from api.identity.grants import Grant, Kind, drop_grant, put_grant
 from api.main import create_app
 from api.settings import Settings
-from api.tenants.service import add_member
-from tests.integration.api.provider_browser import Browser, browser_of
+from api.tenants.service import add_member, resume, suspend
+from tests.integration.api.provider_browser import Browser, browser_of, log_of
 from tests.support.oidc import (
     AUDIENCE,
     SECRET,
@@ -169,6 +169,17 @@ async def test_a_grant_that_is_taken_back_bites_at_the_next_request(
     assert (refused.status_code, refused.json()["code"]) == (403, "auth.no_tenant")
 
 
+async def test_a_token_of_a_suspended_tenant_is_refused_until_it_is_resumed(
+    http: httpx.AsyncClient, granted: TenantScope, provider: OidcServer, pool: Pool
+) -> None:
+    token = await provider.program_token("ci")
+    await suspend(pool, granted)
+    refused = await _ask(http, token)
+    assert (refused.status_code, refused.json()["code"]) == (403, "tenant.suspended")
+    await resume(pool, granted)
+    assert (await _ask(http, token)).status_code == 200
+
+
 async def test_a_program_without_a_grant_has_no_tenant_whatever_organisation_it_names(
     http: httpx.AsyncClient, granted: TenantScope, provider: OidcServer
 ) -> None:
@@ -255,6 +266,36 @@ async def test_a_person_is_no_member_of_a_tenant_that_the_token_does_not_name(
     assert (me["tenant_id"], me["role"]) == (str(granted.tenant_id), "developer")
 
 
+async def test_whoever_acts_by_a_token_is_on_the_record_and_makes_no_keys(
+    http: httpx.AsyncClient,
+    app: FastAPI,
+    granted: TenantScope,
+    provider: OidcServer,
+    pool: Pool,
+    shared_database: Database,
+) -> None:
+    await put_grant(pool, granted, _grant(provider, Kind.CLIENT, "ci", Role.ADMIN))
+    claims = provider.claims(org_id=ORGANISATION, act={"sub": "robot"})
+    token = provider.key.sign(claims, typ="at+jwt")
+    plain = provider.key.sign(provider.claims(org_id=ORGANISATION), typ="at+jwt")
+    key = {"name": "mine", "role": "viewer"}
+    headers = {"Authorization": f"Bearer {token}"}
+    assert (await _ask(http, token)).json()["acting"] == "robot"
+    refused = await http.post("/api/v1/keys", json=key, headers=headers)
+    assert (refused.status_code, refused.json()["code"]) == (403, "auth.acting")
+    await app.state.services.decisions.flush(whole=True)
+    rule = {"id": "promise", "rule": "when { a } never { b }"}
+    assert (await http.post("/api/v1/rules", json=rule, headers=headers)).status_code == 201
+    by_itself = await http.post(
+        "/api/v1/keys", json=key, headers={"Authorization": f"Bearer {plain}"}
+    )
+    assert by_itself.status_code == 201
+    told = await log_of(shared_database, granted)
+    assert [(action, facts.get("acting")) for action, facts in told[-3:]] == [
+        ("permission.refused", "robot"), ("rule.created", "robot"), ("key.created", None),
+    ]  # fmt: skip
+
+
 async def test_what_is_anothers_is_not_there_for_a_token(
     http: httpx.AsyncClient, granted: TenantScope, provider: OidcServer, pool: Pool
 ) -> None:
@@ -290,6 +331,9 @@ REFUSED: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "no kid": ({}, {"kid": None}, "unknown_key"),
     "jku": ({}, {"jku": "https://evil.example/jwks"}, "foreign_key"),
     "x5u": ({}, {"x5u": "https://evil.example/x5u"}, "foreign_key"),
+    "jwk": ({}, {"jwk": SigningKey().public_jwk}, "foreign_key"),
+    "x5c": ({}, {"x5c": ["MIIB"]}, "foreign_key"),
+    "an actor without a name": ({"act": {"iss": "x"}}, {}, "claims"),
     "critical": ({}, {"crit": ["b64"], "b64": True}, "malformed"),
 }
 
@@ -327,6 +371,26 @@ async def test_an_expired_token_is_told_so(
     assert refused.json()["code"] == "auth.token_expired"
     assert "get another one" in refused.json()["detail"]
     assert (await _refusals(app, shared_database))[0] == "token.expired"
+
+
+@pytest.mark.parametrize("typ", ["at+jwt", "AT+JWT", "application/at+jwt"])
+async def test_the_type_of_a_token_is_a_media_type(
+    typ: str, http: httpx.AsyncClient, granted: TenantScope, provider: OidcServer
+) -> None:
+    """RFC 7515, 4.1.9: with or without application/, in any case."""
+    token = provider.key.sign(provider.claims(org_id=ORGANISATION), typ=typ)
+    assert (await _ask(http, token)).status_code == 200
+
+
+@pytest.mark.parametrize(("ahead_s", "status"), [(20, 200), (61, 401)])
+async def test_a_clock_that_is_ahead_is_borne_for_half_a_minute(
+    ahead_s: int, status: int, http: httpx.AsyncClient, granted: TenantScope, provider: OidcServer
+) -> None:
+    now = int(time.time()) + ahead_s
+    for claim in ("nbf", "iat"):
+        claims = provider.claims(org_id=ORGANISATION, **{claim: now})
+        token = provider.key.sign(claims, typ="at+jwt")
+        assert (await _ask(http, token)).status_code == status, claim
 
 
 async def test_the_algorithm_is_ours_to_choose(

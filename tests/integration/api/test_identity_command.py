@@ -86,5 +86,15 @@ def test_a_role_that_cannot_be_granted_and_a_grant_that_is_not_there_are_said(
     with pytest.raises(OperatorError, match="no such grant"):
         _betrace_identity("revoke", "--tenant", tenant, "--group", "a")
     monkeypatch.delenv("BETRACE_OIDC_ISSUER")
-    with pytest.raises(OperatorError, match="BETRACE_OIDC_ISSUER is not set"):
+    with pytest.raises(OperatorError, match="neither BETRACE_OIDC_ISSUER nor"):
         _betrace_identity("grant", "--tenant", tenant, "--group", "a", "--role", "sre")
+
+
+def test_grants_are_of_workos_where_that_is_set_up(
+    tenant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("BETRACE_OIDC_ISSUER")
+    monkeypatch.setenv("BETRACE_WORKOS_CLIENT_ID", "client_1")
+    made = _betrace_identity("grant", "--tenant", tenant, "--group", "a", "--role", "sre")
+    assert made["issuer"] == "https://api.workos.com/user_management/client_1"
+    assert _betrace_identity("revoke", "--tenant", tenant, "--group", "a") == {"revoked": True}

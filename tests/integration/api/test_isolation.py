@@ -38,6 +38,7 @@ LISTS: Final = [
     "/api/v1/audit/export", "/api/v1/audit/export?format=csv", "/api/v1/session",
     "/api/v1/members", "/api/v1/invitations?ended=true", "/settings/team",
     "/api/v1/tenant", "/settings/tenant", "/api/v1/usage", "/settings/usage",
+    "/api/v1/tenant/deletion", "/settings/data",
     "/welcome", "/welcome/progress",
     "/signals", "/rules", "/dead-letters", "/notices", "/notices/count", "/audit", "/audit/export",
 ]  # fmt: skip
@@ -337,8 +338,9 @@ async def test_by_direct_sql_the_application_reaches_no_row_of_another_tenant(
 NOT_FILLED: Final = {
     "predicate_numbers", "rule_stats_minutes", "signal_history", "trace_budgets",
     "stats_minutes", "usage_days", "trace_tasks", "backtest_handed", "retention_ledger",
+    "deletion_proofs",
 }  # fmt: skip
-"""Tables that only the worker fills; other tests look at their policies."""
+"""Tables that only the worker fills, or the end of a tenant: other tests look at them."""
 
 
 def _row_of(admin: psycopg.Connection, table: str, scope: TenantScope) -> Any:

@@ -75,6 +75,7 @@ async def test_a_tenant_is_shown_in_numbers_and_by_nothing_that_is_its_own(
         "id": str(tenant_id),
         "tier": "standard",
         "state": "active",
+        "delete_after": None,
         "hold": None,
         "quotas": told["quotas"],
         "own_quotas": [],

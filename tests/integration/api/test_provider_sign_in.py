@@ -16,7 +16,10 @@ from fastapi import FastAPI
 from api.auth.principal import Role, TenantScope
 from api.database import Pool
 from api.identity.grants import Grant, Kind, drop_grant, put_grant
+from api.invitations.service import invite
+from api.keys.authority import OPERATOR
 from api.main import create_app
+from api.members.model import Terms
 from api.settings import Settings
 from tests.integration.api.provider_browser import (
     HERE,
@@ -56,6 +59,7 @@ def provider() -> Iterator[OidcServer]:
         for name, groups in {
             "ada": ["shop-developers"],
             "eve": ["shop-developers"],
+            "katherine": ["shop-developers"],
             "mallory": ["shop-developers"],
             "grace": ["shop-admins", "shop-developers"],
             "linus": ["kernel"],
@@ -190,6 +194,34 @@ async def test_passwords_can_be_switched_off(
     assert 'name="password"' not in page.text
     assert (refused.status_code, refused.json()["code"]) == (403, "auth.local_off")
     assert reasons[0] == "local_off"
+
+
+async def test_without_passwords_an_invitation_makes_no_account_that_nobody_could_use(
+    oidc_settings: dict[str, Any], pool: Pool, granted: TenantScope, provider: OidcServer
+) -> None:
+    """Its person signs in by the provider, comes back to the link, and accepts it there."""
+    made = create_app(
+        Settings.model_validate({**oidc_settings, "local_accounts": False}),
+        rules_log=MemoryRulesLog(),
+    )
+    other, email = await make_tenant(pool), provider.people["katherine"]["email"]
+    async with made.router.lifespan_context(made), browser_of(made) as http:
+        maker = made.state.services.invitation_maker
+        terms = Terms(Role.SRE)
+        token = (await invite(pool, other, email, terms, maker=maker, authority=OPERATOR)).token
+        page = await http.get(f"/invitations/{token}")
+        assert f"Sign in as <strong>{email}</strong>" in page.text
+        assert 'name="password"' not in page.text
+        body = {"token": token, "name": "K", "password": "seven green umbrellas at dusk"}
+        refused = await http.post("/api/v1/invitations/accept", json=body)
+        assert (refused.status_code, refused.json()["code"]) == (403, "auth.local_off")
+        browser = Browser(http)
+        entered = await browser.sign_in("katherine", next=f"/invitations/{token}")
+        assert entered.headers["location"] == f"/invitations/{token}"
+        csrf = (await browser.identity() or {})["csrf_token"]
+        await http.post(f"/invitations/{token}", data={"csrf_token": csrf})
+        who = await browser.identity() or {}
+    assert (who["tenant_id"], who["role"]) == (str(other.tenant_id), "sre")
 
 
 async def test_somebody_without_a_grant_is_told_what_to_send_the_operator(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -19,6 +20,7 @@ from api.tenants.settings import TenantSettings
 from tests.integration.api.conftest import Caller, client_of
 from tests.support.postgres import Database
 from tests.support.rules_log import MemoryRulesLog
+from tests.support.scenarios import SUITES
 from tests.support.tenants import make_key
 from udfs.wire import betrace_pb2 as pb
 
@@ -325,6 +327,26 @@ async def test_a_bad_rule_is_an_answer_and_no_refusal(caller: Caller) -> None:
     response = await caller.client.post("/api/v1/rules/validate", json={"rule": "when { a }"})
     body = response.json()
     assert (response.status_code, body["valid"], len(body["problems"])) == (200, False, 1)
+
+
+async def test_a_rule_is_tried_on_traces_that_come_with_it(caller: Caller) -> None:
+    body = {"rule": TEXT, "traces": [[{"name": "payment.charge", "attributes": {"amount": 2000}}]]}
+    response = await caller.client.post("/api/v1/rules/trial", json=body)
+    (told,) = response.json()["verdicts"]
+    assert (response.status_code, told["verdict"], told["trace"]) == (200, "violated", 1)
+    assert told["explanation"]["clauses"][0]["conditions"][0]["spans"][0]["values"]
+
+
+@pytest.mark.parametrize("path", SUITES, ids=lambda path: path.name)
+async def test_every_suite_of_the_language_passes_by_rest(path: Path, caller: Caller) -> None:
+    response = await caller.client.post(
+        "/api/v1/rules/trial",
+        content=path.read_bytes(),
+        headers={"Content-Type": "application/yaml"},
+    )
+    told = response.json()
+    assert (response.status_code, told["problems"], told["failed"]) == (200, [], 0)
+    assert told["passed"] == len(told["tests"]) > 0
 
 
 @pytest.mark.parametrize(

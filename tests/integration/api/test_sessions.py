@@ -235,6 +235,38 @@ async def test_times_of_sessions_are_settings(
     assert await strict.find(signed_in.token) is None
 
 
+async def test_use_keeps_a_session_from_being_idle_and_never_lengthens_it(
+    pool: Pool, scope: TenantScope, sign_in: SignIn, shared_database: Database
+) -> None:
+    signed_in = await _enter(sign_in, await make_user(pool, scope))
+    strict = Sessions(pool, pepper=PEPPER, times=SessionTimes(idle=timedelta(minutes=15)))
+    of_user = [signed_in.principal.user_id]
+    with psycopg.connect(shared_database.admin, autocommit=True) as connection:
+        before = connection.execute(
+            "update sessions set last_seen_at = now() - interval '14 minutes' where user_id = %s"
+            " returning expires_at",
+            of_user,
+        ).fetchone()
+        assert await strict.find(signed_in.token) is not None
+        after = connection.execute(
+            "select expires_at, last_seen_at > now() - interval '1 minute' from sessions"
+            " where user_id = %s",
+            of_user,
+        ).fetchone()
+    assert before is not None
+    assert after == (before[0], True)
+
+
+async def test_a_session_ends_after_its_time_whatever_it_did(
+    pool: Pool, scope: TenantScope, sign_in: SignIn
+) -> None:
+    signed_in = await _enter(sign_in, await make_user(pool, scope))
+    short = Sessions(pool, pepper=PEPPER, times=SessionTimes(absolute=timedelta()))
+    begun = await short.begin(signed_in.principal.user_id, client=ANYWHERE)
+    assert begun is not None
+    assert await short.find(begun.token) is None
+
+
 def _have_failed(database: Database, email: str, count: int) -> None:
     """Let so many sign-ins to an account have failed just now."""
     with psycopg.connect(database.admin) as connection:

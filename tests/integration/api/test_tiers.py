@@ -231,7 +231,7 @@ def test_what_was_set_before_there_were_tiers_is_the_tenant_s_own_and_the_rest_i
         "max_trace_spans": 200_000,
     }  # fmt: skip
     with backend.lock():
-        backend.apply_migrations(migrations.filter(lambda each: each.id < "0053"))
+        backend.apply_migrations(migrations.filter(lambda each: each.id < "0060"))
         with psycopg.connect(dsn) as connection:
             for name, own in (("usual", {}), ("own", {"max_rules": 7, "monthly_spans": 9})):
                 connection.execute(

@@ -130,7 +130,13 @@ def test_a_name_falls_back_to_the_address_and_holds_no_control_characters() -> N
 
 def test_who_acts_in_anothers_place_is_known() -> None:
     assert acting_of({"act": {"sub": "support@vendor.example"}}) == "support@vendor.example"
-    assert acting_of({"act": "x"}) == acting_of({}) == ""
+    assert acting_of({"act": None}) == acting_of({}) == ""
+
+
+@pytest.mark.parametrize("act", ["x", [], {}, {"sub": ""}, {"sub": 7}, {"sub": "a\nb"}])
+def test_a_claim_that_names_nobody_is_not_nobody(act: object) -> None:
+    with pytest.raises(ValueError, match="names nobody"):
+        acting_of({"act": act})
 
 
 # Grants

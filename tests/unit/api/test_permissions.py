@@ -28,6 +28,8 @@ keys.write         x     -         -   -                 -       -      -
 dead-letters.read  x     x         x   -                 -       -      -
 dead-letters.write x     -         x   -                 -       -      -
 audit.read         x     -         -   x                 x       -      -
+tenant.export      x     -         -   -                 -       -      -
+tenant.delete      x     -         -   -                 -       -      -
 """
 
 
@@ -103,5 +105,6 @@ def test_only_authentication_and_operators_grant_scopes() -> None:
         "api/operators/actions.py",
         "api/rules/outbox.py",
         "api/rules/quarantine.py",
+        "api/tenants/purge.py",
         "api/usage/service.py",
     }

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
+
 import dsl
 from api.bench.drafts import Kind, SpanDraft
 from api.bench.engine import EngineSettings, run_engine
-from api.bench.plan import LaidTrace, LoadSettings, Plan
+from api.bench.plan import LaidTrace, LoadSettings, Plan, plan
 from api.bench.rules import rule_mix
 from api.bench.score import score
 from api.bench.traffic import final_verdicts, unplanted_verdict
@@ -24,6 +28,19 @@ def as_span(trace: LaidTrace, index: int, draft: SpanDraft) -> Span:
         attributes=dict(draft.attributes),
         resource={"service.name": draft.operation.service},
     )
+
+
+STRUCTURAL = 8
+
+
+@pytest.fixture(scope="module", params=[0, STRUCTURAL], ids=["promises", "and structure"])
+def settings(request: pytest.FixtureRequest, settings: LoadSettings) -> LoadSettings:
+    return replace(settings, structural=request.param)
+
+
+@pytest.fixture(scope="module")
+def planned(settings: LoadSettings) -> Plan:
+    return plan(settings)
 
 
 def test_planted_verdicts_are_those_of_the_language(planned: Plan, settings: LoadSettings) -> None:
@@ -52,6 +69,14 @@ def test_the_engine_finds_what_was_planted_and_nothing_else(settings: LoadSettin
     assert run.score.planted > 50
     assert (run.score.missing, run.score.false) == (frozenset(), frozenset())
     assert run.score.withdrawn > 0
+
+
+def test_rules_on_structure_are_kept_and_broken(planned: Plan, settings: LoadSettings) -> None:
+    asked = range(settings.structural)
+    verdicts = [
+        final_verdicts(trace.draft).get(number) for trace in planned.traces for number in asked
+    ]
+    assert {"satisfied", "violated"} <= set(verdicts) or not settings.structural
 
 
 def test_a_score_tells_what_is_missing_and_what_is_false() -> None:

@@ -141,6 +141,25 @@ async def test_a_preparation_that_is_hopeless_fails_at_once(layout: Layout) -> N
         assert state_of(layout).components["server"].detail == "install a JDK 17"
 
 
+async def test_a_preparation_that_fails_once_is_tried_again(layout: Layout) -> None:
+    tries: list[int] = []
+
+    def prepare() -> None:
+        tries.append(1)
+        if len(tries) == 2:
+            raise FileExistsError("a process that is dying still writes there")
+
+    async with supervised(layout, program("server", SLEEP, prepare=prepare)):
+        await until(lambda: state_of(layout).all_good)
+        killed = state_of(layout).components["server"].process
+        assert killed is not None
+
+        os.kill(killed.pid, signal.SIGKILL)
+
+        await until(lambda: len(tries) == 3 and state_of(layout).all_good)
+        assert state_of(layout).components["server"].process != killed
+
+
 async def test_a_service_that_ends_in_order_is_done(layout: Layout) -> None:
     async with supervised(layout, program("demo", "pass", ends=True)):
         await until(lambda: state_of(layout).components["demo"].phase is Phase.DONE)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from udfs.accounts import MINUTE_MS, TICK_MS, Accounts, adds_up
+from udfs.accounts import MINUTE_MS, TICK_MS, Accounts, adds_up, late_by
 from udfs.wire import betrace_pb2 as wire
 
 TENANT = "3f0c7d0e-0c1b-4c0a-9a55-1f2e3d4c5b6a"
@@ -61,3 +61,20 @@ def test_accounts_add_up_or_not(
 ) -> None:
     stats = wire.Stats(counts=counts, open_before=open_before, open=open_spans)
     assert adds_up(stats) is expected
+
+
+@pytest.mark.parametrize(
+    ("lateness_ms", "expected"),
+    [
+        (0, "late_5s"),
+        (5_000, "late_5s"),
+        (5_001, "late_10s"),
+        (60_000, "late_1m"),
+        (7_200_000, "late_2h"),
+        (7_200_001, "late_more"),
+    ],
+)
+def test_a_late_span_is_counted_in_the_first_step_that_it_does_not_exceed(
+    lateness_ms: int, expected: str
+) -> None:
+    assert late_by("late", lateness_ms) == expected

@@ -185,18 +185,24 @@ def scenario_of_external_roots() -> tuple[RulesLog, SpansLog]:
 
 Scenario: TypeAlias = Callable[[], tuple[RulesLog, SpansLog]]
 WRITTEN: dict[str, Scenario] = {
-    "formats-with-open-spans": scenario,
-    "formats-of-single-spans-with-open-spans": scenario_of_single_spans,
-    "formats-over-caps": scenario_over_caps,
-    "formats-of-folds": scenario_of_folds,
-    "formats-of-external-roots": scenario_of_external_roots,
+    "formats-with-lateness": scenario,
+    "formats-of-single-spans-with-lateness": scenario_of_single_spans,
+    "formats-over-caps-with-lateness": scenario_over_caps,
+    "formats-of-folds-with-lateness": scenario_of_folds,
+    "formats-of-external-roots-with-lateness": scenario_of_external_roots,
 }
 """What this build writes."""
 WRITTEN_BEFORE = {
-    "formats": "formats-with-open-spans",
-    "formats-of-single-spans": "formats-of-single-spans-with-open-spans",
+    "formats": "formats-with-lateness",
+    "formats-of-single-spans": "formats-of-single-spans-with-lateness",
+    "formats-with-open-spans": "formats-with-lateness",
+    "formats-of-single-spans-with-open-spans": "formats-of-single-spans-with-lateness",
+    "formats-over-caps": "formats-over-caps-with-lateness",
+    "formats-of-folds": "formats-of-folds-with-lateness",
+    "formats-of-external-roots": "formats-of-external-roots-with-lateness",
 }
-"""What was written before accounts told of open spans, and what is written now instead."""
+"""What was written before accounts told of open spans, or how late spans were, and what is written
+now instead."""
 SCENARIOS = WRITTEN | {name: WRITTEN[now] for name, now in WRITTEN_BEFORE.items()}
 every_scenario = pytest.mark.parametrize("name", SCENARIOS)
 
@@ -259,9 +265,9 @@ def test_old_elements_are_read_and_written_alike(name: str) -> None:
     heads = 1 + 1 + 8 + 2 + 8  # 'E', format, time, partition, offset
     elements = [bytes.fromhex(element)[heads:] for element in golden(name)["elements"].values()]
     assert [pack_facts(unpack_facts(element)) for element in elements] == elements
-    kinds = {"formats-of-folds": {1, 2}, "formats-of-external-roots": {2, 3}}
-    of_single = "single-spans" in name
-    assert {element[0] for element in elements} == kinds.get(name, {2} if of_single else {1})
+    kinds = {"folds": {1, 2}, "external-roots": {2, 3}, "single-spans": {2}}
+    expected = next((found for of_what, found in kinds.items() if of_what in name), {1})
+    assert {element[0] for element in elements} == expected
 
 
 @every_scenario

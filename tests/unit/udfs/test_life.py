@@ -277,9 +277,55 @@ def test_accounts_add_up() -> None:
         "received": 4,
         "judged": 3,
         "late": 1,
+        "late_2m": 1,
         "judged_traces": 2,
         "rejudged_traces": 1,
         "signals": 1,
         "corrections": 1,
     }
     assert final_signals(engine.outputs) == {("rule-0", trace_id("t")): "satisfied"}
+
+
+def test_late_spans_are_counted_by_how_long_their_trace_had_been_quiet() -> None:
+    engine, log = Engine(a_log(PAYMENT)), SpansLog()
+    log.send(0, root("t"), span("t", "payment.charge", amount=2000))
+    log.send(1_000, root("nothing is kept of it"))
+    log.send(9_000, span("t", "one"), span("t", "two"))
+    log.send(10_000, span("t", "three"))
+    log.send(26_000, span("nothing is kept of it", "four"))
+    for record in log.records:
+        engine.receive(record)
+        engine.advance(record.time_ms)
+        engine.restart()
+    engine.advance(60_000)
+    found = counts(engine.outputs)
+    assert {name: found[name] for name in found if name.startswith("late")} == {
+        "late": 4,
+        "late_10s": 2,
+        "late_5s": 1,
+        "late_30s": 1,
+    }
+
+
+def test_spans_that_are_too_late_are_counted_by_how_long_ago_their_trace_was_closed() -> None:
+    rules = RulesLog()
+    rules.settings(settle_ms=SETTLE_MS, lateness_ms=60_000, max_life_ms=7_200_000)
+    rules.rule("payment", PAYMENT)
+    counted = []
+    for restarting in (False, True):
+        engine, log = Engine(rules), SpansLog()
+        log.send(0, root("t"), root("u"), root("v"))
+        log.send(190_000, span("t", "a"))
+        log.send(1_500_000, span("u", "b"), span("u", "c"))
+        log.send(6_000_000, span("v", "d"))
+        for record in log.records:
+            engine.receive(record)
+            engine.advance(record.time_ms)
+            if restarting:
+                engine.restart()
+        engine.advance(6_100_000)
+        found = counts(engine.outputs)
+        counted.append({name: found[name] for name in found if name.startswith("too_late")})
+    # From a time on it is known to ten minutes only by when a trace was closed.
+    expected = {"too_late": 4, "too_late_5m": 1, "too_late_30m": 2, "too_late_2h": 1}
+    assert counted == [expected, expected]

@@ -254,3 +254,98 @@ def test_sightings_between_others_that_are_close_decide_nothing() -> None:
         (0, "a"), (4, "c"), (9, "d"), (13, "f"), (40, "g"),
     ]  # fmt: skip
     assert thinned([(1, "a")], every_ns=5) == [(1, "a")]
+
+
+BEATS = "expect { beat } every 10s by host"
+
+
+def beats(rules: RulesLog, *seen: tuple[int, str, int]) -> SpansLog:
+    """Return a log in which hosts beat: when it comes, which host, and when it was."""
+    rules.rule("beats", BEATS)
+    log = SpansLog()
+    for number, (at_ms, host, time_ms) in enumerate(seen):
+        log.send(at_ms, span(f"t{number}", "beat", time_ms, host=host))
+    return log
+
+
+def test_a_key_that_a_person_forgets_is_not_expected_until_it_is_seen_again() -> None:
+    rules = the_rules()
+    log = beats(rules, (1_000, "gone", 1_000), (1_000, "here", 1_000), (60_000, "gone", 60_000))
+    rules.forget("beats", "gone", at_ms=0)
+    engine = played(rules, log, until_ms=30_000)
+    assert [signal.overdue.key[0].value for signal in signals(engine.outputs)] == ["here"]
+    engine.advance(80_000)
+    again = [s for s in signals(engine.outputs) if s.overdue.key[0].value == "gone"]
+    assert [s.overdue.last_seen_ns // 1_000_000 for s in again] == [60_000]
+
+
+def test_what_was_said_of_a_key_is_resolved_when_a_person_forgets_it() -> None:
+    rules = the_rules()
+    log = beats(rules, (1_000, "gone", 1_000))
+    rules.forget("beats", "gone", at_ms=20_000)
+    told_of = told(played(rules, log, until_ms=60_000), "beats")
+    assert told_of == [(1, "VIOLATED", ""), (1, "SATISFIED", "forgotten")]
+    assert [s.judged_ms for s in signals(played(rules, log, until_ms=60_000).outputs)] == [
+        11_500,
+        25_000,
+    ]
+
+
+def test_a_sighting_that_comes_after_its_key_was_forgotten_brings_it_not_back() -> None:
+    rules = the_rules()
+    log = beats(rules, (9_000, "gone", 1_000))
+    rules.forget("beats", "gone", at_ms=0)
+    assert told(played(rules, log, until_ms=60_000), "beats") == []
+
+
+def test_a_forgetting_concerns_one_key_of_one_rule_of_one_tenant() -> None:
+    rules = the_rules()
+    log = beats(rules, (1_000, "h", 1_000))
+    rules.forget("beats", "other", at_ms=0)
+    rules.forget("others", "h", at_ms=0)
+    rules.forget("beats", "h", at_ms=0, tenant=OTHER_TENANT)
+    assert told(played(rules, log, until_ms=20_000), "beats") == [(1, "VIOLATED", "")]
+
+
+def test_a_forgetting_that_is_repeated_in_the_log_counts_once() -> None:
+    rules = the_rules()
+    log = beats(rules, (1_000, "h", 1_000), (8_000, "h", 8_000))
+    for at_ms in (0, 5_000):
+        rules.forget("beats", "h", at_ms=at_ms, id_=b"the same")
+    assert told(played(rules, log, until_ms=20_000), "beats") == [(1, "VIOLATED", "")]
+
+
+def test_listed_keys_and_the_one_key_are_forgotten_too() -> None:
+    rules = the_rules()
+    rules.rule("listed", "expect { beat } every 10s by host in [a, b]")
+    rules.rule("one", "expect { beat } every 10s")
+    rules.forget("listed", "a", at_ms=0)
+    rules.forget("one", "", at_ms=0)
+    engine = played(rules, SpansLog(), until_ms=60_000)
+    found = {(s.rule_id, *(f.value for f in s.overdue.key)) for s in signals(engine.outputs)}
+    assert found == {("listed", "b")}
+
+
+def test_forgetting_is_told_alike_after_restarts_and_in_one_go() -> None:
+    rules = the_rules()
+    log = beats(rules, (1_000, "a", 1_000), (2_000, "b", 2_000), (15_000, "b", 15_000))
+    rules.forget("beats", "a", at_ms=12_300)
+    rules.forget("beats", "b", at_ms=2_000)
+    rules.forget("beats", "b", at_ms=40_000)
+    in_one_go = Engine(rules)
+    in_one_go.many.wake(time_ms=0)
+    for record in log.records:
+        in_one_go.receive(record)
+    in_one_go.advance(90_000)
+    in_steps = Engine(rules)
+    in_steps.many.wake(time_ms=0)
+    for record in log.records:
+        in_steps.receive(record)
+    for now_ms in range(0, 90_001, 750):
+        in_steps.advance(now_ms)
+        in_steps.restart()
+    values = [
+        {o.value for o in one.outputs if o.topic == "signals"} for one in (in_one_go, in_steps)
+    ]
+    assert values[0] == values[1]
+    assert len(values[0]) == 4

@@ -284,3 +284,38 @@ class TestClocks:
         assert judged == at_once
         judged = self.judged(self.PRECEDED, apart_ms=5, service="shop", clock_skew_ms=10)
         assert judged == at_once
+
+
+class TestRepetitions:
+    def test_one_that_says_something_else_does_not_count_and_is_counted(self) -> None:
+        other = span("db.query", 0, pii=True, user="eve")
+        engine, log = Engine(a_log(AUDITED)), SpansLog()
+        log.send(1_000, ROOT, QUERY, span("audit.log", 5, user="ada"))
+        log.send(1_500, QUERY)
+        log.send(2_000, other, other)
+        log.send(20_000, other)
+        for record in log.records:
+            engine.receive(record)
+            engine.advance(record.time_ms)
+            engine.restart()
+        engine.advance(100_000)
+        assert signals(engine.outputs) == []
+        found = counts(engine.outputs)
+        assert (found["received"], found["conflicting_span"]) == (7, 3)
+
+    def test_what_other_rules_look_at_is_no_contradiction(self) -> None:
+        rules = a_log(AUDITED)
+        rules.rule("more", "when { db.query as q } never { q.user == eve }", at_ms=5_000)
+        engine, log = Engine(rules), SpansLog()
+        log.send(1_000, ROOT, QUERY)
+        log.send(ACTIVATION_MS + 5_001, QUERY)
+        engine.run(log.records, until_ms=100_000)
+        assert "conflicting_span" not in counts(engine.outputs)
+
+    def test_the_same_id_with_another_name_is_another_span(self) -> None:
+        rules = a_log("when { a as q } always { b.where(user == q.user) }")
+        engine, log = Engine(rules), SpansLog()
+        log.send(1_000, ROOT, span("a", 0, own="s", user="ada"))
+        log.send(1_100, span("b", 0, own="s", user="ada"))
+        assert engine.run(log.records, until_ms=100_000) == []
+        assert "conflicting_span" not in counts(engine.outputs)

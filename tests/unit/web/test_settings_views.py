@@ -79,17 +79,19 @@ def test_a_form_can_leave_the_end_as_it_is() -> None:
 
 
 @pytest.mark.parametrize(
-    ("signed_in_as", "has_account", "step"),
+    ("signed_in_as", "has_account", "passwords", "step"),
     [
-        ("", False, "account"),
-        ("", True, "sign-in"),
-        ("ada@example.com", True, "join"),
-        ("eve@example.com", True, "other"),
-        ("eve@example.com", False, "other"),
+        ("", False, True, "account"),
+        ("", False, False, "sign-in"),
+        ("", True, True, "sign-in"),
+        ("ada@example.com", True, True, "join"),
+        ("ada@example.com", True, False, "join"),
+        ("eve@example.com", True, True, "other"),
+        ("eve@example.com", False, True, "other"),
     ],
 )
 def test_a_link_offers_what_fits_whoever_opens_it(
-    signed_in_as: str, has_account: bool, step: str
+    signed_in_as: str, has_account: bool, passwords: bool, step: str
 ) -> None:
     offer = Offer(
         id=uuid4(),
@@ -101,9 +103,10 @@ def test_a_link_offers_what_fits_whoever_opens_it(
         expires_at=NOW,
         has_account=has_account,
     )
-    page = offer_page(offer, "t", signed_in_as=signed_in_as, least=15)
+    page = offer_page(offer, "t", signed_in_as=signed_in_as, passwords=passwords, least=15)
     assert (page.step, page.tenant, page.role) == (step, "Acme", "SRE")
-    assert offer_page(None, "t", signed_in_as=signed_in_as, least=15).step == "over"
+    over = offer_page(None, "t", signed_in_as=signed_in_as, passwords=passwords, least=15)
+    assert over.step == "over"
 
 
 def test_the_form_of_a_tenant_says_back_what_is_stored() -> None:

@@ -11,7 +11,7 @@ from udfs.wire import betrace_pb2 as wire
 OTHER = "9d5a3a52-7d0c-4a55-8f8e-0d1f3b6a7c88"
 
 
-def test_of_the_rules_log_only_own_settings_and_gaps_are_heeded() -> None:
+def test_of_the_rules_log_only_gaps_and_what_the_tenant_said_are_heeded() -> None:
     log = RulesLog()
     log.rule("promise", "when { a } always { b }")
     log.settings(settle_ms=1)
@@ -19,9 +19,11 @@ def test_of_the_rules_log_only_own_settings_and_gaps_are_heeded() -> None:
     log.gap(at_ms=7)
     log.death(at_ms=8, tenant=TENANT, partition=1, offset=2)
     log.death(at_ms=8, tenant=OTHER, partition=1, offset=3)
+    log.forget("beats", "host-17", at_ms=9)
+    log.forget("beats", "host-17", at_ms=9, tenant=OTHER)
     entries = [LogEntry(at_ms, record) for at_ms, record in log.records]
     found = heeded([*entries, LogEntry(8, b"\xff")], tenant=TENANT)
-    assert found == [entries[1], entries[3], entries[4]]
+    assert found == [entries[1], entries[3], entries[4], entries[6]]
 
 
 def test_given_rules_are_in_force_from_ever() -> None:

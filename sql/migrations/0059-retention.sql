@@ -42,6 +42,12 @@ alter table tenants
   );
 grant update (tier, retention, retention_bounds, held_at, held_by) on tenants to betrace_app;
 
+-- Whether nothing of a tenant goes by its age: it is on hold, or all of it is to go at once.
+create function is_kept_whole(t tenants) returns boolean
+language sql stable as $$
+  select t.held_at is not null or t.delete_after is not null
+$$;
+
 -- What was deleted of a tenant on a day, written with each deletion. told_count: so many of them
 -- are on the audit log.
 create table retention_ledger (
@@ -58,8 +64,7 @@ create table retention_ledger (
 create index retention_ledger_untold on retention_ledger (tenant_id) where told_count < row_count;
 alter table retention_ledger enable row level security;
 alter table retention_ledger force row level security;
-create policy retention_ledger_of_tenant on retention_ledger for select
-  using (tenant_id = scope_tenant());
+create policy retention_ledger_of_tenant on retention_ledger using (tenant_id = scope_tenant());
 create policy retention_ledger_of_worker on retention_ledger to betrace_worker
   using (true) with check (true);
 grant select on retention_ledger to betrace_app;
@@ -78,8 +83,8 @@ grant select, delete on usage_days to betrace_worker;
 grant delete on backtests to betrace_worker;
 revoke delete on backtests from betrace_app;
 
--- Of the audit log, deletion asks the database: it is the owner's, never of a tenant that is held,
--- never of what is younger than 30 days, and no more than so many rows at a time.
+-- Of the audit log, deletion asks the database: it is the owner's, never of a tenant that is kept
+-- whole, never of what is younger than 30 days, and no more than so many rows at a time.
 drop function forget_audit(integer);
 drop policy audit_log_forgotten on audit_log;
 do $$
@@ -103,8 +108,8 @@ begin
       using errcode = 'invalid_parameter_value';
   end if;
   perform set_config('app.purpose', 'retention', true);
-  if exists (select from tenants where id = tenant and held_at is not null) then
-    raise exception 'nothing of tenant % may be deleted: it is held', tenant
+  if exists (select from tenants t where t.id = tenant and is_kept_whole(t)) then
+    raise exception 'nothing of tenant % goes by its age: it is held, or to be deleted', tenant
       using errcode = 'restrict_violation';
   end if;
   with old as (
@@ -174,3 +179,25 @@ revoke all on function note_forgotten(uuid, text, bigint, integer) from public;
 grant execute on function forget_audit(uuid, integer, integer) to betrace_worker;
 grant execute on function forget_audit_of_nobody(integer, integer) to betrace_worker;
 grant execute on function note_forgotten(uuid, text, bigint, integer) to betrace_worker;
+
+-- As in 0050; and nothing of a tenant that is held is deleted.
+create or replace function begin_purge() returns void
+language plpgsql security definer
+set search_path = pg_catalog, public, pg_temp as $$
+declare
+  doomed tenants%rowtype;
+begin
+  perform set_config('app.purpose', 'purge', true);
+  select * into doomed from tenants where id = scope_tenant() for update;
+  if doomed.delete_after is null or doomed.delete_after > now() then
+    raise exception 'tenant % is not to be deleted now', scope_tenant()
+      using errcode = 'restrict_violation';
+  end if;
+  if doomed.held_at is not null then
+    raise exception 'tenant % is held', scope_tenant() using errcode = 'restrict_violation';
+  end if;
+  update tenants
+  set suspended_at = coalesce(suspended_at, now()), purge_began_at = coalesce(purge_began_at, now())
+  where id = doomed.id;
+end
+$$;

@@ -74,7 +74,8 @@ $$;
 create function tenants_overview(only_id uuid, sought text, after text, most integer)
 returns table (
   id uuid, name text, display_name text, tier text, own_quotas jsonb, quotas jsonb,
-  created_at timestamptz, suspended_at timestamptz, held_at timestamptz, held_by text,
+  created_at timestamptz, suspended_at timestamptz, delete_after timestamptz,
+  held_at timestamptz, held_by text,
   spans_this_month bigint, rule_count bigint, quarantined_count bigint, member_count bigint,
   last_span_at timestamptz, last_signal_at timestamptz
 )
@@ -94,7 +95,7 @@ begin
   perform set_config('app.purpose', 'overview', true);
   return query
   select t.id, t.name, t.display_name, t.tier, t.settings, effective_settings(t),
-    t.created_at, t.suspended_at, t.held_at, t.held_by,
+    t.created_at, t.suspended_at, t.delete_after, t.held_at, t.held_by,
     (select coalesce(sum(u.spans), 0)::bigint from usage_days u
      where u.tenant_id = t.id and u.day >= date_trunc('month', now() at time zone 'UTC')::date),
     r.rule_count, r.quarantined_count,

@@ -1,0 +1,160 @@
+"""What an archive of a tenant holds, table by table, and what is left out for which reason.
+
+A test compares both lists with the tables of the database: a new table stands in one of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """One file of the archive: a table's rows as JSON lines in the order of some columns.
+
+    name: of the file, without its ending. what: for whoever reads it. withheld: columns that are
+    not told. of_person: whether address and name of the row's user_id are told with it.
+    """
+
+    name: str
+    table: str
+    order: tuple[str, ...]
+    what: str
+    withheld: tuple[str, ...] = ()
+    of_person: bool = False
+
+
+KINDS: Final = (
+    Kind(
+        name="tenant",
+        table="tenants",
+        order=("id",),
+        what="What the tenant is called and how its traces are judged.",
+        withheld=("paused_rules", "purge_began_at", "audit_end", "purged"),
+    ),
+    Kind(
+        name="members",
+        table="memberships",
+        order=("user_id",),
+        what="Who belongs to the tenant and as what.",
+        of_person=True,
+    ),
+    Kind(
+        name="invitations",
+        table="invitations",
+        order=("id",),
+        what="Who was invited, without the links.",
+        withheld=("token_hash",),
+    ),
+    Kind(
+        name="provider-grants",
+        table="provider_grants",
+        order=("issuer", "organisation", "kind", "value"),
+        what="What claims of identity providers grant.",
+    ),
+    Kind(
+        name="keys",
+        table="api_keys",
+        order=("id",),
+        what="API keys, without their secrets.",
+        withheld=("key_hash",),
+    ),
+    Kind(name="rules", table="rules", order=("id",), what="Rules and their state."),
+    Kind(
+        name="rule-versions",
+        table="rule_versions",
+        order=("rule_id", "version"),
+        what="Every version of every rule: the rule object, its text, its author.",
+    ),
+    Kind(name="signals", table="signals", order=("id",), what="Signals with their explanations."),
+    Kind(
+        name="signal-history",
+        table="signal_history",
+        order=("signal_id", "seq"),
+        what="What became of signals, and who did it.",
+    ),
+    Kind(
+        name="signal-folds",
+        table="signal_folds",
+        order=("rule_id", "minute", "rule_version", "lane"),
+        what="What was folded of storms of signals.",
+    ),
+    Kind(name="traces", table="trace_copies", order=("trace_id",), what="Copies of traces."),
+    Kind(
+        name="spans",
+        table="trace_spans",
+        order=("trace_id", "ordinal"),
+        what="The spans of these copies.",
+    ),
+    Kind(
+        name="backtests",
+        table="backtests",
+        order=("id",),
+        what="Backtests: what was asked for.",
+        withheld=("now_records", "was_records", "runner", "lease_until"),
+    ),
+    Kind(
+        name="backtest-counts",
+        table="backtest_counts",
+        order=("backtest_id", "partition", "rule_id", "was", "now"),
+        what="How many traces of a backtest got which verdicts.",
+    ),
+    Kind(
+        name="backtest-results",
+        table="backtest_results",
+        order=("backtest_id", "rule_id", "trace_id"),
+        what="Single traces of backtests.",
+    ),
+    Kind(name="notices", table="notices", order=("id",), what="What people were told."),
+    Kind(
+        name="dead-letters",
+        table="dead_letters",
+        order=("letter_partition", "letter_offset"),
+        what="What could not be used, as far as its tenant is known.",
+    ),
+    Kind(name="usage", table="usage_days", order=("day",), what="Spans by day."),
+    Kind(
+        name="accounts",
+        table="stats_minutes",
+        order=("minute", "lane"),
+        what="What became of the spans of each minute and lane.",
+    ),
+    Kind(
+        name="rule-accounts",
+        table="rule_stats_minutes",
+        order=("rule_id", "minute", "rule_version", "lane"),
+        what="Verdicts of each rule, minute and lane.",
+    ),
+    Kind(
+        name="deleted",
+        table="retention_ledger",
+        order=("day", "what"),
+        what="How many rows of what were deleted for their age, by day.",
+        withheld=("told_count",),
+    ),
+    Kind(
+        name="audit",
+        table="audit_log",
+        order=("xact", "seq"),
+        what="Who was let in or refused, and who changed what.",
+        withheld=("xact",),
+    ),
+)
+
+LEFT_OUT: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "sessions": "Credentials of people, which end within days.",
+        "predicate_numbers": "Numbers that the job gives to parts of rules; rule texts have all.",
+        "rules_outbox": "Rule versions once more, as the job reads them.",
+        "signal_feed": "Wakes pages that are open; forgotten after a day.",
+        "trace_tasks": "The worker's list of traces still to copy.",
+        "trace_budgets": "How many copies the worker made in an hour.",
+        "backtest_parts": "How workers shared the reading of the log.",
+        "backtest_handed": "What parts of a running backtest hand to one another.",
+        "deletion_proofs": "What is left of tenants that are gone.",
+    }
+)
+"""Tables with a tenant's rows that no archive holds."""

@@ -1,0 +1,9 @@
+drop table deletion_proofs;
+alter table tenants
+  drop column deletion_asked_at,
+  drop column deletion_asked_by,
+  drop column delete_after,
+  drop column paused_rules,
+  drop column purge_began_at,
+  drop column audit_end,
+  drop column purged;

@@ -1,0 +1,15 @@
+drop trigger audit_log_of_those_there on audit_log;
+drop function refuse_audit_of_the_gone();
+drop function purge_some(integer);
+drop function added(jsonb, jsonb);
+drop function purge_people(integer);
+drop function end_audit(jsonb);
+drop function begin_purge();
+drop function tables_to_purge();
+drop policy deletion_proofs_for_purge on deletion_proofs;
+drop policy deletion_proofs_of_purge on deletion_proofs;
+drop policy audit_log_of_purge on audit_log;
+drop policy trace_budgets_of_purge on trace_budgets;
+drop policy memberships_of_purge on memberships;
+drop policy users_of_purge on users;
+drop policy tenants_of_purge on tenants;
