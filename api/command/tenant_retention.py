@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Annotated
 
 import typer
 
-from api.auth.principal import TenantScope
-from api.command.operator import operator_scope, say, tenant_named, with_pool
+from api.command.operator import operator_scope, say, switch_tenant, tenant_named, with_pool
 from api.command.retention_options import Days, Least, Most, changed_term
 from api.database import Pool
 from api.errors import OperatorError
@@ -67,29 +65,16 @@ def bounds_command(
 
 def hold_command(name: TenantName, as_json: AsJson = False) -> None:
     """Let nothing of a tenant be deleted, however old it is; only an operator lifts that."""
-    _switch(name, partial(hold, by="operator"), "is held", "was held already", as_json=as_json)
+    switch_tenant(
+        name, partial(hold, by="operator"), "is held", "was held already", as_json=as_json
+    )
 
 
 def release_command(name: TenantName, as_json: AsJson = False) -> None:
     """Lift the hold of a tenant: what is over is deleted again."""
-    _switch(name, partial(release, by="operator"), "is not held", "was not held", as_json=as_json)
-
-
-def _switch(
-    name: str,
-    switch: Callable[[Pool, TenantScope], Awaitable[bool]],
-    done: str,
-    was_so: str,
-    *,
-    as_json: bool,
-) -> None:
-    async def act(pool: Pool, _: Settings) -> dict[str, object]:
-        tenant = await tenant_named(pool, name)
-        changed = await switch(pool, operator_scope(tenant.id))
-        return {"id": str(tenant.id), "name": tenant.name, "changed": changed}
-
-    told = with_pool(act)
-    say(told, as_json=as_json, text=f"{told['name']} {done if told['changed'] else was_so}")
+    switch_tenant(
+        name, partial(release, by="operator"), "is not held", "was not held", as_json=as_json
+    )
 
 
 def _tell(retention: Retention, *, as_json: bool) -> None:

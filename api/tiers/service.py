@@ -132,15 +132,7 @@ async def change_quotas(pool: Pool, name: str, changes: Mapping[str, Any], *, ac
         except ValueError as error:
             raise ApiError(400, "tier.quotas", f"{error}.") from error
         await queries("tiers").update_quotas(connection, name=name, quotas=Jsonb(quotas))
-        tier = await tier_in(connection, name)
-        await record_of_operators(
-            connection,
-            "tier.changed",
-            f"tier:{name}",
-            actor=actor,
-            fields=", ".join(sorted(changes)),
-        )
-    return tier
+        return await _changed(connection, name, actor=actor, fields=", ".join(sorted(changes)))
 
 
 async def change_term(pool: Pool, name: str, kind: Kind, term: Term, *, actor: str) -> Tier:
@@ -150,12 +142,13 @@ async def change_term(pool: Pool, name: str, kind: Kind, term: Term, *, actor: s
         terms = {**tier.retention, kind: term}
         stored = {each: of_kind.to_dict() for each, of_kind in terms.items()}
         await queries("tiers").update_retention(connection, name=name, retention=Jsonb(stored))
-        tier = await tier_in(connection, name)
-        await record_of_operators(
-            connection,
-            "tier.changed",
-            f"tier:{name}",
-            actor=actor,
-            fields=f"retention of {kind}",
-        )
+        return await _changed(connection, name, actor=actor, fields=f"retention of {kind}")
+
+
+async def _changed(connection: Connection, name: str, *, actor: str, fields: str) -> Tier:
+    """Write that an operator changed a tier, and return what it grants now."""
+    tier = await tier_in(connection, name)
+    await record_of_operators(
+        connection, "tier.changed", f"tier:{name}", actor=actor, fields=fields
+    )
     return tier

@@ -1,21 +1,3 @@
-create or replace function begin_purge() returns void
-language plpgsql security definer
-set search_path = pg_catalog, public, pg_temp as $$
-declare
-  doomed tenants%rowtype;
-begin
-  perform set_config('app.purpose', 'purge', true);
-  select * into doomed from tenants where id = scope_tenant() for update;
-  if doomed.delete_after is null or doomed.delete_after > now() then
-    raise exception 'tenant % is not to be deleted now', scope_tenant()
-      using errcode = 'restrict_violation';
-  end if;
-  update tenants
-  set suspended_at = coalesce(suspended_at, now()), purge_began_at = coalesce(purge_began_at, now())
-  where id = doomed.id;
-end
-$$;
-
 drop function note_forgotten(uuid, text, bigint, integer);
 drop function forget_audit_of_nobody(integer, integer);
 drop function forget_audit(uuid, integer, integer);
@@ -64,6 +46,7 @@ drop index signals_over;
 drop table retention_ledger;
 drop function is_kept_whole(tenants);
 alter table tenants
+  drop constraint tenants_held_or_going,
   drop constraint tenants_held,
   drop constraint tenants_tier,
   drop column held_by,

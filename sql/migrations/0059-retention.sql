@@ -39,7 +39,9 @@ alter table tenants
   add constraint tenants_tier foreign key (tier) references tiers (name),
   add constraint tenants_held check (
     (held_at is null) = (held_by is null) and held_by in ('operator', 'tenant')
-  );
+  ),
+  -- Nothing of a tenant that is held is deleted, and of one that is going nothing is kept.
+  add constraint tenants_held_or_going check (held_at is null or purge_began_at is null);
 grant update (tier, retention, retention_bounds, held_at, held_by) on tenants to betrace_app;
 
 -- Whether nothing of a tenant goes by its age: it is on hold, or all of it is to go at once.
@@ -179,25 +181,3 @@ revoke all on function note_forgotten(uuid, text, bigint, integer) from public;
 grant execute on function forget_audit(uuid, integer, integer) to betrace_worker;
 grant execute on function forget_audit_of_nobody(integer, integer) to betrace_worker;
 grant execute on function note_forgotten(uuid, text, bigint, integer) to betrace_worker;
-
--- As in 0050; and nothing of a tenant that is held is deleted.
-create or replace function begin_purge() returns void
-language plpgsql security definer
-set search_path = pg_catalog, public, pg_temp as $$
-declare
-  doomed tenants%rowtype;
-begin
-  perform set_config('app.purpose', 'purge', true);
-  select * into doomed from tenants where id = scope_tenant() for update;
-  if doomed.delete_after is null or doomed.delete_after > now() then
-    raise exception 'tenant % is not to be deleted now', scope_tenant()
-      using errcode = 'restrict_violation';
-  end if;
-  if doomed.held_at is not null then
-    raise exception 'tenant % is held', scope_tenant() using errcode = 'restrict_violation';
-  end if;
-  update tenants
-  set suspended_at = coalesce(suspended_at, now()), purge_began_at = coalesce(purge_began_at, now())
-  where id = doomed.id;
-end
-$$;

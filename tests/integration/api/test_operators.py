@@ -13,7 +13,6 @@ import httpx
 import psycopg
 import pytest
 from fastapi import FastAPI
-from psycopg.conninfo import make_conninfo
 from typer.testing import CliRunner
 
 from api.auth.access import OPERATOR_COOKIE
@@ -21,14 +20,15 @@ from api.auth.principal import Role, TenantScope
 from api.command.app import app as betrace
 from api.database import Pool, credential_transaction, open_pool, purpose_transaction
 from api.errors import OperatorError
-from api.migrations import migrate
 from api.operators.keys import hash_operator_key, is_operator_key
 from api.operators.making import revoke_operator_key
 from api.problems import ApiError
 from api.settings import Settings
+from api.tenants.deletion import ask_for_deletion
+from api.tenants.service import read_tenant
 from tests.integration.api.conftest import NO_KAFKA, client_of
 from tests.support.filled import filled_tenant
-from tests.support.postgres import Database, Server, roles_of
+from tests.support.postgres import Database, Server
 from tests.support.tenants import PEPPER, add_operator, make_key, make_tenant
 
 URL = "/api/v1/operator"
@@ -308,15 +308,7 @@ async def test_the_overview_is_told_to_an_operator_and_to_nobody_else(
 async def test_the_overview_counts_under_an_owner_whom_row_level_security_binds(
     postgres: Server,
 ) -> None:
-    dsn = postgres.empty_database()
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute("drop role if exists plain_counter")
-        connection.execute("create role plain_counter login")
-        name = connection.info.dbname
-        connection.execute(f'alter database "{name}" owner to plain_counter'.encode())
-        connection.execute("alter schema public owner to plain_counter")
-    migrate(make_conninfo(dsn, user="plain_counter"), say=lambda _: None)
-    database = roles_of(dsn)
+    database = postgres.owned_database()
     async with open_pool(database.app, size=2) as pool:
         await filled_tenant(pool, database)
         key_hash = hash_operator_key(await add_operator(pool), pepper=PEPPER)
@@ -440,6 +432,24 @@ async def test_the_pages_do_what_their_forms_say(
     assert 'name="least" autocomplete="off" maxlength="30" placeholder="30" value="45"' in page
     page = await post("bounds", kind="audit")
     assert 'value="45"' not in page
+
+
+async def test_a_tenant_that_is_to_be_deleted_is_shown_as_such(
+    browser: httpx.AsyncClient, operator: httpx.AsyncClient, scope: TenantScope, pool: Pool
+) -> None:
+    title = (await read_tenant(pool, scope)).title
+    deletion = await ask_for_deletion(pool, scope, typed=title, grace=timedelta(days=30))
+    told = (await operator.get(f"{URL}/tenants/{scope.tenant_id}")).json()
+    assert datetime.fromisoformat(told["delete_after"]) == deletion.due_at
+    path = f"/operator/tenants/{scope.tenant_id}"
+    page = (await browser.get(path)).text
+    assert "On its way out" in page
+    assert "Until then nothing goes for its age" in page
+    held = await browser.post(f"{path}/hold", data={"csrf_token": csrf_of(page)})
+    assert (
+        "nothing is deleted, and the tenant neither"
+        in (await browser.get(held.headers["location"])).text
+    )
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -16,6 +17,7 @@ from api.database import Pool
 from api.errors import OperatorError
 from api.retention.service import hold, release
 from api.retention.terms import Kind
+from api.tenants.deletion import ask_for_deletion
 from tests.integration.api.conftest import NO_KAFKA, Caller, client_of
 from tests.support.postgres import Database
 from tests.support.tenants import PEPPER, make_key
@@ -109,6 +111,23 @@ async def test_the_operator_s_hold_is_lifted_by_nobody_else(caller: Caller, pool
     assert (await caller.client.get(URL)).json()["hold"]["by"] == "operator"
     assert await release(pool, caller.scope, by="operator")
     assert (await caller.client.get(URL)).json()["hold"] is None
+
+
+async def test_before_all_of_it_is_deleted_nothing_goes_for_its_age_and_that_is_said(
+    caller: Caller, stranger: Caller, pool: Pool
+) -> None:
+    title = (await caller.client.get("/api/v1/tenant")).json()["name"]
+    grace = timedelta(days=30)
+    due_at = (await ask_for_deletion(pool, caller.scope, typed=title, grace=grace)).due_at
+    assert due_at is not None
+    told = (await caller.client.get(URL)).json()["delete_after"]
+    assert datetime.fromisoformat(told) == due_at
+    assert (await stranger.client.get(URL)).json()["delete_after"] is None
+    page = (await caller.client.get("/settings/retention")).text
+    assert "Until then nothing goes for its age" in page
+    await caller.client.put("/api/v1/tenant/hold")
+    page = (await caller.client.get("/settings/retention")).text
+    assert "nothing is deleted, however old it is, and the tenant neither" in page
 
 
 async def test_who_may_not_write_reads(app: FastAPI, pool: Pool, scope: TenantScope) -> None:

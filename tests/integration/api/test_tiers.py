@@ -16,17 +16,19 @@ from typer.testing import CliRunner
 from yoyo import get_backend, read_migrations
 
 import sql
+from api.auth.client import Client
 from api.auth.key_verifier import KeyVerifier
-from api.auth.principal import TenantScope
+from api.auth.principal import Role, TenantScope
+from api.auth.sessions import Sessions
 from api.command.app import app as betrace
 from api.database import Pool
 from api.errors import OperatorError
-from api.limits.settings import AS_INSTALLED
+from api.limits.settings import AS_INSTALLED, TenantLimits
 from api.migrations import _yoyo_uri
 from api.problems import ApiError
 from api.retention.service import read_retention
 from api.retention.terms import Kind, Term
-from api.tenants.service import change_settings, read_tenant
+from api.tenants.service import change_settings, create_user, read_tenant
 from api.tenants.settings import QUOTAS, TenantSettings
 from api.tiers.allowance import QUOTA_LABELS
 from api.tiers.service import (
@@ -41,7 +43,7 @@ from api.usage.service import count_usage
 from tests.integration.api.conftest import NO_KAFKA, Caller, client_of
 from tests.integration.api.test_tenant_and_usage import account, month, notices
 from tests.support.postgres import Database, Server
-from tests.support.tenants import PEPPER, make_key, make_tenant
+from tests.support.tenants import PASSWORD, PEPPER, make_key, make_tenant
 
 NOVEMBER = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -114,18 +116,25 @@ async def test_warnings_go_by_the_tier_and_by_the_tenant_s_own_quota(
 async def test_requests_and_spans_are_limited_by_the_tier(
     pool: Pool, scope: TenantScope, tier: str
 ) -> None:
-    key = await make_key(pool, scope)
+    key, sessions = await make_key(pool, scope), Sessions(pool, pepper=PEPPER)
+    user_id = await create_user(
+        pool, scope, email=f"{uuid4()}@example.com", name="Ada", role=Role.SRE, password=PASSWORD
+    )
+    begun = await sessions.begin(user_id, client=Client("192.0.2.1"))
+    assert begun is not None
 
-    async def limits() -> Any:
-        found = await KeyVerifier(pool, pepper=PEPPER).verify(key, address=None)
-        assert found is not None
-        return found.limits
+    async def limits() -> set[TenantLimits]:
+        by_key = await KeyVerifier(pool, pepper=PEPPER).verify(key, address=None)
+        by_session = await sessions.find(begun.token, address=None)
+        assert by_key is not None
+        assert by_session is not None
+        return {by_key.limits, by_session.limits}
 
-    assert await limits() == AS_INSTALLED
+    assert await limits() == {AS_INSTALLED}
     await put_into_tier(pool, scope, tier)
     changes = {"requests_per_min": 7, "spans_per_s": 8}
     await change_quotas(pool, tier, changes, actor="operator:test")
-    assert ((await limits()).requests_per_min, (await limits()).spans_per_s) == (7, 8)
+    assert await limits() == {TenantLimits(requests_per_min=7, spans_per_s=8)}
 
 
 async def test_members_and_open_invitations_fit_into_the_tier(

@@ -260,26 +260,57 @@ def test_each_tenant_keeps_its_things_for_as_long_as_it_wants(
     assert told(seeded) == gone, "a second round finds nothing and says nothing"
 
 
-def test_nothing_of_a_tenant_on_hold_is_deleted(
-    seeded: Database, admin: psycopg.Connection, retention: Retention
+HELD: Final = "held_at = now(), held_by = 'tenant'"
+TO_BE_DELETED: Final = (
+    "deletion_asked_at = now(), deletion_asked_by = 'x', delete_after = now(), paused_rules = '{}'"
+)
+NEITHER: Final = (
+    "held_at = null, held_by = null, deletion_asked_at = null, deletion_asked_by = null,"
+    " delete_after = null, paused_rules = null"
+)
+
+
+def change(connection: psycopg.Connection, columns: str) -> None:
+    connection.execute(f"update tenants set {columns} where id = %s".encode(), [TENANT])
+
+
+@pytest.mark.parametrize("kept_whole", [HELD, TO_BE_DELETED], ids=["held", "to be deleted"])
+def test_nothing_goes_of_a_tenant_that_is_held_or_goes_as_a_whole(
+    seeded: Database, admin: psycopg.Connection, retention: Retention, kept_whole: str
 ) -> None:
     for tenant in (TENANT, OTHER_TENANT):
         keep(admin, ALL_SHORT, tenant)
         put_one_of_each(admin, days_ago(500), tenant)
-    admin.execute("update tenants set held_at = now(), held_by = 'tenant' where id = %s", [TENANT])
+        put_ledger(admin, days_ago(500), tenant)
+    change(admin, kept_whole)
     assert retention.round()
     assert left(seeded) == dict.fromkeys(TABLES, 1)
     assert left(seeded, OTHER_TENANT) == dict.fromkeys(TABLES, 0)
-    admin.execute("update tenants set held_at = null, held_by = null")
+    assert [ledger_days(seeded, tenant) for tenant in (TENANT, OTHER_TENANT)] == [1, 0]
+    change(admin, NEITHER)
     assert retention.round()
     assert left(seeded) == dict.fromkeys(TABLES, 0)
+    assert ledger_days(seeded, TENANT) == 0
 
 
-def test_the_hold_binds_the_database_s_own_way_into_the_audit_log(
-    admin: psycopg.Connection, connection: WorkerConnection
+def put_ledger(connection: psycopg.Connection, at: datetime, tenant: str) -> None:
+    """Write that something was deleted that day, and told."""
+    of = {"tenant_id": tenant, "day": at.date(), "what": "folds"}
+    insert(connection, "retention_ledger", **of, days=1, row_count=3, told_count=3)
+
+
+def ledger_days(seeded: Database, tenant: str) -> int:
+    """Return how many days before today the ledger has something of."""
+    query = "select day from retention_ledger where tenant_id = %s and day < current_date - 1"
+    return len(rows(seeded.admin, query, tenant))
+
+
+@pytest.mark.parametrize("kept_whole", [HELD, TO_BE_DELETED], ids=["held", "to be deleted"])
+def test_the_database_s_own_way_into_the_audit_log_is_closed_then(
+    admin: psycopg.Connection, connection: WorkerConnection, kept_whole: str
 ) -> None:
     put_audit(admin, days_ago(500), TENANT)
-    admin.execute("update tenants set held_at = now(), held_by = 'tenant' where id = %s", [TENANT])
+    change(admin, kept_whole)
     with pytest.raises(psycopg.errors.RestrictViolation, match="held"):
         connection.execute("select forget_audit(%s, 400, 10)", [TENANT])
     connection.execute("select forget_audit(%s, 400, 10)", [OTHER_TENANT])
@@ -559,20 +590,8 @@ def test_old_rows_are_found_by_an_index(
 
 def test_an_owner_without_superuser_rights_forgets_as_well(postgres: Server) -> None:
     """Row-level security binds the owner too: the functions have policies of their own."""
-    from psycopg.conninfo import make_conninfo
-
-    from api.migrations import migrate
-
-    dsn = postgres.empty_database()
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute("drop role if exists plain_keeper")
-        connection.execute("create role plain_keeper login")
-        connection.execute(
-            f'alter database "{connection.info.dbname}" owner to plain_keeper'.encode()
-        )
-        connection.execute("alter schema public owner to plain_keeper")
-    migrate(make_conninfo(dsn, user="plain_keeper"), say=lambda _: None)
-    with psycopg.connect(dsn, autocommit=True) as connection:
+    database = postgres.owned_database()
+    with psycopg.connect(database.admin, autocommit=True) as connection:
         for tenant in (TENANT, OTHER_TENANT):
             insert(connection, "tenants", id=tenant, name=tenant, settings=Jsonb({}))
         for tenant in (TENANT, OTHER_TENANT, str(uuid4()), None):
@@ -581,11 +600,10 @@ def test_an_owner_without_superuser_rights_forgets_as_well(postgres: Server) -> 
         connection.execute(
             "update tenants set held_at = now(), held_by = 'operator' where id = %s", [TENANT]
         )
-    assert made(make_conninfo(dsn, user="betrace_worker")).round()
-    database = Database(admin=dsn, app=dsn, worker=dsn)
+    assert made(database.worker).round()
     assert (left(database)["audit"], left(database, OTHER_TENANT)["audit"]) == (2, 1)
     assert told(database, OTHER_TENANT) == {"audit": 1}
-    assert len(rows(dsn, "select from audit_log where action = 'rule.changed'")) == 5
+    assert len(rows(database.admin, "select from audit_log where action = 'rule.changed'")) == 5
 
 
 def test_every_kind_of_thing_has_a_step() -> None:
