@@ -435,11 +435,12 @@ async def test_the_pages_do_what_their_forms_say(
 
 
 async def test_a_tenant_that_is_to_be_deleted_is_shown_as_such(
-    browser: httpx.AsyncClient, operator: httpx.AsyncClient, scope: TenantScope, pool: Pool
+    app: FastAPI, browser: httpx.AsyncClient, scope: TenantScope, pool: Pool
 ) -> None:
     title = (await read_tenant(pool, scope)).title
     deletion = await ask_for_deletion(pool, scope, typed=title, grace=timedelta(days=30))
-    told = (await operator.get(f"{URL}/tenants/{scope.tenant_id}")).json()
+    async with client_of(app, key=await add_operator(pool)) as operator:
+        told = (await operator.get(f"{URL}/tenants/{scope.tenant_id}")).json()
     assert datetime.fromisoformat(told["delete_after"]) == deletion.due_at
     path = f"/operator/tenants/{scope.tenant_id}"
     page = (await browser.get(path)).text
