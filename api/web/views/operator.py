@@ -163,8 +163,8 @@ def one_tenant_page(
         path=tenant_href(tenant.id),
         created=moment(tenant.created_at),
         suspended=_moment(tenant.suspended_at),
-        due=minute_moment(tenant.delete_after) if tenant.delete_after else None,
-        held=_moment(tenant.held_at),
+        due=_minute(tenant.delete_after),
+        held=_minute(tenant.held_at),
         held_by=tenant.held_by or "",
         tiers=tier_choices(tiers, tenant.tier),
         quotas=tuple(_quota(name, tenant, tier) for name in QUOTA_LABELS),
@@ -282,3 +282,7 @@ def _count(label: str, text: str, *, none: str) -> int | None:
 
 def _moment(at: datetime | None) -> Moment | None:
     return moment(at) if at else None
+
+
+def _minute(at: datetime | None) -> Moment | None:
+    return minute_moment(at) if at else None

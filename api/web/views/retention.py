@@ -9,7 +9,7 @@ from typing import Final
 
 from api.retention.service import Hold, Retention
 from api.retention.terms import FOREVER, Choices, Kept, Kind, days_text
-from api.web.views.moments import Moment, minute_moment, moment
+from api.web.views.moments import Moment, minute_moment
 from api.web.views.words import Message
 
 RETENTION_HREF: Final = "/settings/retention"
@@ -153,7 +153,7 @@ def _number(days: int | None) -> str:
 
 
 def _hold(hold: Hold | None) -> HoldShown | None:
-    return HoldShown(moment(hold.since), hold.by == "tenant") if hold else None
+    return HoldShown(minute_moment(hold.since), hold.by == "tenant") if hold else None
 
 
 def _days(kind: Kind, text: str) -> int | None:

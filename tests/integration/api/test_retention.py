@@ -127,7 +127,7 @@ async def test_before_all_of_it_is_deleted_nothing_goes_for_its_age_and_that_is_
     assert "Until then nothing goes for its age" in page
     await caller.client.put("/api/v1/tenant/hold")
     page = (await caller.client.get("/settings/retention")).text
-    assert "nothing is deleted, however old it is, and the tenant neither" in page
+    assert "The deletion of the tenant waits as well" in page
 
 
 async def test_who_may_not_write_reads(app: FastAPI, pool: Pool, scope: TenantScope) -> None:
