@@ -28,7 +28,9 @@ from api.members.routes import router as members_router
 from api.middleware import RequestContext
 from api.notices.routes import router as notices_router
 from api.openapi import describe
+from api.operators.routes import router as operator_router
 from api.problems import install_handlers
+from api.retention.routes import router as retention_router
 from api.rules.log import RulesLog
 from api.rules.routes import router as rules_router
 from api.services import run_services
@@ -84,12 +86,14 @@ def create_app(
         notices_router,
         keys_router,
         tenant_router,
+        retention_router,
         exports_router,
         deletion_router,
         usage_router,
         members_router,
         invitations_router,
         audit_router,
+        operator_router,
     ):
         app.include_router(router, prefix=API_PREFIX)
     app.include_router(health_router)

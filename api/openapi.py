@@ -66,6 +66,12 @@ def _complete(schema: dict[str, Any]) -> dict[str, Any]:
         "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
         "bearer": {"type": "http", "scheme": "bearer"},
         "session": {"type": "apiKey", "in": "cookie", "name": "betrace_session"},
+        "operator": {
+            "type": "apiKey",
+            "in": "header",
+            "name": "X-API-Key",
+            "description": "A key that `betrace operator create` made; good for nothing else.",
+        },
     }
     for path, operations in schema.get("paths", {}).items():
         for operation in operations.values():
@@ -74,6 +80,8 @@ def _complete(schema: dict[str, Any]) -> dict[str, Any]:
             responses["default"] = _PROBLEM_RESPONSE
             if "422" in responses:
                 responses["422"] = _PROBLEM_RESPONSE
-            if path.startswith("/api/"):
+            if path.startswith("/api/v1/operator"):
+                operation.setdefault("security", [{"operator": []}])
+            elif path.startswith("/api/"):
                 operation.setdefault("security", [{"key": []}, {"bearer": []}, {"session": []}])
     return schema

@@ -5,7 +5,7 @@ Every refusal has a stable dotted code. What went wrong inside is logged and nev
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 import structlog
@@ -95,7 +95,8 @@ def install_handlers(
     """Answer every exception as a problem document.
 
     error_page: asked first for paths outside /api/; None from it means the document.
-    on_refusal: told of every refusal before it is answered.
+    on_refusal: told of every refusal before it is answered, on the event loop: what it writes to
+    belongs to that thread.
     """
 
     def answer(request: Request, error: ApiError) -> Response:
@@ -109,8 +110,12 @@ def install_handlers(
 
     def handler(
         as_api_error: Callable[[Any], ApiError],
-    ) -> Callable[[Request, Exception], Response]:
-        return lambda request, error: answer(request, as_api_error(error))
+    ) -> Callable[[Request, Exception], Awaitable[Response]]:
+        # Not a plain function: Starlette calls those in another thread.
+        async def handle(request: Request, error: Exception) -> Response:
+            return answer(request, as_api_error(error))
+
+        return handle
 
     for exception, as_api_error in _TABLE.items():
         app.add_exception_handler(exception, handler(as_api_error))

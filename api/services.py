@@ -13,7 +13,6 @@ from fastapi import Request
 from prometheus_client import CollectorRegistry, start_http_server
 
 from api.audit.decisions import Decisions
-from api.audit.retention import keep_audit
 from api.auth.access import Authenticator
 from api.auth.accounts import Accounts
 from api.auth.key_uses import KeyUses, keep_uses
@@ -39,6 +38,7 @@ from api.limits.requests import RequestLimiter
 from api.limits.settings import RequestLimits
 from api.limits.shared import SharedBuckets, open_redis_buckets
 from api.mail import Mailer
+from api.operators.sign_in import Operators
 from api.rules.log import KafkaRulesLog, RulesLog
 from api.rules.outbox import Publisher, keep_house
 from api.rules.quarantine import keep_quarantine
@@ -60,6 +60,7 @@ class Services:
     sign_in: SignIn
     provider: ProviderSignIn | None
     accounts: Accounts
+    operators: Operators
     passwords: Passwords
     key_maker: KeyMaker
     invitation_maker: InvitationMaker
@@ -112,6 +113,7 @@ async def run_services(
         sessions = Sessions(pool, pepper=pepper, times=_session_times(settings))
         passwords, factors = Passwords(), SecondFactors(pepper=pepper)
         uses = KeyUses()
+        operators = Operators(pool, pepper=pepper)
         verifier = KeyVerifier(
             pool, pepper=pepper, uses=uses, accept_test=settings.accept_test_keys
         )
@@ -128,6 +130,7 @@ async def run_services(
                 verifier,
                 sessions,
                 limiter=limiter,
+                operators=operators,
                 bearers=identity.bearers,
                 proxies=settings.proxies,
             ),
@@ -143,6 +146,7 @@ async def run_services(
             passwords=passwords,
             provider=identity.sign_in,
             accounts=accounts,
+            operators=operators,
             key_maker=KeyMaker(pepper, most=settings.max_api_keys),
             invitation_maker=InvitationMaker(pepper, settings.invitation_lifetime),
             inviter=identity.inviter,
@@ -168,7 +172,6 @@ async def run_services(
             asyncio.create_task(services.decisions.run(), name="decisions"),
             asyncio.create_task(keep_usage(pool), name="usage"),
             asyncio.create_task(keep_purging(pool, services.publisher), name="purge"),
-            asyncio.create_task(keep_audit(pool, days=settings.audit_days), name="audit"),
         ]
         try:
             with _figures(settings, registry):

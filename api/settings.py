@@ -100,9 +100,6 @@ class Settings(IdentitySettings):
     backtest_hours: int = Field(
         default=24, ge=1, description="How long the range of a backtest may be."
     )
-    audit_days: int = Field(
-        default=400, ge=30, description="How long the audit log is kept, in days."
-    )
     deletion_grace_days: int = Field(
         default=30,
         ge=0,

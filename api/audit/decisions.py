@@ -35,6 +35,7 @@ from api.database import (
     queries,
     set_local,
 )
+from api.operators.principal import OperatorPrincipal
 
 log = structlog.get_logger(__name__)
 
@@ -80,7 +81,9 @@ class Decision:
     def tenant_id(self) -> UUID | None:
         """The tenant of who was refused, None as long as nobody is known."""
         principal = self.origin.principal
-        return principal.scope.tenant_id if principal else None
+        if principal is None or isinstance(principal, OperatorPrincipal):
+            return None
+        return principal.scope.tenant_id
 
     @property
     def likeness(self) -> tuple[object, ...]:

@@ -18,6 +18,7 @@ from starlette.datastructures import Headers
 from starlette.types import Scope
 
 from api.auth.principal import ApiKeyPrincipal, BearerPrincipal, Principal, UserPrincipal
+from api.operators.principal import OperatorPrincipal
 
 ANONYMOUS: Final = "anonymous"
 _REQUEST: ContextVar[Scope | None] = ContextVar("audited_request", default=None)
@@ -30,7 +31,7 @@ class Origin:
     principal: None before it is known. acting: who acts in the principal's place, empty: nobody.
     """
 
-    principal: Principal | None = None
+    principal: Principal | OperatorPrincipal | None = None
     acting: str = ""
     method: str = ""
     route: str = ""
@@ -54,7 +55,7 @@ class Origin:
         }
 
 
-def actor_of(principal: Principal) -> str:
+def actor_of(principal: Principal | OperatorPrincipal) -> str:
     """Return a principal as the log names it."""
     match principal:
         case UserPrincipal():
@@ -63,11 +64,16 @@ def actor_of(principal: Principal) -> str:
             return f"key:{principal.key_id}"
         case BearerPrincipal():
             return principal.actor
+        case OperatorPrincipal():
+            return principal.scope.actor
 
 
-def acting_of(principal: Principal) -> str:
-    """Return who acts in a principal's place, empty if nobody does; nobody acts for a key."""
-    return "" if isinstance(principal, ApiKeyPrincipal) else principal.acting
+def acting_of(principal: Principal | OperatorPrincipal) -> str:
+    """Return who acts in a principal's place, empty if nobody does: keys and operators are never
+    somebody else."""
+    if isinstance(principal, ApiKeyPrincipal | OperatorPrincipal):
+        return ""
+    return principal.acting
 
 
 @contextmanager

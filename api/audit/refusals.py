@@ -11,6 +11,7 @@ from api.audit.origin import Origin, origin_of
 from api.auth.access import presented_key, session_token
 from api.auth.keys import hash_key, is_well_formed
 from api.limits.requests import LIMITED
+from api.operators.keys import is_operator_key
 from api.problems import ApiError
 from api.services import services_of
 
@@ -66,6 +67,8 @@ def _presented(request: Request) -> Credential | str:
         return "credential.malformed"
     services = services_of(request)
     if key is not None:
+        if is_operator_key(key):
+            return "operator.refused"
         if not is_well_formed(key):
             return "key.malformed"
         return Credential("key", hash_key(key, pepper=services.settings.pepper))

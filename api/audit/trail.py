@@ -67,6 +67,17 @@ async def record_of_person(
         await insert(connection, _done(tenant_id, actor or whose, action, whose, details))
 
 
+async def record_of_operators(
+    connection: Connection, action: str, target: str = "", *, actor: str, **details: object
+) -> None:
+    """Write that an operator did something that belongs to no tenant.
+
+    connection: of a transaction that does nothing else afterwards: it is for writing the log alone.
+    """
+    await set_local(connection, purpose="audit")
+    await insert(connection, _done(None, actor, action, target, details))
+
+
 async def insert(connection: Connection, entry: Entry) -> None:
     """Write a row; one that is there already stays."""
     columns = entry.columns()
@@ -77,7 +88,7 @@ async def insert(connection: Connection, entry: Entry) -> None:
 
 
 def _done(
-    tenant_id: UUID,
+    tenant_id: UUID | None,
     actor: str,
     action: str,
     target: str = "",

@@ -1,8 +1,8 @@
 """From a request to a principal, and the permission that every route must name.
 
-A route names its permission by depending on `require(Permission.…)`, or says that it is open by
-depending on `authenticated` or `anyone`. An application with a route that does neither does not
-start (`refuse_undeclared`).
+A route names its permission by depending on `require(Permission.…)`, says that it is open by
+depending on `authenticated` or `anyone`, or that it is for operators by depending on `operator`. An
+application with a route that does none of it does not start (`refuse_undeclared`).
 """
 
 from __future__ import annotations
@@ -36,10 +36,15 @@ from api.identity.tokens import TokenRefused, is_compact
 from api.limits.costs import REFUSED_CREDENTIAL, cost_of
 from api.limits.headers import rate_limit_headers
 from api.limits.requests import RequestLimiter
+from api.operators.principal import OperatorPrincipal
+from api.operators.sign_in import Operators
 from api.problems import ApiError, forbidden, not_in_anothers_place, unauthenticated
 
+Access = Permission | Literal["known", "anybody", "operator"]
 SESSION_COOKIE: Final = "betrace_session"
 SECURE_SESSION_COOKIE: Final = "__Host-betrace_session"
+OPERATOR_COOKIE: Final = "betrace_operator"
+SECURE_OPERATOR_COOKIE: Final = "__Secure-betrace_operator"
 CSRF_HEADER: Final = "X-CSRF-Token"
 CSRF_FIELD: Final = "csrf_token"
 _SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -55,10 +60,12 @@ class Authenticator:
         sessions: Sessions,
         *,
         limiter: RequestLimiter,
+        operators: Operators,
         bearers: Bearers | None = None,
         proxies: Networks = (),
     ) -> None:
         """bearers: None where no access tokens are taken. proxies: whose X-Forwarded-For counts."""
+        self._operators = operators
         self._keys = keys
         self._sessions = sessions
         self._limiter = limiter
@@ -77,8 +84,40 @@ class Authenticator:
         else:
             principal = await self._counted(request)
         if isinstance(principal, UserPrincipal):
-            await _refuse_forgery(request, principal)
+            await _refuse_forgery(request, principal.csrf_token)
         return principal
+
+    async def operator(self, request: Request) -> OperatorPrincipal:
+        """Return which operator sent the request, and count it.
+
+        Nobody else's credential is looked at. Raises ApiError 401, 403, 429 as `principal`.
+        """
+        address = self.address_of(request)
+        await self._limiter.admit(address)
+        found = await self._operator(request, address)
+        if found is None:
+            await self._count_stranger(request, address, cost=REFUSED_CREDENTIAL)
+            raise unauthenticated()
+        request.state.principal = found
+        counted = await self._limiter.count_operator(found.key_id, cost=_cost_of(request))
+        request.state.rate_limits = rate_limit_headers(counted)
+        if found.csrf_token:
+            await _refuse_forgery(request, found.csrf_token)
+        return found
+
+    async def _operator(
+        self, request: Request, address: Address | None
+    ) -> OperatorPrincipal | None:
+        key = presented_key(
+            request.headers.getlist("x-api-key"), request.headers.getlist("authorization")
+        )
+        token = operator_token(request)
+        try:
+            if key is not None:
+                return await self._operators.by_key(key, address=address)
+            return await self._operators.by_session(token, address=address) if token else None
+        except AddressRefused as error:
+            raise ApiError(403, "auth.address", error.sentence) from error
 
     async def _counted(self, request: Request) -> Principal:
         address = self.address_of(request)
@@ -193,6 +232,11 @@ def session_token(request: Request) -> str | None:
     return request.cookies.get(SECURE_SESSION_COOKIE) or request.cookies.get(SESSION_COOKIE)
 
 
+def operator_token(request: Request) -> str | None:
+    """Return the token of the cookie of an operator's session."""
+    return request.cookies.get(SECURE_OPERATOR_COOKIE) or request.cookies.get(OPERATOR_COOKIE)
+
+
 class Require:
     """A dependency: the principal of the request, who has the permission."""
 
@@ -239,6 +283,12 @@ async def authenticated(request: Request) -> Principal:
     return await authenticator.principal(request)
 
 
+async def operator(request: Request) -> OperatorPrincipal:
+    """Return the operator, for a route that is theirs alone."""
+    authenticator: Authenticator = request.app.state.services.authenticator
+    return await authenticator.operator(request)
+
+
 async def anyone(request: Request) -> None:
     """Mark a route as open to everybody, by depending on this. Raises ApiError 429."""
     authenticator: Authenticator = request.app.state.services.authenticator
@@ -247,11 +297,12 @@ async def anyone(request: Request) -> None:
 
 @dataclass(frozen=True, slots=True)
 class RouteAccess:
-    """Who may call a route: who has a permission, whoever is known, anybody; None: not said."""
+    """Who may call a route: who has a permission, whoever is known, operators, anybody; None: not
+    said."""
 
     path: str
     methods: frozenset[str]
-    access: Permission | Literal["known", "anybody"] | None
+    access: Access | None
 
 
 def route_access(app: FastAPI) -> list[RouteAccess]:
@@ -284,12 +335,14 @@ def refuse_undeclared(app: FastAPI) -> None:
         raise RuntimeError(f"open routes that api/auth/public.py lacks: {', '.join(unlisted)}")
 
 
-def _access(dependant: Dependant | None) -> Permission | Literal["known", "anybody"] | None:
+def _access(dependant: Dependant | None) -> Access | None:
     for dependency in dependant.dependencies if dependant else ():
         if isinstance(dependency.call, Require):
             return dependency.call.permission
         if dependency.call is authenticated:
             return "known"
+        if dependency.call is operator:
+            return "operator"
         if dependency.call is anyone:
             return "anybody"
         if found := _access(dependency):
@@ -307,12 +360,12 @@ def _cost_of(request: Request) -> int:
     return cost_of(request.method, route_pattern(request.scope))
 
 
-async def _refuse_forgery(request: Request, user: UserPrincipal) -> None:
+async def _refuse_forgery(request: Request, csrf_token: str) -> None:
     """A browser sends cookies along by itself: what changes something must prove its origin."""
     if request.method in _SAFE_METHODS:
         return
     sent = request.headers.get(CSRF_HEADER) or await _form_token(request)
-    if not hmac.compare_digest(sent.encode(), user.csrf_token.encode()):
+    if not hmac.compare_digest(sent.encode(), csrf_token.encode()):
         raise ApiError(
             403,
             "auth.csrf",

@@ -37,21 +37,33 @@ _SECRET_BYTES: Final = 32
 _SECRET_LENGTH: Final = 43
 _CHECKSUM_LENGTH: Final = 6
 _SHOWN_OF_SECRET: Final = 6
-_FORM: Final = re.compile(
-    rf"betrace_(live|test)_([0-9A-Za-z]{{{_SECRET_LENGTH}}})([0-9A-Za-z]{{{_CHECKSUM_LENGTH}}})"
+_FORM: Final = re.compile(r"betrace_(live|test)_([0-9A-Za-z]+)")
+_SECRET_FORM: Final = re.compile(
+    rf"([0-9A-Za-z]{{{_SECRET_LENGTH}}})([0-9A-Za-z]{{{_CHECKSUM_LENGTH}}})"
 )
 
 
 def new_key(kind: KeyKind = KeyKind.LIVE) -> str:
     """Return a new random key. It is shown once and kept nowhere."""
+    return f"{kind.prefix}{random_secret()}"
+
+
+def random_secret() -> str:
+    """Return what stands behind the prefix of a key: random bytes and their checksum."""
     secret = _base62(secrets.randbits(8 * _SECRET_BYTES), _SECRET_LENGTH)
-    return f"{kind.prefix}{secret}{_checksum(secret)}"
+    return f"{secret}{_checksum(secret)}"
+
+
+def has_checksum(text: str) -> bool:
+    """Return whether a text may stand behind the prefix of a key."""
+    match = _SECRET_FORM.fullmatch(text)
+    return match is not None and hmac.compare_digest(_checksum(match[1]), match[2])
 
 
 def kind_of(key: str) -> KeyKind | None:
     """Return the kind of a well-formed key; None for a text of another form or checksum."""
     match = _FORM.fullmatch(key)
-    if match is None or not hmac.compare_digest(_checksum(match[2]), match[3]):
+    if match is None or not has_checksum(match[2]):
         return None
     return KeyKind(match[1])
 

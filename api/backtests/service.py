@@ -212,7 +212,6 @@ async def _insert(
 ) -> None:
     try:
         async with tenant_transaction(pool, scope) as connection:
-            await queries("backtests").forget_old(connection)
             await queries("backtests").insert(
                 connection,
                 id=backtest_id,

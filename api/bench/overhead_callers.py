@@ -194,7 +194,11 @@ class Callers:
         self, *, keys: KeyVerifier | None = None, bearers: Bearers | None = None
     ) -> Authenticator:
         return Authenticator(
-            keys or self._keys(), self.services.sessions, limiter=self.limiter, bearers=bearers
+            keys or self._keys(),
+            self.services.sessions,
+            limiter=self.limiter,
+            operators=self.services.operators,
+            bearers=bearers,
         )
 
     def _keys(self, *, remembered_s: float = 3600.0) -> KeyVerifier:

@@ -73,6 +73,28 @@ def say(values: dict[str, Any], *, as_json: bool, text: str) -> None:
     typer.echo(json.dumps(values) if as_json else text)
 
 
+def switch_tenant(
+    name: str,
+    switch: Callable[[Pool, TenantScope], Awaitable[bool]],
+    done: str,
+    was_so: str,
+    *,
+    as_json: bool,
+) -> None:
+    """Do something to a tenant and say what came of it.
+
+    switch: returns whether it changed anything; done, was_so: what is said of the tenant then.
+    """
+
+    async def act(pool: Pool, _: Settings) -> dict[str, object]:
+        tenant = await tenant_named(pool, name)
+        changed = await switch(pool, operator_scope(tenant.id))
+        return {"id": str(tenant.id), "name": tenant.name, "changed": changed}
+
+    told = with_pool(act)
+    say(told, as_json=as_json, text=f"{told['name']} {done if told['changed'] else was_so}")
+
+
 def describe(refusal: ApiError) -> str:
     """Return a refusal with its problems, one a line."""
     lines = [refusal.detail]

@@ -16,6 +16,8 @@ from api.errors import OperatorError
 from api.settings import Settings
 from api.tenants.service import Tenant, change_settings, create_tenant, find_tenant, list_tenants
 from api.tenants.settings import TenantSettings
+from api.tiers.model import DEFAULT
+from api.tiers.service import read_tier
 
 app = typer.Typer(no_args_is_help=True, help="Tenants and how their traces are judged.")
 
@@ -55,6 +57,10 @@ def create(
         ),
     ] = None,
     max_rules: Annotated[Limit, typer.Option(help="Rules that it may have at a time.")] = None,
+    max_members: Annotated[
+        str | None,
+        typer.Option(metavar="COUNT|never", help="Members and open invitations."),
+    ] = None,
     monthly_spans: Annotated[
         str | None,
         typer.Option(
@@ -75,6 +81,9 @@ def create(
         OwnLimit, typer.Option(metavar=_OWN, help="Spans that it may send.")
     ] = None,
     span_bytes_per_s: Annotated[OwnLimit, typer.Option(metavar=_OWN, help="Their bytes.")] = None,
+    tier: Annotated[
+        str | None, typer.Option(help="Of a new tenant: see `betrace tier list`.")
+    ] = None,
     tenant_id: Annotated[UUID | None, typer.Option("--id", help="Its id, chosen.")] = None,
     if_absent: Annotated[
         bool, typer.Option(help="An existing one is fine; it gets the settings given.")
@@ -114,7 +123,11 @@ def create(
     }
     chosen |= {"span_sampled": True} if span_sampled else {}
     chosen |= {"external_roots": external_roots} if external_roots is not None else {}
-    counts = {"fold_after": fold_after, "monthly_spans": monthly_spans}
+    counts = {
+        "fold_after": fold_after,
+        "monthly_spans": monthly_spans,
+        "max_members": max_members,
+    }
     chosen |= {
         key: _count_or_none(text, none=_NEVER) for key, text in counts.items() if text is not None
     }
@@ -123,12 +136,18 @@ def create(
         tenant = await find_tenant(pool, name) if if_absent else None
         created = tenant is None
         if tenant is None:
+            granted = await read_tier(pool, tier or DEFAULT)
             tenant = await create_tenant(
                 pool,
                 name,
-                _settings(TenantSettings(), chosen),
+                _settings(granted.settings, chosen),
                 grant=operator_scope,
                 tenant_id=tenant_id,
+                tier=granted.name,
+            )
+        elif tier not in (None, tenant.tier):
+            raise OperatorError(
+                f"tenant {name!r} has the tier {tenant.tier}: betrace tenant tier changes that"
             )
         elif tenant_id not in (None, tenant.id):
             raise OperatorError(f"tenant {name!r} has the id {tenant.id}, not {tenant_id}")
@@ -162,7 +181,7 @@ def list_command(as_json: AsJson = False) -> None:
         state = "  (suspended)" if tenant.suspended_at else ""
         if tenant.delete_after:
             state += f"  (deleted after {tenant.delete_after:%Y-%m-%d %H:%M} UTC)"
-        typer.echo(f"{tenant.id}  {tenant.name}{state}")
+        typer.echo(f"{tenant.id}  {tenant.tier:<12}{tenant.name}{state}")
 
 
 def _as_dict(tenant: Tenant) -> dict[str, object]:
@@ -170,6 +189,7 @@ def _as_dict(tenant: Tenant) -> dict[str, object]:
         "id": str(tenant.id),
         "name": tenant.name,
         "suspended": tenant.suspended_at is not None,
+        "tier": tenant.tier,
         "delete_after": tenant.delete_after.isoformat() if tenant.delete_after else None,
         "settings": tenant.settings.to_dict(),
     }

@@ -92,10 +92,13 @@ def delete_command(
         site, by = settings.site, operator()
         await tell_asked(settings.mailer, addresses, deletion, site=site, by=by)
         due_at = deletion.due_at.isoformat() if deletion.due_at else None
-        return {"id": str(tenant.id), "name": tenant.name, "due_at": due_at}
+        hold = deletion.held_by
+        return {"id": str(tenant.id), "name": tenant.name, "due_at": due_at, "hold": hold}
 
     told = with_pool(act)
     text = f"{told['name']} is deleted after {told['due_at']}; `betrace tenant keep` prevents it"
+    if told["hold"]:
+        text += f"\nthe {told['hold']} holds it: it stays until that is lifted"
     say(told, as_json=as_json, text=text)
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 import typer
 
-from api.auth.principal import TenantScope
-from api.command import tenant_data
-from api.command.operator import operator_scope, publisher_of, say, tenant_named, with_pool
+from api.command import tenant_data, tenant_retention, tenant_tier
+from api.command.operator import (
+    operator_scope,
+    publisher_of,
+    say,
+    switch_tenant,
+    with_pool,
+)
 from api.database import Pool
 from api.errors import OperatorError
 from api.invitations.delivery import deliver
@@ -20,6 +24,7 @@ from api.settings import Settings
 from api.tenants.onboarding import Makers, Onboarded, onboard
 from api.tenants.service import resume, suspend
 from api.tenants.starter import starter_rules
+from api.tiers.model import DEFAULT
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
@@ -29,6 +34,8 @@ def extend(app: typer.Typer) -> None:
     app.command("onboard")(onboard_command)
     app.command("suspend")(suspend_command)
     app.command("resume")(resume_command)
+    tenant_tier.extend(app)
+    tenant_retention.extend(app)
     tenant_data.extend(app)
 
 
@@ -38,6 +45,7 @@ def onboard_command(
     starter: Annotated[
         bool, typer.Option("--starter-rules/--no-starter-rules", help="Begin with some rules.")
     ] = True,
+    tier: Annotated[str, typer.Option(help="See `betrace tier list`.")] = DEFAULT,
     as_json: AsJson = False,
 ) -> None:
     """Make a tenant with its first admin, starter rules and a key for spans, all or nothing.
@@ -56,6 +64,7 @@ def onboard_command(
                 KeyMaker(settings.pepper, most=settings.max_api_keys),
                 InvitationMaker(settings.pepper, settings.invitation_lifetime),
             ),
+            tier=tier,
             rules=starter_rules() if starter else (),
         )
         await publish_waiting(publisher_of(pool, settings), operator_scope(done.tenant.id))
@@ -73,29 +82,12 @@ def suspend_command(name: TenantName, as_json: AsJson = False) -> None:
 
     Sessions are refused at once, keys within five seconds. Nothing is deleted.
     """
-    _switch(name, suspend, "is suspended", "was suspended already", as_json=as_json)
+    switch_tenant(name, suspend, "is suspended", "was suspended already", as_json=as_json)
 
 
 def resume_command(name: TenantName, as_json: AsJson = False) -> None:
     """Let a suspended tenant go on."""
-    _switch(name, resume, "goes on", "was not suspended", as_json=as_json)
-
-
-def _switch(
-    name: str,
-    switch: Callable[[Pool, TenantScope], Awaitable[bool]],
-    done: str,
-    was_so: str,
-    *,
-    as_json: bool,
-) -> None:
-    async def act(pool: Pool, _: Settings) -> dict[str, object]:
-        tenant = await tenant_named(pool, name)
-        changed = await switch(pool, operator_scope(tenant.id))
-        return {"id": str(tenant.id), "name": tenant.name, "changed": changed}
-
-    told = with_pool(act)
-    say(told, as_json=as_json, text=f"{told['name']} {done if told['changed'] else was_so}")
+    switch_tenant(name, resume, "goes on", "was not suspended", as_json=as_json)
 
 
 async def _told(pool: Pool, settings: Settings, done: Onboarded) -> dict[str, object]:

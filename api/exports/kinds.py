@@ -129,6 +129,13 @@ KINDS: Final = (
         what="Verdicts of each rule, minute and lane.",
     ),
     Kind(
+        name="deleted",
+        table="retention_ledger",
+        order=("day", "what"),
+        what="How many rows of what were deleted for their age, by day.",
+        withheld=("told_count",),
+    ),
+    Kind(
         name="audit",
         table="audit_log",
         order=("xact", "seq"),

@@ -22,6 +22,8 @@ from api.database import Connection, Pool, credential_transaction, queries, set_
 from api.invitations.model import InvitationMaker
 from api.members.model import Terms
 from api.problems import ApiError
+from api.tenants.turns import take_turn
+from api.tiers.allowance import refuse_full
 
 log = structlog.get_logger(__name__)
 
@@ -59,7 +61,7 @@ async def accept_with_new_account(
     """Make the account of the invited address and let it belong to the tenant.
 
     Raises ApiError 410 for a link that is over, 400 for a weak password or no name; the link can be
-    used again then. 409 if the address has an account.
+    used again then. 409 if the address has an account, or the tenant no room.
     """
     offer = await read_offer(pool, token, maker=maker)
     if offer is None:
@@ -86,7 +88,8 @@ async def accept_with_new_account(
 async def accept_as(pool: Pool, token: str, who: UserPrincipal, *, maker: InvitationMaker) -> Offer:
     """Let a signed-in person belong to the tenant of their invitation.
 
-    Raises ApiError 410 for a link that is over, 403 for another person's, 409 for a member.
+    Raises ApiError 410 for a link that is over, 403 for another person's, 409 for a member
+    and where there is no room.
     """
     token_hash = maker.hash_of(token)
     async with credential_transaction(pool, token_hash) as connection:
@@ -143,6 +146,8 @@ async def _take(connection: Connection, token_hash: bytes, user_id: UUID) -> Off
 
 
 async def _join(connection: Connection, offer: Offer, user_id: UUID, *, new_account: bool) -> None:
+    await take_turn(connection)
+    await refuse_full(connection, joining=True)
     joined = await queries("members").join(
         connection,
         user_id=user_id,

@@ -22,6 +22,7 @@ from api.members.authority import refuse_over, refuse_terms
 from api.members.model import Terms
 from api.problems import ApiError, not_found
 from api.tenants.turns import take_turn
+from api.tiers.allowance import refuse_full
 
 PAGE_MAX: Final = 1_000
 OPEN_MAX: Final = 100
@@ -43,7 +44,7 @@ async def invite(
     """Invite an address, of the form of `address_of`.
 
     Raises ApiError 403 for more than the authority covers, 400 for an end that cannot be, 409 for a
-    member, for an address that has an invitation, and for too many.
+    member, for an address that has an invitation, and for too many of either.
     """
     refuse_terms(authority, terms)
     async with tenant_transaction(pool, scope) as connection:
@@ -61,6 +62,7 @@ async def invite_in(
     """As `invite`, within a transaction of the tenant, by somebody who may."""
     await take_turn(connection)
     await _refuse_invited(connection, email)
+    await refuse_full(connection)
     invitation_id, token = uuid4(), secrets.token_urlsafe(32)
     await queries("invitations").insert(
         connection,

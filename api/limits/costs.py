@@ -34,6 +34,7 @@ COSTS: Final[Mapping[tuple[str, str], int]] = MappingProxyType(
         ("POST", "/api/v1/session"): _PASSWORD,
         ("POST", "/sign-in"): _PASSWORD,
         ("POST", "/sign-in/code"): _PASSWORD,
+        ("POST", "/operator/sign-in"): _PASSWORD,
         ("POST", "/reset-password"): _PASSWORD,
         ("PUT", "/api/v1/account/password"): _PASSWORD,
         ("POST", "/settings/account/password"): _PASSWORD,

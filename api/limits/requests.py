@@ -13,6 +13,7 @@ import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, NoReturn
+from uuid import UUID
 
 from api.auth.addresses import Address, network_of_address
 from api.auth.principal import ApiKeyPrincipal, BearerPrincipal, Principal, UserPrincipal
@@ -72,6 +73,11 @@ class RequestLimiter:
     async def count(self, principal: Principal, *, cost: int) -> Answer:
         """Count a request of somebody. Raises ApiError 429."""
         return await self._count(self._of_principal(principal), cost)
+
+    async def count_operator(self, key_id: UUID, *, cost: int) -> Answer:
+        """Count a request of an operator. Raises ApiError 429."""
+        limit = _Limit("operator", str(key_id), self._limits.person_per_min)
+        return await self._count([limit], cost)
 
     async def _count(self, limits: list[_Limit], cost: int) -> Answer:
         answer = await self._buckets.take(_asks(limits, cost))

@@ -103,4 +103,5 @@ async def forget_expired(pool: Pool) -> None:
         await queries("sessions").expire(connection)
         await queries("accounts").expire_tickets(connection)
         await queries("accounts").expire_failures(connection, window=FAILURES_KEPT)
+        await queries("operators").expire(connection)
         await queries("feed").forget_old(connection)

@@ -365,8 +365,8 @@ async def _refuse_too_many(connection: Connection) -> None:
             409,
             "rule.too_many",
             f"This tenant may have {settings.max_rules:,} rules and has {count:,}. Delete some, or "
-            "let your operator raise the limit: betrace tenant create NAME --if-absent "
-            "--max-rules COUNT.",
+            "let your operator give it another tier, or a limit of its own: betrace tenant create "
+            "NAME --if-absent --max-rules COUNT.",
             limit=settings.max_rules,
         )
     if await queries("rules").count_in_all(connection) >= RULES_IN_ALL:

@@ -19,6 +19,7 @@ from api.audit.trail import record
 from api.auth.principal import TenantScope
 from api.database import Connection, Pool, queries, tenant_transaction
 from api.problems import ApiError, not_found
+from api.retention.terms import HoldBy
 from api.rules.model import RuleState
 from api.rules.service import current_rule, restate
 from api.tenants.turns import take_turn
@@ -31,7 +32,8 @@ class Deletion:
     """Whether a tenant is to be deleted. asked_at, asked_by, due_at: None: it is not.
 
     name: what operators call it; title: what its people call it. asker: the address of whoever
-    asked, if they are a member. began: nothing can be taken back.
+    asked, if they are a member. began: nothing can be taken back. held_by: who lets nothing of it
+    be deleted: it waits for them.
     """
 
     tenant_id: UUID
@@ -42,6 +44,7 @@ class Deletion:
     due_at: datetime | None
     asker: str | None
     began: bool
+    held_by: HoldBy | None
 
     @classmethod
     def from_row(cls, tenant_id: UUID, row: Mapping[str, Any]) -> Self:
@@ -55,6 +58,7 @@ class Deletion:
             due_at=row["delete_after"],
             asker=row["asker"],
             began=row["purge_began_at"] is not None,
+            held_by=row["held_by"],
         )
 
 
@@ -117,7 +121,7 @@ async def keep_tenant(pool: Pool, scope: TenantScope) -> Deletion:
         if before.due_at is None:
             raise ApiError(409, "tenant.not_to_be_deleted", "Nobody has asked for its deletion.")
         if before.began:
-            raise ApiError(409, "tenant.deletion_began", "It is too late: the deletion has begun.")
+            raise deletion_began()
         resumed = await _resume_rules(connection, scope, row["paused_rules"])
         await queries("deletion").keep(connection)
         await record(
@@ -128,6 +132,11 @@ async def keep_tenant(pool: Pool, scope: TenantScope) -> Deletion:
             rules_resumed=resumed,
         )
         return await _read(connection, scope)
+
+
+def deletion_began() -> ApiError:
+    """Return the refusal of what would have kept a tenant."""
+    return ApiError(409, "tenant.deletion_began", "It is too late: the deletion has begun.")
 
 
 async def admins_of(pool: Pool, scope: TenantScope) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from api.retention.terms import HoldBy
 from api.tenants.deletion import Deletion
 
 
@@ -20,7 +21,8 @@ class DeletionAskBody(BaseModel):
 class DeletionBody(BaseModel):
     """Whether the tenant is to be deleted.
 
-    due_at: when all of it goes, null: it is kept. asked_by: as in the audit log.
+    due_at: when all of it goes, null: it is kept. asked_by: as in the audit log. hold: who lets
+    nothing of it be deleted, so that it waits; null: nobody.
     """
 
     model_config = ConfigDict(
@@ -30,6 +32,7 @@ class DeletionBody(BaseModel):
                     "due_at": "2026-12-27T10:00:00Z",
                     "asked_at": "2026-11-27T10:00:00Z",
                     "asked_by": "user:6f1f4a0e-8a57-4c0b-9d43-0f2f7c3d0a11",
+                    "hold": None,
                 }
             ]
         }
@@ -37,8 +40,14 @@ class DeletionBody(BaseModel):
     due_at: datetime | None
     asked_at: datetime | None
     asked_by: str | None
+    hold: HoldBy | None
 
     @classmethod
     def of(cls, deletion: Deletion) -> Self:
         """Return it as JSON."""
-        return cls(due_at=deletion.due_at, asked_at=deletion.asked_at, asked_by=deletion.asked_by)
+        return cls(
+            due_at=deletion.due_at,
+            asked_at=deletion.asked_at,
+            asked_by=deletion.asked_by,
+            hold=deletion.held_by,
+        )

@@ -18,7 +18,8 @@ from api.members.model import Terms
 from api.rules.definitions import Definition
 from api.rules.service import apply_in
 from api.tenants.service import Grant, Tenant, create_in
-from api.tenants.settings import TenantSettings
+from api.tiers.model import DEFAULT
+from api.tiers.service import read_tier
 
 INGEST_KEY: Final = KeyDraft(name="ingest", scopes=frozenset({Permission.SPANS_INGEST}))
 
@@ -48,16 +49,17 @@ async def onboard(
     admin: str,
     grant: Grant,
     makers: Makers,
-    settings: TenantSettings | None = None,
+    tier: str = DEFAULT,
     rules: Sequence[Definition] = (),
 ) -> Onboarded:
-    """Make a tenant that somebody can begin to work in.
+    """Make a tenant that somebody can begin to work in, with the quotas of a tier.
 
     admin: an address of the form of `address_of`; whoever has an account with it is an admin at
     once, anybody else is invited. rules: of different ids. Nothing is published yet, no mail sent.
-    Raises ApiError 409 if the name is taken.
+    Raises ApiError 409 if the name is taken, 404 for no tier.
     """
-    tenant = Tenant(uuid4(), name, settings or TenantSettings())
+    quotas = (await read_tier(pool, tier)).settings
+    tenant = Tenant(uuid4(), name, quotas, tier=tier)
     scope = grant(tenant.id)
     async with tenant_transaction(pool, scope) as connection:
         await create_in(connection, scope, tenant)

@@ -13,7 +13,7 @@ from api.auth.principal import TenantScope
 from api.database import Connection, Pool, queries, tenant_transaction
 from api.problems import ApiError
 from api.tenants.service import Tenant, tenant_of
-from api.tenants.settings import OPERATORS, TenantSettings
+from api.tenants.settings import OPERATORS, QUOTAS, TenantSettings
 from api.tenants.turns import take_turn
 
 NAME_LENGTH: Final = 100
@@ -48,7 +48,7 @@ async def change_tenant(pool: Pool, scope: TenantScope, change: TenantChange) ->
         row = await take_turn(connection)
         before = tenant_of(row)
         after = _merged(before.settings, change.settings)
-        fields = await _store(connection, scope, before, after)
+        fields = await _store(connection, scope, before, after, own=row["own"])
         if change.display_name not in (None, before.title):
             await queries("tenants").rename(connection, display_name=change.display_name)
             fields.append("name")
@@ -64,13 +64,22 @@ async def change_tenant(pool: Pool, scope: TenantScope, change: TenantChange) ->
 
 
 async def _store(
-    connection: Connection, scope: TenantScope, before: Tenant, after: TenantSettings
+    connection: Connection,
+    scope: TenantScope,
+    before: Tenant,
+    after: TenantSettings,
+    *,
+    own: Mapping[str, Any],
 ) -> list[str]:
-    """Store and announce settings; return the names of those that are other."""
+    """Store and announce settings; return the names of those that are other.
+
+    own: as stored. Of quotas it keeps what it has: none becomes the tenant's by being written back.
+    """
     old, new = before.settings.to_dict(), after.to_dict()
     fields = [name for name, value in new.items() if old[name] != value]
     if fields:
-        await queries("tenants").update_settings(connection, settings=Jsonb(new))
+        people = {name: value for name, value in new.items() if name not in QUOTAS}
+        await queries("tenants").update_settings(connection, settings=Jsonb({**own, **people}))
         await queries("outbox").enqueue(
             connection,
             rule_id=None,

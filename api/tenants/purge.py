@@ -126,6 +126,8 @@ async def purge_tenant(
 async def begin_purge(pool: Pool, scope: TenantScope) -> None:
     """Let nobody of the tenant in any more, and note what its audit log holds. Raises NotNow."""
     async with tenant_transaction(pool, scope, timeout_ms=_PATIENCE_MS) as connection:
+        # What is deleted of it for its age, is deleted before.
+        await queries("retention").lock(connection)
         if await _has_begun(connection):
             return
         await record(connection, scope, "tenant.deletion_began", f"tenant:{scope.tenant_id}")
@@ -179,7 +181,7 @@ async def _has_begun(connection: Connection) -> bool:
     """
     row = await queries("deletion").turn(connection)
     if row is None or not row["due"]:
-        raise NotNow("it is kept after all" if row else "another process was faster")
+        raise NotNow("it is kept after all, or on hold" if row else "another process was faster")
     began: bool = row["began"]
     return began
 

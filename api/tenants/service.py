@@ -31,6 +31,8 @@ from api.members.service import keeping_an_admin
 from api.problems import ApiError, not_found
 from api.tenants.settings import TenantSettings
 from api.tenants.turns import take_turn
+from api.tiers.model import DEFAULT, own_quotas, stored_settings
+from api.tiers.service import tier_in
 
 Grant = Callable[[UUID], TenantScope]
 """How the caller authenticated itself for a tenant."""
@@ -40,7 +42,8 @@ Grant = Callable[[UUID], TenantScope]
 class Tenant:
     """A tenant as stored. name: unique, for operators. display_name: None: it has no other.
 
-    suspended_at: None: its people and keys get in. delete_after: None: it is not to be deleted.
+    settings: those that hold; own: names of quotas that are not those of the tier. suspended_at:
+    None: its people and keys get in. delete_after: None: it is not to be deleted.
     """
 
     id: UUID
@@ -49,6 +52,8 @@ class Tenant:
     display_name: str | None = None
     suspended_at: datetime | None = None
     delete_after: datetime | None = None
+    tier: str = DEFAULT
+    own: frozenset[str] = frozenset()
 
     @property
     def title(self) -> str:
@@ -87,12 +92,14 @@ async def create_tenant(
     *,
     grant: Grant,
     tenant_id: UUID | None = None,
+    tier: str = DEFAULT,
 ) -> Tenant:
     """Make a tenant and leave the record of its settings in the outbox.
 
-    Raises ApiError 409 if the name is taken.
+    Quotas of the settings that are not those of the tier are the tenant's own.
+    Raises ApiError 409 if the name is taken, 404 for no tier.
     """
-    tenant = Tenant(tenant_id or uuid4(), name, settings)
+    tenant = Tenant(tenant_id or uuid4(), name, settings, tier=tier)
     scope = grant(tenant.id)
     async with tenant_transaction(pool, scope) as connection:
         await create_in(connection, scope, tenant)
@@ -101,13 +108,15 @@ async def create_tenant(
 
 async def create_in(connection: Connection, scope: TenantScope, tenant: Tenant) -> None:
     """As `create_tenant`, within a transaction of the tenant to be."""
+    tier = await tier_in(connection, tenant.tier)
     try:
         await queries("tenants").insert_tenant(
             connection,
             id=tenant.id,
             name=tenant.name,
             display_name=tenant.display_name,
-            settings=Jsonb(tenant.settings.to_dict()),
+            tier=tier.name,
+            settings=Jsonb(stored_settings(tenant.settings, tier.quotas)),
         )
     except UniqueViolation as error:
         raise ApiError(
@@ -145,12 +154,16 @@ async def _switch(pool: Pool, scope: TenantScope, statement: str, action: str) -
 
 
 async def change_settings(pool: Pool, scope: TenantScope, settings: TenantSettings) -> bool:
-    """Store settings and announce them; False, and nothing announced, if they are as before."""
+    """Store settings and announce them; False, and nothing announced, if they are as before.
+
+    Quotas that are not those of the tier are the tenant's own from then on.
+    """
     async with tenant_transaction(pool, scope) as connection:
         row = await take_turn(connection)
         if TenantSettings.from_dict(row["settings"]) == settings:
             return False
-        await queries("tenants").update_settings(connection, settings=Jsonb(settings.to_dict()))
+        stored = stored_settings(settings, (await tier_in(connection, row["tier"])).quotas)
+        await queries("tenants").update_settings(connection, settings=Jsonb(stored))
         await queries("outbox").enqueue(
             connection,
             rule_id=None,
@@ -243,6 +256,8 @@ def tenant_of(row: dict[str, Any]) -> Tenant:
         row["display_name"],
         row["suspended_at"],
         row["delete_after"],
+        tier=row["tier"],
+        own=own_quotas(row["own"]),
     )
 
 

@@ -26,22 +26,21 @@ _LIMITS = {
 }
 _REQUEST_LIMITS = frozenset(field.name for field in fields(TenantLimits))
 _MOST_OF_A_LIMIT = 10**12
-_NOT_THE_JOBS = {"max_rules", "monthly_spans", *_REQUEST_LIMITS}
-"""Settings that the job need not know."""
+QUOTAS = frozenset({"max_rules", "max_members", "monthly_spans", *_REQUEST_LIMITS})
+"""What a tier grants, unless a tenant has its own. The job need not know them."""
 OPERATORS = frozenset(
     {
         "max_trace_spans",
         "max_open_traces",
         "max_open_bytes",
         "max_known_traces",
-        "max_rules",
-        "monthly_spans",
-        *_REQUEST_LIMITS,
+        *QUOTAS,
     }
 )
 """What a tenant costs: its operator sets these, and its people see them."""
 _MOST_WHOLE = 1_000_000
 _MOST_SPANS = 10**15
+_MOST_MEMBERS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,8 +53,9 @@ class TenantSettings:
     max_open_traces, max_open_bytes: traces that are open at a time and what is kept of their spans;
     max_known_traces: closed ones that are remembered. Each lane of the job holds a 32nd of them.
     fold_after: so many signals of a rule, lane and minute are written whole, the others of them
-    counted; None: all are whole. max_rules: that are not deleted. monthly_spans: the quota of which
-    people are warned; None: there is none.
+    counted; None: all are whole. max_rules: that are not deleted. max_members: and invitations that
+    are open; None: any number. monthly_spans: the quota of which people are warned; None: there is
+    none.
     requests_per_min, person_requests_per_min, key_requests_per_min, spans_per_s, span_bytes_per_s:
     in place of the installation's limits; None: those. Raises ValueError for values outside their
     limits.
@@ -74,6 +74,7 @@ class TenantSettings:
     max_known_traces: int = 128_000_000
     fold_after: int | None = FOLD_AFTER
     max_rules: int = 1_000
+    max_members: int | None = None
     monthly_spans: int | None = None
     requests_per_min: int | None = None
     person_requests_per_min: int | None = None
@@ -84,13 +85,18 @@ class TenantSettings:
     def __post_init__(self) -> None:
         for name, (low, high) in _LIMITS.items():
             value = getattr(self, name)
-            if not low <= value <= high:
+            if value is None or not low <= value <= high:
                 raise ValueError(f"{name} is {value}; it must lie between {low} and {high}")
         for name in _REQUEST_LIMITS:
             if (limit := getattr(self, name)) is not None and not 1 <= limit <= _MOST_OF_A_LIMIT:
                 raise ValueError(f"{name} is {limit}; it must lie between 1 and {_MOST_OF_A_LIMIT}")
         if self.settle_ms > self.max_life_ms:
             raise ValueError("settle_ms is longer than max_life_ms")
+        if self.max_members is not None and not 1 <= self.max_members <= _MOST_MEMBERS:
+            raise ValueError(
+                f"max_members is {self.max_members}; it must lie between 1 and {_MOST_MEMBERS}, "
+                "or be none: there may be any number then"
+            )
         if self.monthly_spans is not None and not 1 <= self.monthly_spans <= _MOST_SPANS:
             raise ValueError(
                 f"monthly_spans is {self.monthly_spans}; it must lie between 1 and {_MOST_SPANS}, "
@@ -115,6 +121,6 @@ class TenantSettings:
     def log_record(self, tenant_id: UUID) -> bytes:
         """Return the serialized RuleLogRecord that announces these settings."""
         fold_after = FOLD_NEVER if self.fold_after is None else self.fold_after
-        told = {name: value for name, value in asdict(self).items() if name not in _NOT_THE_JOBS}
+        told = {name: value for name, value in asdict(self).items() if name not in QUOTAS}
         message = pb.TenantSettings(tenant=str(tenant_id), **{**told, "fold_after": fold_after})
         return pb.RuleLogRecord(tenant=message).SerializeToString(deterministic=True)

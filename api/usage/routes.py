@@ -13,6 +13,7 @@ from api.auth.access import require
 from api.auth.principal import Permission, Principal
 from api.problems import ApiError
 from api.services import services_of
+from api.tiers.allowance import read_allowance
 from api.usage.model import month_of, parse_month
 from api.usage.service import read_usage
 
@@ -25,6 +26,8 @@ _EXAMPLE: Final[JsonDict] = {
     "quota": 10_000_000,
     "percent": 12,
     "days": [{"day": "2026-11-26", "spans": 1_204_118}],
+    "tier": "team",
+    "quotas": [{"name": "max_rules", "most": 100, "used": 12, "own": False}],
     "counted_at": "2026-11-27T08:05:00Z",
 }
 
@@ -34,6 +37,18 @@ class DayBody(BaseModel):
 
     day: date
     spans: int
+
+
+class QuotaBody(BaseModel):
+    """What the tenant may have. most: null: no quota, or the installation's. used: null: a rate.
+
+    own: set for this tenant alone; else it is the tier's.
+    """
+
+    name: str
+    most: int | None
+    used: int | None
+    own: bool
 
 
 class UsageBody(BaseModel):
@@ -48,6 +63,8 @@ class UsageBody(BaseModel):
     quota: int | None
     percent: int | None
     days: list[DayBody]
+    tier: str
+    quotas: list[QuotaBody]
     counted_at: datetime | None
 
 
@@ -57,14 +74,24 @@ async def read_month(
     principal: Reader,
     month: Annotated[str, Query(max_length=7, examples=["2026-11"])] = "",
 ) -> UsageBody:
-    """Read a month's spans, of this month without one; they are counted every five minutes."""
-    usage = await read_usage(services_of(request).pool, principal.scope, month_in(month))
+    """Read a month's spans, of this month without one, and what the tenant may have.
+
+    Spans are counted every five minutes.
+    """
+    pool = services_of(request).pool
+    usage = await read_usage(pool, principal.scope, month_in(month))
+    allowance = await read_allowance(pool, principal.scope)
     return UsageBody(
         month=f"{usage.month:%Y-%m}",
         spans=usage.spans,
         quota=usage.quota,
         percent=usage.percent,
         days=[DayBody(day=each.day, spans=each.spans) for each in usage.days],
+        tier=allowance.tier,
+        quotas=[
+            QuotaBody(name=each.name, most=each.most, used=each.used, own=each.own)
+            for each in allowance.quotas
+        ],
         counted_at=usage.counted_at,
     )
 

@@ -74,6 +74,8 @@ def _wants_page(request: Request) -> bool:
 
 def _to_sign_in(request: Request) -> Response:
     """A deep link survives signing in; a part of a page asks the browser to leave the page."""
+    if request.url.path.startswith("/operator"):
+        return RedirectResponse("/operator/sign-in", 303)
     path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     if "hx-request" in request.headers:
         return Response(status_code=204, headers={"HX-Redirect": "/sign-in"})
@@ -82,6 +84,8 @@ def _to_sign_in(request: Request) -> Response:
 
 
 def _actions(request: Request, error: ApiError) -> tuple[Link, ...]:
+    if request.url.path.startswith("/operator"):
+        return (Link("/operator", "Tenants"),)
     if error.status == 401:
         return (Link("/sign-in", "Sign in"),)
     if error.status >= 500 and request.method == "GET":

@@ -19,9 +19,11 @@ from api.web.pages import (
     invitations,
     keys,
     notices,
+    operator,
     passwords,
     people,
     provider,
+    retention,
     rules,
     signals,
     team,
@@ -43,6 +45,7 @@ for pages in (
     tenant,
     team,
     usage,
+    retention,
     keys,
     data,
     welcome,
@@ -53,6 +56,7 @@ for pages in (
     dead_letters,
     notices,
     audit,
+    operator,
 ):
     router.include_router(pages.router)
 

@@ -98,3 +98,14 @@ class Metrics:
             "Bytes of the spans log read again.",
             registry=self.registry,
         )
+        self.forgotten = Counter(
+            "betrace_worker_forgotten",
+            "Rows deleted because they are kept for no longer, by what they are.",
+            ["what"],
+            registry=self.registry,
+        )
+        self.retention_finished = Gauge(
+            "betrace_worker_retention_finished_timestamp_seconds",
+            "When this worker last found nothing left to delete.",
+            registry=self.registry,
+        )

@@ -23,6 +23,7 @@ from api.worker.intake import Intake
 from api.worker.job_watch import JobWatch
 from api.worker.letters import LetterBox
 from api.worker.metrics import Metrics
+from api.worker.retention import Retention
 from api.worker.signals import SignalWriter
 from api.worker.spans_log import SpansLog
 
@@ -108,6 +109,11 @@ class Worker:
             connect=partial(connect, dsn, name="betrace worker backtests"),
             stop=self.stop,
         )
+        self.retention = Retention(
+            connect=partial(connect, dsn, name="betrace worker retention"),
+            metrics=self.metrics,
+            stop=self.stop,
+        )
         self.job_watch = JobWatch(
             read=partial(
                 read_figures,
@@ -148,6 +154,7 @@ class Worker:
             "signals": self.signals.run,
             "accounting": self.accounting.run,
             "copier": self.copier.run,
+            "retention": self.retention.run,
         }
         if self._settings.backtest_share:
             parts["backtests"] = self.backtests.run

@@ -44,6 +44,3 @@ select tenant_id, 'user:' || user_id as actor, acting from sessions where token_
 
 -- name: tenants_of_user
 select tenant_id from memberships where user_id = :user_id;
-
--- name: forget$
-select forget_audit(:days);

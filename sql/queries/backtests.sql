@@ -6,10 +6,6 @@ values (scope_tenant(), :id, :requested_by, :from_at, :to_at, :rules, :now_recor
 select id from backtests
 where tenant_id = scope_tenant() and state in ('queued', 'running', 'cancelling');
 
--- name: forget_old!
-delete from backtests
-where tenant_id = scope_tenant() and finished_at < now() - interval '30 days';
-
 -- name: page
 select b.id, b.state, b.requested_by, b.created_at, b.from_at, b.to_at, b.rules, b.started_at,
        b.finished_at, b.log_end_at, b.problem,

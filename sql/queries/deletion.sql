@@ -2,7 +2,8 @@
 -- Whether the deletion of the tenant was asked for; nulls if not. asker: their address, if it was
 -- somebody who is a member still.
 select t.name, coalesce(t.display_name, t.name) as title, t.deletion_asked_at,
-  t.deletion_asked_by, t.delete_after, t.paused_rules, t.purge_began_at, u.email as asker
+  t.deletion_asked_by, t.delete_after, t.paused_rules, t.purge_began_at, t.held_by,
+  u.email as asker
 from tenants t
 left join users u on 'user:' || u.id = t.deletion_asked_by
 where t.id = scope_tenant();
@@ -32,11 +33,12 @@ where m.tenant_id = scope_tenant() and m.role = 'admin' and u.disabled_at is nul
 order by u.email;
 
 -- name: due
--- Those that have begun as well.
-select id from tenants where delete_after <= now() order by delete_after, id;
+-- Those that have begun as well; one that is held waits.
+select id from tenants where delete_after <= now() and held_at is null order by delete_after, id;
 
 -- name: turn^
-select coalesce(delete_after <= now(), false) as due, purge_began_at is not null as began
+select coalesce(delete_after <= now(), false) and held_at is null as due,
+  purge_began_at is not null as began
 from tenants
 where id = scope_tenant()
 for no key update;

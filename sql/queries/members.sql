@@ -29,6 +29,10 @@ select exists (
     and (m.expires_at is null or m.expires_at > now())
 );
 
+-- name: count$
+select count(*) from memberships
+where tenant_id = scope_tenant() and (expires_at is null or expires_at > now());
+
 -- name: count_admins$
 -- Those who stay: an admin for a time leaves the tenant without one some day.
 select count(*)

@@ -1,40 +1,43 @@
 -- name: insert_tenant!
-insert into tenants (id, name, display_name, settings)
-values (:id, :name, :display_name, :settings);
+insert into tenants (id, name, display_name, tier, settings)
+values (:id, :name, :display_name, :tier, :settings);
+
+-- settings: those that hold, of the tier and of the tenant; own: of the tenant alone.
 
 -- name: tenant_by_name^
-select id, name, display_name, settings, suspended_at, created_at, delete_after
-from tenants
-where name = :name;
+select id, name, display_name, effective_settings(t) as settings, settings as own, tier,
+  suspended_at, created_at, delete_after
+from tenants t where name = :name;
 
 -- name: tenant_by_id^
-select id, name, display_name, settings, suspended_at, created_at, delete_after
-from tenants
-where id = :id;
+select id, name, display_name, effective_settings(t) as settings, settings as own, tier,
+  suspended_at, created_at, delete_after
+from tenants t where id = :id;
 
 -- name: tenants
-select id, name, display_name, settings, suspended_at, created_at, delete_after
-from tenants
-order by name;
+select id, name, display_name, effective_settings(t) as settings, settings as own, tier,
+  suspended_at, created_at, delete_after
+from tenants t order by name;
 
 -- name: lock_tenant^
 -- Writers of rules and settings of one tenant take turns. Readers, and rows that refer to the
 -- tenant, are not held up.
-select id, name, display_name, settings, suspended_at, created_at, delete_after
-from tenants
+select id, name, display_name, effective_settings(t) as settings, settings as own, tier,
+  suspended_at, created_at, delete_after
+from tenants t
 where id = scope_tenant()
 for no key update;
 
 -- name: settings$
-select settings from tenants where id = scope_tenant();
+select effective_settings(t) from tenants t where id = scope_tenant();
 
 -- name: update_settings!
 update tenants set settings = :settings where id = scope_tenant();
 
 -- name: own^
-select id, name, display_name, settings, suspended_at, created_at, delete_after
-from tenants
-where id = scope_tenant();
+select id, name, display_name, effective_settings(t) as settings, settings as own, tier,
+  suspended_at, created_at, delete_after
+from tenants t where id = scope_tenant();
 
 -- name: rename!
 update tenants set display_name = :display_name where id = scope_tenant();

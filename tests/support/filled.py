@@ -80,6 +80,7 @@ async def filled_tenant(pool: Pool, database: Database) -> Filled:
         "key_id": str(key.key.id),
         "member_id": insert_member(database, scope),
         "invitation_id": str(invited.invitation.id),
+        "tenant_id": str(scope.tenant_id),
         "token": "nobodys",
         "session_id": str(uuid4()),
         "path": "favicon.svg",

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import psycopg
 from psycopg import sql
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from api.migrations import migrate
 
@@ -54,6 +54,24 @@ class Server:
     def database(self) -> Database:
         """Create a database with the newest schema and no rows."""
         return roles_of(self._create(_TEMPLATE))
+
+    def owned_database(self) -> Database:
+        """As `database`, of an owner whom row-level security binds, as on a managed server.
+
+        admin is the superuser's still.
+        """
+        dsn = self.empty_database()
+        name = str(conninfo_to_dict(dsn)["dbname"])
+        owner = sql.Identifier(f"owner_of_{name}")
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            for statement in (
+                sql.SQL("create role {} login").format(owner),
+                sql.SQL("alter database {} owner to {}").format(sql.Identifier(name), owner),
+                sql.SQL("alter schema public owner to {}").format(owner),
+            ):
+                connection.execute(statement)
+        migrate(make_conninfo(dsn, user=f"owner_of_{name}"), say=lambda _: None)
+        return roles_of(dsn)
 
     def _create(self, template: str) -> str:
         name = f"betrace_test_{os.getpid()}_{next(_numbers)}"

@@ -11,11 +11,13 @@ from uuid import UUID, uuid4
 import psycopg
 from psycopg.types.json import Jsonb
 
+from api.auth.addresses import parse_networks
 from api.auth.principal import Role, TenantScope, grant_scope
 from api.database import Pool
 from api.keys.authority import OPERATOR
 from api.keys.model import KeyDraft, MadeKey
 from api.keys.service import KeyMaker, create_key
+from api.operators.making import create_operator_key
 from api.tenants.service import create_tenant, create_user
 from api.tenants.settings import TenantSettings
 from tests.support.postgres import Database
@@ -46,6 +48,20 @@ async def add_key(pool: Pool, scope: TenantScope, **fields: Any) -> MadeKey:
     draft = KeyDraft(**{"name": f"key-{uuid4()}", **fields})
     return await create_key(
         pool, scope, draft, maker=KeyMaker(PEPPER, most=10_000), authority=OPERATOR
+    )
+
+
+async def add_operator(
+    pool: Pool, name: str = "", *, lifetime: timedelta = timedelta(days=1), networks: str = ""
+) -> str:
+    """Make an operator and return the key. networks: where it is good, empty: anywhere."""
+    return await create_operator_key(
+        pool,
+        name or f"op-{uuid4()}",
+        lifetime=lifetime,
+        networks=parse_networks([networks] if networks else []),
+        pepper=PEPPER,
+        actor="operator:test",
     )
 
 

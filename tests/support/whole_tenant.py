@@ -27,6 +27,8 @@ _MORE: Final = (
     "insert into stats_minutes (tenant_id, minute, lane, revision, counts)"
     " values (%(tenant)s, now(), 0, 1, '{\"received\": 7}')",
     "insert into usage_days (tenant_id, day, spans) values (%(tenant)s, '2026-11-23', 7)",
+    "insert into retention_ledger (tenant_id, day, what, days, row_count)"
+    " values (%(tenant)s, '2026-11-23', 'signals', 90, 7)",
     "insert into trace_tasks (tenant_id, signal_id, urgency, due_at) select %(tenant)s, id, 2,"
     " 'infinity' from signals where tenant_id = %(tenant)s limit 1",
     "insert into trace_budgets (tenant_id, rule_id, hour, taken)"

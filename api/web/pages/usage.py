@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from api.auth.access import require
 from api.auth.principal import Permission, Principal
 from api.services import services_of
+from api.tiers.allowance import read_allowance
 from api.usage.routes import month_in
 from api.usage.service import read_usage
 from api.web.render import render
@@ -25,6 +26,8 @@ async def usage(
     request: Request, who: Reader, month: Annotated[str, Query(max_length=7)] = ""
 ) -> Response:
     """Show a month."""
-    found = await read_usage(services_of(request).pool, who.scope, month_in(month))
-    page = usage_page(found, today=datetime.now(UTC).date())
+    pool = services_of(request).pool
+    found = await read_usage(pool, who.scope, month_in(month))
+    allowance = await read_allowance(pool, who.scope)
+    page = usage_page(found, allowance, today=datetime.now(UTC).date())
     return render(request, "settings/usage.html", page=page)

@@ -41,6 +41,7 @@ KINDS: Final[Mapping[str, str]] = MappingProxyType(
         "limit": "Limits",
         "request": "Requests refused",
         "audit": "The log itself",
+        "retention": "Retention",
     }
 )
 """The first word of an action."""
@@ -82,6 +83,12 @@ _ACTIONS: Final[Mapping[str, str]] = MappingProxyType(
         "tenant.created": "made the tenant",
         "tenant.changed": "changed the settings of the tenant",
         "tenant.suspended": "suspended the tenant",
+        "operator.created": "made a key for an operator",
+        "operator.revoked": "revoked the key of an operator",
+        "operator.began": "signed in as an operator",
+        "operator.ended": "signed out as an operator",
+        "tier.changed": "changed what a tier grants",
+        "tenant.tier": "gave the tenant another tier",
         "tenant.resumed": "let the tenant go on",
         "tenant.exported": "exported all of the tenant",
         "tenant.deletion_asked": "asked for the deletion of the tenant",
@@ -96,6 +103,11 @@ _ACTIONS: Final[Mapping[str, str]] = MappingProxyType(
         "request.refused": "sent a request that may be forged",
         "audit.exported": "exported the audit log",
         "audit.forgotten": "forgot rows that are over",
+        "retention.changed": "changed how long things are kept",
+        "retention.bounded": "changed what may be kept for how long",
+        "retention.held": "put a hold on everything: nothing is deleted",
+        "retention.released": "lifted the hold",
+        "retention.deleted": "deleted what was kept long enough",
     }
 )
 _PLACES: Final[Mapping[str, Callable[[str], str]]] = MappingProxyType(

@@ -16,6 +16,7 @@ _SETTINGS: Final = (
     ("tenant", "Tenant", "/settings/tenant"),
     ("team", "Team", "/settings/team"),
     ("usage", "Usage", "/settings/usage"),
+    ("retention", "Retention", "/settings/retention"),
     ("keys", "API keys", "/settings/keys"),
     ("data", "Data", "/settings/data"),
 )

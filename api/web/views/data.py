@@ -26,14 +26,16 @@ DONE: Final[Mapping[str, str]] = MappingProxyType(
 class DataPage:
     """The page.
 
-    due: None: the tenant is kept. asked_by: whoever asked. may_…: else only told about.
-    fresh: they signed in a moment ago. typed: what was refused as a name.
+    due: None: the tenant is kept. held: nothing is deleted until the hold is lifted. asked_by:
+    whoever asked. may_…: else only told about. fresh: they signed in a moment ago. typed: what was
+    refused as a name.
     """
 
     title: str
     kinds: tuple[str, ...]
     grace: str
     due: Moment | None
+    held: bool
     asked: Moment | None
     asked_by: str
     may_export: bool
@@ -59,6 +61,7 @@ def data_page(
         kinds=tuple(kind.what for kind in KINDS),
         grace=_days(grace),
         due=minute_moment(deletion.due_at) if deletion.due_at else None,
+        held=deletion.held_by is not None,
         asked=moment(deletion.asked_at) if deletion.asked_at else None,
         asked_by=deletion.asker or deletion.asked_by or "",
         may_export=may_export,

@@ -26,8 +26,6 @@ DURATIONS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
 """Settings that are durations: label and hint."""
 _LIMITS: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "monthly_spans": "Spans a month, for warnings",
-        "max_rules": "Rules",
         "max_trace_spans": "Spans of one trace",
         "max_open_traces": "Traces that are open at a time",
         "max_open_bytes": "Bytes kept of their spans",

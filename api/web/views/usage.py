@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
+from api.tiers.allowance import QUOTA_LABELS, Allowance, Quota, quota_text
 from api.usage.model import Usage, month_after, month_of
 from api.web.views.moments import Moment, moment
 
@@ -20,6 +21,15 @@ class DayBar:
     number: int
     share: int
     label: str
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaRow:
+    """What the tenant may have of something. own: it is not the tier's."""
+
+    label: str
+    value: str
+    own: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +46,8 @@ class UsagePage:
     meter: int
     tone: str
     note: str
+    tier: str
+    quotas: tuple[QuotaRow, ...]
     bars: tuple[DayBar, ...]
     busiest: str
     counted: Moment | None
@@ -43,8 +55,8 @@ class UsagePage:
     after_href: str
 
 
-def usage_page(usage: Usage, *, today: date) -> UsagePage:
-    """Return the page of a month. today: no month after it is offered."""
+def usage_page(usage: Usage, allowance: Allowance, *, today: date) -> UsagePage:
+    """Return the page of a month. allowance: of now. today: no month after it is offered."""
     days = {used.day.day: used.spans for used in usage.days}
     most = max(days.values(), default=0)
     percent = usage.percent
@@ -57,6 +69,8 @@ def usage_page(usage: Usage, *, today: date) -> UsagePage:
         meter=min(percent or 0, 100),
         tone=_tone(percent),
         note=_note(percent),
+        tier=allowance.tier.capitalize(),
+        quotas=tuple(quota_row(each) for each in allowance.quotas),
         bars=tuple(
             DayBar(
                 number,
@@ -70,6 +84,17 @@ def usage_page(usage: Usage, *, today: date) -> UsagePage:
         before_href=f"{USAGE_HREF}?month={_before(usage.month):%Y-%m}",
         after_href="" if following > today else f"{USAGE_HREF}?month={following:%Y-%m}",
     )
+
+
+def quota_row(quota: Quota) -> QuotaRow:
+    """Return a quota as it is shown."""
+    return QuotaRow(QUOTA_LABELS[quota.name], _most(quota), quota.own)
+
+
+def _most(quota: Quota) -> str:
+    if quota.used is not None:
+        return f"{quota.used:,}" if quota.most is None else f"{quota.used:,} of {quota.most:,}"
+    return quota_text(quota.name, quota.most)
 
 
 def _tone(percent: int | None) -> str:

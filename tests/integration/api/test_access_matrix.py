@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Final, Literal
+from typing import Any, Final
 from uuid import uuid4
 
 import httpx
@@ -18,7 +18,7 @@ import psycopg
 import pytest
 from fastapi import FastAPI
 
-from api.auth.access import CSRF_HEADER, SESSION_COOKIE, route_access
+from api.auth.access import CSRF_HEADER, OPERATOR_COOKIE, SESSION_COOKIE, Access, route_access
 from api.auth.keys import hash_key
 from api.auth.principal import GRANTS, MACHINE_ROLES, WITHHELD, Permission, Role, TenantScope
 from api.auth.public import PUBLIC
@@ -27,10 +27,9 @@ from tests.integration.api.conftest import client_of
 from tests.support import matrix
 from tests.support.filled import filled_tenant
 from tests.support.postgres import Database
-from tests.support.tenants import PEPPER, make_key, make_tenant
-from tests.unit.api.test_routes import KNOWN, PERMISSIONS
+from tests.support.tenants import PEPPER, add_operator, make_key, make_tenant
+from tests.unit.api.test_routes import KNOWN, OPERATORS, PERMISSIONS
 
-Access = Permission | Literal["known", "anybody"]
 Route = tuple[str, str]
 _P = Permission
 PAGES: Final[Mapping[Route, Access]] = {
@@ -79,6 +78,10 @@ PAGES: Final[Mapping[Route, Access]] = {
     ("POST", "/welcome/rules"): _P.RULES_WRITE,
     ("GET", "/settings/tenant"): _P.TENANT_READ,
     ("POST", "/settings/tenant"): _P.TENANT_WRITE,
+    ("GET", "/settings/retention"): _P.TENANT_READ,
+    ("POST", "/settings/retention"): _P.TENANT_WRITE,
+    ("POST", "/settings/retention/hold"): _P.TENANT_WRITE,
+    ("POST", "/settings/retention/release"): _P.TENANT_WRITE,
     ("GET", "/settings/data"): _P.TENANT_READ,
     ("GET", "/settings/data/export"): _P.TENANT_EXPORT,
     ("POST", "/settings/data/delete"): _P.TENANT_DELETE,
@@ -98,12 +101,25 @@ PAGES: Final[Mapping[Route, Access]] = {
     ("GET", "/settings/keys/{key_id}"): _P.KEYS_WRITE,
     ("POST", "/settings/keys/{key_id}/rotate"): _P.KEYS_WRITE,
     ("POST", "/settings/keys/{key_id}/revoke"): _P.KEYS_WRITE,
+    ("POST", "/operator/sign-out"): "operator",
+    ("GET", "/operator"): "operator",
+    ("GET", "/operator/new"): "operator",
+    ("POST", "/operator/new"): "operator",
+    ("GET", "/operator/tenants/{tenant_id}"): "operator",
+    ("POST", "/operator/tenants/{tenant_id}/suspend"): "operator",
+    ("POST", "/operator/tenants/{tenant_id}/resume"): "operator",
+    ("POST", "/operator/tenants/{tenant_id}/hold"): "operator",
+    ("POST", "/operator/tenants/{tenant_id}/release"): "operator",
+    ("POST", "/operator/tenants/{tenant_id}/tier"): "operator",
+    ("POST", "/operator/tenants/{tenant_id}/quotas"): "operator",
+    ("POST", "/operator/tenants/{tenant_id}/bounds"): "operator",
     ("GET", "/audit"): _P.AUDIT_READ,
     ("GET", "/audit/export"): _P.AUDIT_READ,
 }
 ACCESS: Final[Mapping[Route, Access]] = {
     **dict.fromkeys(PUBLIC, "anybody"),
     **dict.fromkeys(KNOWN, "known"),
+    **dict.fromkeys(OPERATORS, "operator"),
     **PERMISSIONS,
     **PAGES,
 }
@@ -131,6 +147,7 @@ NOT_THERE: Final = {
     "session_id": "00000000-0000-4000-8000-000000000003",
     "member_id": "00000000-0000-4000-8000-000000000004",
     "invitation_id": "00000000-0000-4000-8000-000000000005",
+    "tenant_id": "00000000-0000-4000-8000-000000000006",
     "token": "nobodys",
     "path": "nothing.css",
 }
@@ -143,8 +160,13 @@ BODIES: Final[Mapping[str, Any]] = {
     "/api/v1/signals/{signal_id}": {"status": "investigating"},
     "/api/v1/dead-letters/{letter_id}/discard": {"note": "no use"},
     "/api/v1/members/{member_id}": {"role": "developer"},
+    "/api/v1/tenant/retention": {"days": {"signals": 90}},
     "/api/v1/invitations": {"email": "invited@example.com", "role": "viewer"},
     "/api/v1/invitations/accept": {"token": "nobodys"},
+    "/api/v1/operator/tenants": {"name": "matrix", "admin": "ada@example.com"},
+    "/api/v1/operator/tenants/{tenant_id}/tier": {"tier": "standard"},
+    "/api/v1/operator/tenants/{tenant_id}/quotas": {"max_rules": 5},
+    "/api/v1/operator/tenants/{tenant_id}/retention": {"bounds": {}},
     "/api/v1/session": {"email": "nobody@example.com", "password": "wrong"},
 }
 QUERIES: Final = {
@@ -232,6 +254,17 @@ async def world(
     return World(app, pool, shared_database, filled.scope, filled.ids)
 
 
+async def make_operator(pool: Pool, app: FastAPI, *, means: str) -> Credential:
+    """Make an operator; means: a key in a header, or the session of a browser."""
+    key = await add_operator(pool)
+    if means == "key":
+        return {"X-API-Key": key}
+    begun = await app.state.services.operators.begin(key, address=None)
+    assert begun is not None
+    cookie = f"{OPERATOR_COOKIE}={begun.token}"
+    return {"Cookie": cookie, CSRF_HEADER: begun.operator.csrf_token}
+
+
 def verdict(response: httpx.Response) -> str:
     """Return what became of a request: in, or why not."""
     problem = response.headers.get("content-type", "") == "application/problem+json"
@@ -252,7 +285,7 @@ def expected(route: Route, role: Role | None) -> str:
     access = ACCESS[route]
     if access == "anybody":
         return "in"
-    if role is None:
+    if role is None or access == "operator":
         return "unknown"
     return "in" if access == "known" or access in GRANTS[role] else "forbidden"
 
@@ -383,7 +416,7 @@ async def test_a_person_whose_request_may_be_forged(
     role: Role, world: World, record_property: Callable[..., None]
 ) -> None:
     wrong = []
-    changing = [r for r in ACCESS if r[0] != "GET" and ACCESS[r] != "anybody"]
+    changing = [r for r in ACCESS if r[0] != "GET" and ACCESS[r] not in ("anybody", "operator")]
     for route in changing:
         session = await world.session(role, world.scope)  # one person may not try as much
         response = await world.ask(route, {"Cookie": session["Cookie"]}, world.ids)
@@ -393,8 +426,37 @@ async def test_a_person_whose_request_may_be_forged(
     assert wrong == []
 
 
+@pytest.mark.parametrize("means", ["key", "session"])
+async def test_an_operator_is_nobody_in_any_tenant(
+    means: str, world: World, record_property: Callable[..., None]
+) -> None:
+    """Pages and REST of operators, and nothing else; a key alone is not asked for a proof."""
+    operator = await make_operator(world.pool, world.app, means=means)
+    wrong = []
+    routes = [route for route in ACCESS if route[1] != "/operator/sign-out"]
+    for route in routes:
+        response = await world.ask(route, operator, world.ids)
+        wanted = "unknown" if ACCESS[route] not in ("anybody", "operator") else "in"
+        if verdict(response) != wanted:
+            wrong.append(f"{route}: {verdict(response)} {response.status_code}")
+    record_property(matrix.PROPERTY, len(routes))
+    assert wrong == []
+
+
+async def test_an_operator_whose_request_may_be_forged(
+    world: World, record_property: Callable[..., None]
+) -> None:
+    operator = await make_operator(world.pool, world.app, means="session")
+    changing = [r for r in ACCESS if r[0] != "GET" and ACCESS[r] == "operator"]
+    answers = [
+        await world.ask(route, {"Cookie": operator["Cookie"]}, world.ids) for route in changing
+    ]
+    record_property(matrix.PROPERTY, len(changing))
+    assert {verdict(answer) for answer in answers} == {"forged"}
+
+
 OF_THINGS: Final = sorted(
-    (route for route in ACCESS if "{" in route[1] and ACCESS[route] != "anybody"),
+    (r for r in ACCESS if "{" in r[1] and ACCESS[r] not in ("anybody", "operator")),
     key=lambda route: route[0] == "PUT",
 )
 """What makes a thing of the caller's own under an id comes last."""

@@ -17,7 +17,6 @@ from fastapi import FastAPI
 from api.audit.decisions import Decision, Decisions
 from api.audit.origin import Origin
 from api.audit.record import Entry, Outcome, canonical_bytes
-from api.audit.retention import forget_old
 from api.audit.trail import insert
 from api.auth.keys import new_key
 from api.auth.principal import Role, TenantScope
@@ -398,30 +397,6 @@ async def test_the_outbox_s_purpose_writes_and_reads_nothing(
     async with purpose_transaction(pool, "audit") as connection:
         cursor = await connection.execute("select * from audit_log")
         assert await cursor.fetchall() == []
-
-
-async def test_what_is_old_is_forgotten_and_that_is_on_the_record(
-    caller: Caller, pool: Pool, hostile: Entry
-) -> None:
-    old = datetime.now(UTC) - timedelta(days=100)
-    entry = Entry(
-        tenant_id=caller.scope.tenant_id,
-        at=old,
-        until_at=old,
-        actor="anonymous",
-        action="request.refused",
-        outcome=Outcome.REFUSED,
-    )
-    async with tenant_transaction(pool, caller.scope) as connection:
-        await insert(connection, entry)
-    assert await forget_old(pool, days=99) >= 1
-    items = await _log(caller)
-    assert str(entry.id) not in {item["id"] for item in items}
-    assert str(hostile.id) in {item["id"] for item in items}
-    assert items[0]["action"] == "audit.forgotten"
-    assert items[0]["details"] == {"rows": "1", "days": "99"}
-    with pytest.raises(psycopg.errors.InvalidParameterValue, match="30 days"):
-        await forget_old(pool, days=29)
 
 
 async def test_another_tenant_sees_none_of_it(

@@ -43,10 +43,11 @@ from tests.support.filled import Filled, filled_tenant
 from tests.support.kafka import free_port
 from tests.support.postgres import Database
 from tests.support.rules_log import MemoryRulesLog
-from tests.support.tenants import make_key
+from tests.support.tenants import add_operator, make_key
 
 EXAMPLES = int(os.environ.get("BETRACE_FUZZ_EXAMPLES", "3"))
-CALLERS = ["anonymous", *(role.value for role in Role)]
+OPERATOR = "operator"
+CALLERS = ["anonymous", OPERATOR, *(role.value for role in Role)]
 CHECKS = [
     not_a_server_error,
     status_code_conformance,
@@ -78,10 +79,10 @@ class Installation:
     keys: dict[str, str] = field(default_factory=dict)
 
     def headers(self, caller: str) -> dict[str, str]:
-        """Return the credential of a caller: a new session of a person, or the machine's key."""
+        """Return the credential of a caller: a new session of a person, or whose key there is."""
         if caller == "anonymous":
             return {}
-        if caller == Role.API_CLIENT:
+        if caller in self.keys:
             return {"X-API-Key": self.keys[caller]}
         token, csrf, user_id = secrets.token_urlsafe(32), secrets.token_urlsafe(32), uuid4()
         token_hash = self.app.state.services.sessions.hash_of(token)
@@ -128,10 +129,8 @@ def installation(shared_database: Database) -> Iterator[Installation]:
             assert thread.is_alive()
             assert time.monotonic() < deadline, "the API does not start"
             time.sleep(0.05)
-        filled, key = asyncio.run(_fill(shared_database))
-        made = Installation(
-            app, f"http://127.0.0.1:{port}", shared_database, filled, {Role.API_CLIENT: key}
-        )
+        filled, keys = asyncio.run(_fill(shared_database))
+        made = Installation(app, f"http://127.0.0.1:{port}", shared_database, filled, keys)
         _save_rule(made)
         yield made
         server.should_exit = True
@@ -149,10 +148,11 @@ def _save_rule(installation: Installation) -> None:
     assert answer.status_code == 200, answer.text
 
 
-async def _fill(database: Database) -> tuple[Filled, str]:
+async def _fill(database: Database) -> tuple[Filled, dict[str, str]]:
     async with open_pool(database.app, size=2) as pool:
         filled = await filled_tenant(pool, database)
-        return filled, await make_key(pool, filled.scope, Role.API_CLIENT)
+        machine = await make_key(pool, filled.scope, Role.API_CLIENT)
+        return filled, {Role.API_CLIENT: machine, OPERATOR: await add_operator(pool)}
 
 
 def described(installation: Installation) -> Any:

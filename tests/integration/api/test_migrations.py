@@ -16,6 +16,7 @@ _COLUMNS = """
     from information_schema.columns where table_schema = 'public'
     order by table_name, column_name
 """
+_OWNER = "select pg_get_userbyid(datdba) from pg_database where datname = current_database()"
 _POLICIES = "select tablename, policyname, cmd, roles::text, qual, with_check from pg_policies"
 
 
@@ -54,15 +55,10 @@ def test_rolling_back_and_forward_gives_the_same_schema(postgres: Server) -> Non
 def test_an_owner_without_superuser_rights_can_migrate_and_is_bound_by_policies(
     postgres: Server,
 ) -> None:
-    dsn = postgres.empty_database()
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute("drop role if exists plain_owner")
-        connection.execute("create role plain_owner login")
-        database = connection.info.dbname
-        connection.execute(f'alter database "{database}" owner to plain_owner')
-        connection.execute("alter schema public owner to plain_owner")
-    owner = make_conninfo(dsn, user="plain_owner")
-    migrate(owner, say=lambda _: None)
+    database = postgres.owned_database()
+    with psycopg.connect(database.admin) as connection:
+        (owner,) = connection.execute(_OWNER).fetchone() or ()
+    owner = make_conninfo(database.admin, user=owner)
     with psycopg.connect(owner) as connection:
         connection.execute("select set_config('app.tenant_id', %s, false)", ["0" * 32])
         connection.execute(

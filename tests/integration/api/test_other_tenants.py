@@ -22,6 +22,7 @@ from tests.support.tenants import (
     insert_signal,
     insert_trace,
 )
+from tests.unit.api.test_routes import OPERATORS
 
 RULE = {"id": "promise", "rule": "when { a } never { b }"}
 EMPTY_PAGE = {"items": [], "next_cursor": None}
@@ -80,6 +81,11 @@ OWN_OR_NOTHING = {
     ("POST", "/api/v1/invitations/accept"): "has no tenant yet",
     ("GET", "/api/v1/tenant"): "the caller's: test_two_tenants_may_be_called_the_same",
     ("PATCH", "/api/v1/tenant"): "the caller's: test_two_tenants_may_be_called_the_same",
+    **dict.fromkeys(OPERATORS, "test_operators looks at it: no tenant's credential opens it"),
+    ("GET", "/api/v1/tenant/retention"): "the caller's: test_retention looks at it",
+    ("PUT", "/api/v1/tenant/retention"): "the caller's: test_retention looks at it",
+    ("PUT", "/api/v1/tenant/hold"): "the caller's: test_retention looks at it",
+    ("DELETE", "/api/v1/tenant/hold"): "the caller's: test_retention looks at it",
     ("GET", "/api/v1/tenant/export"): "test_tenant_export looks at it",
     ("GET", "/api/v1/tenant/deletion"): "the caller's: test_deletion looks at it",
     ("POST", "/api/v1/tenant/deletion"): "the caller's: test_deletion looks at it",

@@ -32,6 +32,7 @@ from api.limits.metrics import LimitMetrics
 from api.limits.requests import RequestLimiter
 from api.limits.settings import RequestLimits
 from api.limits.shared import SharedBuckets
+from api.operators.sign_in import Operators
 from api.tenants.service import create_user
 from tests.integration.api.conftest import client_of
 from tests.support.oidc import AUDIENCE, SITE, OidcServer, SigningKey
@@ -97,6 +98,7 @@ def _authenticator(pool: Pool, provider: OidcServer) -> Authenticator:
         limiter=RequestLimiter(
             SharedBuckets(LocalBuckets(), None, metrics=metrics), RequestLimits(), metrics=metrics
         ),
+        operators=Operators(pool, pepper=PEPPER),
         bearers=Bearers(pool, TokenVerifier(rules, ProviderKeys(jwks)), config),
     )
 

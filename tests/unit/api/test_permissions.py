@@ -10,6 +10,7 @@ import pytest
 
 from api.auth.principal import GRANTS, ApiKeyPrincipal, Permission, Role, TenantScope, grant_scope
 from api.auth.table import PERMISSIONS, ROLES, permissions_page
+from api.operators.principal import OperatorScope
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 TABLE = """
@@ -67,6 +68,26 @@ def test_a_scope_cannot_be_built_by_hand() -> None:
         TenantScope(uuid4(), "mallory", object())
 
 
+def test_only_their_authentication_grants_the_scope_of_operators() -> None:
+    callers = {
+        str(path.relative_to(REPOSITORY))
+        for path in (REPOSITORY / "api").rglob("*.py")
+        if re.search(r"\bgrant_operator\(", path.read_text())
+    }
+    assert callers == {"api/operators/principal.py", "api/operators/sign_in.py"}
+    with pytest.raises(TypeError, match="granted by authentication"):
+        OperatorScope(b"", "operator:mallory", object())
+
+
+def test_keys_of_operators_are_made_on_the_host_alone() -> None:
+    callers = {
+        str(path.relative_to(REPOSITORY))
+        for path in (REPOSITORY / "api").rglob("*.py")
+        if re.search(r"\bcreate_operator_key\(", path.read_text())
+    }
+    assert callers == {"api/operators/making.py", "api/command/operators.py"}
+
+
 def test_only_authentication_and_operators_grant_scopes() -> None:
     callers = {
         str(path.relative_to(REPOSITORY))
@@ -81,6 +102,7 @@ def test_only_authentication_and_operators_grant_scopes() -> None:
         "api/invitations/accepting.py",
         "api/identity/bearers.py",
         "api/identity/people.py",
+        "api/operators/actions.py",
         "api/rules/outbox.py",
         "api/rules/quarantine.py",
         "api/tenants/purge.py",

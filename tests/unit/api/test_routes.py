@@ -32,6 +32,21 @@ KNOWN = {
     ("POST", "/api/v1/account/second-factor/recovery-codes"),
     ("POST", "/api/v1/account/leave"),
 }
+OPERATORS = {
+    ("GET", "/api/v1/operator"),
+    ("GET", "/api/v1/operator/tiers"),
+    ("GET", "/api/v1/operator/tenants"),
+    ("POST", "/api/v1/operator/tenants"),
+    ("GET", "/api/v1/operator/tenants/{tenant_id}"),
+    ("POST", "/api/v1/operator/tenants/{tenant_id}/suspend"),
+    ("POST", "/api/v1/operator/tenants/{tenant_id}/resume"),
+    ("PUT", "/api/v1/operator/tenants/{tenant_id}/tier"),
+    ("PATCH", "/api/v1/operator/tenants/{tenant_id}/quotas"),
+    ("GET", "/api/v1/operator/tenants/{tenant_id}/retention"),
+    ("PATCH", "/api/v1/operator/tenants/{tenant_id}/retention"),
+    ("PUT", "/api/v1/operator/tenants/{tenant_id}/hold"),
+    ("DELETE", "/api/v1/operator/tenants/{tenant_id}/hold"),
+}
 PERMISSIONS = {
     ("POST", "/api/v1/rules"): Permission.RULES_WRITE,
     ("GET", "/api/v1/rules"): Permission.RULES_READ,
@@ -64,6 +79,10 @@ PERMISSIONS = {
     ("POST", "/api/v1/keys/{key_id}/revoke"): Permission.KEYS_WRITE,
     ("GET", "/api/v1/tenant"): Permission.TENANT_READ,
     ("PATCH", "/api/v1/tenant"): Permission.TENANT_WRITE,
+    ("GET", "/api/v1/tenant/retention"): Permission.TENANT_READ,
+    ("PUT", "/api/v1/tenant/retention"): Permission.TENANT_WRITE,
+    ("PUT", "/api/v1/tenant/hold"): Permission.TENANT_WRITE,
+    ("DELETE", "/api/v1/tenant/hold"): Permission.TENANT_WRITE,
     ("GET", "/api/v1/tenant/export"): Permission.TENANT_EXPORT,
     ("GET", "/api/v1/tenant/deletion"): Permission.TENANT_READ,
     ("POST", "/api/v1/tenant/deletion"): Permission.TENANT_DELETE,
@@ -104,6 +123,7 @@ def test_every_rest_route_asks_for_exactly_this(app: FastAPI) -> None:
     } == {
         **dict.fromkeys(ANYBODY, "anybody"),
         **dict.fromkeys(KNOWN, "known"),
+        **dict.fromkeys(OPERATORS, "operator"),
         **PERMISSIONS,
     }
 
@@ -159,7 +179,7 @@ def test_every_rest_route_is_described_with_its_refusals(app: FastAPI) -> None:
         for path, operations in schema["paths"].items()
         for method in operations
     }
-    assert described == {*ANYBODY, *KNOWN, *PERMISSIONS}
+    assert described == {*ANYBODY, *KNOWN, *OPERATORS, *PERMISSIONS}
     for operations in schema["paths"].values():
         for operation in operations.values():
             assert operation["description"]

@@ -30,6 +30,7 @@ def test_defaults_are_those_of_the_language() -> None:
         "max_known_traces": 128_000_000,
         "fold_after": 10,
         "max_rules": 1_000,
+        "max_members": None,
         "monthly_spans": None,
         "requests_per_min": None,
         "person_requests_per_min": None,

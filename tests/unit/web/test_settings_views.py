@@ -14,6 +14,7 @@ from api.members.model import Member, Terms
 from api.tenants.first_run import FirstSignal, Progress
 from api.tenants.service import Tenant
 from api.tenants.settings import TenantSettings
+from api.tiers.allowance import Allowance, Quota
 from api.usage.model import Usage, UsedDay, parse_month
 from api.web.views.team import KEPT, member_page, offer_page, team_page, terms_of
 from api.web.views.tenant import TenantText, tenant_page
@@ -21,6 +22,16 @@ from api.web.views.usage import usage_page
 from api.web.views.welcome import KEY_IN_PLACE_OF, welcome_page
 
 NOW = datetime(2026, 11, 27, 8, tzinfo=UTC)
+ALLOWANCE = Allowance(
+    "team",
+    (
+        Quota("monthly_spans", None, None, own=False),
+        Quota("max_rules", 100, 12, own=True),
+        Quota("max_members", None, 4, own=False),
+        Quota("spans_per_s", 20_000, None, own=False),
+        Quota("span_bytes_per_s", None, None, own=False),
+    ),
+)
 
 
 def member(role: Role, *, until: datetime | None = None, email: str = "ada@example.com") -> Member:
@@ -113,7 +124,7 @@ def test_the_form_of_a_tenant_says_back_what_is_stored() -> None:
 def test_limits_that_are_not_there_are_shown_as_none() -> None:
     page = tenant_page(Tenant(uuid4(), "acme", TenantSettings()), may_write=True)
     shown = {limit.label: limit.value for limit in page.limits}
-    assert (shown["Spans a month, for warnings"], shown["Rules"]) == ("none", "1,000")
+    assert shown["Spans of one trace"] == "200,000"
 
 
 @pytest.mark.parametrize(
@@ -130,7 +141,7 @@ def test_usage_changes_its_tone_with_the_quota(
     spans: int, quota: int | None, percent: str, meter: int, tone: str
 ) -> None:
     usage = Usage(date(2026, 11, 1), (UsedDay(date(2026, 11, 3), spans),), quota, NOW)
-    page = usage_page(usage, today=NOW.date())
+    page = usage_page(usage, ALLOWANCE, today=NOW.date())
     assert (page.percent, page.meter, page.tone) == (percent, meter, tone)
     assert len(page.bars) == 30
     assert [bar.share for bar in page.bars[:4]] == [0, 0, 100, 0]
@@ -138,10 +149,22 @@ def test_usage_changes_its_tone_with_the_quota(
 
 
 def test_usage_of_a_month_before_leads_on_to_the_next() -> None:
-    page = usage_page(Usage(date(2025, 12, 1), (), None, None), today=NOW.date())
+    page = usage_page(Usage(date(2025, 12, 1), (), None, None), ALLOWANCE, today=NOW.date())
     assert page.before_href == "/settings/usage?month=2025-11"
     assert page.after_href == "/settings/usage?month=2026-01"
     assert {bar.share for bar in page.bars} == {0}
+
+
+def test_the_page_of_usage_shows_the_tier_and_what_is_the_tenant_s_own() -> None:
+    page = usage_page(Usage(date(2026, 11, 1), (), None, None), ALLOWANCE, today=NOW.date())
+    assert page.tier == "Team"
+    assert [(quota.value, quota.own) for quota in page.quotas] == [
+        ("none", False),
+        ("12 of 100", True),
+        ("4", False),
+        ("20,000", False),
+        ("as installed", False),
+    ]
 
 
 def test_a_month_is_read_and_anything_else_refused() -> None:

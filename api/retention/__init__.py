@@ -1,0 +1,1 @@
+"""How long what a tenant has is kept: what its people choose, and within what bounds."""

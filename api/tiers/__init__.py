@@ -1,0 +1,1 @@
+"""Tiers: named sets of what a tenant may have."""
