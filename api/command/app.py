@@ -24,6 +24,7 @@ GROUPS: Final = {
     "ingest": "api.command.ingest",
     "job": "api.command.job",
     "key": "api.command.key",
+    "keyring": "api.command.keyring",
     "lsp": "api.command.lsp",
     "rules": "api.command.rules",
     "tenant": "api.command.tenant",
