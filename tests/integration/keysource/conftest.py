@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 from uuid import UUID, uuid4
 
 import hvac
 import pytest
 
-from api.database import Pool, open_pool
+from api.database import open_pool
 from api.keyring.shelf import PostgresShelf
 from tests.support.gate import Gate, gate_before
 from tests.support.kms import running_kms
@@ -138,13 +138,6 @@ def shared_database(postgres: Server) -> Database:
     return postgres.database()
 
 
-@pytest.fixture
-async def pool(shared_database: Database) -> AsyncIterator[Pool]:
-    """A pool of the application's role."""
-    async with open_pool(shared_database.app, size=8) as opened:
-        yield opened
-
-
 @dataclass(frozen=True, slots=True)
 class Recorded:
     """A record of keys, and two tenants that may have some."""
@@ -155,13 +148,15 @@ class Recorded:
 
 
 @pytest.fixture(params=["memory", "postgres"])
-async def recorded(request: pytest.FixtureRequest) -> Recorded:
+async def recorded(request: pytest.FixtureRequest) -> AsyncIterator[Recorded]:
     """Each record in turn."""
     if request.param == "memory":
-        return Recorded(MemoryShelf(lambda: datetime.now(UTC)), uuid4(), uuid4())
-    pool: Any = request.getfixturevalue("pool")
-    ours, theirs = await make_tenant(pool), await make_tenant(pool)
-    return Recorded(PostgresShelf(pool), ours.tenant_id, theirs.tenant_id)
+        yield Recorded(MemoryShelf(lambda: datetime.now(UTC)), uuid4(), uuid4())
+        return
+    database: Database = request.getfixturevalue("shared_database")
+    async with open_pool(database.app, size=8) as pool:
+        ours, theirs = await make_tenant(pool), await make_tenant(pool)
+        yield Recorded(PostgresShelf(pool), ours.tenant_id, theirs.tenant_id)
 
 
 def _enable_transit(client: hvac.Client) -> None:

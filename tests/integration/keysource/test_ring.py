@@ -341,7 +341,7 @@ async def test_while_the_source_is_away_known_keys_go_on_for_the_grace(recorded:
     hands.now_s = 80.0
     late = await process.ring.current(recorded.tenant, Purpose.DATA)
     assert late.secret == key.secret
-    assert process.ring.counts["secret"].late == 1
+    assert process.ring.counts["secrets"].late == 1
     with pytest.raises(KeysUnavailable):
         await process.ring.current(recorded.other, Purpose.DATA)
     hands.now_s = 91.0
