@@ -32,6 +32,7 @@ from api.identity.wiring import make_identity
 from api.invitations.model import InvitationMaker
 from api.kafka.log_times import LogTimes
 from api.kafka.topics import TopicNames
+from api.keyring.metrics import RingFigures
 from api.keyring.rotation import keep_rotating
 from api.keyring.wiring import Keys, open_keys
 from api.keys.service import KeyMaker
@@ -176,7 +177,9 @@ async def run_services(
             ),
             asyncio.create_task(keep_audit(pool, days=settings.audit_days), name="audit"),
         ]
-        if services.keys is not None and (days := settings.keys_rotate_days):
+        if services.keys is not None:
+            registry.register(RingFigures(services.keys.ring))
+            days = settings.keys_rotate_days
             rotating = keep_rotating(pool, services.keys, days=days, registry=registry)
             beside.append(asyncio.create_task(rotating, name="keys"))
         try:

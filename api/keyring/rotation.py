@@ -1,13 +1,14 @@
 """Rotation on a schedule: keys that are old are followed by new ones, by any process that sees it.
 
 Every process looks once an hour; of several that rotate a key at once, one does. A key that came of
-age while all of them were down is rotated when one is up again.
+age while all of them were down is rotated when one is up again. Redaction keys are rotated by hand
+alone: with another one, equal values have other tokens.
 """
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Final
 from uuid import UUID
 
@@ -18,28 +19,35 @@ from api.database import Pool
 from api.keyring.wiring import Keys
 from api.repeating import again_and_again
 from api.tenants.service import list_tenants
-from udfs.keysource.keys import KeyState
+from udfs.keysource.keys import KeyState, Purpose
 from udfs.keysource.making import BETRACE
 from udfs.keysource.trouble import KeyTrouble
 
 log = structlog.get_logger(__name__)
-_FIRST_S: Final = 60.0
+SCHEDULED: Final = (Purpose.SIGNING, Purpose.DATA)
 _PAUSE_S: Final = 3_600.0
 
 
 async def keep_rotating(pool: Pool, keys: Keys, *, days: int, registry: CollectorRegistry) -> None:
-    """Rotate what is older than so many days again and again, until cancelled."""
+    """Ask the source whether it answers and rotate what is old, again and again, until cancelled.
+
+    days: how old keys become; 0: nothing is rotated.
+    """
     failures = Counter(
         "betrace_keys_rotation_failures",
         "Tenants whose keys could not be rotated when it was due; the log says why.",
         registry=registry,
     )
-    await again_and_again(
-        partial(rotate_due, pool, keys, older_than=timedelta(days=days), failures=failures),
-        pause_s=_PAUSE_S,
-        first_s=_FIRST_S,
-        trouble="keys.rotation_waits",
-    )
+
+    async def look() -> None:
+        try:
+            await asyncio.to_thread(keys.source.check)
+        except KeyTrouble as trouble:
+            log.error("keys.source_trouble", cause=str(trouble))
+        if days:
+            await rotate_due(pool, keys, older_than=timedelta(days=days), failures=failures)
+
+    await again_and_again(look, pause_s=_PAUSE_S, trouble="keys.rotation_waits")
 
 
 async def rotate_due(
@@ -72,7 +80,9 @@ async def _rotate_old(keys: Keys, tenant: UUID, made_before: datetime) -> int:
     old = [
         record
         for record in await keys.care.all_of(tenant)
-        if record.state is KeyState.ACTIVE and record.created_at < made_before
+        if record.purpose in SCHEDULED
+        and record.state is KeyState.ACTIVE
+        and record.created_at < made_before
     ]
     for record in old:
         await keys.care.rotate_after(record, by=BETRACE)

@@ -22,6 +22,9 @@ _WHERE: Final = "Postgres, table tenant_keys"
 class PostgresShelf:
     """Keys of all tenants; each call is a transaction of the tenant that it names.
 
+    Rings have no credential: whoever asks one has the tenant from a credential, or from a record
+    that ingest wrote for one.
+
     pool: of the application's role, or the worker's, which makes keys and marks none.
     """
 

@@ -2,7 +2,7 @@
 -- here only wrapped by a master key that is elsewhere, or by name if they are elsewhere themselves.
 
 -- generation: counts the keys of a tenant and purpose; the highest is in use, unless it was revoked.
--- Of several processes that make the next one, the primary index of generations lets one do it.
+-- Of several processes that make the next one, tenant_keys_one_of_generation lets one do it.
 -- provider, master, form, sealed: how the private part is wrapped, all null once it is destroyed.
 -- untrusted_from: signatures of then and later count for nothing.
 create table tenant_keys (

@@ -92,7 +92,8 @@ class VaultTransitKeys:
             ciphertext=sealed.material.decode(errors="replace"),
             context=text_of(binding.authenticated),
         )
-        return _wrapped(master, answer["ciphertext"])
+        rewrapped = _wrapped(master, answer["ciphertext"])
+        return sealed if rewrapped.master == sealed.master else rewrapped
 
     def new_signer(self, binding: Binding) -> NewSigner:
         """Make a signing key that stays in Vault, unless told otherwise."""

@@ -175,16 +175,21 @@ async def test_old_keys_are_rotated_once_by_whoever_sees_it(pool: Pool) -> None:
     scope = await make_tenant(pool)
     processes = [local_keys(pool) for _ in range(2)]
     await processes[0].ring.current(scope.tenant_id, Purpose.DATA)
+    hashing = await processes[0].ring.current(scope.tenant_id, Purpose.REDACTION)
     in_89_days, in_91_days = (datetime.now(UTC) + timedelta(days=n) for n in (89, 91))
     ninety = timedelta(days=90)
     await rotate_due(pool, processes[0], older_than=ninety, now=in_89_days)
-    assert len(await processes[0].care.all_of(scope.tenant_id)) == 1
-    (read_by_both,) = await processes[0].care.all_of(scope.tenant_id)
+    read_by_both, untouched = await processes[0].care.all_of(scope.tenant_id)
     assert await rotate_due(pool, processes[0], older_than=ninety, now=in_91_days) >= 1
     late = await processes[1].care.rotate_after(read_by_both, by="betrace")
     records = await processes[0].care.all_of(scope.tenant_id)
-    assert [r.state for r in records] == [KeyState.RETIRED, KeyState.ACTIVE]
-    assert late.id == records[-1].id
+    assert [(r.purpose, r.state) for r in records] == [
+        (Purpose.DATA, KeyState.RETIRED),
+        (Purpose.DATA, KeyState.ACTIVE),
+        (Purpose.REDACTION, KeyState.ACTIVE),
+    ]
+    assert late.id == records[1].id
+    assert records[2] == untouched == hashing.record
 
 
 async def test_one_tenant_that_cannot_be_rotated_stops_no_other(

@@ -81,6 +81,7 @@ def test_only_authentication_and_operators_grant_scopes() -> None:
         "api/invitations/accepting.py",
         "api/identity/bearers.py",
         "api/identity/people.py",
+        "api/keyring/shelf.py",
         "api/rules/outbox.py",
         "api/rules/quarantine.py",
         "api/tenants/purge.py",

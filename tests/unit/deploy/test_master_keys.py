@@ -6,6 +6,9 @@ import stat
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
+from api.settings import load_settings
 from deploy.embedded.assembly import environment
 from deploy.embedded.layout import Layout
 from deploy.embedded.secrets import Secrets, have_master_keys
@@ -34,6 +37,19 @@ def test_processes_are_told_of_it_unless_another_source_is_named(tmp_path: Path)
         str(layout.master_keys),
     )
     assert not [name for name in theirs if name.startswith("BETRACE_KEYS")]
+
+
+def test_what_processes_are_told_makes_a_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layout = Layout(tmp_path)
+    have_master_keys(layout.master_keys)
+    told = environment(StackSettings(home=tmp_path), Secrets.load(layout.secrets))
+    for name, value in told.items():
+        monkeypatch.setenv(name, value)
+    config = load_settings().keys
+    assert config is not None
+    assert config.masters == read_master_file(layout.master_keys)
 
 
 def test_a_shell_that_knows_the_stack_does_not_name_another_source(tmp_path: Path) -> None:
