@@ -23,15 +23,19 @@ def local_keys(pool: Pool) -> Keys:
     return keys
 
 
-def insert_key(dsn: str, scope: TenantScope) -> UUID:
-    """Write a signing key whose private part opens with nothing. dsn: of the application role."""
+def insert_key(dsn: str, scope: TenantScope, *, destroyed: bool = False) -> UUID:
+    """Write a signing key whose private part opens with nothing. dsn: of the application role.
+
+    destroyed: as the record of one without a private part, which nobody has to destroy any more.
+    """
     key_id = uuid4()
+    sealed = (None,) * 4 if destroyed else ("local", "m", "wrapped", b"x")
     with psycopg.connect(dsn) as connection:
         connection.execute("select set_config('app.tenant_id', %s, true)", [str(scope.tenant_id)])
         connection.execute(
             "insert into tenant_keys (tenant_id, id, purpose, generation, provider, master, form,"
-            " sealed, public_key, created_by) values (%s, %s, 'signing', 1, 'local', 'm',"
-            " 'wrapped', 'x', sha256('x'), 'betrace')",
-            [scope.tenant_id, key_id],
+            " sealed, destroyed_at, public_key, created_by) values (%s, %s, 'signing', 1, %s, %s,"
+            " %s, %s, case when %s then now() end, sha256('x'), 'betrace')",
+            [scope.tenant_id, key_id, *sealed, destroyed],
         )
     return key_id

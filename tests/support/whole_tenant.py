@@ -37,10 +37,6 @@ _MORE: Final = (
     "insert into sessions (token_hash, user_id, tenant_id, csrf_token, expires_at) select"
     " sha256(user_id::text::bytea), user_id, tenant_id, 'x', now() + interval '1 hour'"
     " from memberships where tenant_id = %(tenant)s limit 1",
-    # Destroyed, so that the tenant goes where no source of keys is set up.
-    "insert into tenant_keys (tenant_id, id, purpose, generation, public_key, created_by,"
-    " destroyed_at) values (%(tenant)s, gen_random_uuid(), 'signing', 1, sha256('x'), 'betrace',"
-    " now())",
     "update signals set status = 'investigating' where tenant_id = %(tenant)s",
 )
 
