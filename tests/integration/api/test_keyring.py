@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 
 import psycopg
 import pytest
+from pydantic import SecretStr
 from typer.testing import CliRunner, Result
 
 from api.auth.principal import TenantScope
@@ -20,6 +21,8 @@ from api.keyring.rotation import rotate_due
 from api.keyring.shelf import PostgresShelf
 from api.keyring.wiring import Keys
 from api.rules.outbox import Publisher
+from api.services import run_services
+from api.settings import Settings
 from api.tenants.deletion import ask_for_deletion
 from api.tenants.purge import NotNow, begin_purge, list_proofs, purge_tenant
 from api.tenants.service import read_tenant
@@ -260,6 +263,24 @@ async def test_from_the_beginning_of_the_deletion_no_key_is_made(pool: Pool, key
     )
     with pytest.raises(UnknownKey, match="being deleted"):
         await PostgresShelf(pool).add(draft)
+
+
+async def test_the_api_has_keys_where_a_provider_is_set_and_tells_their_figures(
+    pool: Pool, settings: Settings
+) -> None:
+    scope = await make_tenant(pool)
+    chosen = settings.model_copy(
+        update={"keys_provider": "local", "keys_master": SecretStr(MASTER)}
+    )
+    async with run_services(chosen, rules_log=MemoryRulesLog()) as services:
+        assert services.keys is not None
+        await services.keys.ring.current(scope.tenant_id, Purpose.DATA)
+        asked = services.registry.get_sample_value(
+            "betrace_keys_asked_total", {"of": "secrets", "outcome": "misses"}
+        )
+        assert asked == 1
+    async with run_services(settings, rules_log=MemoryRulesLog()) as services:
+        assert services.keys is None
 
 
 @dataclass(slots=True)
