@@ -59,7 +59,7 @@ def create_app(
     Raises SettingError if a setting is missing, RuntimeError if a route names no permission.
     """
     _ = settings.app_dsn, settings.pepper, settings.proxies, settings.mailer
-    _ = settings.redis, settings.origins, settings.identity
+    _ = settings.redis, settings.origins, settings.identity, settings.keys
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

@@ -31,6 +31,9 @@ from api.identity.wiring import make_identity
 from api.invitations.model import InvitationMaker
 from api.kafka.log_times import LogTimes
 from api.kafka.topics import TopicNames
+from api.keyring.metrics import RingFigures
+from api.keyring.rotation import keep_rotating
+from api.keyring.wiring import Keys, open_keys
 from api.keys.service import KeyMaker
 from api.limits.buckets import LocalBuckets
 from api.limits.metrics import LimitMetrics
@@ -63,6 +66,7 @@ class Services:
     operators: Operators
     passwords: Passwords
     key_maker: KeyMaker
+    keys: Keys | None
     invitation_maker: InvitationMaker
     inviter: Inviter | None
     mailer: Mailer | None
@@ -148,6 +152,7 @@ async def run_services(
             accounts=accounts,
             operators=operators,
             key_maker=KeyMaker(pepper, most=settings.max_api_keys),
+            keys=open_keys(settings.keys, pool),
             invitation_maker=InvitationMaker(pepper, settings.invitation_lifetime),
             inviter=identity.inviter,
             mailer=settings.mailer,
@@ -171,8 +176,15 @@ async def run_services(
             asyncio.create_task(keep_uses(pool, uses), name="key-uses"),
             asyncio.create_task(services.decisions.run(), name="decisions"),
             asyncio.create_task(keep_usage(pool), name="usage"),
-            asyncio.create_task(keep_purging(pool, services.publisher), name="purge"),
+            asyncio.create_task(
+                keep_purging(pool, services.publisher, keys=services.keys), name="purge"
+            ),
         ]
+        if services.keys is not None:
+            registry.register(RingFigures(services.keys.ring))
+            days = settings.keys_rotate_days
+            rotating = keep_rotating(pool, services.keys, days=days, registry=registry)
+            beside.append(asyncio.create_task(rotating, name="keys"))
         try:
             with _figures(settings, registry):
                 yield services

@@ -17,6 +17,7 @@ from pydantic_settings import SettingsConfigDict
 from api.auth.addresses import Networks, parse_networks
 from api.errors import OperatorError
 from api.identity.config import IdentitySettings, OidcConfig, WorkosConfig, identity_config
+from api.keyring.config import KeyConfig, KeySettings, key_config
 from api.mail import Security, SmtpMailer
 
 SECRET_KEY_MIN_LENGTH = 32
@@ -27,7 +28,7 @@ class SettingError(OperatorError):
     """A setting is missing or unusable; the text says which and what to do."""
 
 
-class Settings(IdentitySettings):
+class Settings(IdentitySettings, KeySettings):
     """Where the servers are, and what the services listen on."""
 
     model_config = SettingsConfigDict(env_prefix="BETRACE_", frozen=True, extra="ignore")
@@ -233,6 +234,14 @@ class Settings(IdentitySettings):
         """The identity provider, None if there is none. Raises SettingError that says why."""
         try:
             return identity_config(self, site=self.public_url)
+        except ValueError as error:
+            raise SettingError(str(error)) from error
+
+    @property
+    def keys(self) -> KeyConfig | None:
+        """The sources of tenants' keys, None without any. Raises SettingError that says why."""
+        try:
+            return key_config(self)
         except ValueError as error:
             raise SettingError(str(error)) from error
 

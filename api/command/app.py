@@ -25,6 +25,7 @@ GROUPS: Final = {
     "ingest": "api.command.ingest",
     "job": "api.command.job",
     "key": "api.command.key",
+    "keyring": "api.command.keyring",
     "lsp": "api.command.lsp",
     "operator": "api.command.operators",
     "rules": "api.command.rules",

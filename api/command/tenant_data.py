@@ -22,6 +22,7 @@ from api.command.operator import (
 from api.database import Pool
 from api.errors import OperatorError
 from api.exports.service import Exporter
+from api.keyring.wiring import open_keys
 from api.rules.service import publish_waiting
 from api.settings import Settings
 from api.tenants.deletion import admins_of, ask_for_deletion, keep_tenant
@@ -122,7 +123,8 @@ def purge_command(as_json: AsJson = False) -> None:
     """Delete all of the tenants whose grace is over, now. The API does it every five minutes."""
 
     async def act(pool: Pool, settings: Settings) -> list[UUID]:
-        return await purge_due(pool, publisher_of(pool, settings))
+        keys = open_keys(settings.keys, pool)
+        return await purge_due(pool, publisher_of(pool, settings), keys=keys)
 
     gone = [str(tenant_id) for tenant_id in with_pool(act)]
     text = "\n".join(f"deleted {tenant_id}" for tenant_id in gone) or "nothing is due"

@@ -62,6 +62,13 @@ KINDS: Final = (
         what="API keys, without their secrets.",
         withheld=("key_hash",),
     ),
+    Kind(
+        name="signing-and-data-keys",
+        table="tenant_keys",
+        order=("purpose", "generation"),
+        what="Keys that sign, seal and redact: public keys and what became of them.",
+        withheld=("provider", "master", "form", "sealed"),
+    ),
     Kind(name="rules", table="rules", order=("id",), what="Rules and their state."),
     Kind(
         name="rule-versions",

@@ -1,8 +1,9 @@
 """Deleting tenants whose grace is over, in small steps, and what proves it.
 
-    nobody gets in, the audit log ends ─► rows go, some thousand a transaction ─► proof, tenant gone
-                                            │ a crash: what was deleted is counted in the tenant's
-                                            └ row by the same transaction, and the next run goes on
+    nobody gets in, the audit log ends ─► its keys are destroyed ─► rows go ─► proof, tenant gone
+                                                                       │ some thousand a transaction
+      a crash: what was deleted is counted in the tenant's row by the same transaction, and the next
+      run goes on
 
 What may be deleted, and when, is decided by the functions of migration 0050, which run as the owner
 of the tables. Several processes may do this at once: they take turns at the tenant's row.
@@ -31,9 +32,12 @@ from api.database import (
     queries,
     tenant_transaction,
 )
+from api.keyring.shelf import PostgresShelf
+from api.keyring.wiring import Keys
 from api.repeating import again_and_again
 from api.rules.outbox import Publisher
 from api.tenants.deletion import pause_rules
+from udfs.keysource.trouble import KeyTrouble
 
 log = structlog.get_logger(__name__)
 
@@ -83,24 +87,27 @@ class Proof:
         return cls(**{**row, "audit_end": AuditEnd(**row["audit_end"])})
 
 
-async def keep_purging(pool: Pool, publisher: Publisher) -> None:
+async def keep_purging(pool: Pool, publisher: Publisher, *, keys: Keys | None) -> None:
     """Delete what is due again and again, until cancelled."""
     await again_and_again(
-        partial(purge_due, pool, publisher),
+        partial(purge_due, pool, publisher, keys=keys),
         pause_s=_PAUSE_S,
         first_s=_FIRST_S,
         trouble="purge.failed",
     )
 
 
-async def purge_due(pool: Pool, publisher: Publisher) -> list[UUID]:
-    """Delete all tenants that are due; return those that are gone."""
+async def purge_due(pool: Pool, publisher: Publisher, *, keys: Keys | None = None) -> list[UUID]:
+    """Delete all tenants that are due; return those that are gone.
+
+    keys: None where no source of keys is set up.
+    """
     async with purpose_transaction(pool, "operator") as connection:
         due: list[UUID] = [row["id"] async for row in queries("deletion").due(connection)]
     gone = []
     for tenant_id in due:
         try:
-            await purge_tenant(pool, publisher, tenant_id)
+            await purge_tenant(pool, publisher, tenant_id, keys=keys)
         except NotNow as error:
             log.warning("purge.waits", tenant=str(tenant_id), cause=str(error))
         else:
@@ -109,15 +116,21 @@ async def purge_due(pool: Pool, publisher: Publisher) -> list[UUID]:
 
 
 async def purge_tenant(
-    pool: Pool, publisher: Publisher, tenant_id: UUID, *, batch: int = BATCH
+    pool: Pool,
+    publisher: Publisher,
+    tenant_id: UUID,
+    *,
+    keys: Keys | None = None,
+    batch: int = BATCH,
 ) -> None:
     """Delete all of a tenant that is due, from where a run before this one has come to.
 
-    batch: rows of one transaction. Raises NotNow.
+    keys: None where no source of keys is set up. batch: rows of one transaction. Raises NotNow.
     """
     scope = grant_scope(tenant_id, actor="betrace")
     await _silence(pool, publisher, scope)
     await begin_purge(pool, scope)
+    await shred_keys(pool, tenant_id, keys)
     while await purge_some(pool, scope, batch=batch) is not None:
         pass
     log.info("tenant.deleted", tenant=str(tenant_id))
@@ -144,6 +157,17 @@ async def begin_purge(pool: Pool, scope: TenantScope) -> None:
                 }
             ),
         )
+
+
+async def shred_keys(pool: Pool, tenant_id: UUID, keys: Keys | None) -> None:
+    """Destroy the keys of a tenant, where they are kept and on record. Raises NotNow."""
+    try:
+        if keys is not None:
+            await keys.care.shred(tenant_id, by="betrace")
+        elif any(key.sealed for key in await PostgresShelf(pool).all_of(tenant_id)):
+            raise NotNow("it has keys, and BETRACE_KEYS_PROVIDER is not set to destroy them")
+    except KeyTrouble as trouble:
+        raise NotNow(f"its keys cannot be destroyed: {trouble}") from trouble
 
 
 async def purge_some(

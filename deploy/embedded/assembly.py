@@ -10,7 +10,7 @@ from deploy.embedded.flink import jobmanager, taskmanager
 from deploy.embedded.kafka import kafka
 from deploy.embedded.layout import Layout
 from deploy.embedded.postgres import APP, OWNER, WORKER, database_url, postgres
-from deploy.embedded.secrets import Secrets
+from deploy.embedded.secrets import Secrets, have_master_keys
 from deploy.embedded.settings import StackSettings
 from deploy.embedded.tenant import starter_rules, tenant
 
@@ -18,6 +18,7 @@ from deploy.embedded.tenant import starter_rules, tenant
 def components(settings: StackSettings, layout: Layout) -> tuple[Component, ...]:
     """Everything that the settings ask for, in no particular order."""
     secrets = Secrets.load(layout.secrets)
+    have_master_keys(layout.master_keys)
     parts: list[Component] = []
     if settings.starts("postgres"):
         parts += postgres(settings, layout, secrets)
@@ -70,4 +71,7 @@ def environment(settings: StackSettings, secrets: Secrets) -> dict[str, str]:
         "BETRACE_OTLP_HTTP_PORT": str(ports.otlp_http),
         "BETRACE_OTLP_GRPC_PORT": str(ports.otlp_grpc),
     }
+    if not external.keys_provider:
+        values["BETRACE_KEYS_PROVIDER"] = "local"
+        values["BETRACE_KEYS_MASTER_FILE"] = str(Layout(settings.home).master_keys)
     return {**values, **settings.environment}

@@ -2,6 +2,7 @@
 
 demo.env            addresses and credentials, for shells and tests (mode 600)
 secrets.json        what was drawn by chance once: keys and passwords (mode 600)
+master-keys         wraps the keys of tenants; drawn at the first start (mode 600)
 run/                supervisor's lock and settings, state.json, timings.json
 log/                one file a process
 postgres/ kafka/    data of the servers
@@ -74,6 +75,10 @@ class Layout:
     @property
     def secrets(self) -> Path:
         return self.home / "secrets.json"
+
+    @property
+    def master_keys(self) -> Path:
+        return self.home / "master-keys"
 
     @property
     def env_file(self) -> Path:

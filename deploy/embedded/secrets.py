@@ -1,4 +1,8 @@
-"""Keys and passwords of one stack: drawn by chance at its first start and kept from then on."""
+"""Keys and passwords of one stack: drawn by chance at its first start and kept from then on.
+
+The master key has a file of its own, in the form that udfs/keysource/masters.py reads: whoever
+rotates it appends a line.
+"""
 
 from __future__ import annotations
 
@@ -34,3 +38,13 @@ class Secrets:
         )
         write_private(path, json.dumps(asdict(drawn), indent=1))
         return drawn
+
+
+def have_master_keys(path: Path) -> None:
+    """Draw the first master key (mode 600) if there is none yet.
+
+    Its id is drawn as well: keys on record name it, so that one drawn anew is not taken for it.
+    """
+    if not path.exists():
+        text = f"embedded-{secrets.token_hex(4)} {secrets.token_hex(32)}\n"
+        write_private(path, "# Keep a copy: without it all keys of tenants are lost.\n" + text)

@@ -81,6 +81,8 @@ class External:
     database_worker_url: str = ""
     kafka: str = ""
     flink: str = ""
+    keys_provider: str = ""
+    """What wraps the keys of tenants, if not a file of ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,4 +193,5 @@ def _external(env: Mapping[str, str], *, home: Path) -> External:
         database_worker_url=given("BETRACE_DATABASE_WORKER_URL"),
         kafka=given("BETRACE_KAFKA"),
         flink=given("BETRACE_FLINK"),
+        keys_provider=given("BETRACE_KEYS_PROVIDER"),
     )

@@ -16,6 +16,7 @@ from api.invitations.model import InvitationMaker
 from api.invitations.service import invite
 from api.keys.authority import OPERATOR
 from api.members.model import Terms
+from tests.support.keys import insert_key
 from tests.support.postgres import Database
 from tests.support.tenants import (
     PEPPER,
@@ -61,6 +62,7 @@ async def filled_tenant(pool: Pool, database: Database) -> Filled:
     insert_part(database.worker, scope, backtest_id)
     insert_count(database.worker, scope, backtest_id, "", "violated", 1)
     insert_result(database.worker, scope, backtest_id, root_name=mark)
+    insert_key(database.app, scope, destroyed=True)
     invited = await invite(
         pool,
         scope,

@@ -23,6 +23,7 @@ from api.invitations.model import InvitationMaker
 from api.invitations.service import invite
 from api.keys.authority import OPERATOR
 from api.members.model import Terms
+from tests.support.keys import insert_key
 from tests.support.postgres import Database
 from tests.support.tenants import (
     PEPPER,
@@ -44,7 +45,7 @@ TABLES_WITH_A_TENANT = [
     "memberships", "api_keys", "rules", "rule_versions", "rules_outbox", "signals",
     "signal_feed", "trace_copies", "trace_spans", "backtests", "backtest_parts",
     "backtest_counts", "backtest_results", "notices", "signal_folds", "audit_log",
-    "invitations", "provider_grants",
+    "invitations", "provider_grants", "tenant_keys",
 ]  # fmt: skip
 
 
@@ -66,6 +67,7 @@ async def filled(pool: Pool, shared_database: Database) -> TenantScope:
     insert_count(shared_database.worker, scope, backtest_id, "", "violated", 1)
     insert_result(shared_database.worker, scope, backtest_id)
     insert_notice(shared_database, scope)
+    insert_key(shared_database.app, scope)
     await invite(
         pool,
         scope,
@@ -153,6 +155,10 @@ async def test_a_row_of_another_tenant_cannot_be_changed(
         "delete from backtest_counts",
         "update notices set figures = '{}'",
         "delete from notices",
+        "delete from tenant_keys",
+        "update tenant_keys set public_key = sha256('x')",
+        "update tenant_keys set generation = 7",
+        "update tenant_keys set created_at = now()",
     ],
 )
 async def test_the_application_may_not_rewrite_what_is_on_record(
@@ -187,6 +193,9 @@ def test_versions_cannot_be_changed_even_by_the_owner(
         "select * from tickets",
         "select * from identities",
         "select * from provider_grants",
+        "update tenant_keys set sealed = 'x'",
+        "delete from tenant_keys",
+        "select * from audit_log",
     ],
 )
 def test_the_worker_has_no_business_with_people_and_rules(

@@ -103,6 +103,7 @@ def test_only_authentication_and_operators_grant_scopes() -> None:
         "api/identity/bearers.py",
         "api/identity/people.py",
         "api/operators/actions.py",
+        "api/keyring/shelf.py",
         "api/rules/outbox.py",
         "api/rules/quarantine.py",
         "api/tenants/purge.py",

@@ -1,0 +1,1 @@
+"""Sources and records of keys: what each of them must do."""
