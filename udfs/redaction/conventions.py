@@ -14,7 +14,7 @@ import re
 import re2
 
 from udfs.redaction import kinds
-from udfs.redaction.detectors import STRING_START, Detector, whole_key_gate
+from udfs.redaction.detectors import KEY_START, Detector, whole_key_gate
 
 MEANT: dict[str, str | None] = {
     "enduser.id": kinds.USER_ID,
@@ -122,7 +122,7 @@ DATABASE = (
 
 GATES: tuple[tuple[str, bytes], ...] = (
     *((kind, whole_key_gate(key)) for key, kind in MEANT.items() if kind),
-    *((kind, STRING_START + re2.escape(beginning.encode())) for beginning, kind in MEANT_BELOW),
+    *((kind, KEY_START + re2.escape(beginning.encode())) for beginning, kind in MEANT_BELOW),
 )
 """(kind, pattern over serialized bytes)."""
 

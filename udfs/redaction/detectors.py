@@ -35,6 +35,9 @@ A length reads as a letter, digit or sign from 45 on; the message around it is t
 Without asking for that, all ten-byte strings (0A) would begin at their second byte as well.
 """
 
+KEY_START = rb"[\x0a\x80-\xff][\x00-\x7f]"
+"""What stands before the key of an attribute: the tag of the key and its length, whatever it is."""
+
 WORD = rb"0-9A-Za-z"
 _WORD_BYTES = frozenset(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
 _DIGIT_BYTES = frozenset(b"0123456789")

@@ -22,6 +22,8 @@ from udfs.redaction.scanner import Scanner
 from udfs.redaction.strategies import Hand, Strategy, round_down
 from udfs.redaction.tokens import REMOVED, is_protected
 
+_MAX_ROUNDS: Final = 10
+"""More are only needed where a pattern of the tenant's finds what its own strategy writes."""
 _KEY_VALUE: Final = KeyValue.DESCRIPTOR
 
 
@@ -48,18 +50,24 @@ class Redaction:
             return raw
         if ruling.whole is not None:
             return self._replaced(ruling.whole, ruling.kind, raw, path)
-        hits = self._scanner.hits(raw, ruling.within)
-        if not hits:
-            return raw
+        redacted = raw
+        for _ in range(_MAX_ROUNDS):
+            after = self._round(redacted, path, ruling)
+            if after == redacted:
+                return raw if redacted == raw else redacted
+            redacted = after
+        self._tally.failures += 1
+        return REMOVED.encode()
+
+    def _round(self, raw: bytes, path: str, ruling: Ruling) -> bytes:
+        """Replace what is found. What stood beside it may be found only then, hence the rounds."""
         pieces: list[bytes] = []
         at = 0
-        for hit in hits:
+        for hit in self._scanner.hits(raw, ruling.within):
             strategy = self._rulings.strategy_of(hit.kind)
             pieces += (raw[at : hit.start], self._replaced(strategy, hit.kind, hit.clear, path))
             at = hit.end
-        pieces.append(raw[at:])
-        redacted = b"".join(pieces)
-        return raw if redacted == raw else redacted
+        return b"".join((*pieces, raw[at:])) if pieces else raw
 
     def _replaced(self, strategy: Strategy, kind: str, clear: bytes, path: str) -> bytes:
         if is_protected(clear):

@@ -10,7 +10,7 @@ import re2
 
 from udfs.redaction import conventions, keys, kinds
 from udfs.redaction.credentials import CREDENTIALS
-from udfs.redaction.detectors import STRING_START, Detector
+from udfs.redaction.detectors import KEY_START, Detector
 from udfs.redaction.national_ids import NATIONAL_IDS
 from udfs.redaction.patterns import unconditional
 from udfs.redaction.personal import PERSONAL
@@ -136,6 +136,6 @@ def _gates_of(patterns: Iterable[str]) -> Iterable[bytes]:
     """
     for pattern in patterns:
         if pattern.endswith(".*"):
-            yield STRING_START + re2.escape(pattern[:-2].split(".")[0].encode())
+            yield KEY_START + re2.escape(pattern[:-2].split(".")[0].encode())
         else:
-            yield rb"(?:\.|" + STRING_START + rb")" + re2.escape(pattern.split(".")[-1].encode())
+            yield rb"(?:\.|" + KEY_START + rb")" + re2.escape(pattern.split(".")[-1].encode())

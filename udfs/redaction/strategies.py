@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
+from decimal import Decimal
 from enum import StrEnum
 from ipaddress import ip_address, ip_network
 
@@ -99,9 +100,11 @@ def _masked_mail(clear: str) -> str:
 
 def generalize(kind: str, clear: str) -> str:
     """Return what a value is one of: network, domain, year; or only what kind of thing it is."""
+    if kind.startswith(kinds.CUSTOM_PREFIX):
+        return REMOVED  # whose pattern might find its own name
     maker = _GENERAL.get(kind)
     general = maker(clear) if maker else None
-    return f"[{kind.removeprefix(kinds.CUSTOM_PREFIX)}]" if general is None else general
+    return f"[{kind}]" if general is None else general
 
 
 def _network(clear: str) -> str | None:
@@ -152,8 +155,9 @@ def round_down(number: float) -> float:
     """Return a number with one digit that counts, towards zero: 1234 → 1000."""
     if number == 0 or not math.isfinite(number):
         return 0.0
-    step = 10.0 ** math.floor(math.log10(abs(number)))
-    return math.trunc(number / step + math.copysign(1e-9, number)) * step
+    exact = Decimal(repr(number))
+    sign, digits, _ = exact.as_tuple()
+    return float(Decimal((sign, digits[:1], exact.adjusted())))
 
 
 def _text(clear: bytes) -> str:
