@@ -127,6 +127,25 @@ GATES: tuple[tuple[str, bytes], ...] = (
 """(kind, pattern over serialized bytes)."""
 
 
+_REGISTERED = (
+    "android. app. artifact. aspnetcore. aws. azure. browser. cassandra. cicd. client. cloud. "
+    "cloudevents. cloudfoundry. code. container. cpu. cpython. db. deployment. destination. "
+    "device. disk. dns. dotnet. elasticsearch. enduser. error. event. exception. faas. "
+    "feature_flag. file. gcp. gen_ai. geo. go. graphql. hardware. heroku. host. http. hw. ios. "
+    "jvm. k8s. linux. log. mainframe. message. messaging. net. network. nodejs. oci. openai. "
+    "opentracing. openshift. os. otel. peer. pprof. process. profile. rpc. security_rule. server. "
+    "service. session. signalr. source. system. telemetry. test. thread. tls. url. user. "
+    "user_agent. v8js. vcs. webengine. zos."
+)
+"""Beginnings of the registry's keys: what they hold is known, and nothing to be guessed at."""
+_NAMESPACES = frozenset(_REGISTERED.split())
+
+
+def is_conventional(key: str) -> bool:
+    """Whether a key is of a namespace of the registry."""
+    return key.partition(".")[0] + "." in _NAMESPACES
+
+
 def spared(key: str) -> frozenset[str]:
     """Return the kinds that are not looked for in the values of a key."""
     if key.endswith(_VERSIONS):

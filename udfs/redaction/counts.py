@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from udfs.redaction.strategies import Strategy
+
 
 @dataclass(frozen=True, slots=True)
 class Counts:
@@ -43,6 +45,16 @@ class Counts:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Replacement:
+    """One value that was replaced. path: the attribute's key, or a field such as `span.name`."""
+
+    kind: str
+    strategy: Strategy
+    path: str
+    clear: bytes = field(repr=False)
+
+
 @dataclass(slots=True)
 class Tally:
     """Counts in the making."""
@@ -53,9 +65,9 @@ class Tally:
     unreadable: int = 0
     unknown_fields: int = 0
 
-    def replaced(self, kind: str, *, path: str, clear: bytes) -> None:
-        """Count a value. path: the attribute's key, or the name of the field; for overriding."""
-        self.by_kind[kind] += 1
+    def replaced(self, one: Replacement) -> None:
+        """Count a value; who wants more than numbers overrides this."""
+        self.by_kind[one.kind] += 1
 
     def counts(self, policy_version: int) -> Counts:
         """Return what was counted."""

@@ -16,7 +16,7 @@ from google.protobuf.message import Message
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
 from udfs.redaction import kinds
-from udfs.redaction.counts import Tally
+from udfs.redaction.counts import Replacement, Tally
 from udfs.redaction.rulings import AS_TEXT, Ruling, Rulings
 from udfs.redaction.scanner import Scanner
 from udfs.redaction.strategies import Hand, Strategy, round_down
@@ -78,7 +78,7 @@ class Redaction:
             self._tally.failures += 1
             replaced = REMOVED.encode()
         if replaced != clear:
-            self._tally.replaced(kind, path=path, clear=clear)
+            self._tally.replaced(Replacement(kind, strategy, path, clear))
         return replaced
 
     # -- messages ----------------------------------------------------------------------------------
@@ -162,7 +162,8 @@ class Redaction:
         if ruling.whole is Strategy.GENERALIZE and field != "bool_value":
             general = _general_number(ruling.kind, clear)
             if general != clear:
-                self._tally.replaced(ruling.kind, path=path, clear=str(clear).encode())
+                shown = str(clear).encode()
+                self._tally.replaced(Replacement(ruling.kind, ruling.whole, path, shown))
                 setattr(value, field, general)
             return
         shown = str(clear).lower().encode()

@@ -67,6 +67,13 @@ class Redactor:
         ruling = self._rulings.of(key, path=key)
         return self._redaction(Tally()).text(text, path=key, ruling=ruling)
 
+    def kinds_in(self, key: str, text: str) -> frozenset[str]:
+        """Return the kinds of what would be replaced in the value of an attribute."""
+        tally = Tally()
+        ruling = self._rulings.of(key, path=key)
+        self._redaction(tally).text(text, path=key, ruling=ruling)
+        return frozenset(tally.by_kind)
+
     def opaque(self, raw: bytes) -> bytes:
         """Return bytes that nobody can decode as they are, or what says that they were removed.
 

@@ -59,26 +59,47 @@ def test_a_form_is_read_and_written() -> None:
         ({"keys": {str(n): "hash" for n in range(1001)}}, "too_many", "keys"),
         ({"exempt": ["x" * 257]}, "key", "exempt[0]"),
         ({"exempt": "x"}, "keys", "exempt"),
-        ({"custom": [{"name": "A", "pattern": "x", "strategy": "mask"}]}, "name", "custom[0].name"),
-        ({"custom": [{"name": "a", "pattern": "(", "strategy": "mask"}]}, "pattern", "custom[0].pattern"),
-        ({"custom": [{"name": "a", "pattern": "(?=x)", "strategy": "mask"}]}, "pattern", "custom[0].pattern"),
-        ({"custom": [{"name": "a", "pattern": "x*", "strategy": "mask"}]}, "pattern_empty", "custom[0].pattern"),
-        ({"custom": [{"name": "a", "pattern": "x" * 501, "strategy": "mask"}]}, "pattern_too_long", "custom[0].pattern"),
-        ({"custom": [{"name": "a", "pattern": "(a{100}){100}", "strategy": "mask"}]}, "pattern", "custom[0].pattern"),
-        ({"custom": [{"name": "a", "pattern": "(\\pL{40}){20}", "strategy": "mask"}]}, "pattern_too_large", "custom[0].pattern"),
-        ({"custom": [{"name": "a", "pattern": "x"}]}, "strategy", "custom[0].strategy"),
-        ({"custom": [{"name": "a", "pattern": "x", "strategy": "mask", "z": 1}]}, "unknown_field", "custom[0].z"),
-        ({"custom": [{"name": "a", "pattern": "x", "strategy": "mask"}] * 2}, "name_taken", "custom"),
         ({"custom": [{}] * (MAX_CUSTOM + 1)}, "too_many", "custom"),
         ({"allow_list": {"keys": [], "else": "hash"}}, "unknown_field", "allow_list.else"),
         ({"allow_list": {"keys": [], "otherwise": "x"}}, "strategy", "allow_list.otherwise"),
         ({"semantic_conventions": 1}, "type", "semantic_conventions"),
     ],
-)  # fmt: skip
+)
 def test_what_is_wrong_is_said_with_its_place(change: dict[str, Any], code: str, at: str) -> None:
     problems = read_policy({"format": 1, **change})
     assert isinstance(problems, list)
     assert [(problem.code, problem.at) for problem in problems] == [(f"redaction.{code}", at)]
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "at"),
+    [
+        ({"name": "A"}, "name", "custom[0].name"),
+        ({"pattern": None}, "pattern", "custom[0].pattern"),
+        ({"pattern": "("}, "pattern", "custom[0].pattern"),
+        ({"pattern": "(?=x)"}, "pattern", "custom[0].pattern"),
+        ({"pattern": "(a{100}){100}"}, "pattern", "custom[0].pattern"),
+        ({"pattern": "x*"}, "pattern_empty", "custom[0].pattern"),
+        ({"pattern": "x" * 501}, "pattern_too_long", "custom[0].pattern"),
+        ({"pattern": "(\\pL{40}){20}"}, "pattern_too_large", "custom[0].pattern"),
+        ({"strategy": None}, "strategy", "custom[0].strategy"),
+        ({"z": 1}, "unknown_field", "custom[0].z"),
+    ],
+)
+def test_what_is_wrong_with_a_custom_pattern_is_said(
+    change: dict[str, Any], code: str, at: str
+) -> None:
+    custom = {"name": "a", "pattern": "x", "strategy": "mask", **change}
+    problems = read_policy({"format": 1, "custom": [custom]})
+    assert isinstance(problems, list)
+    assert [(problem.code, problem.at) for problem in problems] == [(f"redaction.{code}", at)]
+
+
+def test_two_custom_patterns_have_two_names() -> None:
+    custom = {"name": "a", "pattern": "x", "strategy": "mask"}
+    assert read_policy({"format": 1, "custom": [custom, custom]}) == [
+        PolicyProblem("redaction.name_taken", "custom", "two patterns are named 'a'")
+    ]
 
 
 def test_all_problems_are_told_at_once() -> None:
