@@ -10,12 +10,14 @@ the bench's own mix; for the others an attribute with a mail address is added to
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from typing import Any, Final
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from api.bench.plan import LoadSettings, plan
 from api.bench.traffic import TrafficSettings
@@ -120,20 +122,19 @@ def _dirty(record: bytes, share: float) -> bytes:
     if not share:
         return record
     request = ExportTraceServiceRequest.FromString(record)
-    owed = 0.0
-    for of_resource in request.resource_spans:
-        for of_scope in of_resource.scope_spans:
-            for span in of_scope.spans:
-                owed += share
-                if owed >= 1:
-                    span.attributes.append(_MAIL)
-                    owed -= 1
+    for span in islice(_spans(request), None, None, round(1 / share)):
+        span.attributes.append(_MAIL)
     return request.SerializeToString()
 
 
+def _spans(request: ExportTraceServiceRequest) -> Iterator[Span]:
+    for of_resource in request.resource_spans:
+        for of_scope in of_resource.scope_spans:
+            yield from of_scope.spans
+
+
 def _span_count(record: bytes) -> int:
-    request = ExportTraceServiceRequest.FromString(record)
-    return sum(len(s.spans) for r in request.resource_spans for s in r.scope_spans)
+    return sum(1 for _ in _spans(ExportTraceServiceRequest.FromString(record)))
 
 
 def _measured(

@@ -206,7 +206,7 @@ def evaluator(
 @app.command()
 def redaction(
     *,
-    records: Annotated[int, typer.Option(min=1, help="Of 450 spans each.")] = 50,
+    records: Annotated[int, typer.Option(min=1, help="Of 450 spans each.")] = 20,
     repeats: Annotated[int, typer.Option(min=1, help="Each figure is the least of them.")] = 5,
     as_json: AsJson = False,
 ) -> None:
