@@ -38,6 +38,9 @@ Without asking for that, all ten-byte strings (0A) would begin at their second b
 KEY_START = rb"[\x0a\x80-\xff][\x00-\x7f]"
 """What stands before the key of an attribute: the tag of the key and its length, whatever it is."""
 
+BEFORE_TEXT = b"\n"
+"""Put in front of a text that is searched: a byte that may stand before anything."""
+
 WORD = rb"0-9A-Za-z"
 _WORD_BYTES = frozenset(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
 _DIGIT_BYTES = frozenset(b"0123456789")
@@ -72,10 +75,14 @@ class Detector:
     keys: frozenset[str] = frozenset()
 
     def exact_pattern(self) -> bytes:
-        """Return the pattern that finds it in a text."""
+        """Return the pattern that finds it in a text.
+
+        Where something may not stand before it, the match begins with the one byte that does, so
+        such a text needs BEFORE_TEXT in front. Without groups RE2 is several times as fast.
+        """
         if not self.before:
-            return b"(" + self.core + b")"
-        return b"(?:^|[^" + self.before + b"])(" + self.core + b")"
+            return self.core
+        return b"[^" + self.before + b"](?:" + self.core + b")"
 
     def gate_pattern(self) -> bytes:
         """Return the pattern that finds it, and more, in serialized bytes."""

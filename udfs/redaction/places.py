@@ -125,10 +125,8 @@ class Redaction:
             of_key = ruling or self._rulings.of(key, path=path, parent=above.rpartition(".")[2])
             if attribute.HasField("value"):
                 self._value(attribute.value, place, path, of_key)
-            if not of_key.untouched:
-                redacted = self.text(key, path=f"{place}key")
-                if redacted is not key:
-                    attribute.key = redacted
+            if not of_key.untouched and not self._scanner.is_clean_key(key):
+                attribute.key = self.text(key, path=f"{place}key")
 
     def _value(self, value: AnyValue, place: str, path: str, ruling: Ruling) -> None:
         if ruling.untouched:

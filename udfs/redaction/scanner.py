@@ -14,15 +14,16 @@ from typing import Any, Final
 import re2
 
 from udfs.redaction import encodings
-from udfs.redaction.detectors import Detector, Fit, as_found
+from udfs.redaction.detectors import BEFORE_TEXT, Detector, Fit, as_found
 from udfs.redaction.tokens import protected_parts
 
 _MAX_DEPTH: Final = 3
 """Encodings within encodings that are opened."""
 _SET_BYTES: Final = 64 * 1024 * 1024
 """What the states of a set may take. When they are full RE2 forgets them and goes on."""
-_BEFORE_TEXT: Final = b"\n\0"
+_STRING_START: Final = b"\n\0"
 """Makes a text begin as a string in serialized bytes does (see detectors.STRING_START)."""
+_MAX_CLEAN_KEYS: Final = 10_000
 _CANARY: Final = rb"\A"
 
 Everything: Final = None
@@ -90,33 +91,36 @@ class _Gates:
 class _Search:
     """The exact pattern of one detector."""
 
-    def __init__(self, kind: str, pattern: bytes, *, latin1: bool) -> None:
+    def __init__(self, kind: str, pattern: bytes, *, skipped: int, latin1: bool) -> None:
+        """skipped: bytes at the beginning of a match that only stand before what is found."""
         self.kind = kind
         self._pattern = re2.compile(pattern, options=options(latin1=latin1))
         self._groups = range(self._pattern.groups, 0, -1)
+        self._skipped = skipped
 
     def spans(self, text: bytes, fit: Fit) -> Iterator[tuple[int, int]]:
         """Yield where it is in a text, from left to right."""
+        skipped = self._skipped
+        padded = BEFORE_TEXT + text if skipped else text
         at = 0
-        while (match := self._pattern.search(text, at)) is not None:
+        while at <= len(padded) and (match := self._pattern.search(padded, at)) is not None:
             start, end = self._taken(match)
-            end = fit(text, start, end) if end > start else 0
+            end = fit(text, start - skipped, end - skipped) if end > start else 0
             if end:
-                yield start, end
-            at = max(end, match.start() + 1)
-            if at > len(text):
-                return
+                yield start - skipped, end
+            at = max(match.start() + 1, end + skipped if end else 0)
 
     def _taken(self, match: Any) -> tuple[int, int]:
         for group in self._groups:
             span: tuple[int, int] = match.span(group)
             if span[0] >= 0:
                 return span
-        return match.span()  # type: ignore[no-any-return]
+        start, end = match.span()
+        return start + self._skipped, end
 
 
 class Scanner:
-    """Looks for the kinds of some detectors. Holds no texts; safe for several threads."""
+    """Looks for the kinds of some detectors. Remembers keys that hold nothing, and no other text."""
 
     def __init__(
         self,
@@ -129,8 +133,10 @@ class Scanner:
         """weights: kinds, heaviest first. key_gates: of keys whose values are taken as they are."""
         self._detectors = detectors
         self._searches = [
-            _Search(detector.kind, detector.exact_pattern(), latin1=True) for detector in detectors
+            _Search(d.kind, d.exact_pattern(), skipped=int(bool(d.before)), latin1=True)
+            for d in detectors
         ]
+        self._clean_keys: set[str] = set()
         self._of_key: dict[str, list[int]] = {}
         for number, detector in enumerate(detectors):
             for key in detector.keys:
@@ -139,7 +145,9 @@ class Scanner:
         self._base64_at = len(detectors) + len(encodings.ESCAPES)
         gates = (*(d.gate_pattern() for d in detectors), *encodings.GATES, *key_gates)
         self._own = _Gates(gates, latin1=True)
-        self._custom = [_Search(c.kind, c.pattern.encode(), latin1=False) for c in custom]
+        self._custom = [
+            _Search(c.kind, f"(?:{c.pattern})".encode(), skipped=0, latin1=False) for c in custom
+        ]
         self._custom_gates = (
             _Gates([c.gate.encode() for c in custom], latin1=False) if custom else None
         )
@@ -154,12 +162,23 @@ class Scanner:
         except GateFailed:
             return True
 
+    def is_clean_key(self, key: str) -> bool:
+        """Whether the key of an attribute holds nothing itself. Remembered for some thousands."""
+        if key in self._clean_keys:
+            return True
+        if self.hits(key.encode()):
+            return False
+        if len(self._clean_keys) >= _MAX_CLEAN_KEYS:
+            self._clean_keys.clear()
+        self._clean_keys.add(key)
+        return True
+
     def hits(self, text: bytes, within: Within = ANY_TEXT) -> list[Hit]:
         """Return what a text holds, from left to right, without overlaps."""
         return self._hits(text, within, 0)
 
     def _hits(self, text: bytes, within: Within, depth: int) -> list[Hit]:
-        raw = _BEFORE_TEXT + text
+        raw = _STRING_START + text
         try:
             own: Open = self._own.matching(raw)
             custom: Open = self._custom_gates.matching(raw) if self._custom_gates else ()
