@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import re2
 
@@ -37,6 +38,9 @@ Without asking for that, all ten-byte strings (0A) would begin at their second b
 
 KEY_START = rb"[\x0a\x80-\xff][\x00-\x7f]"
 """What stands before the key of an attribute: the tag of the key and its length, whatever it is."""
+
+MAX_STATES_BYTES = 64 * 1024 * 1024
+"""What the states of a pattern, or of a set, may take: when they are full RE2 begins anew."""
 
 BEFORE_TEXT = b"\n"
 """Put in front of a text that is searched: a byte that may stand before anything."""
@@ -97,6 +101,15 @@ def whole_key_gate(key: str) -> bytes:
     size = len(key.encode())
     assert size < 0x80, "a longer one has a length of two bytes"
     return rb"(?:\x%02x|\x%02x\x80*\x00)%b\x12" % (size, size | 0x80, re2.escape(key.encode()))
+
+
+def latin1() -> Any:
+    """Return the options of RE2 for patterns of detectors."""
+    options = re2.Options()
+    options.encoding = re2.Options.Encoding.LATIN1
+    options.max_mem = MAX_STATES_BYTES
+    options.log_errors = False
+    return options
 
 
 def goes_on(text: bytes, end: int) -> bool:

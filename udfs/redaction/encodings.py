@@ -8,6 +8,10 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import re2
+
+from udfs.redaction.detectors import BEFORE_TEXT, WORD, Detector, latin1
+
 _FIRST = rb"[CDI-Za-f]"
 _SECOND = rb"[ACDEFGHQSTUVWXgi-nwyz0-3]"
 _QUAD = _FIRST + _SECOND + rb"[ABEFIJMNQRUVYZcdghklopstwx014589][0-9A-Za-z+/_-]"
@@ -16,13 +20,10 @@ _QUAD = _FIRST + _SECOND + rb"[ABEFIJMNQRUVYZcdghklopstwx014589][0-9A-Za-z+/_-]"
 First six bits of a byte; its last two and four of the next; the last four of that and two of the
 third; whatever is left.
 """
-_PRINTABLE = rb"(?:" + _QUAD + rb"){3}" + _FIRST + _SECOND
-_RUN = re.compile(rb"[0-9A-Za-z+/_-]{14,}={0,2}")
+_ANY = rb"[0-9A-Za-z+/_-]"
+_PRINTABLE = rb"(?:" + _ANY + rb"{4})*(?:" + _QUAD + rb"){3}" + _FIRST + _SECOND
+_RUN = re.compile(_ANY + rb"{14,}={0,2}")
 _TO_PLAIN = bytes.maketrans(b"-_", b"+/")
-
-MIN_BASE64 = 14
-"""Characters of the shortest base64 that is opened: ten bytes or so of ASCII in a row, which few
-words, ids or hashes look like."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +56,14 @@ ESCAPES = (
         _character,
     ),
 )
-BASE64_GATE = _PRINTABLE
-GATES = (*(escapes.gate for escapes in ESCAPES), BASE64_GATE)
-_BASE64 = re.compile(_PRINTABLE)
+BASE64 = Detector("base64", _PRINTABLE, before=WORD)
+"""Base64 with ten bytes or so of ASCII in a row, which few words, ids or hashes look like.
+
+Its groups of four are counted from where it begins, behind whatever is no letter or digit. (Looking
+for it from every character on would have RE2 follow all of them at once: a new state for each.)
+"""
+GATES = (*(escapes.gate for escapes in ESCAPES), BASE64.gate_pattern())
+_BASE64 = re2.compile(BASE64.exact_pattern(), options=latin1())
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +93,9 @@ def unescape(text: bytes, escapes: Escapes) -> Decoded | None:
 def base64_runs(text: bytes) -> Iterator[tuple[int, int]]:
     """Yield (start, end) of what may be base64 of a printable text."""
     for match in _RUN.finditer(text):
-        if _BASE64.search(match[0]):
-            yield match.span()
+        start, end = match.span()
+        if _BASE64.search(text[start - 1 : end] if start else BEFORE_TEXT + match[0]):
+            yield start, end
 
 
 def open_base64(run: bytes) -> Iterator[bytes]:

@@ -33,7 +33,8 @@ class Place(Enum):
 class KeyPhrase:
     """A phrase of the table. A space is the border of two words, `?` behind a letter as in RE2.
 
-    short: too short, or too often within other words, to be looked for amidst letters.
+    short: too short, or too often within other words, to be looked for amidst letters; such a one
+        is only looked for as the last word.
     """
 
     kind: str
@@ -60,14 +61,14 @@ class KeyPhrase:
         phrase = self.phrase.replace(" ", f"[{_SEPARATORS}]*").encode()
         if self.place is Place.WHOLE:
             return b"(?i)" + whole_key_gate(self.phrase)
-        rest = rb"\x12" if self.place is Place.LAST else rb"[\x20-\xff]*\x12"
         if not self.short:
-            return rb"(?i:%b)%b" % (phrase, rest)
+            rest = rb"" if self.place is Place.LAST else rb"[\x20-\xff]*"
+            return rb"(?i:%b)%b\x12" % (phrase, rest)
         # At the beginning of a word: of a string, behind a sign, or as camel case has it.
         upper, tail = phrase[:1].upper(), phrase[1:]
         begins = rb"(?:%b|[^A-Za-z])(?i:%b)" % (STRING_START, phrase)
         camel = rb"[A-Za-z]%b%b|[a-z]%b(?i:%b)" % (upper, tail, upper, tail)
-        return rb"(?:%b|%b)%b" % (begins, camel, rest)
+        return rb"(?:%b|%b)\x12" % (begins, camel)
 
 
 def _phrases(
@@ -110,12 +111,12 @@ PHRASES: tuple[KeyPhrase, ...] = (
     *_phrases(kinds.PASSWORD, "pass ?wd", "pass ?phrase", "passwort", "secret value"),
     *_phrases(kinds.PASSWORD, "passwords?", "secrets?", place=Place.LAST),
     *_phrases(kinds.PASSWORD, "password (?:hash|digest|salt|value|text|confirm|confirmation)"),
-    *_phrases(kinds.PASSWORD, "pwd", "cvv", "cvc", "otp", short=True),
-    *_phrases(kinds.PASSWORD, "pin code", "pin number", "card pin", "security code"),
+    *_phrases(kinds.PASSWORD, "pwd", "cvv", "cvc", "otp", place=Place.LAST, short=True),
+    *_phrases(kinds.PASSWORD, "pin code", "pin number", "card pin", "security code", "otp code"),
     *_phrases(kinds.PAYMENT_CARD, "card (?:number|num|no|pan)", "credit card", "debit card"),
     *_phrases(kinds.PAYMENT_CARD, "cc (?:number|num|no)", "primary account number"),
     *_phrases(kinds.PAYMENT_CARD, "pan", place=Place.WHOLE),
-    *_phrases(kinds.IBAN, "iban", short=True),
+    *_phrases(kinds.IBAN, "iban", place=Place.LAST, short=True),
     *_phrases(kinds.IBAN, "bank account", "account (?:number|num|no)", "routing number"),
     *_phrases(kinds.IBAN, "sort code"),
     *_phrases(
@@ -133,14 +134,20 @@ PHRASES: tuple[KeyPhrase, ...] = (
         "identity card",
         "id card",
     ),
-    *_phrases(kinds.NATIONAL_ID, "ssn", "nino", "pesel", "bsn", "cpf", "curp", "hetu", short=True),
+    *_phrases(
+        kinds.NATIONAL_ID,
+        *("ssn", "nino", "pesel", "bsn", "cpf", "curp", "hetu"),
+        place=Place.LAST,
+        short=True,
+    ),
+    *_phrases(kinds.NATIONAL_ID, "ssn (?:number|num|no|last)", "cpf (?:number|num|no)"),
     *_phrases(kinds.EMAIL, "e ?mail", "mail address", place=Place.LAST),
     *_phrases(kinds.EMAIL, "e ?mail (?:address|addr|to|from|cc|bcc|recipient|sender)(?:es|s)?"),
     *_phrases(kinds.PHONE, "phone", "telephone", "msisdn", place=Place.LAST),
     *_phrases(kinds.PHONE, "mobile", "cell", "fax", place=Place.LAST, short=True),
     *_phrases(kinds.PHONE, "(?:phone|mobile|cell|fax) (?:number|num|no|nr)s?", "cell phone"),
     *_phrases(kinds.BIRTH_DATE, "birth (?:date|day|year)", "date of birth", "geburtsdatum"),
-    *_phrases(kinds.BIRTH_DATE, "dob", short=True),
+    *_phrases(kinds.BIRTH_DATE, "dob", place=Place.LAST, short=True),
     *_phrases(kinds.POSTAL_ADDRESS, "street", "post(?:al)? code", "zip code", "address line"),
     *_phrases(kinds.POSTAL_ADDRESS, "zip", "city", place=Place.LAST, short=True),
     *_phrases(

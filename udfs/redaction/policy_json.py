@@ -23,7 +23,7 @@ import re2
 from udfs.redaction import kinds
 from udfs.redaction.patterns import unconditional
 from udfs.redaction.policy import AllowList, CustomDetector, Policy
-from udfs.redaction.scanner import options
+from udfs.redaction.searching import options
 from udfs.redaction.strategies import Strategy
 
 FORMAT: Final = 1
@@ -189,8 +189,8 @@ class _Reading:
             )
             return
         try:
-            compiled = re2.compile(pattern.encode(), options=options(latin1=False))
-            re2.compile(unconditional(pattern).encode(), options=options(latin1=False))
+            compiled = re2.compile(pattern.encode(), options=options(is_latin1=False))
+            re2.compile(unconditional(pattern).encode(), options=options(is_latin1=False))
         except re2.error as error:
             reason = error.args[0] if error.args else error
             text = reason.decode() if isinstance(reason, bytes) else str(reason)

@@ -1,34 +1,30 @@
 """Finds what is to be taken away: whether there may be anything, and where it is.
 
-One RE2 set holds the gates of everything that is looked for, and tells in a single pass which of
-them are in some bytes: all strings of a record at once, or one text. Only for those that are, a
-text is searched, and what was found is looked at closer (see `detectors`).
+The gates of everything that is looked for are sets of RE2, which tell in a single pass each which
+of their patterns are in some bytes: all strings of a record at once, or one text. Only for those
+that are, a text is searched, and what was found is looked at closer (see `detectors`).
+
+There are three sets, of detectors, keys and encodings, since what RE2 remembers of where it is
+multiplies: as one set, random letters took a new state for nearly every byte (decision 0042).
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
-
-import re2
+from typing import Final
 
 from udfs.redaction import encodings
-from udfs.redaction.detectors import BEFORE_TEXT, Detector, Fit, as_found
+from udfs.redaction.detectors import Detector, as_found
+from udfs.redaction.searching import GateFailed, Gates, Search
 from udfs.redaction.tokens import protected_parts
 
 _MAX_DEPTH: Final = 3
 """Encodings within encodings that are opened."""
-_SET_BYTES: Final = 64 * 1024 * 1024
-"""What the states of a set may take. When they are full RE2 forgets them and goes on."""
 _STRING_START: Final = b"\n\0"
 """Makes a text begin as a string in serialized bytes does (see detectors.STRING_START)."""
 _MAX_CLEAN_KEYS: Final = 10_000
-_CANARY: Final = rb"\A"
-
-Everything: Final = None
-"""In place of a set of numbers: any gate may be open."""
-Open = Sequence[int] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,63 +60,8 @@ class Within:
 ANY_TEXT: Final = Within()
 
 
-class GateFailed(RuntimeError):
-    """RE2 could not search: nothing is known of the bytes."""
-
-
-class _Gates:
-    """One RE2 set. A pattern that always matches tells an empty answer from a failure."""
-
-    def __init__(self, patterns: Sequence[bytes], *, latin1: bool) -> None:
-        self._set = re2.Set.SearchSet(options(latin1=latin1))
-        self._set.Add(_CANARY)
-        for pattern in patterns:
-            self._set.Add(pattern)
-        self._set.Compile()
-
-    def matching(self, raw: bytes) -> Sequence[int]:
-        """Return the numbers of the patterns found. Raises GateFailed."""
-        found = self._set.Match(raw)
-        if not found or 0 not in found:
-            raise GateFailed("RE2 has no room for the states of the patterns")
-        if len(found) == 1:
-            return ()
-        return [number - 1 for number in found if number]
-
-
-class _Search:
-    """The exact pattern of one detector."""
-
-    def __init__(self, kind: str, pattern: bytes, *, skipped: int, latin1: bool) -> None:
-        """skipped: bytes at the beginning of a match that only stand before what is found."""
-        self.kind = kind
-        self._pattern = re2.compile(pattern, options=options(latin1=latin1))
-        self._groups = range(self._pattern.groups, 0, -1)
-        self._skipped = skipped
-
-    def spans(self, text: bytes, fit: Fit) -> Iterator[tuple[int, int]]:
-        """Yield where it is in a text, from left to right."""
-        skipped = self._skipped
-        padded = BEFORE_TEXT + text if skipped else text
-        at = 0
-        while at <= len(padded) and (match := self._pattern.search(padded, at)) is not None:
-            start, end = self._taken(match)
-            end = fit(text, start - skipped, end - skipped) if end > start else 0
-            if end:
-                yield start - skipped, end
-            at = max(match.start() + 1, end + skipped if end else 0)
-
-    def _taken(self, match: Any) -> tuple[int, int]:
-        for group in self._groups:
-            span: tuple[int, int] = match.span(group)
-            if span[0] >= 0:
-                return span
-        start, end = match.span()
-        return start + self._skipped, end
-
-
 class Scanner:
-    """Looks for the kinds of some detectors. Remembers keys that hold nothing, and no other text."""
+    """Looks for the kinds of some detectors. Of texts it remembers keys that hold nothing."""
 
     def __init__(
         self,
@@ -133,31 +74,30 @@ class Scanner:
         """weights: kinds, heaviest first. key_gates: of keys whose values are taken as they are."""
         self._detectors = detectors
         self._searches = [
-            _Search(d.kind, d.exact_pattern(), skipped=int(bool(d.before)), latin1=True)
-            for d in detectors
+            Search(d.kind, d.exact_pattern(), skipped=int(bool(d.before))) for d in detectors
         ]
         self._clean_keys: set[str] = set()
         self._of_key: dict[str, list[int]] = {}
         for number, detector in enumerate(detectors):
             for key in detector.keys:
                 self._of_key.setdefault(key, []).append(number)
-        self._layers_at = len(detectors)
-        self._base64_at = len(detectors) + len(encodings.ESCAPES)
-        gates = (*(d.gate_pattern() for d in detectors), *encodings.GATES, *key_gates)
-        self._own = _Gates(gates, latin1=True)
-        self._custom = [
-            _Search(c.kind, f"(?:{c.pattern})".encode(), skipped=0, latin1=False) for c in custom
+        self._own = Gates([detector.gate_pattern() for detector in detectors])
+        self._layers = Gates(encodings.GATES)
+        self._keys = Gates([*key_gates])
+        self._customs = [
+            Search(c.kind, f"(?:{c.pattern})".encode(), skipped=0, is_latin1=False) for c in custom
         ]
-        self._custom_gates = (
-            _Gates([c.gate.encode() for c in custom], latin1=False) if custom else None
-        )
+        self._custom = Gates([c.gate.encode() for c in custom], is_latin1=False)
         self._weight = {kind: weight for weight, kind in enumerate(weights)}
 
     def may_hold(self, raw: bytes) -> bool:
         """Whether serialized bytes may hold anything that is looked for, keys included."""
         try:
-            return bool(self._own.matching(raw)) or bool(
-                self._custom_gates and self._custom_gates.matching(raw)
+            return (
+                bool(self._own.matching(raw))
+                or bool(self._keys.matching(raw))
+                or bool(self._layers.matching(raw))
+                or bool(self._customs and self._custom.matching(raw))
             )
         except GateFailed:
             return True
@@ -179,33 +119,39 @@ class Scanner:
 
     def _hits(self, text: bytes, within: Within, depth: int) -> list[Hit]:
         raw = _STRING_START + text
-        try:
-            own: Open = self._own.matching(raw)
-            custom: Open = self._custom_gates.matching(raw) if self._custom_gates else ()
-        except GateFailed:
-            own = custom = Everything
-        of_key = self._of_key.get(within.key)
-        if of_key and own is not Everything:
-            own = (*own, *of_key)
-        if own is not Everything and not own and not custom:
+        own, layers, custom = self._open(raw, within)
+        if not own and not layers and not custom:
             return []
-        found = [*self._plain(text, own, within), *self._customs(text, custom)]
+        found = [*self._plain(text, own, within), *self._of_customs(text, custom)]
         if depth < _MAX_DEPTH:
-            found += self._hidden(text, own, within, depth)
+            found += self._hidden(text, layers, within, depth)
         return self._without_overlaps(text, found) if found else found
 
-    def _hidden(self, text: bytes, own: Open, within: Within, depth: int) -> Iterator[Hit]:
-        for number, escapes in enumerate(encodings.ESCAPES, self._layers_at):
-            if own is Everything or number in own:
-                yield from self._escaped(text, escapes, within, depth)
-        if own is Everything or self._base64_at in own:
-            yield from self._in_base64(text, within, depth)
+    def _open(
+        self, raw: bytes, within: Within
+    ) -> tuple[Sequence[int], Sequence[int], Sequence[int]]:
+        """Return which gates are open: of detectors, encodings and custom patterns."""
+        try:
+            own = self._own.matching(raw)
+            layers = self._layers.matching(raw)
+            custom = self._custom.matching(raw) if self._customs else ()
+        except GateFailed:
+            every = map(range, (len(self._detectors), len(encodings.GATES), len(self._customs)))
+            own, layers, custom = every
+        of_key = self._of_key.get(within.key)
+        return (*own, *of_key) if of_key else own, layers, custom
 
-    def _plain(self, text: bytes, opened: Open, within: Within) -> Iterator[Hit]:
-        numbers = range(self._layers_at) if opened is Everything else sorted(set(opened))
-        for number in numbers:
-            if number >= self._layers_at:
-                return  # of an encoding or a key
+    def _hidden(
+        self, text: bytes, layers: Sequence[int], within: Within, depth: int
+    ) -> Iterator[Hit]:
+        for number in layers:
+            if number < len(encodings.ESCAPES):
+                yield from self._escaped(text, encodings.ESCAPES[number], within, depth)
+            else:
+                yield from self._in_base64(text, within, depth)
+
+    def _plain(self, text: bytes, opened: Sequence[int], within: Within) -> Iterator[Hit]:
+        for number in sorted(set(opened)):
             detector = self._detectors[number]
             if detector.kind in within.spared:
                 continue
@@ -216,11 +162,11 @@ class Scanner:
                     continue
                 yield Hit(start, end, detector.kind, text[start:end])
 
-    def _customs(self, text: bytes, opened: Open) -> Iterator[Hit]:
-        for number, search in enumerate(self._custom):
-            if opened is Everything or number in opened:
-                for start, end in search.spans(text, as_found):
-                    yield Hit(start, end, search.kind, text[start:end])
+    def _of_customs(self, text: bytes, opened: Sequence[int]) -> Iterator[Hit]:
+        for number in opened:
+            search = self._customs[number]
+            for start, end in search.spans(text, as_found):
+                yield Hit(start, end, search.kind, text[start:end])
 
     def _escaped(
         self,
@@ -249,9 +195,11 @@ class Scanner:
     def _without_overlaps(self, text: bytes, found: list[Hit]) -> list[Hit]:
         """Join what overlaps, under the heaviest kind; leave out what was redacted before."""
         protected = protected_parts(text)
+        starts = [start for start, _ in protected]
         hits: list[Hit] = []
         for hit in sorted(found, key=lambda hit: (hit.start, -hit.end)):
-            if any(start <= hit.start and hit.end <= end for start, end in protected):
+            before = bisect_right(starts, hit.start) - 1
+            if before >= 0 and hit.end <= protected[before][1]:
                 continue
             hit = _at_characters(text, hit)
             if hits and hit.start < hits[-1].end:
@@ -266,16 +214,6 @@ class Scanner:
         start, end = one.start, max(one.end, other.end)
         kind = min(one.kind, other.kind, key=self._weight.__getitem__)
         return Hit(start, end, kind, text[start:end])
-
-
-def options(*, latin1: bool) -> Any:
-    """Return RE2 options for patterns over bytes: Latin-1, or UTF-8."""
-    made = re2.Options()
-    encoding = re2.Options.Encoding
-    made.encoding = encoding.LATIN1 if latin1 else encoding.UTF8
-    made.max_mem = _SET_BYTES
-    made.log_errors = False
-    return made
 
 
 def _is_id_in_path(text: bytes, start: int, end: int) -> bool:
