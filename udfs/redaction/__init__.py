@@ -3,9 +3,9 @@
     Redactor(policy, key).record(value) -> (value, Counts)
     Redactor(policy, key).text(text)    -> text
 
-What to look for is data: `personal`, `national_ids`, `credentials` (how values look) and `keys`
-(what attributes are called); `conventions` says what OpenTelemetry's own attributes are spared.
-`scanner` finds, `strategies` decides what stands there instead, `policy` is a tenant's choice of
-both, `places` walks a span. Pure: keys are arguments, and nothing is remembered but what can be
-made again.
+What to look for is data: `contacts`, `accounts`, `machines`, `national_ids` and `credentials` say
+how values look, `keys` what attributes are called; `conventions` says what OpenTelemetry's own
+attributes are spared. `scanner` finds, `strategies` decides what stands there instead, `policy` is
+a tenant's choice of both, `places` walks a span. Pure: keys are arguments, and nothing is
+remembered but what can be made again.
 """

@@ -20,6 +20,8 @@ from udfs.redaction.vault import NoVault, Vault
 from udfs.wire.otlp_lazy_pb2 import SplitRequest, SplitScopeSpans
 
 _NO_VAULT: Final = NoVault()
+_BLOCK_SPANS: Final = 8
+"""Spans looked at together before one by one: where few hold anything, calls are what costs."""
 
 
 class Redactor:
@@ -101,13 +103,17 @@ class Redactor:
     def _spans(self, redaction: Redaction, of_scope: SplitScopeSpans, tally: Tally) -> None:
         spans = of_scope.spans
         unreadable: list[int] = []
-        for number, raw in enumerate(spans):
-            if self._scanner.may_hold(raw):
-                redacted = self._message(redaction, raw, Span(), "span.", tally)
-                if redacted is None:
-                    unreadable.append(number)
-                elif redacted is not raw:
-                    spans[number] = redacted
+        for first in range(0, len(spans), _BLOCK_SPANS):
+            block = spans[first : first + _BLOCK_SPANS]
+            if not self._scanner.may_hold(b"".join(block)):
+                continue
+            for number, raw in enumerate(block, first):
+                if self._scanner.may_hold(raw):
+                    redacted = self._message(redaction, raw, Span(), "span.", tally)
+                    if redacted is None:
+                        unreadable.append(number)
+                    elif redacted is not raw:
+                        spans[number] = redacted
         for number in reversed(unreadable):
             del spans[number]
 

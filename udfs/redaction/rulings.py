@@ -9,18 +9,22 @@ from typing import Final
 import re2
 
 from udfs.redaction import conventions, keys, kinds
+from udfs.redaction.accounts import ACCOUNTS
+from udfs.redaction.contacts import CONTACTS
 from udfs.redaction.credentials import CREDENTIALS
 from udfs.redaction.detectors import KEY_START, Detector
+from udfs.redaction.machines import MACHINES
 from udfs.redaction.national_ids import NATIONAL_IDS
 from udfs.redaction.patterns import unconditional
-from udfs.redaction.personal import PERSONAL
 from udfs.redaction.policy import Policy, matches
 from udfs.redaction.scanner import ANY_TEXT, CustomPattern, Scanner, Within
 from udfs.redaction.strategies import Strategy
 
 DETECTORS: Final[tuple[Detector, ...]] = (
     *CREDENTIALS,
-    *PERSONAL,
+    *CONTACTS,
+    *ACCOUNTS,
+    *MACHINES,
     *NATIONAL_IDS,
     *conventions.DATABASE,
 )

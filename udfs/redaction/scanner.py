@@ -24,6 +24,8 @@ _MAX_DEPTH: Final = 3
 """Encodings within encodings that are opened."""
 _STRING_START: Final = b"\n\0"
 """Makes a text begin as a string in serialized bytes does (see detectors.STRING_START)."""
+_MESSAGE_START: Final = b"\x7f"
+"""In place of the length that stands before a message within another (see STRING_START)."""
 _MAX_CLEAN_KEYS: Final = 10_000
 
 
@@ -91,7 +93,8 @@ class Scanner:
         self._weight = {kind: weight for weight, kind in enumerate(weights)}
 
     def may_hold(self, raw: bytes) -> bool:
-        """Whether serialized bytes may hold anything that is looked for, keys included."""
+        """Whether a serialized message may hold anything that is looked for, keys included."""
+        raw = _MESSAGE_START + raw
         try:
             return (
                 bool(self._own.matching(raw))
