@@ -36,7 +36,7 @@ _MAX_KEYS: Final = 10_000
 
 _SUSPICIOUS: Final[tuple[tuple[str, Strategy], ...]] = (
     (r"(?:user|customer|account|member|client|person|patient|employee) ids?", Strategy.HASH),
-    (r"(?:user|login|screen|nick|display|owner|author|sender)? ?names?", Strategy.MASK),
+    (r"(?:user|login|screen|nick|display|owner|author|sender) ?names?", Strategy.MASK),
     (r"login|username|nickname|initials|signature", Strategy.HASH),
     (r"addr(?:ess)?(?:es)?|location|place of birth|region|county|neighbou?rhood", Strategy.REMOVE),
     (r"birth|age|gender|sex|nationality|citizenship|marital status", Strategy.GENERALIZE),
