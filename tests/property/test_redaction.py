@@ -72,8 +72,16 @@ def secrets(draw: st.DrawFn) -> str:
     return personal_data.encodings(text)[written]
 
 
+@st.composite
+def members(draw: st.DrawFn) -> str:
+    json, escaped = '{{"{}":"{}"}}', '\\"{}\\" : \\"{}\\"'
+    form = draw(st.sampled_from([json, escaped, "{}={}&", "{{'{}': '{}'}}"]))
+    return form.format(draw(keys()), draw(st.sampled_from(["Ada King", "12", "x y", "é"])))
+
+
 PIECES = st.one_of(
     secrets(),
+    st.deferred(members),
     st.builds(lambda seed: personal_data.look_alikes(Random(seed))[seed % 30], st.integers(0, 300)),
     st.text(max_size=12),
     st.text(string.digits + " -.+", max_size=20),
@@ -93,7 +101,7 @@ def keys(draw: st.DrawFn) -> str:
     style = draw(st.sampled_from(["lower", "upper", "camel"]))
     if style == "camel":
         return "".join(word.capitalize() if at else word for at, word in enumerate(words))
-    key = sign.join(words)
+    key = sign.join(words) + draw(st.sampled_from(["", "", sign]))
     return key.upper() if style == "upper" else key
 
 

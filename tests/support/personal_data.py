@@ -180,7 +180,7 @@ IN_CONTEXT: dict[str, tuple[str, ...]] = {
         "https://ada:{}@host.internal/x",
         "login failed for user=ada password={}",
         '{{"password": "{}", "remember": true}}',
-        "https://host.internal/cb?access_token={}&state=1",
+        "https://host.internal/cb?client_secret={}&state=1",
         "create role app password '{}'",
         "client_secret: {}",
     ),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 
 from udfs.redaction import kinds
 from udfs.redaction.detectors import STRING_START, whole_key_gate
@@ -18,7 +19,11 @@ _BREAKS = re.compile(
     r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|(?<=[A-Za-z])(?=[0-9])|(?<=[0-9])(?=[A-Za-z])"
 )
 _SEPARATORS = r" ._/:\[\]-"
+_IS_NO_KEY = re.compile(r"""[\x00-\x1f\[\]{}"'=]""")
 _SEPARATED = re.compile(f"[{_SEPARATORS}]+")
+
+ASSIGNS = rb"(?:\\?[\"']\s{0,3}:|=)"
+"""What stands behind a key within a text: of JSON, of a query or of a line of a log."""
 
 
 class Place(Enum):
@@ -56,19 +61,20 @@ class KeyPhrase:
     def gate_pattern(self) -> bytes:
         """Return what is in any serialized span with such a key (see `detectors`).
 
-        Behind a key stands the tag of its value (12), and no control character before that.
+        Behind a key stands the tag of its value (12), or what `members` knows keys in texts by.
         """
         phrase = self.phrase.replace(" ", f"[{_SEPARATORS}]*").encode()
         if self.place is Place.WHOLE:
-            return b"(?i)" + whole_key_gate(self.phrase)
+            return rb"(?i)%b|[^0-9A-Za-z]%b%b" % (whole_key_gate(self.phrase), phrase, ASSIGNS)
+        rest = f"[{_SEPARATORS}]*".encode() if self.place is Place.LAST else rb"[\x20-\xff]*"
+        ends = rb"%b(?:\x12|%b)" % (rest, ASSIGNS)
         if not self.short:
-            rest = rb"" if self.place is Place.LAST else rb"[\x20-\xff]*"
-            return rb"(?i:%b)%b\x12" % (phrase, rest)
+            return rb"(?i:%b)%b" % (phrase, ends)
         # At the beginning of a word: of a string, behind a sign, or as camel case has it.
         upper, tail = phrase[:1].upper(), phrase[1:]
         begins = rb"(?:%b|[^A-Za-z])(?i:%b)" % (STRING_START, phrase)
         camel = rb"[A-Za-z]%b%b|[a-z]%b(?i:%b)" % (upper, tail, upper, tail)
-        return rb"(?:%b|%b)\x12" % (begins, camel)
+        return rb"(?:%b|%b)%b" % (begins, camel, ends)
 
 
 def _phrases(
@@ -169,7 +175,7 @@ PHRASES: tuple[KeyPhrase, ...] = (
 
 _NAME_IN_MAP = KeyPhrase(kinds.PERSON_NAME, "name", Place.WHOLE)
 _PERSON_MAP = re.compile(f"(?:^| )(?:{'|'.join((*_PEOPLE, 'user'))})s?$")
-_EXACT = tuple((phrase.kind, re.compile(phrase.exact_pattern())) for phrase in PHRASES)
+_EXACT = tuple((phrase, re.compile(phrase.exact_pattern())) for phrase in PHRASES)
 
 GATES: tuple[tuple[str, bytes], ...] = tuple(
     (phrase.kind, phrase.gate_pattern()) for phrase in (*PHRASES, _NAME_IN_MAP)
@@ -179,21 +185,27 @@ GATES: tuple[tuple[str, bytes], ...] = tuple(
 
 def words_of(key: str) -> str:
     """Return a key as words in lower case with one space between them."""
-    return _SEPARATED.sub(" ", _BREAKS.sub(" ", key)).strip().lower()
+    return _SEPARATED.sub(" ", _lower(_BREAKS.sub(" ", key))).strip()
 
 
+@lru_cache(maxsize=4096)
 def kind_of_key(key: str, parent: str = "") -> str | None:
     """Return what the values of such a key are, or None if the key does not tell.
 
     parent: the key of the map that it stands in: `name` in a `customer` is a person's. A key with
-    control characters tells nothing.
+    control characters, brackets, quotes or an equals sign tells nothing: it is a text.
     """
-    if any(character < " " for character in key):
+    if _IS_NO_KEY.search(key):
         return None
-    words = words_of(key)
-    for kind, pattern in _EXACT:
-        if pattern.search(words):
-            return kind
-    if words == "name" and _PERSON_MAP.search(words_of(parent)):
+    lower, words = _lower(key), words_of(key)
+    for phrase, pattern in _EXACT:
+        if pattern.search(lower if phrase.place is Place.WHOLE else words):
+            return phrase.kind
+    if lower == "name" and _PERSON_MAP.search(words_of(parent)):
         return kinds.PERSON_NAME
     return None
+
+
+def _lower(key: str) -> str:
+    """Lower ASCII alone, as gates do: there are letters beyond it that become an ASCII one."""
+    return key.encode(errors="surrogatepass").lower().decode(errors="surrogatepass")

@@ -124,6 +124,7 @@ class Rulings:
                 *_gates_of(policy.keys),
                 *([rb"\A"] if policy.allow_list else []),
             ],
+            key_kinds=frozenset(wanted),
             custom=[
                 CustomPattern(custom.kind, custom.pattern, unconditional(custom.pattern))
                 for custom in policy.custom

@@ -17,6 +17,7 @@ from typing import Final
 
 from udfs.redaction import encodings
 from udfs.redaction.detectors import Detector, as_found
+from udfs.redaction.members import has_members, members
 from udfs.redaction.searching import GateFailed, Gates, Search
 from udfs.redaction.tokens import protected_parts
 
@@ -70,10 +71,14 @@ class Scanner:
         detectors: Sequence[Detector],
         *,
         key_gates: Iterable[bytes] = (),
+        key_kinds: frozenset[str] = frozenset(),
         custom: Sequence[CustomPattern] = (),
         weights: Sequence[str],
     ) -> None:
-        """weights: kinds, heaviest first. key_gates: of keys whose values are taken as they are."""
+        """key_gates: of keys whose values are taken as they are. key_kinds: kinds that keys within
+        texts may tell. weights: all kinds, heaviest first.
+        """
+        self._key_kinds = key_kinds
         self._detectors = detectors
         self._searches = [
             Search(d.kind, d.exact_pattern(), skipped=int(bool(d.before))) for d in detectors
@@ -123,9 +128,10 @@ class Scanner:
     def _hits(self, text: bytes, within: Within, depth: int) -> list[Hit]:
         raw = _STRING_START + text
         own, layers, custom = self._open(raw, within)
-        if not own and not layers and not custom:
+        if not own and not layers and not custom and not has_members(text):
             return []
         found = [*self._plain(text, own, within), *self._of_customs(text, custom)]
+        found += self._in_members(text, within)
         if depth < _MAX_DEPTH:
             found += self._hidden(text, layers, within, depth)
         return self._without_overlaps(text, found) if found else found
@@ -143,6 +149,11 @@ class Scanner:
             own, layers, custom = every
         of_key = self._of_key.get(within.key)
         return (*own, *of_key) if of_key else own, layers, custom
+
+    def _in_members(self, text: bytes, within: Within) -> Iterator[Hit]:
+        for kind, start, end in members(text):
+            if kind in self._key_kinds and kind not in within.spared:
+                yield Hit(start, end, kind, text[start:end])
 
     def _hidden(
         self, text: bytes, layers: Sequence[int], within: Within, depth: int
