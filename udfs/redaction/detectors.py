@@ -1,6 +1,6 @@
 """What a detector is: a pattern to find by, and a cheaper one to rule out by.
 
-The *gate* is tried first, all gates at once (one RE2 set, a single pass), over the bytes of a whole
+The *gate* is tried first, many gates at once (sets of RE2, a pass each), over the bytes of a whole
 serialized record. Strings lie whole in protobuf, so a pattern that is found in a string is found in
 the record as well, but for what it asks of the neighbourhood: before a string stand a tag and a
 length, which may be a letter or a digit to the eye, and behind it stands the next tag. A gate
