@@ -14,6 +14,7 @@ from api.bench.evidence import EvidenceFigures
 from api.bench.many_rules import ManyRulesFigures
 from api.bench.overhead import OverheadFigures, Spread
 from api.bench.recovery import RecoveryFigures
+from api.bench.redaction import RedactionFigures
 from api.bench.run import Figures
 
 
@@ -113,6 +114,27 @@ def evaluator_table(figures: EvaluatorFigures, *, hardware: str) -> Group:
     text = f"{figures.text.ms:.0f} ms ({figures.text.shape})"
     rows.append((f"parse and check {figures.text.text_bytes / 1024:.0f} KiB, slowest shape", text))
     return Group(small, _filled(table, rows))
+
+
+def redaction_table(figures: RedactionFigures, *, hardware: str) -> Group:
+    """Return the tables of redaction."""
+    rates = Table("spans with something", "redaction alone", "door without", "with", "replaced")
+    rates.title = f"spans/s, {figures.record_spans}-span records, {figures.span_bytes}-byte spans"
+    for row in figures.rows:
+        rates.add_row(
+            f"{row.share:.0%}",
+            f"{row.redaction_spans_per_s:,}",
+            f"{row.without_spans_per_s:,}",
+            f"{row.with_spans_per_s:,}",
+            f"{row.replaced:,}",
+        )
+    table = _table("betrace bench redaction, CPU time of one core", hardware)
+    told = "yes" if figures.within_target else "NO"
+    rows = [
+        ("making a redactor", f"{figures.made_ms:,.0f} ms"),
+        (f"[bold]scan over {figures.target_spans_per_s:,} spans/s", f"[bold]{told}"),
+    ]
+    return Group(rates, _filled(table, rows))
 
 
 def many_rules_table(figures: ManyRulesFigures, *, hardware: str) -> Table:
