@@ -51,6 +51,8 @@ VERSION = 2
 RARE_VERSION = 3
 DEAD_LETTER = 0xFF
 """First byte of an element that is a DeadLetter message instead of facts."""
+COMPLIANCE = 0xFE
+"""First byte of an element that is a ComplianceSpans message instead of facts."""
 
 ROOT = 1
 COUNTED = 2

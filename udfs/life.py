@@ -43,7 +43,15 @@ from udfs.closed import (
     pack_sealed,
     unpack_sealed,
 )
-from udfs.facts import DEAD_LETTER, NOTHING_KEPT, NOTHING_OUTSIDE, Called, Facts, unpack_facts
+from udfs.facts import (
+    COMPLIANCE,
+    DEAD_LETTER,
+    NOTHING_KEPT,
+    NOTHING_OUTSIDE,
+    Called,
+    Facts,
+    unpack_facts,
+)
 from udfs.folds import Folds
 from udfs.handing import Handing
 from udfs.journal import Closing
@@ -399,9 +407,10 @@ class Lane:
 
     def _take(self, entry: _Entry, closed: ClosedStore, out: list[Output]) -> None:
         self._arm_tick(entry.time_ms)
-        if entry.element[:1] == bytes((DEAD_LETTER,)):
+        if entry.element[0] >= COMPLIANCE:
             key = b"%d/%d" % (entry.partition, entry.offset)
-            out.append(Output("dead-letters", key, entry.element[1:], {"schema": SCHEMA}))
+            topic = "dead-letters" if entry.element[0] == DEAD_LETTER else "evidence"
+            out.append(Output(topic, key, entry.element[1:], {"schema": SCHEMA}))
             return
         facts = unpack_facts(entry.element)
         tenant = self._tenants.get(facts.tenant)

@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, NamedTuple
 
 import dsl
+from udfs.evidence.in_spans import compliance_elements
 from udfs.facts import DEAD_LETTER
 from udfs.lanes import tenant_prefix_crc
 from udfs.native import engine_module, reading_module
@@ -50,7 +51,7 @@ class _Indexed(NamedTuple):
 
 
 class OfLane(NamedTuple):
-    """What a record has for one lane: packed facts (udfs.facts), or a packed dead letter."""
+    """What a record has for one lane: facts (udfs.facts), a dead letter, or compliance spans."""
 
     lane: int
     element: bytes
@@ -81,6 +82,8 @@ class Matcher:
     ) -> Sequence[OfLane]:
         """Return what one record has for its lane; for several, by lane, if it was cut by others.
 
+        Behind it come the spans of the record that speak of compliance, for the same lane.
+
         payload: an ExportTraceServiceRequest with spans of one tenant. lane: by its address; spans
         of other lanes are taken for those (udfs.recut). Spans without a 16-byte trace id are
         counted as rejected. A predicate that meets an error counts as one that might hold, and as
@@ -96,8 +99,9 @@ class Matcher:
                 self._note_failures(tenant, time_ms, reading.first_errors())
             if reading.has_strays():
                 cut = cut_by_lane(facts, prefix_crc=prefix_crc, lane=lane)
-                return [OfLane(number, pack_facts(part)) for number, part in cut.items()]
-            return (OfLane(lane, pack_facts(facts)),)
+                elements = [OfLane(number, pack_facts(part)) for number, part in cut.items()]
+            else:
+                elements = [OfLane(lane, pack_facts(facts))]
         except _reading.Malformed as error:
             letter = wire.DeadLetter(
                 tenant=tenant,
@@ -111,6 +115,11 @@ class Matcher:
             )
             packed = bytes((DEAD_LETTER,)) + letter.SerializeToString(deterministic=True)
             return (OfLane(lane, packed),)
+        spoken = compliance_elements(
+            payload, tenant=tenant, partition=partition, offset=offset, time_ms=time_ms
+        )
+        elements += [OfLane(lane, element) for element in spoken]
+        return elements
 
     def _note_failures(self, tenant: str, time_ms: int, errors: Mapping[int, str]) -> None:
         """Keep the first error of each predicate. errors: by its number."""

@@ -3,7 +3,7 @@
 Pure: times, keys, salts and stored hashes are arguments. From the inside out:
 
 - `canonical`, `records`, `record_codec`: what a record is, and its bytes
-- `compliance`: records of customers' own compliance spans
+- `compliance`, `in_spans`: customers' own compliance spans, read and found
 - `commitments`: what is personal stands apart, behind a salted hash
 - `tree`, `proofs`, `proof_checks`: the Merkle log of RFC 6962
 - `keys`, `key_history`, `notes`, `checkpoints`: who signs the log, and what is signed

@@ -417,3 +417,37 @@ class DeadLetter(_message.Message):
     offset: int
     content: bytes
     def __init__(self, tenant: _Optional[str] = ..., source: _Optional[str] = ..., code: _Optional[str] = ..., detail: _Optional[str] = ..., topic: _Optional[str] = ..., partition: _Optional[int] = ..., offset: _Optional[int] = ..., content: _Optional[bytes] = ...) -> None: ...
+
+class ComplianceSpans(_message.Message):
+    __slots__ = ("tenant", "partition", "offset", "time_ms", "spans")
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    PARTITION_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    TIME_MS_FIELD_NUMBER: _ClassVar[int]
+    SPANS_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    partition: int
+    offset: int
+    time_ms: int
+    spans: _containers.RepeatedCompositeFieldContainer[ComplianceSpan]
+    def __init__(self, tenant: _Optional[str] = ..., partition: _Optional[int] = ..., offset: _Optional[int] = ..., time_ms: _Optional[int] = ..., spans: _Optional[_Iterable[_Union[ComplianceSpan, _Mapping]]] = ...) -> None: ...
+
+class ComplianceSpan(_message.Message):
+    __slots__ = ("trace_id", "span_id", "service", "operation", "start_ns", "end_ns", "attributes", "left_out")
+    TRACE_ID_FIELD_NUMBER: _ClassVar[int]
+    SPAN_ID_FIELD_NUMBER: _ClassVar[int]
+    SERVICE_FIELD_NUMBER: _ClassVar[int]
+    OPERATION_FIELD_NUMBER: _ClassVar[int]
+    START_NS_FIELD_NUMBER: _ClassVar[int]
+    END_NS_FIELD_NUMBER: _ClassVar[int]
+    ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
+    LEFT_OUT_FIELD_NUMBER: _ClassVar[int]
+    trace_id: bytes
+    span_id: bytes
+    service: str
+    operation: str
+    start_ns: int
+    end_ns: int
+    attributes: str
+    left_out: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, trace_id: _Optional[bytes] = ..., span_id: _Optional[bytes] = ..., service: _Optional[str] = ..., operation: _Optional[str] = ..., start_ns: _Optional[int] = ..., end_ns: _Optional[int] = ..., attributes: _Optional[str] = ..., left_out: _Optional[_Iterable[str]] = ...) -> None: ...

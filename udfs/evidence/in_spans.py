@@ -1,0 +1,148 @@
+"""Compliance spans found in a record of spans, as they travel on the topic `betrace.evidence`.
+
+Nearly no record has one, so a record is searched as a whole first, and taken apart only if the
+letters stand in it somewhere.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+from google.protobuf.message import DecodeError
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.resource.v1.resource_pb2 import Resource
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+from udfs.evidence.canonical import MAX_INT, Json
+from udfs.evidence.compliance import PREFIXES
+from udfs.facts import COMPLIANCE
+from udfs.otlp import any_value
+from udfs.wire import betrace_pb2 as wire
+
+MAX_ATTRIBUTES_BYTES: Final = 16 * 1024
+"""Of what one span says, as JSON. What does not fit is named in left_out."""
+MAX_LEFT_OUT: Final = 100
+MAX_KEY_CHARS: Final = 256
+_ELEMENT_BYTES: Final = 512 * 1024
+"""A message is handed on when it has grown to this; the next one begins."""
+_MARK: Final = b"compliance."
+_TRACE_ID_BYTES: Final = 16
+_SPAN_ID_BYTES: Final = 8
+
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode
+
+
+def compliance_elements(
+    payload: bytes, *, tenant: str, partition: int, offset: int, time_ms: int
+) -> list[bytes]:
+    """Return packed ComplianceSpans with all spans of a record that speak of compliance.
+
+    payload: an ExportTraceServiceRequest; of one that does not decode, nothing. Spans without
+    usable ids are left out, as they are rejected anyway.
+    """
+    if _MARK not in payload:
+        return []
+    try:
+        request = ExportTraceServiceRequest.FromString(payload)
+    except DecodeError:
+        return []
+    elements: list[bytes] = []
+
+    def empty() -> wire.ComplianceSpans:
+        return wire.ComplianceSpans(
+            tenant=tenant, partition=partition, offset=offset, time_ms=time_ms
+        )
+
+    gathered, size = empty(), 0
+    for span in _compliance_spans(request):
+        gathered.spans.append(span)
+        size += span.ByteSize()
+        if size >= _ELEMENT_BYTES:
+            elements.append(_packed(gathered))
+            gathered, size = empty(), 0
+    if gathered.spans:
+        elements.append(_packed(gathered))
+    return elements
+
+
+def _packed(message: wire.ComplianceSpans) -> bytes:
+    return bytes((COMPLIANCE,)) + message.SerializeToString(deterministic=True)
+
+
+def _compliance_spans(request: ExportTraceServiceRequest) -> Iterator[wire.ComplianceSpan]:
+    for of_resource in request.resource_spans:
+        service = None
+        for of_scope in of_resource.scope_spans:
+            for span in of_scope.spans:
+                said = _said(span)
+                if not said or len(span.trace_id) != _TRACE_ID_BYTES:
+                    continue
+                if len(span.span_id) != _SPAN_ID_BYTES:
+                    continue
+                if service is None:
+                    service = _service(of_resource.resource)
+                text, left_out = _written(said)
+                yield wire.ComplianceSpan(
+                    trace_id=span.trace_id,
+                    span_id=span.span_id,
+                    service=service,
+                    operation=span.name,
+                    start_ns=min(span.start_time_unix_nano, 2**63 - 1),
+                    end_ns=min(span.end_time_unix_nano, 2**63 - 1),
+                    attributes=text,
+                    left_out=left_out,
+                )
+
+
+def _said(span: Span) -> dict[str, Json]:
+    """Return what a span says of compliance. The first of equal keys counts."""
+    said: dict[str, Json] = {}
+    for attribute in span.attributes:
+        if attribute.key.startswith(PREFIXES):
+            said.setdefault(attribute.key, _json(any_value(attribute.value)))
+    return said
+
+
+def _service(resource: Resource) -> str:
+    for attribute in resource.attributes:
+        if attribute.key == "service.name":
+            return attribute.value.string_value
+    return ""
+
+
+def _written(said: Mapping[str, Json]) -> tuple[str, Sequence[str]]:
+    """Return JSON of what fits, and the keys of the rest; short values go first."""
+    text = _encode(said)
+    if len(text.encode()) <= MAX_ATTRIBUTES_BYTES:
+        return text, ()
+    kept: dict[str, Json] = {}
+    left = MAX_ATTRIBUTES_BYTES
+    for length, key in sorted((len(_encode({key: said[key]}).encode()), key) for key in said):
+        left -= length
+        if left < 0:
+            break
+        kept[key] = said[key]
+    left_out = sorted(key[:MAX_KEY_CHARS] for key in said if key not in kept)
+    return _encode(kept), left_out[:MAX_LEFT_OUT]
+
+
+def _json(value: object) -> Json:
+    """Return a value as every reader of JSON can hold it: bytes as hex, odd numbers as text."""
+    match value:
+        case bool() | str():
+            return value
+        case int():
+            return value if abs(value) <= MAX_INT else str(value)
+        case float():
+            return value if math.isfinite(value) else str(value)
+        case bytes():
+            return value.hex()
+        case list():
+            return [_json(item) for item in value]
+        case dict():
+            return {str(key): _json(item) for key, item in value.items()}
+        case _:
+            return ""
