@@ -16,6 +16,7 @@ from api.kafka.topics import TopicNames
 from api.worker.accounting import AccountingWriter
 from api.worker.backtests.keeper import BacktestKeeper
 from api.worker.backtests.process import RunnerSettings
+from api.worker.compliance import ComplianceWriter
 from api.worker.copier import Copier
 from api.worker.database import connect
 from api.worker.health import Health, serve
@@ -90,6 +91,12 @@ class Worker:
             connect=partial(connect, dsn, name="betrace worker accounting"),
             linger_s=_ACCOUNTING_LINGER_S,
         )
+        self.compliance = intake(
+            name=f"{topics.prefix}.worker.evidence",
+            topics=[topics.evidence],
+            writer=ComplianceWriter(),
+            connect=partial(connect, dsn, name="betrace worker evidence"),
+        )
         self.copier = Copier(
             log=SpansLog(settings.kafka, topics.spans),
             connect=partial(connect, dsn, name="betrace worker copier"),
@@ -153,6 +160,7 @@ class Worker:
         parts = {
             "signals": self.signals.run,
             "accounting": self.accounting.run,
+            "compliance": self.compliance.run,
             "copier": self.copier.run,
             "retention": self.retention.run,
         }

@@ -14,10 +14,12 @@ from typing import Final
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
-from opentelemetry.proto.trace.v1.trace_pb2 import Span
+from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span
 
+from udfs.addressing import refused
 from udfs.evidence.canonical import MAX_INT, Json
-from udfs.evidence.compliance import PREFIXES
+from udfs.evidence.compliance import PREFIXES, read_compliance
+from udfs.evidence.malformed import Malformed
 from udfs.facts import COMPLIANCE
 from udfs.otlp import any_value
 from udfs.wire import betrace_pb2 as wire
@@ -25,12 +27,16 @@ from udfs.wire import betrace_pb2 as wire
 MAX_ATTRIBUTES_BYTES: Final = 16 * 1024
 """Of what one span says, as JSON. What does not fit is named in left_out."""
 MAX_LEFT_OUT: Final = 100
+MAX_REFUSED: Final = 10
+"""Dead letters about one record."""
+REFUSED: Final = "compliance.refused"
 MAX_KEY_CHARS: Final = 256
 _ELEMENT_BYTES: Final = 512 * 1024
 """A message is handed on when it has grown to this; the next one begins."""
 _MARK: Final = b"compliance."
 _TRACE_ID_BYTES: Final = 16
 _SPAN_ID_BYTES: Final = 8
+_MAX_NS: Final = 2**63 - 1
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode
 
@@ -40,8 +46,9 @@ def compliance_elements(
 ) -> list[bytes]:
     """Return packed ComplianceSpans with all spans of a record that speak of compliance.
 
-    payload: an ExportTraceServiceRequest; of one that does not decode, nothing. Spans without
-    usable ids are left out, as they are rejected anyway.
+    One that names no framework or no control becomes a dead letter, as do at most MAX_REFUSED of a
+    record. payload: an ExportTraceServiceRequest; of one that does not decode, nothing. Spans
+    without usable ids are left out, as they are rejected anyway.
     """
     if _MARK not in payload:
         return []
@@ -50,19 +57,35 @@ def compliance_elements(
     except DecodeError:
         return []
     elements: list[bytes] = []
+    refused_count = 0
 
-    def empty() -> wire.ComplianceSpans:
+    def nothing_yet() -> wire.ComplianceSpans:
         return wire.ComplianceSpans(
             tenant=tenant, partition=partition, offset=offset, time_ms=time_ms
         )
 
-    gathered, size = empty(), 0
-    for span in _compliance_spans(request):
-        gathered.spans.append(span)
-        size += span.ByteSize()
+    gathered, size = nothing_yet(), 0
+    for resource, span, said in _compliance_spans(request):
+        read = read_compliance(said)
+        if isinstance(read, Malformed):
+            if refused_count < MAX_REFUSED:
+                letter = refused(
+                    _alone(resource, span),
+                    tenant=tenant,
+                    code=REFUSED,
+                    detail=read.detail,
+                    partition=partition,
+                    offset=offset,
+                )
+                elements.append(letter)
+            refused_count += 1
+            continue
+        told = _told(resource, span, said)
+        gathered.spans.append(told)
+        size += told.ByteSize()
         if size >= _ELEMENT_BYTES:
             elements.append(_packed(gathered))
-            gathered, size = empty(), 0
+            gathered, size = nothing_yet(), 0
     if gathered.spans:
         elements.append(_packed(gathered))
     return elements
@@ -72,29 +95,38 @@ def _packed(message: wire.ComplianceSpans) -> bytes:
     return bytes((COMPLIANCE,)) + message.SerializeToString(deterministic=True)
 
 
-def _compliance_spans(request: ExportTraceServiceRequest) -> Iterator[wire.ComplianceSpan]:
+def _compliance_spans(
+    request: ExportTraceServiceRequest,
+) -> Iterator[tuple[Resource, Span, dict[str, Json]]]:
     for of_resource in request.resource_spans:
-        service = None
         for of_scope in of_resource.scope_spans:
             for span in of_scope.spans:
+                if len(span.trace_id) != _TRACE_ID_BYTES or len(span.span_id) != _SPAN_ID_BYTES:
+                    continue
                 said = _said(span)
-                if not said or len(span.trace_id) != _TRACE_ID_BYTES:
-                    continue
-                if len(span.span_id) != _SPAN_ID_BYTES:
-                    continue
-                if service is None:
-                    service = _service(of_resource.resource)
-                text, left_out = _written(said)
-                yield wire.ComplianceSpan(
-                    trace_id=span.trace_id,
-                    span_id=span.span_id,
-                    service=service,
-                    operation=span.name,
-                    start_ns=min(span.start_time_unix_nano, 2**63 - 1),
-                    end_ns=min(span.end_time_unix_nano, 2**63 - 1),
-                    attributes=text,
-                    left_out=left_out,
-                )
+                if said:
+                    yield of_resource.resource, span, said
+
+
+def _told(resource: Resource, span: Span, said: Mapping[str, Json]) -> wire.ComplianceSpan:
+    text, left_out = _written(said)
+    return wire.ComplianceSpan(
+        trace_id=span.trace_id,
+        span_id=span.span_id,
+        service=_service(resource),
+        operation=span.name,
+        start_ns=min(span.start_time_unix_nano, _MAX_NS),
+        end_ns=min(span.end_time_unix_nano, _MAX_NS),
+        attributes=text,
+        left_out=left_out,
+    )
+
+
+def _alone(resource: Resource, span: Span) -> bytes:
+    """Return a request with one span, as a dead letter holds what was refused."""
+    scope_spans = [ScopeSpans(spans=[span])]
+    of_resource = ResourceSpans(resource=resource, scope_spans=scope_spans)
+    return ExportTraceServiceRequest(resource_spans=[of_resource]).SerializeToString()
 
 
 def _said(span: Span) -> dict[str, Json]:
@@ -109,7 +141,7 @@ def _said(span: Span) -> dict[str, Json]:
 def _service(resource: Resource) -> str:
     for attribute in resource.attributes:
         if attribute.key == "service.name":
-            return attribute.value.string_value
+            return str(attribute.value.string_value)
     return ""
 
 

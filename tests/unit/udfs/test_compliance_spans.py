@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
 from tests.support.engine import (
     TENANT,
     Engine,
@@ -19,7 +21,7 @@ from udfs.evidence import in_spans
 from udfs.evidence.compliance import read_compliance
 from udfs.evidence.in_spans import compliance_elements
 from udfs.evidence.records import Outcome
-from udfs.facts import COMPLIANCE
+from udfs.facts import COMPLIANCE, DEAD_LETTER
 from udfs.life import Output
 from udfs.wire import betrace_pb2 as wire
 
@@ -109,10 +111,36 @@ def test_the_letters_in_another_place_say_nothing() -> None:
     assert found(draft("compliance.check", attributes={"my.compliance.framework": "x"})) == []
 
 
+def test_one_that_names_no_control_is_a_dead_letter_of_its_tenant() -> None:
+    log = SpansLog()
+    log.send(2_000, draft(attributes={"compliance.framework": "soc2"}), draft("b", attributes=SAYS))
+    engine = Engine(RulesLog())
+    engine.run(log.records, until_ms=10_000)
+
+    letters = [o.value for o in engine.outputs if o.topic == "dead-letters"]
+    (letter,) = map(wire.DeadLetter.FromString, letters)
+    assert (letter.tenant, letter.source, letter.code) == (TENANT, "match", in_spans.REFUSED)
+    assert ".control" in letter.detail
+    (of_resource,) = ExportTraceServiceRequest.FromString(letter.content).resource_spans
+    assert of_resource.scope_spans[0].spans[0].name == "grant"
+    (told,) = of_evidence(engine.outputs)
+    assert [span.operation for span in told.spans] == ["b"]
+
+
+def test_a_record_full_of_refused_ones_writes_a_few_letters() -> None:
+    drafts = [draft(f"s{n}", attributes={"compliance.control": "CC6.1"}) for n in range(200)]
+    elements = compliance_elements(
+        export_request(drafts), tenant=TENANT, partition=0, offset=0, time_ms=0
+    )
+    assert [element[0] for element in elements] == [DEAD_LETTER] * in_spans.MAX_REFUSED
+
+
 def test_what_json_cannot_hold_is_told_as_text() -> None:
     (span,) = found(
         draft(
             attributes={
+                "compliance.framework": "soc2",
+                "compliance.control": "CC6.1",
                 "compliance.big": 2**60,
                 "compliance.nan": float("nan"),
                 "compliance.raw": b"\x00\xff",
@@ -121,6 +149,8 @@ def test_what_json_cannot_hold_is_told_as_text() -> None:
         )
     )
     assert json.loads(span.attributes) == {
+        "compliance.framework": "soc2",
+        "compliance.control": "CC6.1",
         "compliance.big": str(2**60),
         "compliance.nan": "nan",
         "compliance.raw": "00ff",
