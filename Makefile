@@ -27,9 +27,14 @@ down: ## stop what `make demo` started; data are kept
 status: ## show what runs
 	@test -x $(RUN) || { echo "Nothing is running."; exit 0; }; $(RUN) -m deploy.embedded status || true
 
-test: ## lint, types, import arrows, and all tests on real servers, with coverage
+test: ## lint, types, import arrows, and all tests on real servers
 	@$(PREPARE) --browser
 	@$(MAKE) --no-print-directory check
+	$(RUN) -m pytest -n 2 --dist worksteal $(SIDE_BY_SIDE) $(PYTEST)
+	$(RUN) -m pytest $(addprefix --ignore=,$(SIDE_BY_SIDE)) $(PYTEST)
+
+coverage: ## the same tests, with what of the code they ran (counting branches takes three times as long)
+	@$(PREPARE) --browser
 	$(RUN) -m pytest -n 2 --dist worksteal --cov --cov-report= $(SIDE_BY_SIDE) $(PYTEST)
 	$(RUN) -m pytest --cov --cov-append --cov-report=term:skip-covered $(addprefix --ignore=,$(SIDE_BY_SIDE)) $(PYTEST)
 
