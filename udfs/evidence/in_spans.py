@@ -1,7 +1,7 @@
 """Compliance spans found in a record of spans, as they travel on the topic `betrace.evidence`.
 
-Nearly no record has one, so a record is searched as a whole first, and taken apart only if the
-letters stand in it somewhere.
+Nearly no record has one, so a record is searched as a whole first, and then each span as bytes:
+only one in which the letters stand is taken apart.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
+import re2
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
@@ -23,6 +24,7 @@ from udfs.evidence.malformed import Malformed
 from udfs.facts import COMPLIANCE
 from udfs.otlp import any_value
 from udfs.wire import betrace_pb2 as wire
+from udfs.wire import otlp_lazy_pb2 as lazy
 
 MAX_ATTRIBUTES_BYTES: Final = 16 * 1024
 """Of what one span says, as JSON. What does not fit is named in left_out."""
@@ -34,6 +36,8 @@ MAX_KEY_CHARS: Final = 256
 _ELEMENT_BYTES: Final = 512 * 1024
 """A message is handed on when it has grown to this; the next one begins."""
 _MARK: Final = b"compliance."
+_find: Final = re2.compile(b"plianc").search
+"""For letters that are rare at both ends RE2 takes a quarter of the time of `bytes.find`."""
 _TRACE_ID_BYTES: Final = 16
 _SPAN_ID_BYTES: Final = 8
 _MAX_NS: Final = 2**63 - 1
@@ -50,10 +54,10 @@ def compliance_elements(
     record. payload: an ExportTraceServiceRequest; of one that does not decode, nothing. Spans
     without usable ids are left out, as they are rejected anyway.
     """
-    if _MARK not in payload:
+    if _find(payload) is None:
         return []
     try:
-        request = ExportTraceServiceRequest.FromString(payload)
+        spans = list(_compliance_spans(payload))
     except DecodeError:
         return []
     elements: list[bytes] = []
@@ -65,7 +69,7 @@ def compliance_elements(
         )
 
     gathered, size = nothing_yet(), 0
-    for resource, span, said in _compliance_spans(request):
+    for resource, span, said in spans:
         read = read_compliance(said)
         if isinstance(read, Malformed):
             if refused_count < MAX_REFUSED:
@@ -95,17 +99,19 @@ def _packed(message: wire.ComplianceSpans) -> bytes:
     return bytes((COMPLIANCE,)) + message.SerializeToString(deterministic=True)
 
 
-def _compliance_spans(
-    request: ExportTraceServiceRequest,
-) -> Iterator[tuple[Resource, Span, dict[str, Json]]]:
-    for of_resource in request.resource_spans:
+def _compliance_spans(payload: bytes) -> Iterator[tuple[Resource, Span, dict[str, Json]]]:
+    """Yield what says something, in wire order. Raises DecodeError."""
+    for of_resource in lazy.SplitRequest.FromString(payload).resource_spans:
         for of_scope in of_resource.scope_spans:
-            for span in of_scope.spans:
+            for raw in of_scope.spans:
+                if _MARK not in raw:
+                    continue
+                span = Span.FromString(raw)
                 if len(span.trace_id) != _TRACE_ID_BYTES or len(span.span_id) != _SPAN_ID_BYTES:
                     continue
                 said = _said(span)
                 if said:
-                    yield of_resource.resource, span, said
+                    yield Resource.FromString(of_resource.resource), span, said
 
 
 def _told(resource: Resource, span: Span, said: Mapping[str, Json]) -> wire.ComplianceSpan:
