@@ -56,6 +56,7 @@ def put_object(bucket: Bucket, head: Head, *, secret: str, now: datetime) -> Put
     url = object_url(bucket, object_name(bucket, head))
     headers = {
         "content-type": _TYPE,
+        "x-amz-sdk-checksum-algorithm": "SHA256",  # asked for wherever there is a lock
         "x-amz-checksum-sha256": b64encode(sha256(head.note).digest()).decode(),
         **_lock_headers(bucket, now),
     }

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Any, Final
 
 from api.anchors.model import (
     EVERY_LEAST_S,
@@ -81,13 +81,13 @@ class TargetChange:
             "lock": self.lock,
             "lock_days": self.lock_days,
         }
-        given = {name: value for name, value in own.items() if value is not None}
+        given: dict[str, Any] = {name: value for name, value in own.items() if value is not None}
         for name in given:
             if name not in getattr(where, "__dataclass_fields__", {}):
                 raise ValueError(f"{name}: this target has none")
         if self.new_secret and not isinstance(where, Webhook):
             raise ValueError("new_secret: only a webhook's secret is made here")
-        after = replace(where, **given)
+        after: Where = replace(where, **given)
         refuse_place(after)
         return after
 

@@ -31,7 +31,7 @@ from api.outbound.calls import CallFailed, CallLimits, CallRefused, Outbound, Re
 _NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 _KEPT_BYTES: Final = 2_000
 """Of what a sink said."""
-_SAID_LENGTH: Final = 120
+_SAID_LENGTH: Final = 300
 _MAIL_TEXT: Final = """\
 This is checkpoint {number} of the evidence log of tenant {tenant}: it has {size} records, and was
 sealed at {sealed_at:%Y-%m-%d %H:%M:%S} UTC. The attached file is the checkpoint as it was signed.

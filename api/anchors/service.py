@@ -285,9 +285,9 @@ def _columns(sealed: SealedSecret | None) -> dict[str, Any]:
     }
 
 
-def _told(before: Target, after: Target) -> dict[str, object]:
+def _told(before: Target, after: Target) -> dict[str, Any]:
     """Return what is other, for the record; secrets and certificates are not told."""
-    told: dict[str, object] = {}
+    told: dict[str, Any] = {}
     for name in ("every_s", "enabled"):
         was, now = getattr(before, name), getattr(after, name)
         if was != now:

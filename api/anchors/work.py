@@ -106,7 +106,7 @@ class Anchoring:
         return taken
 
     async def send_now(self, scope: TenantScope, target_id: UUID) -> Tried | None:
-        """Hand the newest checkpoint over at once, also to a target that is switched off or failing.
+        """Hand the newest checkpoint over at once, also to a target that is off or failing.
 
         One that was handed over before is sent again, and what is on record of it stays. None if
         the log has no checkpoint yet. Raises Busy.

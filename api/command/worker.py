@@ -7,6 +7,7 @@ import typer
 from api.kafka.topics import TopicNames
 from api.logs import configure_logging
 from api.settings import load_settings
+from api.worker.anchors import AnchorSettings
 from api.worker.process import Worker, WorkerSettings, stop_on_signals
 
 
@@ -26,6 +27,12 @@ def run() -> None:
             flink=settings.flink,
             metrics_port=settings.metrics_port,
             backtest_share=settings.backtest_share,
+            anchors=AnchorSettings(
+                keys=settings.keys,
+                networks=settings.callable_networks,
+                http=settings.outbound_http,
+                mailer=settings.mailer,
+            ),
         )
     )
     stop_on_signals(worker.stop)

@@ -136,6 +136,19 @@ KINDS: Final = (
         what="Verdicts of each rule, minute and lane.",
     ),
     Kind(
+        name="anchor-targets",
+        table="anchor_targets",
+        order=("created_at", "id"),
+        what="Where checkpoints of the evidence log go, without secrets.",
+        withheld=("secret", "secret_key_id", "busy_until"),
+    ),
+    Kind(
+        name="anchors",
+        table="anchors",
+        order=("checkpoint", "target_id"),
+        what="What became of checkpoints there: time stamps, and what sinks answered.",
+    ),
+    Kind(
         name="deleted",
         table="retention_ledger",
         order=("day", "what"),

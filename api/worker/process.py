@@ -14,6 +14,7 @@ from api.job.figures import Kafka, read_figures
 from api.job.flink import Flink
 from api.kafka.topics import TopicNames
 from api.worker.accounting import AccountingWriter
+from api.worker.anchors import AnchorKeeper, AnchorSettings
 from api.worker.backtests.keeper import BacktestKeeper
 from api.worker.backtests.process import RunnerSettings
 from api.worker.copier import Copier
@@ -55,6 +56,8 @@ class WorkerSettings:
     """The share of one core that the copier may use."""
     backtest_share: float = 0.5
     """The share of one core that backtests may use, in a process of their own; 0: none run here."""
+    anchors: AnchorSettings | None = None
+    """None: nobody hands checkpoints over here."""
 
 
 class Worker:
@@ -114,6 +117,9 @@ class Worker:
             metrics=self.metrics,
             stop=self.stop,
         )
+        self.anchors = settings.anchors and AnchorKeeper(
+            settings.anchors, dsn=dsn, registry=self.metrics.registry, stop=self.stop
+        )
         self.job_watch = JobWatch(
             read=partial(
                 read_figures,
@@ -158,6 +164,8 @@ class Worker:
         }
         if self._settings.backtest_share:
             parts["backtests"] = self.backtests.run
+        if self.anchors is not None:
+            parts["anchors"] = self.anchors.run
         if self._settings.flink:
             parts["job"] = self.job_watch.run
         return parts

@@ -16,6 +16,7 @@ from api.invitations.model import InvitationMaker
 from api.invitations.service import invite
 from api.keys.authority import OPERATOR
 from api.members.model import Terms
+from tests.support.anchors import insert_target
 from tests.support.keys import insert_key
 from tests.support.postgres import Database
 from tests.support.tenants import (
@@ -63,6 +64,7 @@ async def filled_tenant(pool: Pool, database: Database) -> Filled:
     insert_count(database.worker, scope, backtest_id, "", "violated", 1)
     insert_result(database.worker, scope, backtest_id, root_name=mark)
     insert_key(database.app, scope, destroyed=True)
+    target_id = insert_target(database, scope, place=f"https://{mark}.example")
     invited = await invite(
         pool,
         scope,
@@ -82,6 +84,8 @@ async def filled_tenant(pool: Pool, database: Database) -> Filled:
         "key_id": str(key.key.id),
         "member_id": insert_member(database, scope),
         "invitation_id": str(invited.invitation.id),
+        "target_id": str(target_id),
+        "anchor_id": str(target_id),
         "tenant_id": str(scope.tenant_id),
         "token": "nobodys",
         "session_id": str(uuid4()),

@@ -23,6 +23,7 @@ from api.invitations.model import InvitationMaker
 from api.invitations.service import invite
 from api.keys.authority import OPERATOR
 from api.members.model import Terms
+from tests.support.anchors import insert_target
 from tests.support.keys import insert_key
 from tests.support.postgres import Database
 from tests.support.tenants import (
@@ -45,7 +46,7 @@ TABLES_WITH_A_TENANT = [
     "memberships", "api_keys", "rules", "rule_versions", "rules_outbox", "signals",
     "signal_feed", "trace_copies", "trace_spans", "backtests", "backtest_parts",
     "backtest_counts", "backtest_results", "notices", "signal_folds", "audit_log",
-    "invitations", "provider_grants", "tenant_keys",
+    "invitations", "provider_grants", "tenant_keys", "anchor_targets", "anchors",
 ]  # fmt: skip
 
 
@@ -68,6 +69,7 @@ async def filled(pool: Pool, shared_database: Database) -> TenantScope:
     insert_result(shared_database.worker, scope, backtest_id)
     insert_notice(shared_database, scope)
     insert_key(shared_database.app, scope)
+    insert_target(shared_database, scope)
     await invite(
         pool,
         scope,

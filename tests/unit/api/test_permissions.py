@@ -95,6 +95,7 @@ def test_only_authentication_and_operators_grant_scopes() -> None:
         if re.search(r"\bgrant_scope\(", path.read_text())
     }
     assert callers == {
+        "api/anchors/work.py",
         "api/auth/principal.py",
         "api/auth/key_verifier.py",
         "api/auth/sessions.py",
