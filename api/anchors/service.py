@@ -185,7 +185,9 @@ async def send_now(
         ) from error
     if tried is None:
         raise ApiError(
-            409, "anchor.no_checkpoint", "The log has no checkpoint yet; one is made every minute."
+            409,
+            "anchor.no_checkpoint",
+            "The log has no checkpoint yet; one is made in the minute after something was sealed.",
         )
     async with tenant_transaction(pool, scope) as connection:
         await queries("anchors").try_again(connection, target_id=target_id)

@@ -42,17 +42,24 @@ class Server:
         given = {name: value for name, value in query.items() if value is not None}
         return self._ask("GET", path, params=given)
 
+    def get_bytes(self, path: str) -> bytes:
+        """GET what is no JSON. Raises OperatorError."""
+        return self._answer("GET", path).content
+
     def post(self, path: str, body: object = None) -> Any:
         """POST a JSON body. Raises OperatorError."""
         return self._ask("POST", path, json=body)
 
     def _ask(self, method: str, path: str, **content: Any) -> Any:
+        return self._answer(method, path, **content).json()
+
+    def _answer(self, method: str, path: str, **content: Any) -> httpx.Response:
         try:
             answer = self._client.request(method, path, **content)
         except httpx.TransportError as error:
             raise OperatorError(f"nothing answers at {self._url}: {error}") from error
         if answer.is_success:
-            return answer.json()
+            return answer
         raise Refusal(answer)
 
 

@@ -124,8 +124,10 @@ class Worker:
             metrics=self.metrics,
             stop=self.stop,
         )
-        self.anchors = settings.anchors and AnchorKeeper(
-            settings.anchors, dsn=dsn, registry=self.metrics.registry, stop=self.stop
+        self.anchors = (
+            AnchorKeeper(settings.anchors, dsn=dsn, registry=self.metrics.registry, stop=self.stop)
+            if settings.anchors
+            else None
         )
         self.job_watch = JobWatch(
             read=partial(

@@ -119,6 +119,11 @@ end
 $$;
 create trigger anchors_kept before update on anchors
   for each row execute function keep_anchor();
+-- As the log itself they go with their tenant alone.
+create trigger anchors_remain before delete on anchors
+  for each row execute function refuse_change_of_evidence();
+create trigger anchors_whole before truncate on anchors
+  for each statement execute function refuse_change_of_evidence();
 
 alter table anchors enable row level security;
 alter table anchors force row level security;

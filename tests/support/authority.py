@@ -10,8 +10,14 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
 _CONFIGURATION = """
 [ req ]
@@ -55,8 +61,11 @@ class Authority:
         return self.folder / "ca.pem"
 
     @classmethod
-    def made_in(cls, folder: Path) -> Authority:
-        """Make a root, and a certificate for time stamps under it."""
+    def made_in(cls, folder: Path, *, good_for: timedelta | None = None) -> Authority:
+        """Make a root, and a certificate for time stamps under it.
+
+        good_for: how long that is valid from now on, None: for years.
+        """
         authority = cls(folder)
         (folder / "authority.cnf").write_text(_CONFIGURATION)
         (folder / "serial").write_text("01\n")
@@ -69,7 +78,28 @@ class Authority:
         signed = ("x509", "-req", "-in", "tsa.csr", "-CA", "ca.pem", "-CAkey", "ca.key")
         extended = ("-extfile", "authority.cnf", "-extensions", "extensions", "-days", "3650")
         authority._openssl(*signed, "-CAcreateserial", *extended, "-out", "tsa.pem")
+        if good_for is not None:
+            authority._shorten(datetime.now(UTC) + good_for)
         return authority
+
+    def _shorten(self, until: datetime) -> None:
+        """Sign the certificate for time stamps anew, with an end."""
+        made = x509.load_pem_x509_certificate((self.folder / "tsa.pem").read_bytes())
+        key = load_pem_private_key((self.folder / "ca.key").read_bytes(), password=None)
+        assert isinstance(key, EllipticCurvePrivateKey)
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(made.subject)
+            .issuer_name(made.issuer)
+            .public_key(made.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(made.not_valid_before_utc)
+            .not_valid_after(until)
+        )
+        for extension in made.extensions:
+            builder = builder.add_extension(extension.value, critical=extension.critical)
+        short = builder.sign(key, SHA256())
+        (self.folder / "tsa.pem").write_bytes(short.public_bytes(Encoding.PEM))
 
     def stamp(self, data: bytes) -> bytes:
         """Return the DER TimeStampResp over some bytes."""

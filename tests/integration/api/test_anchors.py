@@ -8,6 +8,7 @@ import json
 from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -368,8 +369,10 @@ async def test_a_bucket_gets_the_note_and_locks_it(
     s3 = cloud.client("s3")
     name = f"{prefix}{1:012}.note"
     assert s3.get_object(Bucket="evidence", Key=name)["Body"].read() == note
-    retention = s3.get_object_retention(Bucket="evidence", Key=name)["Retention"]
-    assert retention["Mode"] == "COMPLIANCE"
+    kept = s3.head_object(Bucket="evidence", Key=name)
+    assert kept["ObjectLockMode"] == "COMPLIANCE"
+    until = datetime.fromisoformat(str(kept["ObjectLockRetainUntilDate"]))
+    assert timedelta(days=29) < until - datetime.now(UTC) < timedelta(days=31)
 
 
 async def test_a_wrong_secret_is_told_of_and_mended(
@@ -400,6 +403,11 @@ async def test_what_is_done_stays_as_it_is_whoever_asks(
             )
             with pytest.raises(psycopg.errors.RestrictViolation):
                 connection.execute("update anchors set state = 'failed', reason = 'x'")
+    with (
+        psycopg.connect(shared_database.admin) as connection,
+        pytest.raises(psycopg.errors.RestrictViolation),
+    ):
+        connection.execute("delete from anchors")
     for dsn in (shared_database.app, shared_database.worker):
         with (
             psycopg.connect(dsn) as connection,
@@ -450,10 +458,9 @@ async def test_a_target_that_was_removed_gets_nothing_and_its_secret_is_gone(
     reasons = {each["reason"] for item in page["items"] for each in item["anchors"]}
     assert reasons == {"The target was removed."}
     with psycopg.connect(shared_database.admin) as connection:
-        connection.execute(
-            "select set_config('app.tenant_id', %s, true)", [str(caller.scope.tenant_id)]
-        )
-        kept = connection.execute("select secret from anchor_targets").fetchall()
+        kept = connection.execute(
+            "select secret from anchor_targets where tenant_id = %s", [caller.scope.tenant_id]
+        ).fetchall()
     assert kept == [(None,)]
     await made(caller, {"kind": "webhook", "url": hook.url})
 
