@@ -19,6 +19,7 @@ from api.auth.routes import router as session_router
 from api.backtests.routes import router as backtests_router
 from api.bodies import BodyGuard
 from api.dead_letters.routes import router as dead_letters_router
+from api.evidence.log_routes import router as evidence_log_router
 from api.exports.routes import router as exports_router
 from api.health.routes import router as health_router
 from api.hosts import HostCheck, allow_origins
@@ -96,6 +97,7 @@ def create_app(
         invitations_router,
         audit_router,
         anchors_router,
+        evidence_log_router,
         operator_router,
     ):
         app.include_router(router, prefix=API_PREFIX)

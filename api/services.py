@@ -26,6 +26,7 @@ from api.auth.sessions import Sessions, SessionTimes
 from api.auth.sign_in import SignIn
 from api.database import Pool, open_pool
 from api.dead_letters.replay import Replayer
+from api.evidence.packing import PackMaker
 from api.exports.service import Exporter
 from api.health.service import Check, kafka_check, postgres_check
 from api.identity.provider import Inviter
@@ -81,6 +82,7 @@ class Services:
     feed: SignalFeed
     replayer: Replayer
     exporter: Exporter
+    packs: PackMaker
     log_times: LogTimes
     registry: CollectorRegistry
     checks: Mapping[str, Check]
@@ -176,6 +178,7 @@ async def run_services(
             feed=SignalFeed(pool, hub),
             replayer=Replayer(settings.kafka, topics),
             exporter=Exporter(pool),
+            packs=PackMaker(pool, keys, dsn=settings.app_dsn),
             log_times=LogTimes(admin, topics.spans),
             registry=registry,
             checks={

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from hashlib import sha256
 from typing import Any, Final
 from uuid import UUID, uuid4
 
@@ -238,23 +237,6 @@ async def read_stamp(pool: Pool, scope: TenantScope, anchor_id: UUID) -> tuple[i
     if row is None or row["kind"] != Kind.TSA or row["answer"] is None:
         raise not_found("time stamp")
     return row["checkpoint"], bytes(row["answer"])
-
-
-async def stamps_of(connection: Connection, notes: Mapping[int, bytes]) -> Mapping[int, bytes]:
-    """Return the DER TimeStampResp of each checkpoint that has one, by number, for a pack.
-
-    notes: of the checkpoints, as they go into the pack; a stamp over another note is left out.
-    """
-    return {
-        number: stamp
-        for number, (imprint, stamp) in (await _stamps(connection, list(notes))).items()
-        if imprint == sha256(notes[number]).digest()
-    }
-
-
-async def _stamps(connection: Connection, numbers: list[int]) -> Mapping[int, tuple[bytes, bytes]]:
-    rows = queries("anchors").stamps(connection, numbers=numbers)
-    return {row["checkpoint"]: (bytes(row["imprint"]), bytes(row["answer"])) async for row in rows}
 
 
 async def _read(connection: Connection, target_id: UUID) -> Target:

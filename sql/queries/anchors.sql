@@ -151,14 +151,6 @@ select a.kind, a.state, a.checkpoint, a.answer
 from anchors a
 where a.tenant_id = scope_tenant() and a.id = :id;
 
--- name: stamps
--- The first time stamp of each of some checkpoints, with the hash of the note that it is over.
-select distinct on (a.checkpoint) a.checkpoint, a.imprint, a.answer
-from anchors a
-where a.tenant_id = scope_tenant() and a.checkpoint = any (:numbers) and a.kind = 'tsa'
-  and a.state = 'done'
-order by a.checkpoint, a.stamped_at, a.id;
-
 -- name: plan!
 -- Of all tenants: let the newest checkpoint wait for every target that is due. A checkpoint of an
 -- unchanged log is worth one a day.
