@@ -37,6 +37,7 @@ router = APIRouter(prefix="/evidence", tags=["evidence"])
 
 Reader = Annotated[Principal, Depends(require(Permission.TENANT_READ))]
 Keeper = Annotated[Principal, Depends(require(Permission.TENANT_WRITE))]
+Examiner = Annotated[Principal, Depends(require(Permission.EVIDENCE_READ))]
 _ID = "6f1f4a0e-8a57-4c0b-9d43-0f2f7c3d0a11"
 
 
@@ -125,7 +126,7 @@ async def send_newest(request: Request, principal: Keeper, target_id: TargetId) 
 @router.get("/anchors")
 async def read_anchored(
     request: Request,
-    principal: Reader,
+    principal: Examiner,
     cursor: Annotated[str | None, Query(max_length=500)] = None,
     limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 50,
 ) -> AnchoredPageBody:
@@ -143,7 +144,7 @@ async def read_anchored(
     response_class=Response,
     responses={200: {"content": {"application/timestamp-reply": {}}}},
 )
-async def read_one_stamp(request: Request, principal: Reader, anchor_id: AnchorId) -> Response:
+async def read_one_stamp(request: Request, principal: Examiner, anchor_id: AnchorId) -> Response:
     """Read the answer of the time-stamping authority (DER TimeStampResp, RFC 3161)."""
     number, stamp = await read_stamp(services_of(request).pool, principal.scope, anchor_id)
     name = f"checkpoint-{number}.tsr"

@@ -1,7 +1,7 @@
 """`betrace evidence`: packs of evidence, verified without a server and without a connection.
 
 `checkpoints` alone asks a server, as whoever owns BETRACE_API_KEY; that needs the permission
-tenant.read.
+evidence.read.
 """
 
 from __future__ import annotations

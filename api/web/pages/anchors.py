@@ -11,6 +11,7 @@ from api.anchors.drafts import TargetChange
 from api.anchors.model import Kind
 from api.anchors.routes import TargetId
 from api.anchors.service import (
+    AnchoredPage,
     MadeTarget,
     change_target,
     list_anchored,
@@ -166,11 +167,14 @@ async def _page(
     status: int = 200,
 ) -> Response:
     pool = services_of(request).pool
-    found = await list_anchored(pool, who.scope, cursor=cursor or None, limit=PAGE_SIZE)
+    found = AnchoredPage((), None)
+    if who.may(Permission.EVIDENCE_READ):
+        found = await list_anchored(pool, who.scope, cursor=cursor or None, limit=PAGE_SIZE)
     page = evidence_settings(
         await list_targets(pool, who.scope),
         found.items,
         may_write=who.may(Permission.TENANT_WRITE),
+        may_read=who.may(Permission.EVIDENCE_READ),
         next_cursor=found.next_cursor or "",
         message=message,
         made=made,

@@ -133,11 +133,15 @@ class NewKind:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvidenceSettings:
-    """The page. secret: of a webhook that was just made, to be shown once; empty: none."""
+    """The page. may_read: whether the viewer may see checkpoints.
+
+    secret: of a webhook that was just made, to be shown once; empty: none.
+    """
 
     targets: tuple[TargetRow, ...]
     checkpoints: tuple[CheckpointRow, ...]
     kinds: tuple[NewKind, ...]
+    may_read: bool
     older_href: str
     message: Message | None
     made_name: str
@@ -215,6 +219,7 @@ def evidence_settings(
     checkpoints: Sequence[Anchored],
     *,
     may_write: bool,
+    may_read: bool = True,
     next_cursor: str = "",
     message: Message | None = None,
     made: MadeTarget | None = None,
@@ -228,6 +233,7 @@ def evidence_settings(
             for kind, label in KINDS.items()
             if may_write
         ),
+        may_read=may_read,
         older_href=f"{EVIDENCE_HREF}?cursor={next_cursor}" if next_cursor else "",
         message=message,
         made_name=made.target.place if made else "",

@@ -106,8 +106,8 @@ PERMISSIONS = {
     ("PATCH", "/api/v1/evidence/targets/{target_id}"): Permission.TENANT_WRITE,
     ("DELETE", "/api/v1/evidence/targets/{target_id}"): Permission.TENANT_WRITE,
     ("POST", "/api/v1/evidence/targets/{target_id}/send"): Permission.TENANT_WRITE,
-    ("GET", "/api/v1/evidence/anchors"): Permission.TENANT_READ,
-    ("GET", "/api/v1/evidence/anchors/{anchor_id}/stamp"): Permission.TENANT_READ,
+    ("GET", "/api/v1/evidence/anchors"): Permission.EVIDENCE_READ,
+    ("GET", "/api/v1/evidence/anchors/{anchor_id}/stamp"): Permission.EVIDENCE_READ,
     ("GET", "/api/v1/audit"): Permission.AUDIT_READ,
     ("GET", "/api/v1/audit/export"): Permission.AUDIT_READ,
 }
