@@ -156,8 +156,15 @@ class Anchoring:
         try:
             receipt = await self._sender.send(target, waiting.head, message_id=waiting.id)
         except NotAnchored as refusal:
-            await self._not_done(scope, target, waiting, str(refusal))
-            return str(refusal)
+            said = str(refusal)
+        except Exception:  # the rim: what one target meets does not stop the others
+            log.exception("anchors.failed", **_of(target), checkpoint=waiting.head.number)
+            said = "BeTrace met an error of its own. Its operator finds it in the worker's log."
+        else:
+            said = ""
+        if said:
+            await self._not_done(scope, target, waiting, said)
+            return said
         await self._done(scope, target, waiting, receipt)
         return ""
 

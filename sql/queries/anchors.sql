@@ -168,6 +168,7 @@ left join lateral (
   where a.tenant_id = t.tenant_id and a.target_id = t.id order by a.checkpoint desc limit 1
 ) last on true
 where t.enabled and t.removed_at is null
+  and exists (select from tenants n where n.id = t.tenant_id and n.purge_began_at is null)
   and (
     last.checkpoint is null
     or (

@@ -72,12 +72,12 @@ def test_an_authority_is_added_tried_and_its_stamp_taken_along(
     page.get_by_role("button", name="Add").click()
     expect(page.locator("#message")).to_contain_text("Added.")
     tsa.down = True
-    page.get_by_role("button", name=f"Send to {tsa.url} now").click()
+    page.get_by_role("button", name=f"Send now to {tsa.url}").click()
     expect(page.locator("#message")).to_contain_text("Checkpoint 1 was not taken.")
     expect(page.locator(".target-row")).to_contain_text("Fails")
     assert accessibility_problems(page) == []
     tsa.down = False
-    page.get_by_role("button", name=f"Send to {tsa.url} now").click()
+    page.get_by_role("button", name=f"Send now to {tsa.url}").click()
     expect(page.locator("#message")).to_contain_text("Checkpoint 1 was taken")
     expect(page.locator(".target-row")).to_contain_text("Works")
     with page.expect_download() as download:
@@ -98,7 +98,7 @@ def test_the_secret_of_a_webhook_is_shown_once(page: Page, console: Console) -> 
     expect(page.locator("[data-made-secret]")).to_have_count(0)
     row = page.locator(".target-row", has_text=place)
     expect(row).to_contain_text("Every day")
-    row.get_by_role("button", name=f"Switch {place} off").click()
+    row.get_by_role("button", name=f"Switch off {place}").click()
     expect(row).to_contain_text("Off")
     row.get_by_role("button", name=f"Remove {place}").click()
     expect(page.locator("#message")).to_contain_text("Removed.")

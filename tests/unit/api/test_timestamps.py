@@ -91,6 +91,24 @@ def test_what_was_changed_on_the_way_is_not_taken(
         accepted(change(answer), asked, authority)
 
 
+def test_whatever_byte_is_changed_it_is_refused_or_says_the_same(
+    authority: Authority, asked: TimeStampRequest, answer: bytes
+) -> None:
+    true = accepted(answer, asked, authority)
+    refused = 0
+    for at in range(0, len(answer), 3):
+        for changed in (answer[at] ^ 1, answer[at] ^ 0x80, 0xFF):
+            if changed == answer[at]:
+                continue
+            other = answer[:at] + bytes([changed]) + answer[at + 1 :]
+            try:
+                # What is not signed may change, as the certificate of the root that comes along.
+                assert accepted(other, asked, authority) == true
+            except NotAnchored:
+                refused += 1
+    assert refused > len(answer) // 3
+
+
 def test_an_answer_to_another_question_over_the_same_data_is_not_taken(
     authority: Authority, answer: bytes
 ) -> None:
