@@ -96,17 +96,14 @@ def test_whatever_byte_is_changed_it_is_refused_or_says_the_same(
 ) -> None:
     true = accepted(answer, asked, authority)
     refused = 0
-    for at in range(0, len(answer), 3):
-        for changed in (answer[at] ^ 1, answer[at] ^ 0x80, 0xFF):
-            if changed == answer[at]:
-                continue
-            other = answer[:at] + bytes([changed]) + answer[at + 1 :]
-            try:
-                # What is not signed may change, as the certificate of the root that comes along.
-                assert accepted(other, asked, authority) == true
-            except NotAnchored:
-                refused += 1
-    assert refused > len(answer) // 3
+    for at in range(0, len(answer), 5):
+        other = answer[:at] + bytes([answer[at] ^ 1 << at % 8]) + answer[at + 1 :]
+        try:
+            # What is not signed may change, as the certificate of the root that comes along.
+            assert accepted(other, asked, authority) == true
+        except NotAnchored:
+            refused += 1
+    assert refused > len(answer) // 15
 
 
 def test_an_answer_to_another_question_over_the_same_data_is_not_taken(
