@@ -26,7 +26,7 @@ from api.evidence.checkpointing import create_log, sign_head
 from api.evidence.model import Offer
 from api.evidence.offering import offer
 from api.evidence.reading import prove_record
-from api.evidence.sealing import BATCH, sealer_of
+from api.evidence.sealing import sealer_of
 from api.evidence.sequencer import SealingMetrics, Sequencer, now_ms
 from api.keyring.config import KeySettings, key_config
 from api.keyring.wiring import Keys, open_keys
