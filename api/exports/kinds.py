@@ -156,6 +156,37 @@ KINDS: Final = (
         withheld=("told_count",),
     ),
     Kind(
+        name="evidence-log",
+        table="evidence_logs",
+        order=("tenant_id",),
+        what="The evidence log: its name, size and root.",
+        withheld=("edge",),
+    ),
+    Kind(
+        name="evidence",
+        table="evidence_records",
+        order=("seq",),
+        what="Sealed records; line has their canonical bytes. A pack of them can be verified.",
+    ),
+    Kind(
+        name="evidence-payloads",
+        table="evidence_payloads",
+        order=("seq",),
+        what="What is personal in them, with its salt, or when it was erased.",
+    ),
+    Kind(
+        name="evidence-checkpoints",
+        table="evidence_checkpoints",
+        order=("number",),
+        what="Signed heads of the log.",
+    ),
+    Kind(
+        name="evidence-outages",
+        table="evidence_outages",
+        order=("began_ms",),
+        what="When the source of keys did not sign.",
+    ),
+    Kind(
         name="audit",
         table="audit_log",
         order=("xact", "seq"),
@@ -174,6 +205,13 @@ LEFT_OUT: Final[Mapping[str, str]] = MappingProxyType(
         "trace_budgets": "How many copies the worker made in an hour.",
         "backtest_parts": "How workers shared the reading of the log.",
         "backtest_handed": "What parts of a running backtest hand to one another.",
+        "evidence_inbox": "What is sealed within seconds, and is among the records then.",
+        "evidence_controls": "Controls of records once more, to find them by.",
+        "evidence_totals": "Counts of records by control and day.",
+        "evidence_coverage": "Numbers of records of coverage once more, to be summed.",
+        "evidence_nodes": "Hashes of the log's tree, which follow from the records.",
+        "evidence_coverage_cursors": "How far coverage was handed over.",
+        "evidence_acts_cursors": "How far the audit log was handed over.",
         "deletion_proofs": "What is left of tenants that are gone.",
     }
 )
