@@ -105,7 +105,7 @@ left join lateral (
 ) s on true
 where c.tenant_id = scope_tenant() and c.number between :first and :newest
   and (
-    c.number = any (:named::bigint[]) or c.number % :step::bigint = 0
+    c.number = any (:named::bigint[]) or mod(c.number, :step::bigint) = 0
     or c.number in (
       select max(a.checkpoint) from anchors a
       where a.tenant_id = scope_tenant() and a.kind = 'tsa' and a.state = 'done'
