@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Final
@@ -62,8 +62,17 @@ class Anchoring:
     pool: of the worker's role; the application's will do for single targets.
     """
 
-    def __init__(self, pool: Pool, sender: Sender, metrics: AnchorMetrics | None = None) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        sender: Sender,
+        metrics: AnchorMetrics | None = None,
+        *,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """stopped: asked between two checkpoints whether to hand over another one."""
         self._pool = pool
+        self._stopped = stopped
         self._sender = sender
         self._metrics = metrics
 
@@ -82,10 +91,13 @@ class Anchoring:
             async with turns:
                 return await self.serve(row["tenant_id"], row["id"])
 
-        try:
-            taken = sum(await asyncio.gather(*map(serve, due)))
-        finally:
-            await self._tell()
+        counts = await asyncio.gather(*map(serve, due), return_exceptions=True)
+        await self._tell()
+        taken = 0
+        for count in counts:
+            if isinstance(count, BaseException):
+                raise count
+            taken += count
         return taken
 
     async def serve(self, tenant_id: UUID, target_id: UUID) -> int:
@@ -96,7 +108,7 @@ class Anchoring:
             return 0
         taken, until = 0, time.monotonic() + TURN_S
         try:
-            while time.monotonic() < until:
+            while time.monotonic() < until and not self._stopped():
                 waiting = await self._next(scope, target)
                 if waiting is None or await self._hand_over(scope, target, waiting):
                     break

@@ -67,7 +67,7 @@ class AnchorKeeper:
         )
         async with open_pool(self._dsn, size=_CONNECTIONS, name="betrace worker anchors") as pool:
             sender = Sender(ways, SecretBox(open_keys(settings.keys, pool)))
-            anchoring = Anchoring(pool, sender, self._metrics)
+            anchoring = Anchoring(pool, sender, self._metrics, stopped=self._stop.is_set)
             while not self._stop.is_set():
                 try:
                     await anchoring.round()
