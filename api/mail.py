@@ -1,4 +1,4 @@
-"""Sending mail by SMTP: plain text, one recipient at a time.
+"""Sending mail by SMTP: plain text and files, one recipient at a time.
 
 A failure is a value of `MailUnavailable`: whoever asked for a mail has another way to say it.
 """
@@ -32,12 +32,21 @@ class Security(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file that goes along with a mail, byte for byte."""
+
+    name: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Mail:
     """A mail. text: lines of plain text."""
 
     to: str
     subject: str
     text: str
+    attachments: tuple[Attachment, ...] = ()
 
 
 class Mailer(Protocol):
@@ -91,6 +100,13 @@ def _message(mail: Mail, *, sender: str) -> EmailMessage:
     message["Message-ID"] = make_msgid(domain="betrace")
     message["Auto-Submitted"] = "auto-generated"
     message.set_content(mail.text)
+    for attachment in mail.attachments:
+        message.add_attachment(
+            attachment.content,
+            maintype="application",
+            subtype="octet-stream",
+            filename=attachment.name,
+        )
     return message
 
 

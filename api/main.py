@@ -10,6 +10,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from api.anchors.routes import router as anchors_router
 from api.audit.refusals import note_refusal
 from api.audit.routes import router as audit_router
 from api.auth.access import refuse_undeclared
@@ -61,6 +62,7 @@ def create_app(
     """
     _ = settings.app_dsn, settings.pepper, settings.proxies, settings.mailer
     _ = settings.redis, settings.origins, settings.identity, settings.keys
+    _ = settings.callable_networks
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -94,6 +96,7 @@ def create_app(
         members_router,
         invitations_router,
         audit_router,
+        anchors_router,
         evidence_log_router,
         operator_router,
     ):

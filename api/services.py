@@ -12,6 +12,9 @@ from confluent_kafka.admin import AdminClient
 from fastapi import Request
 from prometheus_client import CollectorRegistry, start_http_server
 
+from api.anchors.sealed_secrets import SecretBox
+from api.anchors.sending import Sender, open_ways
+from api.anchors.work import Anchoring
 from api.audit.decisions import Decisions
 from api.auth.access import Authenticator
 from api.auth.accounts import Accounts
@@ -68,6 +71,8 @@ class Services:
     passwords: Passwords
     key_maker: KeyMaker
     keys: Keys | None
+    anchor_secrets: SecretBox
+    anchoring: Anchoring
     invitation_maker: InvitationMaker
     inviter: Inviter | None
     mailer: Mailer | None
@@ -130,6 +135,12 @@ async def run_services(
             settings.identity, pool, pepper=pepper, sessions=sessions, accounts=accounts
         )
         keys = open_keys(settings.keys, pool)
+        anchor_secrets = SecretBox(keys)
+        ways = open_ways(
+            networks=settings.callable_networks,
+            plain_http=settings.outbound_http,
+            mailer=settings.mailer,
+        )
         services = Services(
             settings=settings,
             pool=pool,
@@ -156,6 +167,8 @@ async def run_services(
             operators=operators,
             key_maker=KeyMaker(pepper, most=settings.max_api_keys),
             keys=keys,
+            anchor_secrets=anchor_secrets,
+            anchoring=Anchoring(pool, Sender(ways, anchor_secrets)),
             invitation_maker=InvitationMaker(pepper, settings.invitation_lifetime),
             inviter=identity.inviter,
             mailer=settings.mailer,

@@ -127,6 +127,13 @@ class Settings(IdentitySettings, KeySettings):
     smtp_user: str = ""
     smtp_password: SecretStr = SecretStr("")
     mail_from: str = Field(default="", description="Sender of mails; needed with a mail server.")
+    outbound_networks: str = Field(
+        default="",
+        description="Private networks, comma-separated, that calls to tenants' URLs may go to.",
+    )
+    outbound_http: bool = Field(
+        default=False, description="Whether tenants' webhooks and buckets may be http://."
+    )
     invitation_days: int = Field(
         default=7, ge=1, le=30, description="How long an invitation can be accepted."
     )
@@ -173,6 +180,14 @@ class Settings(IdentitySettings, KeySettings):
             return parse_networks(texts)
         except ValueError as error:
             raise SettingError(f"BETRACE_TRUSTED_PROXIES: {error}") from error
+
+    @property
+    def callable_networks(self) -> Networks:
+        """Private networks that may be called. Raises SettingError naming what is none."""
+        try:
+            return parse_networks(_listed(self.outbound_networks))
+        except ValueError as error:
+            raise SettingError(f"BETRACE_OUTBOUND_NETWORKS: {error}") from error
 
     @property
     def mailer(self) -> SmtpMailer | None:

@@ -1,13 +1,21 @@
-"""`betrace evidence`: packs of evidence, verified without a server and without a connection."""
+"""`betrace evidence`: packs, exported from a server, and verified without one; checkpoints."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Final
 
 import typer
 
+from api.command.remote import Server
+from api.command.terminal import counted
+from api.errors import OperatorError
 from udfs.evidence import verify as verifier
+
+_PAGE = 500
 
 app = typer.Typer(no_args_is_help=True, help="Packs of evidence for auditors.")
 
@@ -15,6 +23,59 @@ app = typer.Typer(no_args_is_help=True, help="Packs of evidence for auditors.")
 @app.callback()
 def root() -> None:
     """Packs of evidence for auditors."""
+
+
+_TIMES: Final = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]
+
+
+@app.command()
+def export(
+    out: Annotated[Path, typer.Option(metavar="PACK", help="The file; it must not be there yet.")],
+    *,
+    framework: Annotated[
+        list[str] | None, typer.Option(help="As soc2; repeatable. Without any: all.")
+    ] = None,
+    control: Annotated[
+        list[str] | None, typer.Option(help="As soc2.CC7.2; repeatable. Without any: all.")
+    ] = None,
+    from_at: Annotated[
+        datetime | None,
+        typer.Option("--from", formats=_TIMES, help="In UTC, inclusive; without it the beginning."),
+    ] = None,
+    to_at: Annotated[
+        datetime | None,
+        typer.Option("--to", formats=_TIMES, help="In UTC, exclusive; without it what is signed."),
+    ] = None,
+    selected: Annotated[
+        bool, typer.Option(help="Show what is asked for alone, and hashes in place of the rest.")
+    ] = False,
+    no_payloads: Annotated[
+        bool, typer.Option("--no-payloads", help="Leave out what is personal.")
+    ] = False,
+) -> None:
+    """Export a pack from the server of BETRACE_URL, as whoever owns BETRACE_API_KEY."""
+    body: dict[str, Any] = {
+        "frameworks": framework or [],
+        "controls": control or [],
+        "disclosure": "selected" if selected else "all",
+        "payloads": not no_payloads,
+    }
+    body |= {
+        name: at.replace(tzinfo=UTC).isoformat()
+        for name, at in (("from", from_at), ("to", to_at))
+        if at is not None
+    }
+    try:
+        file = out.open("xb")
+    except OSError as error:
+        raise OperatorError(f"{out}: {error.strerror}; --out names another file") from error
+    try:
+        with file, Server() as server:
+            size = server.download("/evidence/export", body, file)
+    except BaseException:
+        out.unlink(missing_ok=True)
+        raise
+    typer.echo(f"{out}: {size:,} bytes")
 
 
 @app.command()
@@ -42,3 +103,59 @@ def verify(
     options += [f"--tsa={tsa}"] if tsa else []
     options += ["--json"] if as_json else []
     raise typer.Exit(verifier.main([*options, "--", str(pack)]))
+
+
+@app.command()
+def checkpoints(
+    *,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 50,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Write the notes and time stamps there as well."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """List checkpoints of the log, newest first, and what became of them at each target.
+
+    A note that was written to a folder is what `verify --checkpoint` takes.
+    """
+    with Server() as server:
+        found = list(_checkpoints(server, limit))
+        if out is not None:
+            out.mkdir(parents=True, exist_ok=True)
+            for checkpoint in found:
+                _write(server, checkpoint, out)
+    if as_json:
+        typer.echo(json.dumps({"checkpoints": found}))
+        return
+    for checkpoint in found:
+        at = checkpoint["sealed_at"][:19]
+        typer.echo(f"{checkpoint['number']:>9}  {at}  {checkpoint['size']:>12,} records")
+        for anchor in checkpoint["anchors"]:
+            when = anchor["stamped_at"] or anchor["finished_at"] or ""
+            typer.echo(
+                f"{'':>11}{anchor['state']:7}  {anchor['kind']:7}  {when[:19]:19}  "
+                f"{anchor['place']}  {anchor['reason'] or ''}".rstrip()
+            )
+    typer.echo(counted(len(found), "checkpoint"))
+
+
+def _checkpoints(server: Server, limit: int) -> Iterator[dict[str, Any]]:
+    cursor: str | None = None
+    while limit > 0:
+        page = server.get("/evidence/anchors", cursor=cursor, limit=min(limit, _PAGE))
+        yield from page["items"]
+        limit -= len(page["items"])
+        cursor = page["next_cursor"]
+        if cursor is None:
+            return
+
+
+def _write(server: Server, checkpoint: dict[str, Any], folder: Path) -> None:
+    name = f"checkpoint-{checkpoint['number']}"
+    (folder / f"{name}.note").write_bytes(checkpoint["note"].encode())
+    for anchor in checkpoint["anchors"]:
+        if anchor["stamped_at"] is not None:
+            stamp = server.get_bytes(f"/evidence/anchors/{anchor['id']}/stamp")
+            (folder / f"{name}.tsr").write_bytes(stamp)
+            return

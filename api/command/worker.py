@@ -9,6 +9,7 @@ from api.evidence.sequencer import SequencerSettings
 from api.kafka.topics import TopicNames
 from api.logs import configure_logging
 from api.settings import Settings, load_settings
+from api.worker.anchors import AnchorSettings
 from api.worker.process import Worker, WorkerSettings, stop_on_signals
 
 
@@ -29,6 +30,12 @@ def run() -> None:
             metrics_port=settings.metrics_port,
             backtest_share=settings.backtest_share,
             evidence=_evidence(settings),
+            anchors=AnchorSettings(
+                keys=settings.keys,
+                networks=settings.callable_networks,
+                http=settings.outbound_http,
+                mailer=settings.mailer,
+            ),
         )
     )
     stop_on_signals(worker.stop)

@@ -15,6 +15,7 @@ REFUSED_CREDENTIAL: Final = 20
 """To the address: a look into the database for nothing."""
 _RULE_CHECK: Final = 2
 _RULE_TRIAL: Final = 10
+_CALL_OUTSIDE: Final = 10
 _PASSWORD: Final = 20
 _EXPORT: Final = 50
 _BACKTEST: Final = 50
@@ -32,6 +33,8 @@ COSTS: Final[Mapping[tuple[str, str], int]] = MappingProxyType(
         ("GET", "/api/v1/tenant/export"): _EXPORT,
         ("GET", "/settings/data/export"): _EXPORT,
         ("POST", "/api/v1/evidence/export"): _EXPORT,
+        ("POST", "/api/v1/evidence/targets/{target_id}/send"): _CALL_OUTSIDE,
+        ("POST", "/settings/evidence/{target_id}/send"): _CALL_OUTSIDE,
         ("POST", "/api/v1/session"): _PASSWORD,
         ("POST", "/sign-in"): _PASSWORD,
         ("POST", "/sign-in/code"): _PASSWORD,

@@ -12,6 +12,7 @@ from api.web.assets import serve
 from api.web.errors import error_page
 from api.web.pages import (
     account,
+    anchors,
     audit,
     backtests,
     data,
@@ -46,6 +47,7 @@ for pages in (
     team,
     usage,
     retention,
+    anchors,
     keys,
     data,
     welcome,

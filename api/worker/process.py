@@ -17,6 +17,7 @@ from api.job.figures import Kafka, read_figures
 from api.job.flink import Flink
 from api.kafka.topics import TopicNames
 from api.worker.accounting import AccountingWriter
+from api.worker.anchors import AnchorKeeper, AnchorSettings
 from api.worker.backtests.keeper import BacktestKeeper
 from api.worker.backtests.process import RunnerSettings
 from api.worker.compliance import ComplianceWriter
@@ -61,6 +62,8 @@ class WorkerSettings:
     """The share of one core that backtests may use, in a process of their own; 0: none run here."""
     evidence: SequencerSettings | None = None
     """What seals evidence; None: there are no keys to sign it with, and none is made."""
+    anchors: AnchorSettings | None = None
+    """None: nobody hands checkpoints over here."""
 
 
 class Worker:
@@ -128,6 +131,11 @@ class Worker:
             metrics=self.metrics,
             stop=self.stop,
         )
+        self.anchors = (
+            AnchorKeeper(settings.anchors, dsn=dsn, registry=self.metrics.registry, stop=self.stop)
+            if settings.anchors
+            else None
+        )
         self.job_watch = JobWatch(
             read=partial(
                 read_figures,
@@ -181,6 +189,8 @@ class Worker:
             )
         if self._settings.backtest_share:
             parts["backtests"] = self.backtests.run
+        if self.anchors is not None:
+            parts["anchors"] = self.anchors.run
         if self._settings.flink:
             parts["job"] = self.job_watch.run
         return parts

@@ -92,15 +92,32 @@ where tenant_id = scope_tenant() and time_ms >= :time_ms
 order by time_ms limit 1;
 
 -- name: checkpoints_for_pack
--- Those that are named, and of the others between some of them, evenly, as far as they count.
-select number, size, time_ms, note from evidence_checkpoints c
-where tenant_id = scope_tenant() and number between :first and :newest
-  and (number = any (:named::bigint[]) or number % :step::bigint = 0)
+-- Those that are named, and of the others between some of them, evenly, as far as they count: of
+-- each step one, and one with a time stamp if there is one. stamp: over the note as it is here.
+select c.number, c.size, c.time_ms, c.note, s.answer as stamp
+from evidence_checkpoints c
+left join lateral (
+  select a.answer from anchors a
+  where a.tenant_id = c.tenant_id and a.checkpoint = c.number and a.kind = 'tsa'
+    and a.state = 'done' and a.imprint = sha256(convert_to(c.note, 'UTF8'))
+  order by a.stamped_at, a.id
+  limit 1
+) s on true
+where c.tenant_id = scope_tenant() and c.number between :first and :newest
+  and (
+    c.number = any (:named::bigint[]) or mod(c.number, :step::bigint) = 0
+    or c.number in (
+      select max(a.checkpoint) from anchors a
+      where a.tenant_id = scope_tenant() and a.kind = 'tsa' and a.state = 'done'
+        and a.checkpoint between :first and :newest
+      group by a.checkpoint / :step::bigint
+    )
+  )
   and not exists (
     select from unnest(:revoked::uuid[], :sizes::bigint[]) as r (key_id, since)
     where r.key_id = c.key_id and c.size > r.since
   )
-order by number;
+order by c.number;
 
 -- name: lines_for_pack
 select line from evidence_records

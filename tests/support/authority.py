@@ -1,10 +1,23 @@
-"""A time-stamping authority of RFC 3161: OpenSSL's own, with a certificate made for the test."""
+"""A time-stamping authority of RFC 3161: OpenSSL's own, with a certificate made for the test.
+
+`served` lets it answer over HTTP, as RFC 3161 3.4 says.
+"""
 
 from __future__ import annotations
 
 import subprocess
-from dataclasses import dataclass
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
 _CONFIGURATION = """
 [ req ]
@@ -48,8 +61,11 @@ class Authority:
         return self.folder / "ca.pem"
 
     @classmethod
-    def made_in(cls, folder: Path) -> Authority:
-        """Make a root, and a certificate for time stamps under it."""
+    def made_in(cls, folder: Path, *, good_for: timedelta | None = None) -> Authority:
+        """Make a root, and a certificate for time stamps under it.
+
+        good_for: how long that is valid from now on, None: for years.
+        """
         authority = cls(folder)
         (folder / "authority.cnf").write_text(_CONFIGURATION)
         (folder / "serial").write_text("01\n")
@@ -62,12 +78,38 @@ class Authority:
         signed = ("x509", "-req", "-in", "tsa.csr", "-CA", "ca.pem", "-CAkey", "ca.key")
         extended = ("-extfile", "authority.cnf", "-extensions", "extensions", "-days", "3650")
         authority._openssl(*signed, "-CAcreateserial", *extended, "-out", "tsa.pem")
+        if good_for is not None:
+            authority._shorten(datetime.now(UTC) + good_for)
         return authority
+
+    def _shorten(self, until: datetime) -> None:
+        """Sign the certificate for time stamps anew, with an end."""
+        made = x509.load_pem_x509_certificate((self.folder / "tsa.pem").read_bytes())
+        key = load_pem_private_key((self.folder / "ca.key").read_bytes(), password=None)
+        assert isinstance(key, EllipticCurvePrivateKey)
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(made.subject)
+            .issuer_name(made.issuer)
+            .public_key(made.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(made.not_valid_before_utc)
+            .not_valid_after(until)
+        )
+        for extension in made.extensions:
+            builder = builder.add_extension(extension.value, critical=extension.critical)
+        short = builder.sign(key, SHA256())
+        (self.folder / "tsa.pem").write_bytes(short.public_bytes(Encoding.PEM))
 
     def stamp(self, data: bytes) -> bytes:
         """Return the DER TimeStampResp over some bytes."""
         (self.folder / "data").write_bytes(data)
         self._openssl("ts", "-query", "-data", "data", "-sha256", "-cert", "-out", "query")
+        return self.answer((self.folder / "query").read_bytes())
+
+    def answer(self, query: bytes) -> bytes:
+        """Return the DER TimeStampResp to a DER TimeStampReq, a refusal if it is none."""
+        (self.folder / "query").write_bytes(query)
         answer = ("ts", "-reply", "-queryfile", "query", "-config", "authority.cnf")
         self._openssl(*answer, "-section", "authority", "-out", "answer")
         return (self.folder / "answer").read_bytes()
@@ -75,3 +117,54 @@ class Authority:
     def _openssl(self, *arguments: str) -> None:
         command = ["openssl", *arguments]
         subprocess.run(command, cwd=self.folder, check=True, capture_output=True)
+
+
+@dataclass
+class Served:
+    """An authority that answers at a URL. reply: in place of its own answer to a query.
+
+    down: it answers 503. asked: the queries, oldest first.
+    """
+
+    authority: Authority
+    url: str = ""
+    down: bool = False
+    reply: Callable[[bytes], bytes] | None = None
+    asked: list[bytes] = field(default_factory=list)
+    _turn: threading.Lock = field(default_factory=threading.Lock)
+
+    def handle(self, query: bytes) -> tuple[int, bytes]:
+        """Return status and body of the answer to a query."""
+        with self._turn:
+            self.asked.append(query)
+            if self.down:
+                return 503, b"no time today"
+            return 200, (self.reply or self.authority.answer)(query)
+
+
+@contextmanager
+def served(authority: Authority) -> Iterator[Served]:
+    """Let an authority answer at a URL until the block ends."""
+    serving = Served(authority)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            assert self.headers["Content-Type"] == "application/timestamp-query"
+            status, body = serving.handle(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(status)
+            self.send_header("Content-Type", "application/timestamp-reply")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the base's name)
+            """Nothing on the terminal."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    serving.url = f"http://127.0.0.1:{server.server_address[1]}/tsr"
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield serving
+    finally:
+        server.shutdown()
+        server.server_close()

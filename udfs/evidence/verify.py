@@ -745,15 +745,19 @@ def stamped(raw: bytes) -> tuple[bytes, int]:
 
 
 def openssl_accepts(checkpoint: bytes, stamp: bytes, authority: Path) -> bool:
-    """Tell whether `openssl ts -verify` takes a time stamp for one of an authority's."""
+    """Tell whether `openssl ts -verify` takes a time stamp for one of an authority's.
+
+    The authority's certificate is asked for at the time of the stamp: it ends sooner than evidence.
+    Raises ValueError for what is no time stamp.
+    """
+    at_s = stamped(stamp)[1] // 1000
     with tempfile.TemporaryDirectory() as folder:
         data, answer = Path(folder, "note"), Path(folder, "stamp")
         data.write_bytes(checkpoint)
         answer.write_bytes(stamp)
         command = ["openssl", "ts", "-verify", "-data", str(data), "-in", str(answer)]
-        done = subprocess.run(
-            [*command, "-CAfile", str(authority)], capture_output=True, check=False
-        )
+        options = ["-CAfile", str(authority), "-attime", str(at_s)]
+        done = subprocess.run([*command, *options], capture_output=True, check=False)
     return done.returncode == 0
 
 

@@ -17,6 +17,7 @@ _SETTINGS: Final = (
     ("team", "Team", "/settings/team"),
     ("usage", "Usage", "/settings/usage"),
     ("retention", "Retention", "/settings/retention"),
+    ("evidence", "Evidence", "/settings/evidence"),
     ("keys", "API keys", "/settings/keys"),
     ("data", "Data", "/settings/data"),
 )

@@ -5,18 +5,13 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from email import message_from_bytes
-from email.message import Message
 from typing import Any
 from uuid import uuid4
 
 import httpx
 import psycopg
 import pytest
-from aiosmtpd.controller import Controller
-from aiosmtpd.smtp import SMTP, Envelope, Session
 from fastapi import FastAPI
 
 from api.auth.principal import Role
@@ -24,7 +19,7 @@ from api.database import Pool
 from api.invitations.model import InvitationMaker
 from api.settings import Settings
 from tests.integration.api.conftest import Caller, client_of
-from tests.support.kafka import free_port
+from tests.support.mailbox import Mailbox, running_mailbox
 from tests.support.postgres import Database
 from tests.support.tenants import PASSWORD, PEPPER, make_key, make_tenant, make_user
 
@@ -32,36 +27,11 @@ NEW = "seven green umbrellas at dusk"
 GONE = (410, "invitation.over")
 
 
-@dataclass
-class Mailbox:
-    """What a mail server was given; it refuses recipients of refused.example."""
-
-    port: int
-    mails: list[Message] = field(default_factory=list)
-
-    async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
-        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
-    ) -> str:
-        if address.endswith("@refused.example"):
-            return "550 no such mailbox"
-        envelope.rcpt_tos.append(address)
-        return "250 OK"
-
-    async def handle_DATA(  # noqa: N802 - aiosmtpd's name
-        self, server: SMTP, session: Session, envelope: Envelope
-    ) -> str:
-        self.mails.append(message_from_bytes(envelope.content or b""))
-        return "250 OK"
-
-
 @pytest.fixture
 def mailbox() -> Iterator[Mailbox]:
     """A running mail server."""
-    box = Mailbox(free_port())
-    controller = Controller(box, hostname="127.0.0.1", port=box.port)
-    controller.start()
-    yield box
-    controller.stop()
+    with running_mailbox() as box:
+        yield box
 
 
 @pytest.fixture

@@ -97,6 +97,7 @@ def test_only_authentication_and_operators_grant_scopes() -> None:
         if re.search(r"\bgrant_scope\(", path.read_text())
     }
     assert callers == {
+        "api/anchors/work.py",
         "api/auth/principal.py",
         "api/auth/key_verifier.py",
         "api/auth/sessions.py",
@@ -105,6 +106,7 @@ def test_only_authentication_and_operators_grant_scopes() -> None:
         "api/identity/bearers.py",
         "api/identity/people.py",
         "api/operators/actions.py",
+        "api/evidence/sealing.py",
         "api/keyring/shelf.py",
         "api/rules/outbox.py",
         "api/rules/quarantine.py",

@@ -100,8 +100,23 @@ PERMISSIONS = {
     ("GET", "/api/v1/dead-letters/{letter_id}"): Permission.LETTERS_READ,
     ("POST", "/api/v1/dead-letters/{letter_id}/replay"): Permission.LETTERS_WRITE,
     ("POST", "/api/v1/dead-letters/{letter_id}/discard"): Permission.LETTERS_WRITE,
+    ("GET", "/api/v1/evidence/targets"): Permission.TENANT_READ,
+    ("POST", "/api/v1/evidence/targets"): Permission.TENANT_WRITE,
+    ("GET", "/api/v1/evidence/targets/{target_id}"): Permission.TENANT_READ,
+    ("PATCH", "/api/v1/evidence/targets/{target_id}"): Permission.TENANT_WRITE,
+    ("DELETE", "/api/v1/evidence/targets/{target_id}"): Permission.TENANT_WRITE,
+    ("POST", "/api/v1/evidence/targets/{target_id}/send"): Permission.TENANT_WRITE,
+    ("GET", "/api/v1/evidence/anchors"): Permission.EVIDENCE_READ,
+    ("GET", "/api/v1/evidence/anchors/{anchor_id}/stamp"): Permission.EVIDENCE_READ,
     ("GET", "/api/v1/audit"): Permission.AUDIT_READ,
     ("GET", "/api/v1/audit/export"): Permission.AUDIT_READ,
+    ("GET", "/api/v1/evidence/log"): Permission.EVIDENCE_READ,
+    ("GET", "/api/v1/evidence/checkpoints"): Permission.EVIDENCE_READ,
+    ("GET", "/api/v1/evidence/checkpoints/{number}"): Permission.EVIDENCE_READ,
+    ("GET", "/api/v1/evidence/records/{seq}"): Permission.EVIDENCE_READ,
+    ("DELETE", "/api/v1/evidence/records/{seq}/payload"): Permission.TENANT_WRITE,
+    ("GET", "/api/v1/evidence/consistency"): Permission.EVIDENCE_READ,
+    ("POST", "/api/v1/evidence/export"): Permission.EVIDENCE_EXPORT,
 }
 
 

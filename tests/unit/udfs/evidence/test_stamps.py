@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography.x509 import load_pem_x509_certificate
 
 from tests.support.authority import Authority
 from tests.support.evidence import EvidenceLog, a_log
@@ -49,6 +52,22 @@ def test_a_stamp_of_another_authority_is_forged(stamped_log: EvidenceLog, tmp_pa
     other = Authority.made_in(tmp_path)
     asked = verify.Asked([stamped_log.verifier_key()], authority=other.certificate)
     result = verify.verify(io.BytesIO(stamped_log.pack()), asked)
+    assert codes(result["failures"]) == ["stamp_forged"]
+
+
+def test_a_stamp_outlives_the_certificate_of_its_authority(tmp_path: Path) -> None:
+    authority = Authority.made_in(tmp_path, good_for=timedelta(seconds=3))
+    log = a_log()
+    stamp = authority.stamp(log.checkpoints[0].note)
+    log.checkpoints[0] = replace(log.checkpoints[0], stamp=stamp)
+    ends = load_pem_x509_certificate((tmp_path / "tsa.pem").read_bytes()).not_valid_after_utc
+    while datetime.now(UTC) <= ends + timedelta(seconds=1):
+        time.sleep(0.1)
+    asked = verify.Asked([log.verifier_key()], authority=authority.certificate)
+    assert verify.verify(io.BytesIO(log.pack()), asked)["stamps"] == 1
+    late = replace(log.checkpoints[0], stamp=authority.stamp(log.checkpoints[0].note))
+    log.checkpoints[0] = late
+    result = verify.verify(io.BytesIO(log.pack()), asked)
     assert codes(result["failures"]) == ["stamp_forged"]
 
 

@@ -1,0 +1,1 @@
+"""Anchors: checkpoints of a tenant's log, handed to others who keep them or say when they came."""

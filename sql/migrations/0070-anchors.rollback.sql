@@ -1,0 +1,3 @@
+drop table anchors;
+drop table anchor_targets;
+drop function keep_anchor();
