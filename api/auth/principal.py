@@ -35,6 +35,8 @@ class Permission(StrEnum):
     LETTERS_READ = "dead-letters.read"
     LETTERS_WRITE = "dead-letters.write"
     AUDIT_READ = "audit.read"
+    EVIDENCE_READ = "evidence.read"
+    EVIDENCE_EXPORT = "evidence.export"
     TENANT_EXPORT = "tenant.export"
     TENANT_DELETE = "tenant.delete"
 
@@ -83,8 +85,19 @@ GRANTS: Final[Mapping[Role, frozenset[Permission]]] = MappingProxyType(
                 _P.LETTERS_WRITE,
             }
         ),
-        Role.COMPLIANCE_VIEWER: frozenset({_P.TENANT_READ, _P.AUDIT_READ}),
-        Role.AUDITOR: frozenset({_P.TENANT_READ, _P.AUDIT_READ, _P.RULES_READ, _P.SIGNALS_READ}),
+        Role.COMPLIANCE_VIEWER: frozenset(
+            {_P.TENANT_READ, _P.AUDIT_READ, _P.EVIDENCE_READ, _P.EVIDENCE_EXPORT}
+        ),
+        Role.AUDITOR: frozenset(
+            {
+                _P.TENANT_READ,
+                _P.AUDIT_READ,
+                _P.RULES_READ,
+                _P.SIGNALS_READ,
+                _P.EVIDENCE_READ,
+                _P.EVIDENCE_EXPORT,
+            }
+        ),
         Role.VIEWER: frozenset({_P.TENANT_READ}),
         Role.API_CLIENT: frozenset({_P.SPANS_INGEST, _P.RULES_TEST}),
     }

@@ -25,7 +25,7 @@ OUTCOMES: Final = (
     *("success", "failure", "blocked", "unknown"),
     *("created", "rotated", "revoked"),
 )
-"""Of verdicts and coverage; of spans and acts; of keys. none: coverage in which nothing was judged."""
+"""Of verdicts and coverage (none: nothing was judged); of spans and acts; of keys."""
 _EPOCH: Final = date(1970, 1, 1)
 
 

@@ -189,6 +189,16 @@ select line from evidence_records
 where tenant_id = scope_tenant() and kind = 'key' and line is not null
 order by seq;
 
+-- name: log_head^
+-- The log's name, and the newest checkpoint: what is under it is exported.
+select l.origin, c.size, c.note
+from evidence_logs l
+left join lateral (
+  select size, note from evidence_checkpoints k
+  where k.tenant_id = l.tenant_id order by k.number desc limit 1
+) c on true
+where l.tenant_id = scope_tenant();
+
 -- name: export_page
 -- In the order of the log, from one place on.
 select r.seq, r.line
@@ -200,5 +210,10 @@ where r.tenant_id = scope_tenant() and r.seq > :after and r.seq < :end
   and (:controls::text[] is null or r.controls && :controls)
   and (:from_ms::bigint is null or r.time_ms >= :from_ms)
   and (:to_ms::bigint is null or r.time_ms < :to_ms)
+  and (:service::text is null or exists (
+    select from evidence_services s
+    where s.tenant_id = r.tenant_id and s.service = :service and s.time_ms = r.time_ms
+      and s.seq = r.seq
+  ))
 order by r.seq
 limit :limit;

@@ -173,8 +173,8 @@ def _checkpoints(connection: Connection, log: EvidenceLog, first: int) -> None:
     )
     with connection.cursor() as cursor:
         cursor.executemany(
-            "insert into evidence_checkpoints (tenant_id, number, size, root, time_ms, key_id, note)"
-            " values (%s, %s, %s, %s, %s, %s, %s)",
+            "insert into evidence_checkpoints (tenant_id, number, size, root, time_ms, key_id,"
+            " note) values (%s, %s, %s, %s, %s, %s, %s)",
             [
                 (
                     *(log.tenant, first + number, head.size, head.root, head.time_ms),

@@ -33,6 +33,8 @@ MAY: Final[Mapping[Permission, str]] = MappingProxyType(
         _P.TENANT_WRITE: "Change settings",
         _P.KEYS_WRITE: "Make, rotate and revoke API keys",
         _P.AUDIT_READ: "Read the audit log",
+        _P.EVIDENCE_READ: "Read evidence and the matrix of controls",
+        _P.EVIDENCE_EXPORT: "Export evidence",
         _P.TENANT_EXPORT: "Export all that the tenant has",
         _P.TENANT_DELETE: "Keep the tenant when its deletion was asked for",
     }

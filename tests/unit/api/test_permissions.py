@@ -28,6 +28,8 @@ keys.write         x     -         -   -                 -       -      -
 dead-letters.read  x     x         x   -                 -       -      -
 dead-letters.write x     -         x   -                 -       -      -
 audit.read         x     -         -   x                 x       -      -
+evidence.read      x     -         -   x                 x       -      -
+evidence.export    x     -         -   x                 x       -      -
 tenant.export      x     -         -   -                 -       -      -
 tenant.delete      x     -         -   -                 -       -      -
 """

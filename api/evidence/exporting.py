@@ -1,0 +1,205 @@
+"""Exports of single records: CSV, JSON and JSON lines, streamed from the log in its order.
+
+What no checkpoint covers yet is left to the next export. Rows are read by pages, each a transaction
+of its own, so a slow reader holds no connection; the log only grows, so the pages fit together.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+import structlog
+
+from api.audit.trail import record as put_on_record
+from api.auth.principal import TenantScope
+from api.database import Pool, queries, tenant_transaction
+from api.evidence.search import EvidenceFilter, asked_controls
+from api.keyring.wiring import Keys
+from udfs.evidence import exports
+from udfs.evidence.canonical import Json
+from udfs.evidence.malformed import Malformed
+from udfs.evidence.record_codec import decode_record
+from udfs.evidence.table_lines import head_line, table_line
+from udfs.keysource.ring import Signer as RingSigner
+from udfs.keysource.trouble import KeysUnavailable, KeyTrouble
+
+log = structlog.get_logger(__name__)
+
+EXPORT_MAX: Final = 1_000_000
+"""Records of one export; a narrower period gets the others."""
+PAGE: Final = 2_000
+GENERATOR: Final = "betrace"
+_PATIENCE_MS: Final = 30_000
+
+
+class Form(StrEnum):
+    """What an export is written in."""
+
+    CSV = "csv"
+    JSON = "json"
+    JSONL = "jsonl"
+
+
+MEDIA_TYPES: Final[Mapping[Form, str]] = {
+    Form.CSV: "text/csv; charset=utf-8",
+    Form.JSON: "application/json",
+    Form.JSONL: "application/x-ndjson",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Signs:
+    """A key of the ring, as what signs notes."""
+
+    key: RingSigner
+
+    @property
+    def key_id(self) -> str:
+        return str(self.key.record.id)
+
+    @property
+    def public_key(self) -> bytes:
+        return self.key.record.public_key or b""
+
+    def sign(self, message: bytes) -> bytes:
+        return self.key.sign(message)
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """An export that was asked for: what it is of, and how far."""
+
+    scope: TenantScope
+    chosen: EvidenceFilter
+    form: Form
+    controls: list[str] | None
+    head: exports.ExportHead
+
+
+class Exporter:
+    """Writes exports. keys: to sign manifests, None: nothing is signed, and the manifest says so."""
+
+    def __init__(self, pool: Pool, keys: Keys | None, *, now_ms: Callable[[], int]) -> None:
+        self._pool = pool
+        self._keys = keys
+        self._now_ms = now_ms
+
+    async def begin(self, scope: TenantScope, chosen: EvidenceFilter, form: Form) -> Export:
+        """Take an order for an export, and put that on the record."""
+        async with tenant_transaction(self._pool, scope) as connection:
+            controls = await asked_controls(connection, chosen)
+            state = await queries("evidence_search").log_head(connection)
+            await put_on_record(
+                connection,
+                scope,
+                "evidence.exported",
+                format=form.value,
+                filters=" ".join(f"{k}={v}" for k, v in query_of(chosen).items() if v)[:300],
+            )
+        head = exports.ExportHead(
+            tenant=str(scope.tenant_id),
+            origin=state["origin"] if state else "",
+            query=query_of(chosen),
+            end=(state["size"] or 0) if state else 0,
+            checkpoint=(state["note"] or "") if state else "",
+            created_ms=self._now_ms(),
+            generator=GENERATOR,
+        )
+        return Export(scope, chosen, form, controls, head)
+
+    async def write(self, export: Export) -> AsyncIterator[bytes]:
+        """Yield the file."""
+        if export.form is Form.CSV:
+            yield head_line().encode()
+            async for line in self._lines(export, EXPORT_MAX):
+                yield _table_line(line)
+            return
+        tally = exports.ExportTally()
+        before = exports.JSON_BEGIN if export.form is Form.JSON else b""
+        after_each = b"" if export.form is Form.JSON else b"\n"
+        async for line in self._lines(export, EXPORT_MAX + 1):
+            if tally.count == EXPORT_MAX:
+                async for end in self._end(export, tally, complete=False):
+                    yield end
+                return
+            tally.add(line)
+            yield before + line + after_each
+            before = b",\n" if export.form is Form.JSON else b""
+        if not tally.count:
+            yield before
+        async for end in self._end(export, tally, complete=True):
+            yield end
+
+    async def _end(
+        self, export: Export, tally: exports.ExportTally, *, complete: bool
+    ) -> AsyncIterator[bytes]:
+        manifest = tally.manifest(export.head, complete=complete)
+        note = await self._signed(export, manifest)
+        if not note:
+            manifest = {**manifest, "unsigned": "no key could sign at this moment"}
+        if export.form is Form.JSONL:
+            yield exports.jsonl_end(manifest, note)
+        else:
+            end = exports.json_end(manifest, note)
+            yield end if tally.count else end.removeprefix(b"\n")
+
+    async def _signed(self, export: Export, manifest: Mapping[str, Json]) -> str:
+        """Return the signed note, empty if nothing can sign now."""
+        if self._keys is None or not export.head.origin:
+            return ""
+        try:
+            signs = _Signs(await self._keys.ring.signer(export.scope.tenant_id))
+            return await asyncio.to_thread(exports.sign_manifest, manifest, signs)
+        except (KeysUnavailable, KeyTrouble) as trouble:
+            log.warning("evidence.export_unsigned", cause=str(trouble))
+            return ""
+
+    async def _lines(self, export: Export, most: int) -> AsyncIterator[bytes]:
+        """Yield the lines of the records in the order of the log, a page in memory at a time."""
+        if export.controls == []:
+            return
+        columns = export.chosen.columns() | {"controls": export.controls}
+        after, told = -1, 0
+        while told < most:
+            async with tenant_transaction(
+                self._pool, export.scope, timeout_ms=_PATIENCE_MS
+            ) as connection:
+                rows = queries("evidence_search").export_page(
+                    connection,
+                    **columns,
+                    service=export.chosen.service or None,
+                    after=after,
+                    end=export.head.end,
+                    limit=min(PAGE, most - told),
+                )
+                page = [(row["seq"], bytes(row["line"])) async for row in rows]
+            for after, line in page:  # noqa: B007 - the last place is where the next page begins
+                yield line
+            told += len(page)
+            if len(page) < PAGE:
+                return
+
+
+def query_of(chosen: EvidenceFilter) -> dict[str, Json]:
+    """Return filters as a manifest tells them."""
+    return {
+        "control": chosen.control,
+        "framework": chosen.framework,
+        "from_ms": chosen.from_ms,
+        "kinds": [kind.value for kind in chosen.kinds],
+        "outcomes": list(chosen.outcomes),
+        "rule": chosen.rule,
+        "service": chosen.service,
+        "to_ms": chosen.to_ms,
+    }
+
+
+def _table_line(line: bytes) -> bytes:
+    record = decode_record(line)
+    if isinstance(record, Malformed):
+        return f'"a record cannot be read: {record}"\r\n'.replace('"', "'").encode()
+    return table_line(record).encode()
