@@ -18,6 +18,8 @@ from api.auth.routes import router as session_router
 from api.backtests.routes import router as backtests_router
 from api.bodies import BodyGuard
 from api.dead_letters.routes import router as dead_letters_router
+from api.evidence.search_routes import controls_router
+from api.evidence.search_routes import router as evidence_router
 from api.exports.routes import router as exports_router
 from api.health.routes import router as health_router
 from api.hosts import HostCheck, allow_origins
@@ -93,6 +95,8 @@ def create_app(
         members_router,
         invitations_router,
         audit_router,
+        controls_router,
+        evidence_router,
         operator_router,
     ):
         app.include_router(router, prefix=API_PREFIX)

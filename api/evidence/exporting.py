@@ -17,15 +17,18 @@ import structlog
 from api.audit.trail import record as put_on_record
 from api.auth.principal import TenantScope
 from api.database import Pool, queries, tenant_transaction
-from api.evidence.search import EvidenceFilter, asked_controls
+from api.evidence.matrix import Matrix
+from api.evidence.oscal import Sealed, assessment_results
+from api.evidence.search import EvidenceFilter, asked_controls, count
 from api.keyring.wiring import Keys
+from api.problems import ApiError
 from udfs.evidence import exports
 from udfs.evidence.canonical import Json
 from udfs.evidence.malformed import Malformed
 from udfs.evidence.record_codec import decode_record
 from udfs.evidence.table_lines import head_line, table_line
 from udfs.keysource.ring import Signer as RingSigner
-from udfs.keysource.trouble import KeysUnavailable, KeyTrouble
+from udfs.keysource.trouble import KeyTrouble
 
 log = structlog.get_logger(__name__)
 
@@ -81,7 +84,7 @@ class Export:
 
 
 class Exporter:
-    """Writes exports. keys: to sign manifests, None: nothing is signed, and the manifest says so."""
+    """Writes exports. keys: to sign manifests; None: the manifest says that nothing is signed."""
 
     def __init__(self, pool: Pool, keys: Keys | None, *, now_ms: Callable[[], int]) -> None:
         self._pool = pool
@@ -89,9 +92,17 @@ class Exporter:
         self._now_ms = now_ms
 
     async def begin(self, scope: TenantScope, chosen: EvidenceFilter, form: Form) -> Export:
-        """Take an order for an export, and put that on the record."""
-        async with tenant_transaction(self._pool, scope) as connection:
+        """Take an order for an export, and put that on the record. Raises ApiError 422."""
+        async with tenant_transaction(self._pool, scope, timeout_ms=_PATIENCE_MS) as connection:
             controls = await asked_controls(connection, chosen)
+            found = await count(connection, chosen, controls)
+            if found > EXPORT_MAX:
+                raise ApiError(
+                    422,
+                    "evidence.too_many",
+                    f"These are {found:,} records, and one export has at most {EXPORT_MAX:,}: "
+                    "narrow the period, and export the rest apart.",
+                )
             state = await queries("evidence_search").log_head(connection)
             await put_on_record(
                 connection,
@@ -121,31 +132,23 @@ class Exporter:
         tally = exports.ExportTally()
         before = exports.JSON_BEGIN if export.form is Form.JSON else b""
         after_each = b"" if export.form is Form.JSON else b"\n"
-        async for line in self._lines(export, EXPORT_MAX + 1):
-            if tally.count == EXPORT_MAX:
-                async for end in self._end(export, tally, complete=False):
-                    yield end
-                return
+        async for line in self._lines(export, EXPORT_MAX):
             tally.add(line)
             yield before + line + after_each
             before = b",\n" if export.form is Form.JSON else b""
         if not tally.count:
             yield before
-        async for end in self._end(export, tally, complete=True):
-            yield end
+        yield await self._end(export, tally)
 
-    async def _end(
-        self, export: Export, tally: exports.ExportTally, *, complete: bool
-    ) -> AsyncIterator[bytes]:
-        manifest = tally.manifest(export.head, complete=complete)
+    async def _end(self, export: Export, tally: exports.ExportTally) -> bytes:
+        manifest = tally.manifest(export.head, complete=tally.count < EXPORT_MAX)
         note = await self._signed(export, manifest)
         if not note:
             manifest = {**manifest, "unsigned": "no key could sign at this moment"}
         if export.form is Form.JSONL:
-            yield exports.jsonl_end(manifest, note)
-        else:
-            end = exports.json_end(manifest, note)
-            yield end if tally.count else end.removeprefix(b"\n")
+            return exports.jsonl_end(manifest, note)
+        end = exports.json_end(manifest, note)
+        return end if tally.count else end.removeprefix(b"\n")
 
     async def _signed(self, export: Export, manifest: Mapping[str, Json]) -> str:
         """Return the signed note, empty if nothing can sign now."""
@@ -154,7 +157,7 @@ class Exporter:
         try:
             signs = _Signs(await self._keys.ring.signer(export.scope.tenant_id))
             return await asyncio.to_thread(exports.sign_manifest, manifest, signs)
-        except (KeysUnavailable, KeyTrouble) as trouble:
+        except KeyTrouble as trouble:
             log.warning("evidence.export_unsigned", cause=str(trouble))
             return ""
 
@@ -182,6 +185,29 @@ class Exporter:
             told += len(page)
             if len(page) < PAGE:
                 return
+
+
+async def export_oscal(pool: Pool, scope: TenantScope, matrix: Matrix) -> bytes:
+    """Return the matrix as assessment results, and put on the record that they were taken."""
+    async with tenant_transaction(pool, scope) as connection:
+        state = await queries("evidence_search").log_head(connection)
+        name = await queries("evidence_search").tenant_name(connection)
+        await put_on_record(
+            connection,
+            scope,
+            "evidence.exported",
+            format="oscal",
+            filters=f"framework={matrix.framework} from={matrix.from_day} to={matrix.to_day}",
+        )
+    sealed = Sealed(
+        origin=state["origin"] if state else "",
+        size=(state["size"] or 0) if state else 0,
+        time_ms=(state["time_ms"] or 0) if state else 0,
+        note=(state["note"] or "") if state else "",
+    )
+    return assessment_results(
+        matrix, tenant=str(scope.tenant_id), tenant_name=name or "", sealed=sealed
+    )
 
 
 def query_of(chosen: EvidenceFilter) -> dict[str, Json]:

@@ -32,8 +32,8 @@ _STATES: Final = {
     Standing.VIOLATED: ("not-satisfied", "fail"),
 }
 _REMARKS: Final = (
-    "Made from sealed evidence of traces. Satisfied says that judgements were made and none found a "
-    "violation; it is no opinion on whether the control is effective, and traces cannot show all "
+    "Made from sealed evidence of traces. Satisfied says that judgements were made and none found "
+    "a violation; it is no opinion on whether the control is effective, and traces cannot show all "
     "that it asks for. Controls without a finding are inconclusive or have no evidence."
 )
 

@@ -15,6 +15,7 @@ from api.auth.principal import TenantScope
 from api.cursors import decode_cursor, encode_cursor
 from api.database import Connection, Pool, queries, tenant_transaction
 from api.evidence.model import SealedRecord
+from api.problems import not_found
 from udfs.evidence.records import Kind
 
 PAGE_MAX: Final = 1_000
@@ -86,6 +87,15 @@ async def search(
     more = len(found) > limit
     after = encode_cursor(items[-1].time_ms, items[-1].seq) if more else None
     return EvidencePage(items, after, total)
+
+
+async def find_sealed(pool: Pool, scope: TenantScope, seq: int) -> SealedRecord:
+    """Return the record at a place of the log. Raises ApiError 404."""
+    async with tenant_transaction(pool, scope) as connection:
+        row = await queries("evidence_search").one(connection, seq=seq)
+    if row is None:
+        raise not_found("record")
+    return record_of(row)
 
 
 async def asked_controls(connection: Connection, chosen: EvidenceFilter) -> list[str] | None:

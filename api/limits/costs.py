@@ -18,6 +18,7 @@ _RULE_TRIAL: Final = 10
 _PASSWORD: Final = 20
 _EXPORT: Final = 50
 _BACKTEST: Final = 50
+_MATRIX: Final = 5
 
 COSTS: Final[Mapping[tuple[str, str], int]] = MappingProxyType(
     {
@@ -29,6 +30,10 @@ COSTS: Final[Mapping[tuple[str, str], int]] = MappingProxyType(
         ("POST", "/rules/{rule_id}/backtest"): _BACKTEST,
         ("GET", "/api/v1/audit/export"): _EXPORT,
         ("GET", "/audit/export"): _EXPORT,
+        ("GET", "/api/v1/evidence/export"): _EXPORT,
+        ("GET", "/api/v1/evidence/oscal"): _MATRIX,
+        ("GET", "/api/v1/evidence/controls"): _MATRIX,
+        ("GET", "/api/v1/evidence/controls/{control_id}"): _MATRIX,
         ("GET", "/api/v1/tenant/export"): _EXPORT,
         ("GET", "/settings/data/export"): _EXPORT,
         ("POST", "/api/v1/session"): _PASSWORD,

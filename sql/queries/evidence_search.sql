@@ -17,6 +17,12 @@ where r.tenant_id = scope_tenant()
 order by r.time_ms desc, r.seq desc
 limit :limit;
 
+-- name: one^
+select r.seq, r.kind, r.id, r.time_ms, r.sealed_ms, r.controls, r.outcome, r.rule_id,
+       r.rule_version, r.trace_id, r.has_payload, r.leaf, r.line
+from evidence_records r
+where r.tenant_id = scope_tenant() and r.seq = :seq;
+
 -- name: by_controls
 -- The newest of each control, and of these the newest.
 with page as (
@@ -191,13 +197,16 @@ order by seq;
 
 -- name: log_head^
 -- The log's name, and the newest checkpoint: what is under it is exported.
-select l.origin, c.size, c.note
+select l.origin, c.size, c.time_ms, c.note
 from evidence_logs l
 left join lateral (
-  select size, note from evidence_checkpoints k
+  select size, time_ms, note from evidence_checkpoints k
   where k.tenant_id = l.tenant_id order by k.number desc limit 1
 ) c on true
 where l.tenant_id = scope_tenant();
+
+-- name: tenant_name$
+select name from tenants where id = scope_tenant();
 
 -- name: export_page
 -- In the order of the log, from one place on.

@@ -96,8 +96,9 @@ def test_equal_evidence_has_equal_bytes_and_more_evidence_other_ids() -> None:
         return assessment_results(a_matrix(), tenant=TENANT, tenant_name="Acme", sealed=sealed)
 
     assert document(5) == document(5)
-    assert json.loads(document(5))["assessment-results"]["uuid"] != (
-        json.loads(document(6))["assessment-results"]["uuid"]
+    assert (
+        json.loads(document(5))["assessment-results"]["uuid"]
+        != (json.loads(document(6))["assessment-results"]["uuid"])
     )
 
 

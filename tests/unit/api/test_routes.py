@@ -31,6 +31,8 @@ KNOWN = {
     ("POST", "/api/v1/account/second-factor/off"),
     ("POST", "/api/v1/account/second-factor/recovery-codes"),
     ("POST", "/api/v1/account/leave"),
+    ("GET", "/api/v1/controls"),
+    ("GET", "/api/v1/controls/{control_id}"),
 }
 OPERATORS = {
     ("GET", "/api/v1/operator"),
@@ -102,6 +104,12 @@ PERMISSIONS = {
     ("POST", "/api/v1/dead-letters/{letter_id}/discard"): Permission.LETTERS_WRITE,
     ("GET", "/api/v1/audit"): Permission.AUDIT_READ,
     ("GET", "/api/v1/audit/export"): Permission.AUDIT_READ,
+    ("GET", "/api/v1/evidence/records"): Permission.EVIDENCE_READ,
+    ("GET", "/api/v1/evidence/records/{seq}/proof"): Permission.EVIDENCE_READ,
+    ("GET", "/api/v1/evidence/controls"): Permission.EVIDENCE_READ,
+    ("GET", "/api/v1/evidence/controls/{control_id}"): Permission.EVIDENCE_READ,
+    ("GET", "/api/v1/evidence/export"): Permission.EVIDENCE_EXPORT,
+    ("GET", "/api/v1/evidence/oscal"): Permission.EVIDENCE_EXPORT,
 }
 
 

@@ -94,7 +94,9 @@ CHANGES: dict[str, tuple[Change, str]] = {
     "a record edited": (lambda file: file.replace(b'"success"', b'"failure"', 1), "sha256"),
     "a record removed": (lambda file: file.replace(LINES[1] + b"\n", b""), "records, sha256"),
     "records in another order": (
-        lambda file: file.replace(LINES[0], b"?").replace(LINES[1], LINES[0]).replace(b"?", LINES[1]),
+        lambda file: (
+            file.replace(LINES[0], b"?").replace(LINES[1], LINES[0]).replace(b"?", LINES[1])
+        ),
         "sha256",
     ),
     "a record that is none": (lambda file: file.replace(LINES[0], b"{}"), "line 1 is no record"),
@@ -119,5 +121,7 @@ def test_what_was_touched_is_told(name: str) -> None:
 def test_a_file_without_a_signature_or_of_another_key_says_so() -> None:
     assert checked(as_jsonl(signed=False)).problems == ("it is not signed",)
     other = VerifierKey(LOG.origin, LocalSigner.numbered(9).public_key)
-    assert checked(as_jsonl(), other).problems == ("none of the keys that were given has signed it",)
+    assert checked(as_jsonl(), other).problems == (
+        "none of the keys that were given has signed it",
+    )
     assert check_export(as_jsonl().splitlines(), ()).problems == ()
