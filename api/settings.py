@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from typing import Literal
+from urllib.parse import urlsplit
 
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from pydantic import AliasChoices, Field, SecretStr, ValidationError
@@ -106,6 +107,17 @@ class Settings(IdentitySettings, KeySettings):
         ge=0,
         le=365,
         description="For so long a tenant whose deletion was asked for is kept.",
+    )
+    evidence_name: str = Field(
+        default="",
+        pattern=r"^([A-Za-z0-9.-]{1,200})?$",
+        description="How names of evidence logs begin, kept for ever; empty: host of the site.",
+    )
+    evidence_checkpoint_s: int = Field(
+        default=60, ge=1, le=3_600, description="A log that grows is signed once in so long."
+    )
+    evidence_idle_s: int = Field(
+        default=3_600, ge=60, le=86_400, description="A log that does not is signed then."
     )
     smtp_host: str = Field(default="", description="Mail server for invitations; empty: no mail.")
     smtp_port: int = Field(default=587, ge=1, le=65535)
@@ -244,6 +256,11 @@ class Settings(IdentitySettings, KeySettings):
             return key_config(self)
         except ValueError as error:
             raise SettingError(str(error)) from error
+
+    @property
+    def evidence_site(self) -> str:
+        """How names of new evidence logs begin, as betrace.example."""
+        return self.evidence_name or urlsplit(self.site).hostname or "localhost"
 
     @property
     def cookie_secure(self) -> bool:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import typer
 
+from api.evidence.checkpointing import Pace
+from api.evidence.sequencer import SequencerSettings
 from api.kafka.topics import TopicNames
 from api.logs import configure_logging
-from api.settings import load_settings
+from api.settings import Settings, load_settings
 from api.worker.process import Worker, WorkerSettings, stop_on_signals
 
 
@@ -26,8 +28,22 @@ def run() -> None:
             flink=settings.flink,
             metrics_port=settings.metrics_port,
             backtest_share=settings.backtest_share,
+            evidence=_evidence(settings),
         )
     )
     stop_on_signals(worker.stop)
     if not worker.run():
         raise typer.Exit(1)
+
+
+def _evidence(settings: Settings) -> SequencerSettings | None:
+    """Return what seals evidence, None without keys."""
+    keys = settings.keys
+    if keys is None:
+        return None
+    return SequencerSettings(
+        database_dsn=settings.worker_dsn,
+        keys=keys,
+        site=settings.evidence_site,
+        pace=Pace(settings.evidence_checkpoint_s * 1_000, settings.evidence_idle_s * 1_000),
+    )

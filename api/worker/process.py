@@ -10,6 +10,9 @@ from functools import partial
 
 import structlog
 
+from api.evidence.acts import offer_acts
+from api.evidence.coverage import CoverageFeeder
+from api.evidence.sequencer import SequencerSettings, run_sequencer
 from api.job.figures import Kafka, read_figures
 from api.job.flink import Flink
 from api.kafka.topics import TopicNames
@@ -55,6 +58,8 @@ class WorkerSettings:
     """The share of one core that the copier may use."""
     backtest_share: float = 0.5
     """The share of one core that backtests may use, in a process of their own; 0: none run here."""
+    evidence: SequencerSettings | None = None
+    """What seals evidence; None: there are no keys to sign it with, and none is made."""
 
 
 class Worker:
@@ -80,7 +85,9 @@ class Worker:
         self.signals = intake(
             name=f"{topics.prefix}.worker.signals",
             topics=[topics.signals],
-            writer=SignalWriter(copied_at_once=settings.copied_at_once),
+            writer=SignalWriter(
+                copied_at_once=settings.copied_at_once, evidence=settings.evidence is not None
+            ),
             connect=partial(connect, dsn, name="betrace worker signals"),
         )
         self.accounting = intake(
@@ -156,6 +163,14 @@ class Worker:
             "copier": self.copier.run,
             "retention": self.retention.run,
         }
+        if self._settings.evidence is not None:
+            parts["evidence"] = partial(
+                run_sequencer,
+                self._settings.evidence,
+                registry=self.metrics.registry,
+                stop=self.stop,
+                feeders=(offer_acts, CoverageFeeder()),
+            )
         if self._settings.backtest_share:
             parts["backtests"] = self.backtests.run
         if self._settings.flink:

@@ -6,6 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import structlog
+
+from api.evidence.verdicts import offer_verdicts
 from api.worker.database import WorkerConnection, statement
 from api.worker.exceptions import decide_many
 from api.worker.folding import (
@@ -21,6 +24,8 @@ from api.worker.many import key_of, seen_of
 from api.worker.storms import write_storms
 from api.worker.trace_copy import fingerprint, to_json
 from udfs.wire import betrace_pb2 as wire
+
+log = structlog.get_logger(__name__)
 
 _VERDICT_NAMES = {
     wire.VERDICT_UNSPECIFIED: None,
@@ -55,9 +60,11 @@ class SignalWriter:
     """Writes batches of the signals topic.
 
     copied_at_once: so many traces of a rule and hour of event time are copied without delay.
+    evidence: whether what signals say for controls is handed over to be sealed.
     """
 
     copied_at_once: int = 100
+    evidence: bool = False
 
     def write(self, connection: WorkerConnection, records: Sequence[LogRecord]) -> Written:
         """Merge a batch inside the caller's transaction.
@@ -80,6 +87,11 @@ class SignalWriter:
             refused[row["reason"]] += row["count"]
         changed = sum(self._merge(connection, number) for number in range(folded.rounds))
         changed += connection.execute(statement("keep_earlier_facts")).rowcount
+        if self.evidence:
+            for refused_offer in offer_verdicts(connection):
+                log.error(
+                    "evidence.refused", id=refused_offer.offer.id, detail=refused_offer.detail
+                )
         of_many = {(s.tenant, s.id): s for _, s in folded.signals if is_of_many(s)}
         if of_many:
             decide_many(connection, list(of_many.values()))

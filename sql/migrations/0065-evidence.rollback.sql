@@ -1,7 +1,12 @@
+drop policy audit_log_of_worker on audit_log;
 revoke select on audit_log from betrace_worker;
 drop index audit_log_in_order;
 drop table evidence_outages;
 drop table evidence_acts_cursors;
+alter table rule_stats_minutes
+  drop column covered_violated,
+  drop column covered_satisfied,
+  drop column covered_inconclusive;
 drop table evidence_coverage_cursors;
 drop table evidence_payloads;
 drop table evidence_checkpoints;

@@ -181,6 +181,12 @@ create table evidence_coverage_cursors (
   constraint evidence_coverage_cursors_pkey primary key (tenant_id, rule_id, control)
 );
 
+-- So much of a minute's verdicts is in an interval already; what comes later is in the next one.
+alter table rule_stats_minutes
+  add column covered_violated bigint not null default 0,
+  add column covered_satisfied bigint not null default 0,
+  add column covered_inconclusive bigint not null default 0;
+
 -- How far the audit log has been handed over.
 create table evidence_acts_cursors (
   tenant_id uuid not null,
@@ -377,3 +383,4 @@ grant update (ended_ms, to_size, attempts, cause) on evidence_outages to betrace
 grant update (payload, salt, erased_at, erased_by, act_id) on evidence_payloads to betrace_app;
 -- What is sealed of the audit log.
 grant select on audit_log to betrace_worker;
+create policy audit_log_of_worker on audit_log for select to betrace_worker using (true);

@@ -24,6 +24,14 @@ class NodeId(NamedTuple):
     number: int
 
 
+class Run(NamedTuple):
+    """Full subtrees of one level beside each other; the first has the number `first`."""
+
+    level: int
+    first: int
+    hashes: Sequence[bytes]
+
+
 def leaf_hash(entry: bytes) -> bytes:
     """Return the hash of one entry (RFC 6962, 2.1: the prefix keeps leaves and nodes apart)."""
     return sha256(b"\x00" + entry).digest()
@@ -83,6 +91,32 @@ class Frontier:
         edge.append(leaf)
         self._size += 1
         return full
+
+    def extend(self, leaves: Iterable[bytes]) -> list[Run]:
+        """Add many leaves' hashes at once; return the nodes that are full now, level by level.
+
+        They are those that `append` returns for one leaf after the other.
+        """
+        hashes, first = list(leaves), self._size
+        edge = self._edge_by_level()
+        self._size += len(hashes)
+        runs: list[Run] = []
+        while hashes:
+            level = len(runs)
+            runs.append(Run(level, first, hashes))
+            if first & 1:
+                hashes = [edge.pop(level), *hashes]
+            if len(hashes) & 1:
+                edge[level] = hashes[-1]
+            pairs = zip(hashes[::2], hashes[1::2], strict=False)
+            hashes = [sha256(b"\x01" + left + right).digest() for left, right in pairs]
+            first >>= 1
+        self._edge = [edge[level] for level in sorted(edge, reverse=True)]
+        return runs
+
+    def _edge_by_level(self) -> dict[int, bytes]:
+        levels = [level for level in range(self._size.bit_length()) if self._size >> level & 1]
+        return dict(zip(reversed(levels), self._edge, strict=True))
 
     def root(self) -> bytes:
         """Return the root hash (32 bytes)."""

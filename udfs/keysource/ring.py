@@ -86,13 +86,23 @@ class KeyRing:
 
     async def signer(self, tenant: UUID) -> Signer:
         """Return what signs for the tenant now, making a key if there is none."""
-        record = await self._current(tenant, Purpose.SIGNING)
+        return await self._signer(await self._current(tenant, Purpose.SIGNING))
 
-        async def ask() -> Sign:
-            source, sealed = self._sources.opening(record)
-            return await asyncio.to_thread(source.signer, sealed, record.binding)
+    async def endorser(self, tenant: UUID, key_id: UUID) -> Signer:
+        """Return what signs with a key that may be retired: for its word on the key that follows.
 
-        return Signer(record, await self._caches.signers.get((tenant, record.id), ask))
+        Raises UnknownKey, KeyRevoked, KeyDestroyed.
+        """
+        record = await self.record(tenant, key_id)
+        if record.purpose is not Purpose.SIGNING:
+            raise unknown_key(tenant, key_id)
+        if record.state is KeyState.REVOKED:
+            raise KeyRevoked(
+                "the key was revoked",
+                where=f"tenant {tenant}, key {key_id}",
+                next_step="Nothing is signed with it any more.",
+            )
+        return await self._signer(record)
 
     async def open(
         self, tenant: UUID, key_id: UUID, purpose: Purpose, *, even_revoked: bool = False
@@ -155,6 +165,14 @@ class KeyRing:
             )
 
         return await self._caches.newest.get((tenant, purpose), ask)
+
+    async def _signer(self, record: KeyRecord) -> Signer:
+        source, sealed = self._sources.opening(record)
+
+        async def ask() -> Sign:
+            return await asyncio.to_thread(source.signer, sealed, record.binding)
+
+        return Signer(record, await self._caches.signers.get((record.tenant, record.id), ask))
 
     async def _secret(self, record: KeyRecord) -> bytes:
         source, sealed = self._sources.opening(record)
