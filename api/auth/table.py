@@ -30,7 +30,7 @@ PERMISSIONS: Final[Mapping[Permission, str]] = MappingProxyType(
         Permission.LETTERS_READ: "See dead letters, and what is kept of their content.",
         Permission.LETTERS_WRITE: "Put dead letters back or aside.",
         Permission.AUDIT_READ: "See and export the audit log.",
-        Permission.EVIDENCE_READ: "See sealed evidence with its proofs, and the matrix of controls.",
+        Permission.EVIDENCE_READ: "See sealed evidence and its proofs, and the matrix of controls.",
         Permission.EVIDENCE_EXPORT: "Export evidence: packs, lists and assessment results.",
         Permission.TENANT_EXPORT: "Export all that the tenant has.",
         Permission.TENANT_DELETE: "Ask for the deletion of the tenant, and take that back.",
@@ -41,7 +41,7 @@ ROLES: Final[Mapping[Role, str]] = MappingProxyType(
         Role.ADMIN: "Everything in the own tenant.",
         Role.DEVELOPER: "Writes rules, and sees what they find.",
         Role.SRE: "Works on signals and dead letters; tries rules, and saves none.",
-        Role.COMPLIANCE_VIEWER: "Sees and exports evidence, sees what was decided and changed, and no "
+        Role.COMPLIANCE_VIEWER: "Sees and exports evidence, sees what was decided and changed, no "
         "traces.",
         Role.AUDITOR: "For a time: sees rules, signals, evidence and the audit log, and changes "
         "nothing. The membership has an end, after which it is none.",

@@ -16,6 +16,7 @@ from api.web.pages import (
     backtests,
     data,
     dead_letters,
+    evidence,
     invitations,
     keys,
     notices,
@@ -56,6 +57,7 @@ for pages in (
     dead_letters,
     notices,
     audit,
+    evidence,
     operator,
 ):
     router.include_router(pages.router)

@@ -114,6 +114,13 @@ PAGES: Final[Mapping[Route, Access]] = {
     ("POST", "/operator/tenants/{tenant_id}/quotas"): "operator",
     ("POST", "/operator/tenants/{tenant_id}/bounds"): "operator",
     ("GET", "/audit"): _P.AUDIT_READ,
+    ("GET", "/evidence"): _P.EVIDENCE_READ,
+    ("GET", "/evidence/controls"): _P.EVIDENCE_READ,
+    ("GET", "/evidence/control"): _P.EVIDENCE_READ,
+    ("GET", "/evidence/records/{seq}"): _P.EVIDENCE_READ,
+    ("GET", "/evidence/verify"): _P.EVIDENCE_READ,
+    ("GET", "/evidence/export"): _P.EVIDENCE_EXPORT,
+    ("GET", "/evidence/oscal"): _P.EVIDENCE_EXPORT,
     ("GET", "/audit/export"): _P.AUDIT_READ,
 }
 ACCESS: Final[Mapping[Route, Access]] = {
