@@ -18,6 +18,7 @@ from api.auth.routes import router as session_router
 from api.backtests.routes import router as backtests_router
 from api.bodies import BodyGuard
 from api.dead_letters.routes import router as dead_letters_router
+from api.evidence.log_routes import router as evidence_log_router
 from api.evidence.search_routes import controls_router
 from api.evidence.search_routes import router as evidence_router
 from api.exports.routes import router as exports_router
@@ -96,6 +97,7 @@ def create_app(
         invitations_router,
         audit_router,
         controls_router,
+        evidence_log_router,
         evidence_router,
         operator_router,
     ):

@@ -23,6 +23,7 @@ from api.auth.sessions import Sessions, SessionTimes
 from api.auth.sign_in import SignIn
 from api.database import Pool, open_pool
 from api.dead_letters.replay import Replayer
+from api.evidence.packing import PackMaker
 from api.exports.service import Exporter
 from api.health.service import Check, kafka_check, postgres_check
 from api.identity.provider import Inviter
@@ -76,6 +77,7 @@ class Services:
     feed: SignalFeed
     replayer: Replayer
     exporter: Exporter
+    packs: PackMaker
     log_times: LogTimes
     registry: CollectorRegistry
     checks: Mapping[str, Check]
@@ -127,6 +129,7 @@ async def run_services(
         identity = make_identity(
             settings.identity, pool, pepper=pepper, sessions=sessions, accounts=accounts
         )
+        keys = open_keys(settings.keys, pool)
         services = Services(
             settings=settings,
             pool=pool,
@@ -152,7 +155,7 @@ async def run_services(
             accounts=accounts,
             operators=operators,
             key_maker=KeyMaker(pepper, most=settings.max_api_keys),
-            keys=open_keys(settings.keys, pool),
+            keys=keys,
             invitation_maker=InvitationMaker(pepper, settings.invitation_lifetime),
             inviter=identity.inviter,
             mailer=settings.mailer,
@@ -162,6 +165,7 @@ async def run_services(
             feed=SignalFeed(pool, hub),
             replayer=Replayer(settings.kafka, topics),
             exporter=Exporter(pool),
+            packs=PackMaker(pool, keys, dsn=settings.app_dsn),
             log_times=LogTimes(admin, topics.spans),
             registry=registry,
             checks={

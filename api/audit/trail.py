@@ -23,8 +23,10 @@ async def record(
     *,
     actor: str = "",
     **details: object,
-) -> None:
+) -> UUID:
     """Write that something was done, in the caller's transaction, which is the scope's.
+
+    Returns the id of the row.
 
     action: <kind>.<done>, as rule.changed. target: <kind>:<id>. details: short facts, never a
     text that somebody wrote, a secret, or a name of a person; None is left out. Whoever acts in
@@ -32,7 +34,9 @@ async def record(
     """
     origin = current_origin()
     done_by = actor or (origin.actor if origin else scope.actor)
-    await insert(connection, _done(scope.tenant_id, done_by, action, target, details))
+    entry = _done(scope.tenant_id, done_by, action, target, details)
+    await insert(connection, entry)
+    return entry.id
 
 
 async def record_session_end(connection: Connection, token_hash: bytes) -> None:

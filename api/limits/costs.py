@@ -40,6 +40,7 @@ COSTS: Final[Mapping[tuple[str, str], int]] = MappingProxyType(
         ("GET", "/api/v1/evidence/controls/{control_id}"): _MATRIX,
         ("GET", "/api/v1/tenant/export"): _EXPORT,
         ("GET", "/settings/data/export"): _EXPORT,
+        ("POST", "/api/v1/evidence/export"): _EXPORT,
         ("POST", "/api/v1/session"): _PASSWORD,
         ("POST", "/sign-in"): _PASSWORD,
         ("POST", "/sign-in/code"): _PASSWORD,
