@@ -17,17 +17,19 @@ import structlog
 from api.audit.trail import record as put_on_record
 from api.auth.principal import TenantScope
 from api.database import Pool, queries, tenant_transaction
+from api.evidence.log_keys import LogSigner
 from api.evidence.matrix import Matrix
 from api.evidence.oscal import Sealed, assessment_results
+from api.evidence.reading import key_history_up_to
 from api.evidence.search import EvidenceFilter, asked_controls, count
 from api.keyring.wiring import Keys
 from api.problems import ApiError
 from udfs.evidence import exports
 from udfs.evidence.canonical import Json
+from udfs.evidence.keys import VerifierKey
 from udfs.evidence.malformed import Malformed
 from udfs.evidence.record_codec import decode_record
 from udfs.evidence.table_lines import head_line, table_line
-from udfs.keysource.ring import Signer as RingSigner
 from udfs.keysource.trouble import KeyTrouble
 
 log = structlog.get_logger(__name__)
@@ -52,24 +54,6 @@ MEDIA_TYPES: Final[Mapping[Form, str]] = {
     Form.JSON: "application/json",
     Form.JSONL: "application/x-ndjson",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class _Signs:
-    """A key of the ring, as what signs notes."""
-
-    key: RingSigner
-
-    @property
-    def key_id(self) -> str:
-        return str(self.key.record.id)
-
-    @property
-    def public_key(self) -> bytes:
-        return self.key.record.public_key or b""
-
-    def sign(self, message: bytes) -> bytes:
-        return self.key.sign(message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,14 +136,28 @@ class Exporter:
 
     async def _signed(self, export: Export, manifest: Mapping[str, Json]) -> str:
         """Return the signed note, empty if nothing can sign now."""
-        if self._keys is None or not export.head.origin:
-            return ""
         try:
-            signs = _Signs(await self._keys.ring.signer(export.scope.tenant_id))
-            return await asyncio.to_thread(exports.sign_manifest, manifest, signs)
+            signer = await self._signer(export)
+            if signer is None:
+                return ""
+            return await asyncio.to_thread(exports.sign_manifest, manifest, signer)
         except KeyTrouble as trouble:
             log.warning("evidence.export_unsigned", cause=str(trouble))
             return ""
+
+    async def _signer(self, export: Export) -> LogSigner | None:
+        """Return the newest key that the log itself knows of, None if there is none."""
+        tenant, origin = export.scope.tenant_id, export.head.origin
+        if self._keys is None or not export.head.end:
+            return None
+        async with tenant_transaction(self._pool, export.scope) as connection:
+            history = await key_history_up_to(connection, export.head.end)
+        for one in await self._keys.care.all_of(tenant):
+            if one.public_key is None or not history:
+                continue
+            if str(VerifierKey(origin, one.public_key)) == history[-1].verifier_key:
+                return LogSigner(await self._keys.ring.endorser(tenant, one.id))
+        return None
 
     async def _lines(self, export: Export, most: int) -> AsyncIterator[bytes]:
         """Yield the lines of the records in the order of the log, a page in memory at a time."""

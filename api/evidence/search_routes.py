@@ -124,11 +124,11 @@ async def read_records(
     return EvidencePageBody.of(page, verified)
 
 
-@router.get("/records/{seq}/proof")
-async def read_proof(
+@router.get("/records/{seq}/verification")
+async def verify_record(
     request: Request, principal: Reader, seq: Annotated[int, Path(ge=0, le=2**53)]
 ) -> ProofBody:
-    """Return a record's bytes, its proof, the newest checkpoint, and what verifying it finds."""
+    """Verify a record; return what proves it: bytes, audit path, checkpoint, keys of the log."""
     pool = services_of(request).pool
     sealed = await find_sealed(pool, principal.scope, seq)
     return ProofBody.of(sealed, await verify_records(pool, principal.scope, [sealed]))

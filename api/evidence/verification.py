@@ -11,10 +11,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Final
+from typing import Final
 
 from api.auth.principal import TenantScope
 from api.database import Connection, Pool, queries, tenant_transaction
+from api.evidence.hashes import Planned, read_hashes
 from api.evidence.model import SealedRecord
 from udfs.evidence.checkpoints import Checkpoint, parse_checkpoint
 from udfs.evidence.key_history import key_history
@@ -26,11 +27,9 @@ from udfs.evidence.proof_checks import inclusion_holds
 from udfs.evidence.proofs import inclusion_proof
 from udfs.evidence.record_codec import decode_record
 from udfs.evidence.records import Record
-from udfs.evidence.tree import NodeId, fold, leaf_hash
+from udfs.evidence.tree import leaf_hash
 
 PATIENCE_MS: Final = 5_000
-STORED_LEVEL: Final = 4
-"""Full subtrees from this level on are stored; those below are made of leaves."""
 
 
 class Badge(StrEnum):
@@ -191,10 +190,10 @@ async def _proofs(
     connection: Connection, seqs: Sequence[int], size: int
 ) -> dict[int, tuple[bytes, ...]]:
     """Return the proofs of records, without those of which a hash is missing."""
-    planned = _Planned()
+    planned = Planned()
     for seq in seqs:
         inclusion_proof(planned, index=seq, size=size)
-    stored = await _stored(connection, planned.nodes)
+    stored = await read_hashes(connection, planned)
     proofs = {}
     for seq in seqs:
         try:
@@ -202,59 +201,3 @@ async def _proofs(
         except LookupError:
             continue
     return proofs
-
-
-class _Planned:
-    """Takes down which hashes proofs ask for."""
-
-    def __init__(self) -> None:
-        self.nodes: set[NodeId] = set()
-
-    def read(self, nodes: Sequence[NodeId]) -> Sequence[bytes]:
-        """Return hashes that stand for those that will be read."""
-        self.nodes.update(nodes)
-        return [b""] * len(nodes)
-
-
-class _Stored:
-    """Hashes that were read from the database."""
-
-    def __init__(self, nodes: dict[NodeId, bytes], leaves: dict[int, bytes]) -> None:
-        self._nodes = nodes
-        self._leaves = leaves
-
-    def read(self, nodes: Sequence[NodeId]) -> Sequence[bytes]:
-        """Return the hashes of nodes. Raises LookupError for one that is not there."""
-        return [self._one(node) for node in nodes]
-
-    def _one(self, node: NodeId) -> bytes:
-        if node.level >= STORED_LEVEL:
-            return self._nodes[node]
-        first = node.number << node.level
-        return _folded([self._leaves[first + n] for n in range(1 << node.level)])
-
-
-async def _stored(connection: Connection, nodes: set[NodeId]) -> _Stored:
-    low = [node for node in nodes if node.level < STORED_LEVEL]
-    high = [node for node in nodes if node.level >= STORED_LEVEL]
-    seqs = {(node.number << node.level) + n for node in low for n in range(1 << node.level)}
-    named: Any = queries("evidence_search")
-    leaves = {
-        row["seq"]: bytes(row["leaf"]) async for row in named.leaves(connection, seqs=sorted(seqs))
-    }
-    found = {
-        NodeId(row["level"], row["number"]): bytes(row["hash"])
-        async for row in named.nodes(
-            connection,
-            levels=[node.level for node in high],
-            numbers=[node.number for node in high],
-        )
-    }
-    return _Stored(found, leaves)
-
-
-def _folded(leaves: list[bytes]) -> bytes:
-    """Return the hash of a full subtree of 2^n leaves."""
-    while len(leaves) > 1:
-        leaves = [fold(leaves[n : n + 2]) for n in range(0, len(leaves), 2)]
-    return leaves[0]

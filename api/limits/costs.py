@@ -31,6 +31,7 @@ COSTS: Final[Mapping[tuple[str, str], int]] = MappingProxyType(
         ("GET", "/api/v1/audit/export"): _EXPORT,
         ("GET", "/audit/export"): _EXPORT,
         ("GET", "/evidence/export"): _EXPORT,
+        ("GET", "/evidence/pack"): _EXPORT,
         ("GET", "/evidence/oscal"): _MATRIX,
         ("GET", "/evidence/controls"): _MATRIX,
         ("GET", "/evidence/control"): _MATRIX,

@@ -180,16 +180,6 @@ where tenant_id = scope_tenant()
 order by number desc
 limit 1;
 
--- name: leaves
-select seq, leaf from evidence_records
-where tenant_id = scope_tenant() and seq = any (:seqs::bigint[]);
-
--- name: nodes
-select n.level, n.number, n.hash
-from unnest(:levels::smallint[], :numbers::bigint[]) as asked (level, number)
-join evidence_nodes n on n.tenant_id = scope_tenant()
-  and n.level = asked.level and n.number = asked.number;
-
 -- name: key_records
 select line from evidence_records
 where tenant_id = scope_tenant() and kind = 'key' and line is not null

@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi.responses import StreamingResponse
 
 from api.auth.access import require
 from api.auth.principal import Permission, Principal
@@ -15,15 +16,17 @@ from api.database import DatabaseUnavailable, QueryTooSlow
 from api.evidence.exporting import Form
 from api.evidence.matrix import known_frameworks, read_control, read_matrix
 from api.evidence.model import SealedRecord
+from api.evidence.packing import Asked
 from api.evidence.search import EvidenceFilter, find_sealed, ms_of, search
 from api.evidence.search_routes import Days, assessment, export
 from api.evidence.verification import Verified, verify_records
 from api.problems import not_found
 from api.services import services_of
 from api.web.render import render
-from api.web.views.evidence import EvidenceQuery, evidence_list, record_page
+from api.web.views.evidence import EvidenceQuery, Opens, evidence_list, record_page
 from api.web.views.evidence_controls import MatrixQuery, control_page, matrix_page
 from dsl.controls import misnamed
+from udfs.evidence.pack import Disclosure
 
 router = APIRouter(include_in_schema=False)
 
@@ -71,7 +74,7 @@ def matrix_query(
 
 
 Chosen = Annotated[EvidenceQuery, Depends(evidence_query)]
-Asked = Annotated[MatrixQuery, Depends(matrix_query)]
+AskedOfMatrix = Annotated[MatrixQuery, Depends(matrix_query)]
 
 
 @router.get("/evidence")
@@ -93,7 +96,7 @@ async def evidence(request: Request, who: Reader, query: Chosen) -> Response:
 
 
 @router.get("/evidence/controls")
-async def controls(request: Request, who: Reader, asked: Asked) -> Response:
+async def controls(request: Request, who: Reader, asked: AskedOfMatrix) -> Response:
     """Show the matrix of a framework."""
     pool = services_of(request).pool
     frameworks = await known_frameworks(pool, who.scope)
@@ -112,7 +115,7 @@ async def controls(request: Request, who: Reader, asked: Asked) -> Response:
 async def control(
     request: Request,
     who: Reader,
-    asked: Asked,
+    asked: AskedOfMatrix,
     control_id: Annotated[str, Query(alias="id", max_length=200)] = "",
 ) -> Response:
     """Show one control. Its id stands in the query: names of controls hold almost anything."""
@@ -124,7 +127,16 @@ async def control(
     chosen = EvidenceFilter(control=control_id, from_ms=ms_of(from_day), to_ms=ms_of(to_day))
     newest = await search(pool, who.scope, chosen, limit=NEWEST)
     verified = await _looked_at(request, who, newest.items)
-    page = control_page(row, asked, newest, verified, from_day=from_day, to_day=to_day)
+    page = control_page(
+        row,
+        asked,
+        newest,
+        verified,
+        from_day=from_day,
+        to_day=to_day,
+        may_export=who.may(Permission.EVIDENCE_EXPORT),
+        opens=_opens(who),
+    )
     return render(request, "evidence/control.html", page=page)
 
 
@@ -135,7 +147,9 @@ async def record(
     """Show a record with its bytes and its proof."""
     sealed = await find_sealed(services_of(request).pool, who.scope, seq)
     verified = await _looked_at(request, who, [sealed])
-    return render(request, "evidence/record.html", page=record_page(sealed, verified))
+    return render(
+        request, "evidence/record.html", page=record_page(sealed, verified, opens=_opens(who))
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +161,32 @@ class VerifyPage:
 async def verify(request: Request, who: Reader) -> Response:
     """Show the page that verifies a pack in the browser."""
     return render(request, "evidence/verify.html", page=VerifyPage())
+
+
+@router.get("/evidence/pack")
+async def pack(
+    request: Request, who: Taker, query: Chosen, only: Annotated[bool, Query()] = False
+) -> Response:
+    """Hand out a pack for auditors. only: hashes in place of what is not asked for."""
+    chosen = query.chosen()
+    # A day that is not over cannot be sealed to its end: up to now, then.
+    today_ms = ms_of(_today())
+    asked = Asked(
+        from_ms=chosen.from_ms,
+        to_ms=None if chosen.to_ms is None or chosen.to_ms > today_ms else chosen.to_ms,
+        frameworks=(chosen.framework,) if chosen.framework and not chosen.control else (),
+        controls=(chosen.control,) if chosen.control else (),
+        disclosure=Disclosure.SELECTED if only else Disclosure.ALL,
+    )
+    made = await services_of(request).packs.make(who.scope, asked)
+    return StreamingResponse(
+        made.pieces(),
+        media_type="application/zip",
+        headers={
+            "Content-Disposition": f'attachment; filename="{made.name}"',
+            "Content-Length": str(made.size_bytes),
+        },
+    )
 
 
 @router.get("/evidence/export")
@@ -177,6 +217,14 @@ async def _looked_at(request: Request, who: Principal, records: Sequence[SealedR
         return await verify_records(services_of(request).pool, who.scope, records)
     except (DatabaseUnavailable, QueryTooSlow):
         return Verified(None)
+
+
+def _opens(who: Principal) -> Opens:
+    return Opens(
+        rules=who.may(Permission.RULES_READ),
+        signals=who.may(Permission.SIGNALS_READ),
+        traces=who.may(Permission.TRACES_READ),
+    )
 
 
 def _today() -> date:

@@ -27,6 +27,7 @@ from udfs.evidence.records import (
     KeyChange,
     Kind,
     Record,
+    RuleRef,
     RuleVerdict,
 )
 from udfs.evidence.table_lines import outcome_of
@@ -162,6 +163,7 @@ class EvidenceList:
     csv_href: str
     json_href: str
     jsonl_href: str
+    pack_href: str
     unsigned: int
     may_export: bool
 
@@ -191,6 +193,7 @@ def evidence_list(
         csv_href=first.href("/evidence/export", format="csv"),
         json_href=first.href("/evidence/export", format="json"),
         jsonl_href=first.href("/evidence/export", format="jsonl"),
+        pack_href=first.href("/evidence/pack"),
         unsigned=sum(row.badge.label == "Unsigned" for row in rows),
         may_export=may_export,
     )
@@ -275,6 +278,27 @@ def day_or_none(text: str) -> date | None:
     return day if day.year >= 1970 else None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opens:
+    """What else the person who looks may open, so that a link leads to no refusal."""
+
+    rules: bool = False
+    signals: bool = False
+    traces: bool = False
+
+    def rule(self, rule_id: str) -> str:
+        """Return the address of a rule's page, empty if it is not for them."""
+        return rule_href(rule_id) if self.rules else ""
+
+    def signal(self, signal_id: str) -> str:
+        """Return the address of a signal's page, empty if it is not for them."""
+        return f"/signals/{signal_id}" if self.signals else ""
+
+    def trace(self, trace_id: str) -> str:
+        """Return the address of a trace's page, empty if it is not for them."""
+        return f"/traces/{trace_id}" if self.traces and trace_id else ""
+
+
 @dataclass(frozen=True, slots=True)
 class Fact:
     """A line of a record. href: where it leads, empty: nowhere."""
@@ -315,17 +339,17 @@ class RecordPage:
     json_href: str
 
 
-def record_page(sealed: SealedRecord, verified: Verified) -> RecordPage:
+def record_page(sealed: SealedRecord, verified: Verified, *, opens: Opens) -> RecordPage:
     """Return the page of a record."""
     checked = verified.by_seq.get(sealed.seq)
     record = decode_record(sealed.line)
     return RecordPage(
         row=evidence_row(sealed, checked),
-        facts=() if isinstance(record, Malformed) else tuple(_facts(record)),
+        facts=() if isinstance(record, Malformed) else tuple(_facts(record, opens)),
         sealed=exact_moment(sealed.sealed_ms * 1_000_000),
         has_payload=sealed.has_payload,
         proof=_proof(sealed, verified, checked),
-        json_href=f"/api/v1/evidence/records/{sealed.seq}/proof",
+        json_href=f"/api/v1/evidence/records/{sealed.seq}/verification",
     )
 
 
@@ -370,7 +394,7 @@ def _source(record: Record) -> str:
     return ""
 
 
-def _facts(record: Record) -> list[Fact]:
+def _facts(record: Record, opens: Opens) -> list[Fact]:
     facts = [Fact("Id", record.id, mono=True)]
     match record.body:
         case ComplianceSpan() as span:
@@ -378,21 +402,21 @@ def _facts(record: Record) -> list[Fact]:
                 Fact("Service", span.service),
                 Fact("Operation", span.operation),
                 Fact("Evidence type", span.evidence_type),
-                Fact("Trace", span.trace_id, f"/traces/{span.trace_id}", mono=True),
+                Fact("Trace", span.trace_id, opens.trace(span.trace_id), mono=True),
                 Fact("Span", span.span_id, mono=True),
             ]
         case RuleVerdict() as verdict:
             facts += [
-                _rule(verdict.rule.id, verdict.rule.version),
+                _rule(verdict.rule, opens),
                 Fact("Hash of its text", verdict.rule.sha256, mono=True),
-                Fact("Signal", verdict.signal, f"/signals/{verdict.signal}", mono=True),
+                Fact("Signal", verdict.signal, opens.signal(verdict.signal), mono=True),
                 Fact("Revision", str(verdict.revision)),
-                Fact("Trace", verdict.trace_id, f"/traces/{verdict.trace_id}", mono=True),
+                Fact("Trace", verdict.trace_id, opens.trace(verdict.trace_id), mono=True),
                 Fact("Reasons", ", ".join(verdict.reasons)),
             ]
         case Coverage() as coverage:
             facts += [
-                _rule(coverage.rule.id, coverage.rule.version),
+                _rule(coverage.rule, opens),
                 Fact("From", exact_moment(coverage.from_ms * 1_000_000).text),
                 Fact("To", exact_moment(coverage.to_ms * 1_000_000).text),
                 *(
@@ -417,5 +441,5 @@ def _facts(record: Record) -> list[Fact]:
     return [fact for fact in facts if fact.text]
 
 
-def _rule(rule_id: str, version: int) -> Fact:
-    return Fact("Rule", f"{rule_id}, version {version}", rule_href(rule_id))
+def _rule(rule: RuleRef, opens: Opens) -> Fact:
+    return Fact("Rule", f"{rule.id}, version {rule.version}", opens.rule(rule.id))

@@ -15,12 +15,12 @@ from api.web.views.addresses import with_query
 from api.web.views.evidence import (
     EvidenceQuery,
     EvidenceRow,
+    Opens,
     control_href,
     day_or_none,
     evidence_row,
     title_of,
 )
-from api.web.views.links import rule_href
 from api.web.views.moments import Moment, exact_moment
 from api.web.views.words import Choice, choices
 from dsl.controls import catalogue
@@ -146,6 +146,7 @@ class MatrixPage:
     quiet: tuple[Choice, ...]
     clear_href: str
     oscal_href: str
+    pack_href: str
     records_href: str
     has_evidence: bool
     may_export: bool
@@ -183,6 +184,9 @@ def matrix_page(
                 "to": matrix.to_day.isoformat(),
             },
         ),
+        pack_href=EvidenceQuery(
+            framework=matrix.framework, since=matrix.from_day.isoformat(), until=last.isoformat()
+        ).href("/evidence/pack"),
         records_href=EvidenceQuery(
             framework=matrix.framework, since=matrix.from_day.isoformat(), until=last.isoformat()
         ).href(),
@@ -220,6 +224,8 @@ class ControlPage:
     records: tuple[EvidenceRow, ...]
     records_count: str
     records_href: str
+    pack_href: str
+    may_export: bool
     back_href: str
     since: str
     until: str
@@ -234,12 +240,15 @@ def control_page(
     *,
     from_day: date,
     to_day: date,
+    may_export: bool,
+    opens: Opens,
 ) -> ControlPage:
     """Return the page of a control, with its newest records."""
     framework, _, name = row.id.partition(".")
     described, known = row.described, catalogue(framework)
     last = to_day - timedelta(days=1)
     matrix = Matrix(framework=framework, from_day=from_day, to_day=to_day, rows=(row,))
+    of_control = EvidenceQuery(control=row.id, since=from_day.isoformat(), until=last.isoformat())
     return ControlPage(
         cells=_cells(row, matrix, query),
         framework=title_of(framework),
@@ -247,13 +256,13 @@ def control_page(
         shows=described.shows if described else "",
         lacks=described.lacks if described else "",
         why_not=known.beyond.get(name, "") if known else "",
-        rules=tuple(_rule_cells(one, (to_day - from_day).days) for one in row.rules),
+        rules=tuple(_rule_cells(one, (to_day - from_day).days, opens) for one in row.rules),
         said=tuple((outcome, f"{count:,}") for outcome, count in sorted(row.said.items())),
         records=tuple(evidence_row(one, verified.by_seq.get(one.seq)) for one in page.items),
         records_count=f"{page.total or 0:,}",
-        records_href=EvidenceQuery(
-            control=row.id, since=from_day.isoformat(), until=last.isoformat()
-        ).href(),
+        records_href=of_control.href(),
+        pack_href=of_control.href("/evidence/pack"),
+        may_export=may_export,
         back_href=query.href(framework=framework),
         since=from_day.isoformat(),
         until=last.isoformat(),
@@ -309,11 +318,11 @@ def _tallies(matrix: Matrix) -> tuple[Tally, ...]:
     return tuple(Tally(count, standing_view(each)) for each, count in counts.items())
 
 
-def _rule_cells(sums: RuleSums, days: int) -> RuleCells:
+def _rule_cells(sums: RuleSums, days: int, opens: Opens) -> RuleCells:
     lost = sums.late + sums.dropped
     return RuleCells(
         rule=sums.rule,
-        href=rule_href(sums.rule),
+        href=opens.rule(sums.rule),
         judged=f"{sums.judged:,}",
         satisfied=f"{sums.satisfied:,}",
         violated=f"{sums.violated:,}",

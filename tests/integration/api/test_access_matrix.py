@@ -119,6 +119,7 @@ PAGES: Final[Mapping[Route, Access]] = {
     ("GET", "/evidence/control"): _P.EVIDENCE_READ,
     ("GET", "/evidence/records/{seq}"): _P.EVIDENCE_READ,
     ("GET", "/evidence/verify"): _P.EVIDENCE_READ,
+    ("GET", "/evidence/pack"): _P.EVIDENCE_EXPORT,
     ("GET", "/evidence/export"): _P.EVIDENCE_EXPORT,
     ("GET", "/evidence/oscal"): _P.EVIDENCE_EXPORT,
     ("GET", "/audit/export"): _P.AUDIT_READ,

@@ -105,7 +105,7 @@ PERMISSIONS = {
     ("GET", "/api/v1/audit"): Permission.AUDIT_READ,
     ("GET", "/api/v1/audit/export"): Permission.AUDIT_READ,
     ("GET", "/api/v1/evidence/records"): Permission.EVIDENCE_READ,
-    ("GET", "/api/v1/evidence/records/{seq}/proof"): Permission.EVIDENCE_READ,
+    ("GET", "/api/v1/evidence/records/{seq}/verification"): Permission.EVIDENCE_READ,
     ("GET", "/api/v1/evidence/controls"): Permission.EVIDENCE_READ,
     ("GET", "/api/v1/evidence/controls/{control_id}"): Permission.EVIDENCE_READ,
     ("GET", "/api/v1/evidence/export"): Permission.EVIDENCE_EXPORT,
