@@ -35,7 +35,7 @@ BEGIN_MS: Final = 1_795_000_000_000
 CHECKPOINT_RECORDS: Final = 10_000
 PROOFS: Final = 2_000
 _TEXT: Final = "when { db.query } always { audit.log }"
-_RULE: Final = RuleRef("bench", 1, sha256(_TEXT.encode()).hexdigest())
+RULE: Final = RuleRef("bench", 1, sha256(_TEXT.encode()).hexdigest())
 _HASH_BYTES: Final = 32
 
 
@@ -173,7 +173,7 @@ def _written(
         hashes=hashes,
         checkpoints=checkpoints,
         keys=key_history([_record(0, signer)]),
-        rules=[RuleText(_RULE.id, _RULE.version, _TEXT, ("soc2.CC7.2",), ())],
+        rules=[RuleText(RULE.id, RULE.version, _TEXT, ("soc2.CC7.2",), ())],
     )
     with file.open("wb") as out:
         write_pack(out, head=head, parts=parts, signer=signer)
@@ -186,7 +186,7 @@ def _lines(records: int, signer: _Signer) -> Iterator[bytes]:
 
 def _record(number: int, signer: _Signer) -> Record:
     body = (
-        RuleVerdict(_RULE, Verdict.VIOLATED, f"{number:032x}", number, f"{number:032x}")
+        RuleVerdict(RULE, Verdict.VIOLATED, f"{number:032x}", number, f"{number:032x}")
         if number
         else KeyChange(KeyEvent.CREATED, _verifier_key(signer))
     )

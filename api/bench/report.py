@@ -16,6 +16,7 @@ from api.bench.overhead import OverheadFigures, Spread
 from api.bench.recovery import RecoveryFigures
 from api.bench.redaction import RedactionFigures
 from api.bench.run import Figures
+from api.bench.sealing import SealingFigures
 
 
 def run_table(figures: Figures) -> Table:
@@ -86,6 +87,21 @@ def evidence_table(figures: EvidenceFigures, *, hardware: str) -> Table:
         ("pack", f"{figures.pack_bytes / 1e6:,.0f} MB, written in {figures.write_s:,.1f} s"),
         ("verified in", f"{figures.verify_s:,.1f} s"),
         ("verdict", "valid" if figures.valid else "NOT VALID"),
+    ]
+    return _filled(table, rows)
+
+
+def sealing_table(figures: SealingFigures, *, hardware: str) -> Table:
+    """Return the table of the evidence log in Postgres."""
+    table = _table("betrace bench evidence --postgres", hardware)
+    both = figures.sealed_per_cpu_s
+    rows = [
+        ("records", f"{figures.records:,}"),
+        ("handed over", f"{figures.handed_over_per_s:,} a second"),
+        ("sealed", f"{figures.sealed_per_s:,} a second"),
+        ("by CPU second of the sequencer", f"{figures.sealed_per_sequencer_cpu_s:,}"),
+        ("the same with its backend", "not known" if both is None else f"{both:,}"),
+        ("a record with its proof", f"{figures.proof_ms:.2f} ms"),
     ]
     return _filled(table, rows)
 

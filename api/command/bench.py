@@ -29,9 +29,11 @@ from api.bench.report import (
     recovery_table,
     redaction_table,
     run_table,
+    sealing_table,
 )
 from api.bench.run import RunSettings, measure
 from api.bench.running import Wanted
+from api.bench.sealing import measure_sealing
 from api.bench.stack import Lifetimes, own_stack, stack_of
 from api.bench.traffic import TrafficSettings
 from api.command.bench_long import (
@@ -51,7 +53,7 @@ from api.command.bench_long import (
 )
 from api.command.operator import operator_scope
 from api.logs import configure_logging
-from api.settings import Settings
+from api.settings import Settings, load_settings
 
 app = typer.Typer(
     help="Measure throughput, delays, precision and recall under a load whose verdicts are known.",
@@ -167,12 +169,30 @@ def evaluator(
 def evidence(
     *,
     records: Annotated[int, typer.Option(min=1_000, help="Of one tenant's log.")] = 1_000_000,
+    postgres: Annotated[
+        bool,
+        typer.Option(
+            "--postgres",
+            help="Have the sequencer seal them in the database of BETRACE_DATABASE_ADMIN_URL, "
+            "which can be thrown away.",
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Measure the evidence log alone, in this process: appends, proofs, a pack verified.
 
     Exit 1 if the pack is not valid.
     """
+    if postgres:
+        settings = load_settings()
+        sealed = measure_sealing(
+            admin_dsn=settings.admin_dsn, worker_dsn=settings.worker_dsn, records=records, say=say
+        )
+        if as_json:
+            typer.echo(json.dumps({"hardware": hardware(), "sealing": sealed.to_dict()}))
+        else:
+            Console().print(sealing_table(sealed, hardware=hardware()))
+        return
     figures = measure_evidence(records=records, say=say)
     if as_json:
         typer.echo(json.dumps({"hardware": hardware(), "evidence": figures.to_dict()}))

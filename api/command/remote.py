@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 import httpx
 
 from api.errors import OperatorError
 
 _PATIENCE_S = 30.0
+_DOWNLOAD_PATIENCE_S = 600.0
+"""What is made before it is sent takes its time."""
 
 
 class Server:
@@ -45,6 +47,22 @@ class Server:
     def post(self, path: str, body: object = None) -> Any:
         """POST a JSON body. Raises OperatorError."""
         return self._ask("POST", path, json=body)
+
+    def download(self, path: str, body: object, out: BinaryIO) -> int:
+        """POST a JSON body and write what comes into a file; return its bytes.
+
+        Raises OperatorError, also if it ends too early.
+        """
+        try:
+            with self._client.stream(
+                "POST", path, json=body, timeout=_DOWNLOAD_PATIENCE_S
+            ) as answer:
+                if not answer.is_success:
+                    answer.read()
+                    raise Refusal(answer)
+                return sum(out.write(piece) for piece in answer.iter_bytes())
+        except httpx.TransportError as error:
+            raise OperatorError(f"{self._url} did not send all of it: {error}") from error
 
     def _ask(self, method: str, path: str, **content: Any) -> Any:
         try:

@@ -145,7 +145,10 @@ class PackMaker:
                 for one in keys
                 if one.revoked_since is not None and one.verifier_key in ids
             }
-            of_keys = {"revoked": list(revoked), "sizes": list(revoked.values())}
+            of_keys: dict[str, Sequence[Any]] = {
+                "revoked": list(revoked),
+                "sizes": list(revoked.values()),
+            }
             from_ms = asked.from_ms or 0
             to_ms = newest["time_ms"] if asked.to_ms is None else asked.to_ms
             if from_ms >= to_ms:
@@ -409,7 +412,7 @@ def _statement(name: str) -> LiteralString:
     return cast("LiteralString", getattr(queries("evidence"), name).sql)
 
 
-def _told(plan: _Plan) -> dict[str, object]:
+def _told(plan: _Plan) -> dict[str, Any]:
     return {
         "from": _moment(plan.query.from_ms),
         "to": _moment(plan.query.to_ms),

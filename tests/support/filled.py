@@ -18,6 +18,7 @@ from api.keys.authority import OPERATOR
 from api.members.model import Terms
 from tests.support.keys import insert_key
 from tests.support.postgres import Database
+from tests.support.sealing import insert_evidence
 from tests.support.tenants import (
     PEPPER,
     add_key,
@@ -63,6 +64,7 @@ async def filled_tenant(pool: Pool, database: Database) -> Filled:
     insert_count(database.worker, scope, backtest_id, "", "violated", 1)
     insert_result(database.worker, scope, backtest_id, root_name=mark)
     insert_key(database.app, scope, destroyed=True)
+    insert_evidence(database, scope, mark=mark)
     invited = await invite(
         pool,
         scope,
@@ -77,6 +79,8 @@ async def filled_tenant(pool: Pool, database: Database) -> Filled:
         "signal_id": signal_id,
         "trace_id": trace_id,
         "letter_id": insert_letter(database.worker, scope, detail=mark),
+        "seq": "0",
+        "number": "1",
         "notice_id": insert_notice(database, scope),
         "backtest_id": backtest_id,
         "key_id": str(key.key.id),

@@ -338,7 +338,7 @@ async def test_by_direct_sql_the_application_reaches_no_row_of_another_tenant(
 NOT_FILLED: Final = {
     "predicate_numbers", "rule_stats_minutes", "signal_history", "trace_budgets",
     "stats_minutes", "usage_days", "trace_tasks", "backtest_handed", "retention_ledger",
-    "deletion_proofs",
+    "deletion_proofs", "evidence_inbox",
 }  # fmt: skip
 """Tables that only the worker fills, or the end of a tenant: other tests look at them."""
 

@@ -12,6 +12,7 @@ from api.auth.access import route_access
 from api.auth.principal import Role
 from tests.integration.api.conftest import Caller
 from tests.support.postgres import Database
+from tests.support.sealing import insert_evidence
 from tests.support.tenants import (
     add_key,
     insert_backtest,
@@ -48,6 +49,9 @@ FOREIGN: list[tuple[str, str, dict[str, Any] | None]] = [
     ("GET", "/api/v1/members/{member_id}", None),
     ("PUT", "/api/v1/members/{member_id}", {"role": "viewer"}),
     ("DELETE", "/api/v1/members/{member_id}", None),
+    ("GET", "/api/v1/evidence/checkpoints/{number}", None),
+    ("GET", "/api/v1/evidence/records/{seq}", None),
+    ("DELETE", "/api/v1/evidence/records/{seq}/payload", None),
     ("POST", "/api/v1/invitations/{invitation_id}/resend", None),
     ("POST", "/api/v1/invitations/{invitation_id}/cancel", None),
 ]
@@ -74,6 +78,10 @@ OWN_OR_NOTHING = {
     ("GET", "/api/v1/session"): "tells of the caller",
     ("GET", "/api/v1/audit"): "test_audit and test_isolation look at it",
     ("GET", "/api/v1/audit/export"): "test_audit and test_isolation look at it",
+    ("GET", "/api/v1/evidence/log"): "test_a_log_of_another_tenant_is_not_seen",
+    ("GET", "/api/v1/evidence/checkpoints"): "test_a_log_of_another_tenant_is_not_seen",
+    ("GET", "/api/v1/evidence/consistency"): "test_a_log_of_another_tenant_is_not_seen",
+    ("POST", "/api/v1/evidence/export"): "test_a_log_of_another_tenant_is_not_seen",
     ("POST", "/api/v1/dead-letters/{letter_id}/replay"): "test_dead_letters looks at it",
     ("DELETE", "/api/v1/session"): "ends the caller's",
     ("POST", "/api/v1/session"): "has no tenant yet",
@@ -128,6 +136,8 @@ async def ids(app: FastAPI, caller: Caller, shared_database: Database) -> dict[s
         "trace_id": trace_id,
         "letter_id": insert_letter(shared_database.worker, caller.scope),
         "notice_id": insert_notice(shared_database, caller.scope),
+        "seq": insert_evidence(shared_database, caller.scope),
+        "number": "1",
         "backtest_id": insert_backtest(shared_database.app, caller.scope),
         "member_id": insert_member(shared_database, caller.scope),
         "invitation_id": invited.json()["id"],
@@ -165,6 +175,26 @@ async def test_a_cursor_of_anothers_shows_nothing(
     page = (await caller.client.get("/api/v1/signals", params={"limit": 1})).json()
     cursor = {"cursor": page["next_cursor"]}
     assert (await stranger.client.get("/api/v1/signals", params=cursor)).json() == EMPTY_PAGE
+
+
+async def test_a_log_of_another_tenant_is_not_seen(
+    ids: dict[str, str], caller: Caller, stranger: Caller
+) -> None:
+    told = [(await who.client.get("/api/v1/evidence/log")).json() for who in (caller, stranger)]
+    assert [(one["size"], one["checkpoints"], one["origin"]) for one in told] == [
+        (1, 1, f"betrace.example/log/{caller.scope.tenant_id}"),
+        (0, 0, None),
+    ]
+    heads = [
+        (await who.client.get("/api/v1/evidence/checkpoints")).json()["items"]
+        for who in (caller, stranger)
+    ]
+    assert [len(each) for each in heads] == [1, 0]
+    sizes = {"from": 0, "to": 1}
+    proof = await stranger.client.get("/api/v1/evidence/consistency", params=sizes)
+    assert (proof.status_code, proof.json()["code"]) == (400, "evidence.sizes")
+    pack = await stranger.client.post("/api/v1/evidence/export", json={})
+    assert pack.status_code == 409
 
 
 async def test_the_same_id_in_two_tenants_is_two_rules(

@@ -25,6 +25,7 @@ from api.keys.authority import OPERATOR
 from api.members.model import Terms
 from tests.support.keys import insert_key
 from tests.support.postgres import Database
+from tests.support.sealing import insert_evidence
 from tests.support.tenants import (
     PEPPER,
     insert_backtest,
@@ -45,7 +46,10 @@ TABLES_WITH_A_TENANT = [
     "memberships", "api_keys", "rules", "rule_versions", "rules_outbox", "signals",
     "signal_feed", "trace_copies", "trace_spans", "backtests", "backtest_parts",
     "backtest_counts", "backtest_results", "notices", "signal_folds", "audit_log",
-    "invitations", "provider_grants", "tenant_keys",
+    "invitations", "provider_grants", "tenant_keys", "evidence_logs", "evidence_records",
+    "evidence_controls", "evidence_totals", "evidence_coverage", "evidence_nodes",
+    "evidence_checkpoints", "evidence_payloads", "evidence_coverage_cursors",
+    "evidence_acts_cursors", "evidence_outages",
 ]  # fmt: skip
 
 
@@ -68,6 +72,7 @@ async def filled(pool: Pool, shared_database: Database) -> TenantScope:
     insert_result(shared_database.worker, scope, backtest_id)
     insert_notice(shared_database, scope)
     insert_key(shared_database.app, scope)
+    insert_evidence(shared_database, scope)
     await invite(
         pool,
         scope,

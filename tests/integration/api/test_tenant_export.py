@@ -29,7 +29,7 @@ from tests.support.tenants import PEPPER, add_key, make_tenant, make_user
 from tests.support.whole_tenant import RULE, rows_of, whole_tenant
 
 SECRETIVE: Final = r"hash|secret|token|sealed|password|csrf"
-NO_SECRETS: Final = {"group_fingerprint"}
+NO_SECRETS: Final = {"group_fingerprint", "sealed_ms"}
 
 
 async def taken(pool: Pool, scope: TenantScope) -> zipfile.ZipFile:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -17,6 +19,7 @@ from tests.integration.worker.world import (
     RULE,
     SATISFIED,
     TENANT,
+    TEXT,
     VIOLATED,
     a_signal,
     add_version,
@@ -356,3 +359,41 @@ def test_delivering_a_batch_again_changes_nothing(
     write(connection, *batch)
     write(connection, *batch[1:])
     assert lasting_rows(seeded.admin) == once
+
+
+def test_each_revision_of_a_signal_for_controls_is_handed_over_as_evidence(
+    seeded: Database, connection: WorkerConnection
+) -> None:
+    uncontrolled = a_signal(3)
+    del uncontrolled.controls[:]
+    batch = [
+        a_signal(1),
+        a_signal(1, at_ms=1000, verdict=SATISFIED, was=VIOLATED),
+        a_signal(2, shadow=True),
+        uncontrolled,
+        a_signal(4, rule_id="unknown"),
+        a_signal(5, verdict=NOT_APPLICABLE),
+        a_signal(1, tenant=OTHER_TENANT),
+    ]
+    for evidence in (False, True):
+        with connection.transaction():
+            SignalWriter(evidence=evidence).write(connection, told(*batch))
+    handed_over = rows(
+        seeded.admin,
+        "select tenant_id::text as tenant, id, outcome, controls, rule_id, rule_version, time_ms,"
+        " convert_from(head, 'UTF8') as head from evidence_inbox order by position",
+    )
+    first, revised, others = batch[0], batch[1], batch[6]
+    assert {(row["tenant"], row["id"], row["outcome"]) for row in handed_over} == {
+        (TENANT, f"{first.id.hex()}.{first.revision}", "violated"),
+        (TENANT, f"{first.id.hex()}.{revised.revision}", "satisfied"),
+        (OTHER_TENANT, f"{others.id.hex()}.{others.revision}", "violated"),
+    }
+    mine = next(row for row in handed_over if row["outcome"] == "satisfied")
+    assert (mine["controls"], mine["rule_id"], mine["time_ms"]) == (
+        ["soc2.CC7.2"],
+        RULE,
+        NOON_MS + 1000,
+    )
+    text_hash = hashlib.sha256(TEXT.encode()).hexdigest()
+    assert f'"rule":{{"id":"{RULE}","sha256":"{text_hash}","version":1}}' in mine["head"]

@@ -105,6 +105,7 @@ def test_only_authentication_and_operators_grant_scopes() -> None:
         "api/identity/bearers.py",
         "api/identity/people.py",
         "api/operators/actions.py",
+        "api/evidence/sealing.py",
         "api/keyring/shelf.py",
         "api/rules/outbox.py",
         "api/rules/quarantine.py",

@@ -110,6 +110,13 @@ PERMISSIONS = {
     ("GET", "/api/v1/evidence/controls/{control_id}"): Permission.EVIDENCE_READ,
     ("GET", "/api/v1/evidence/export"): Permission.EVIDENCE_EXPORT,
     ("GET", "/api/v1/evidence/oscal"): Permission.EVIDENCE_EXPORT,
+    ("GET", "/api/v1/evidence/log"): Permission.EVIDENCE_READ,
+    ("GET", "/api/v1/evidence/checkpoints"): Permission.EVIDENCE_READ,
+    ("GET", "/api/v1/evidence/checkpoints/{number}"): Permission.EVIDENCE_READ,
+    ("GET", "/api/v1/evidence/records/{seq}"): Permission.EVIDENCE_READ,
+    ("DELETE", "/api/v1/evidence/records/{seq}/payload"): Permission.TENANT_WRITE,
+    ("GET", "/api/v1/evidence/consistency"): Permission.EVIDENCE_READ,
+    ("POST", "/api/v1/evidence/export"): Permission.EVIDENCE_EXPORT,
 }
 
 

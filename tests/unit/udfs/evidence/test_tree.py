@@ -207,3 +207,19 @@ def test_the_verifiers_tree_takes_subtrees_for_leaves(cuts: list[int], data: st.
 def test_leaves_and_nodes_have_domains_of_their_own() -> None:
     left, right = leaf_hash(b"a"), leaf_hash(b"b")
     assert node_hash(left, right) != leaf_hash(left + right)
+
+
+@given(st.lists(st.integers(0, 40), max_size=12))
+def test_many_leaves_at_once_grow_the_tree_as_one_after_the_other(sizes: list[int]) -> None:
+    one, many = Frontier(), Frontier()
+    single, batched = MemoryHashes(), MemoryHashes()
+    leaves = iter(leaf_hash(b"%d" % number) for number in range(sum(sizes)))
+    for size in sizes:
+        batch = [next(leaves) for _ in range(size)]
+        for leaf in batch:
+            single.nodes.update(one.append(leaf))
+        for run in many.extend(batch):
+            numbered = enumerate(run.hashes, run.first)
+            batched.nodes.update((NodeId(run.level, number), each) for number, each in numbered)
+        assert (many.size, many.edge, many.root()) == (one.size, one.edge, one.root())
+    assert batched.nodes == single.nodes
