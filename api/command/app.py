@@ -39,6 +39,7 @@ GROUPS: Final = {
 
 
 EXTENSIONS: Final = {
+    "evidence": "api.command.evidence_lists",
     "rules": "api.command.rules_apply",
     "tenant": "api.command.tenant_life",
 }

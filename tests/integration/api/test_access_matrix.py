@@ -150,6 +150,7 @@ NOT_THERE: Final = {
     "trace_id": "e" * 32,
     "letter_id": "1-999",
     "seq": "0",
+    "control_id": "soc2.NONE",
     "number": "1",
     "notice_id": "00000000-0000-4000-8000-000000000000",
     "backtest_id": "00000000-0000-4000-8000-000000000001",
