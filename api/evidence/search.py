@@ -12,10 +12,11 @@ from datetime import date, timedelta
 from typing import Any, Final
 
 from api.auth.principal import TenantScope
-from api.cursors import decode_cursor, encode_cursor
+from api.cursors import decode_cursor, encode_cursor, foreign_cursor
 from api.database import Connection, Pool, queries, tenant_transaction
 from api.evidence.model import SealedRecord
 from api.problems import not_found
+from udfs.evidence.canonical import MAX_INT
 from udfs.evidence.records import Kind
 
 PAGE_MAX: Final = 1_000
@@ -28,6 +29,8 @@ OUTCOMES: Final = (
 )
 """Of verdicts and coverage (none: nothing was judged); of spans and acts; of keys."""
 _EPOCH: Final = date(1970, 1, 1)
+_NEVER_MS: Final = 253_402_300_800_000
+"""The year 10000: times of spans end in 2554, when their nanoseconds do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +80,7 @@ async def search(
     with_total: bool = True,
 ) -> EvidencePage:
     """Return one page of the tenant's evidence. Raises ApiError 400 for a cursor that is none."""
-    before_ms, before_seq = decode_cursor(cursor, int, int) if cursor else (None, None)
+    before_ms, before_seq = _place(cursor) if cursor else (None, None)
     async with tenant_transaction(pool, scope, timeout_ms=PATIENCE_MS) as connection:
         controls = await asked_controls(connection, chosen)
         place = {"before_ms": before_ms, "before_seq": before_seq, "limit": limit + 1}
@@ -87,6 +90,13 @@ async def search(
     more = len(found) > limit
     after = encode_cursor(items[-1].time_ms, items[-1].seq) if more else None
     return EvidencePage(items, after, total)
+
+
+def _place(cursor: str) -> tuple[int, int]:
+    before_ms, before_seq = decode_cursor(cursor, int, int)
+    if not (0 <= before_ms < _NEVER_MS and 0 <= before_seq <= MAX_INT):
+        raise foreign_cursor()
+    return before_ms, before_seq
 
 
 async def find_sealed(pool: Pool, scope: TenantScope, seq: int) -> SealedRecord:
@@ -167,6 +177,8 @@ async def _page(
         return []
     named = queries("evidence_search")
     columns = chosen.columns() | dict(place) | {"controls": controls}
+    if (chosen.kinds or chosen.outcomes) and not chosen.service:
+        columns["from_ms"] = await _reach(connection, chosen, columns)
     if chosen.service:
         rows = named.by_service(connection, **columns, service=chosen.service)
     elif controls is None or chosen.rule:
@@ -175,6 +187,25 @@ async def _page(
         del columns["rule_id"]
         rows = named.by_controls(connection, **columns)
     return [record_of(row) async for row in rows]
+
+
+async def _reach(connection: Connection, chosen: EvidenceFilter, columns: Mapping[str, Any]) -> int:
+    """Return from when on a page of rare records lies, so that no more is looked through."""
+    ends = [one for one in (columns["to_ms"], columns["before_ms"]) if one is not None]
+    to_day = day_of(min(ends)) if ends else None
+    asked = {name: columns[name] for name in ("rule_id", "kinds", "outcomes", "limit")}
+    if chosen.control:
+        first = await queries("evidence_search").reach_of_control(
+            connection, **asked, to_day=to_day, control=chosen.control
+        )
+    else:
+        first = await queries("evidence_search").reach(
+            connection, **asked, to_day=to_day, framework=chosen.framework
+        )
+    begins = first or to_day
+    if begins is None:
+        return _NEVER_MS
+    return max(ms_of(begins), chosen.from_ms or 0)
 
 
 def record_of(row: Mapping[str, Any]) -> SealedRecord:

@@ -65,6 +65,35 @@ where s.tenant_id = scope_tenant() and s.service = :service
 order by s.time_ms desc, s.seq desc
 limit :limit;
 
+-- name: reach$
+-- The day back to which one must look to find so many: of all records or those of a framework. A day
+-- in which a page or the period ends in the middle is not counted (to_day: exclusive).
+select min(day) from (
+  select day, sum(record_count) as found, sum(sum(record_count)) over (order by day desc) as so_far
+  from evidence_days
+  where tenant_id = scope_tenant() and framework = :framework
+    and (:rule_id::text is null or rule_id = :rule_id)
+    and (:kinds::text[] is null or kind = any (:kinds))
+    and (:outcomes::text[] is null or outcome = any (:outcomes))
+    and (:to_day::date is null or day < :to_day)
+  group by day
+) d
+where so_far - found < :limit;
+
+-- name: reach_of_control$
+-- As reach, of a control.
+select min(day) from (
+  select day, sum(record_count) as found, sum(sum(record_count)) over (order by day desc) as so_far
+  from evidence_totals
+  where tenant_id = scope_tenant() and control = :control
+    and (:rule_id::text is null or rule_id = :rule_id)
+    and (:kinds::text[] is null or kind = any (:kinds))
+    and (:outcomes::text[] is null or outcome = any (:outcomes))
+    and (:to_day::date is null or day < :to_day)
+  group by day
+) d
+where so_far - found < :limit;
+
 -- name: count_by_days$
 -- Of whole days: all records, or those of a framework, each once.
 select coalesce(sum(record_count), 0)::bigint

@@ -103,7 +103,7 @@ _ACTIONS: Final[Mapping[str, str]] = MappingProxyType(
         "limit.reached": "asked too often",
         "request.refused": "sent a request that may be forged",
         "evidence.exported": "exported evidence",
-        "evidence.erased": "erased what is personal in a record of evidence",
+        "evidence.payload_erased": "erased what is personal in a record",
         "audit.exported": "exported the audit log",
         "audit.forgotten": "forgot rows that are over",
         "retention.changed": "changed how long things are kept",

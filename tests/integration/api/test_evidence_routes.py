@@ -14,6 +14,7 @@ import pytest
 from fastapi import FastAPI
 
 from api.auth.principal import Role
+from api.cursors import encode_cursor
 from api.database import Pool
 from api.settings import Settings
 from tests.integration.api.conftest import Caller, client_of
@@ -206,6 +207,7 @@ async def test_what_cannot_be_asked_for_is_refused(officer: Caller) -> None:
     for path, query, code in (
         ("records", {"outcome": "fine"}, "request.outcome"),
         ("records", {"cursor": "x"}, "request.cursor"),
+        ("records", {"cursor": encode_cursor(10**30, 1)}, "request.cursor"),
         ("records", {"from": later.isoformat(), "to": (later - timedelta(1)).isoformat()}, "range"),
         ("controls", {"from": "2026-02-01", "to": "2026-01-01"}, "request.range"),
         ("controls", {"from": "1990-01-01", "to": "2026-01-01"}, "request.range"),
