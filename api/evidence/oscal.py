@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time
 from typing import Any, Final
 from uuid import UUID, uuid5
 
@@ -111,7 +111,7 @@ class _Document:
         ]
         return {
             "uuid": self.id("result"),
-            "title": f"{self.matrix.from_day} to {self.matrix.to_day - timedelta(days=1)}",
+            "title": f"{self.matrix.from_day} up to {self.matrix.to_day}",
             "description": "What was judged and said of each control in these days (UTC).",
             "start": _begins(self.matrix.from_day),
             "end": _begins(self.matrix.to_day),
