@@ -20,6 +20,8 @@ from api.backtests.routes import router as backtests_router
 from api.bodies import BodyGuard
 from api.dead_letters.routes import router as dead_letters_router
 from api.evidence.log_routes import router as evidence_log_router
+from api.evidence.search_routes import controls_router
+from api.evidence.search_routes import router as evidence_router
 from api.exports.routes import router as exports_router
 from api.health.routes import router as health_router
 from api.hosts import HostCheck, allow_origins
@@ -97,7 +99,9 @@ def create_app(
         invitations_router,
         audit_router,
         anchors_router,
+        controls_router,
         evidence_log_router,
+        evidence_router,
         operator_router,
     ):
         app.include_router(router, prefix=API_PREFIX)

@@ -27,10 +27,11 @@ TOOLS = ROOT / ".tools"
 VENV = ROOT / ".venv"
 FRONTEND = ROOT / "api" / "web" / "frontend"
 PROVIDER = ROOT / "tests" / "support" / "oidc_provider"
+OSCAL = ROOT / "tests" / "support" / "oscal"
 PYTHON_VERSION = (3, 11)
 JAVA_VERSIONS = range(17, 22)
 NODE_VERSION = 20
-FOR_TESTS = frozenset({"provider"})
+FOR_TESTS = frozenset({"provider", "oscal"})
 """Steps that only tests need; --browser, which is for tests, has them made."""
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
@@ -103,6 +104,11 @@ def provider_commands() -> Iterator[list[str]]:
     yield ["npm", "--prefix", str(PROVIDER), "ci", "--no-audit", "--no-fund"]
 
 
+def oscal_commands() -> Iterator[list[str]]:
+    pom = str(OSCAL / "pom.xml")
+    yield ["mvn", "--batch-mode", "-q", "-f", pom, f"-Dschemas={TOOLS / 'oscal'}", "package"]
+
+
 def steps() -> dict[str, Step]:
     sources = [path for path in (FRONTEND / "src").rglob("*") if path.is_file()]
     return {
@@ -154,6 +160,14 @@ def steps() -> dict[str, Step]:
             inputs=(PROVIDER / "package-lock.json",),
             product=PROVIDER / "node_modules" / "oidc-provider",
             commands=provider_commands,
+            expected_s=10,
+        ),
+        "oscal": Step(
+            name="oscal",
+            title="schema of OSCAL for the tests",
+            inputs=(OSCAL / "pom.xml",),
+            product=TOOLS / "oscal" / "schema" / "json" / "oscal-ar_schema.json",
+            commands=oscal_commands,
             expected_s=10,
         ),
     }

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from dsl.controls import misnamed
 from dsl.documents import Document, Place, read_document
 from dsl.exceptions import FIELDS as _EXCEPTION_FIELDS
 from dsl.exceptions import RuleException, end_of
@@ -226,7 +227,7 @@ class _Reader:
             description=self.text(value, "description", path),
             severity=self.one_of(value, "severity", SEVERITIES, path) or "medium",
             state=self.one_of(value, "state", STATES, path) or "active",
-            controls=self.texts(value, "controls", path),
+            controls=self.controls(value, path),
             tags=self.texts(value, "tags", path),
             owner=self.text(value, "owner", path),
             runbook=self.text(value, "runbook", path),
@@ -254,6 +255,19 @@ class _Reader:
                 found=repr(found),
                 next="ids are letters, digits, `.`, `_` and `-`, and begin with a letter or digit",
             )
+        return found
+
+    def controls(self, value: dict[str, Any], path: Path) -> tuple[str, ...]:
+        found = self.texts(value, "controls", path)
+        for number, text in enumerate(found):
+            wrong = misnamed(text)
+            if wrong is not None:
+                self.document.refuse(
+                    "object.unknown_control",
+                    (*path, "controls", number),
+                    control=text,
+                    next=wrong.hint,
+                )
         return found
 
     def exceptions(self, value: dict[str, Any], path: Path) -> tuple[RuleException, ...]:

@@ -384,6 +384,7 @@ CATALOGUE: Final[Mapping[str, Row]] = {
     "object.unknown_field": Row("`{field}` is not a field of {where}", "{next}"),
     "object.missing_field": Row("{where} has no `{field}`", "add it"),
     "object.value": Row("`{field}` is {found}", "{next}"),
+    "object.unknown_control": Row("`{control}` names no control", "{next}"),
     "object.duplicate_id": Row("the id `{id}` is used twice", "ids are unique in a tenant"),
     "object.duplicate_key": Row("`{field}` is given twice", "keep one"),
     "object.trace_and_traces": Row(

@@ -18,6 +18,7 @@ from api.errors import OperatorError
 GROUPS: Final = {
     "api": "api.command.api",
     "bench": "api.command.bench",
+    "controls": "api.command.controls",
     "db": "api.command.db",
     "dead-letters": "api.command.dead_letters",
     "evidence": "api.command.evidence",
@@ -38,6 +39,7 @@ GROUPS: Final = {
 
 
 EXTENSIONS: Final = {
+    "evidence": "api.command.evidence_lists",
     "rules": "api.command.rules_apply",
     "tenant": "api.command.tenant_life",
 }

@@ -57,9 +57,17 @@ class Server:
 
         Raises OperatorError, also if it ends too early.
         """
+        return self._save("POST", path, out, json=body)
+
+    def fetch(self, path: str, out: BinaryIO, **query: Any) -> int:
+        """GET, and write what comes into a file; as `get` and `download`."""
+        given = {name: value for name, value in query.items() if value is not None}
+        return self._save("GET", path, out, params=given)
+
+    def _save(self, method: str, path: str, out: BinaryIO, **content: Any) -> int:
         try:
             with self._client.stream(
-                "POST", path, json=body, timeout=_DOWNLOAD_PATIENCE_S
+                method, path, timeout=_DOWNLOAD_PATIENCE_S, **content
             ) as answer:
                 if not answer.is_success:
                     answer.read()

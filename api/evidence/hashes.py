@@ -53,6 +53,11 @@ async def with_hashes(connection: Connection, make: Callable[[Hashes], _T]) -> _
     """
     planned = Planned()
     make(planned)
+    return make(await read_hashes(connection, planned))
+
+
+async def read_hashes(connection: Connection, planned: Planned) -> Found:
+    """Read what was taken down, in one go."""
     high = stored_of(planned.nodes)
     named = queries("evidence")
     stored = {
@@ -67,7 +72,7 @@ async def with_hashes(connection: Connection, make: Callable[[Hashes], _T]) -> _
         row["seq"]: bytes(row["leaf"])
         async for row in named.leaves(connection, seqs=leaves_of(planned.nodes))
     }
-    return make(Found(stored, leaves))
+    return Found(stored, leaves)
 
 
 def stored_of(nodes: Iterable[NodeId]) -> list[NodeId]:

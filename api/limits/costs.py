@@ -19,6 +19,7 @@ _CALL_OUTSIDE: Final = 10
 _PASSWORD: Final = 20
 _EXPORT: Final = 50
 _BACKTEST: Final = 50
+_MATRIX: Final = 5
 
 COSTS: Final[Mapping[tuple[str, str], int]] = MappingProxyType(
     {
@@ -30,6 +31,15 @@ COSTS: Final[Mapping[tuple[str, str], int]] = MappingProxyType(
         ("POST", "/rules/{rule_id}/backtest"): _BACKTEST,
         ("GET", "/api/v1/audit/export"): _EXPORT,
         ("GET", "/audit/export"): _EXPORT,
+        ("GET", "/evidence/export"): _EXPORT,
+        ("GET", "/evidence/pack"): _EXPORT,
+        ("GET", "/evidence/oscal"): _MATRIX,
+        ("GET", "/evidence/controls"): _MATRIX,
+        ("GET", "/evidence/control"): _MATRIX,
+        ("GET", "/api/v1/evidence/export"): _EXPORT,
+        ("GET", "/api/v1/evidence/oscal"): _MATRIX,
+        ("GET", "/api/v1/evidence/controls"): _MATRIX,
+        ("GET", "/api/v1/evidence/controls/{control_id}"): _MATRIX,
         ("GET", "/api/v1/tenant/export"): _EXPORT,
         ("GET", "/settings/data/export"): _EXPORT,
         ("POST", "/api/v1/evidence/export"): _EXPORT,

@@ -22,7 +22,7 @@ OBJECT_EXAMPLE: Final[JsonDict] = {
     "name": "Large payments are checked for fraud",
     "severity": "high",
     "state": "active",
-    "controls": ["pci.6.4.2"],
+    "controls": ["pci-dss.6.4.2"],
     "tags": ["payments"],
     "rule": RULE_TEXT,
 }

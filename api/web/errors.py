@@ -34,6 +34,9 @@ _LOOKS: Final[Mapping[int, tuple[str, str]]] = {
 """Status to title and icon."""
 _LOOKS_OF_CODE: Final[Mapping[str, tuple[str, str]]] = {
     "auth.acting": ("Not in somebody's place", "ban"),
+    "evidence.not_sealed": ("Not sealed yet", "clock"),
+    "evidence.empty": ("Nothing is sealed yet", "clock"),
+    "evidence.no_keys": ("Nothing is sealed here", "key-round"),
 }
 """Where the status says too little."""
 

@@ -65,6 +65,11 @@ def chrome_of(request: Request) -> Chrome:
     )
 
 
+def home_href(person: UserPrincipal) -> str:
+    """Return where the console begins for somebody."""
+    return _viewer(person).home
+
+
 def _viewer(person: UserPrincipal) -> Viewer:
     return Viewer(
         person.name,
@@ -75,6 +80,8 @@ def _viewer(person: UserPrincipal) -> Viewer:
             OtherTenant(str(other.tenant_id), other.tenant_name, other.role.value)
             for other in person.others
         ),
+        may_read_signals=person.may(Permission.SIGNALS_READ),
+        may_read_evidence=person.may(Permission.EVIDENCE_READ),
         may_read_letters=person.may(Permission.LETTERS_READ),
         may_read_rules=person.may(Permission.RULES_READ),
         may_write_keys=person.may(Permission.KEYS_WRITE),

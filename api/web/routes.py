@@ -17,6 +17,7 @@ from api.web.pages import (
     backtests,
     data,
     dead_letters,
+    evidence,
     invitations,
     keys,
     notices,
@@ -58,6 +59,7 @@ for pages in (
     dead_letters,
     notices,
     audit,
+    evidence,
     operator,
 ):
     router.include_router(pages.router)

@@ -38,13 +38,15 @@ def running_browser() -> Iterator[Browser]:
             browser.close()
 
 
-def sign_in(page: Page, url: str, *, email: str, password: str = PASSWORD) -> None:
+def sign_in(
+    page: Page, url: str, *, email: str, password: str = PASSWORD, home: str = "/signals"
+) -> None:
     """Sign in by the form and wait for the page that follows."""
     page.goto(f"{url}/sign-in")
     page.get_by_label("Email").fill(email)
     page.get_by_label("Password").fill(password)
     page.get_by_role("button", name="Sign in").click()
-    page.wait_for_url("**/signals")
+    page.wait_for_url(f"**{home}")
 
 
 def accessibility_problems(page: Page) -> list[str]:

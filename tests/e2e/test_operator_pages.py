@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 from api.database import open_pool
 from api.operators.making import create_operator_key
 from tests.e2e.browser import Complaints, accessibility_problems
-from tests.support.console import SECRET, Console, _run
+from tests.support.console import SECRET, Console, run_apart
 
 
 async def _make_key(console: Console) -> str:
@@ -39,7 +39,7 @@ def operator(request: pytest.FixtureRequest, browser: Browser, console: Console)
     page = context.new_page()
     page.goto(f"{console.url}/operator")
     assert accessibility_problems(page) == []
-    page.get_by_label("Operator's key").fill(_run(_make_key(console)))
+    page.get_by_label("Operator's key").fill(run_apart(_make_key(console)))
     page.get_by_role("button", name="Sign in").click()
     page.wait_for_url("**/operator")
     yield page

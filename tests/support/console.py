@@ -244,7 +244,7 @@ class Console:
                     password=PASSWORD,
                 )
 
-        _run(add())
+        run_apart(add())
 
     def add_person_elsewhere(self, email: str) -> None:
         """Make somebody who signs in with PASSWORD and belongs to another tenant."""
@@ -263,7 +263,7 @@ class Console:
                     password=PASSWORD,
                 )
 
-        _run(add())
+        run_apart(add())
 
     def add_rule(self, rule_id: str, text: str = CHECKOUT_RULE, **fields: Any) -> None:
         """Save a rule as the API does."""
@@ -276,7 +276,7 @@ class Console:
                 publisher = Publisher(pool, self.rules_log)
                 await save_rule(pool, publisher, self.scope, definition)
 
-        _run(add())
+        run_apart(add())
 
     def quarantine(self, rule_id: str) -> None:
         """Find the first version of a rule over its budget, and act upon it."""
@@ -298,7 +298,7 @@ class Console:
             async with open_pool(self.database.app, size=1) as pool:
                 await quarantine_found(pool, Publisher(pool, self.rules_log))
 
-        _run(act())
+        run_apart(act())
 
     def add_trace(self, trace_id: str, spans: Sequence[SpanRow], *, at: datetime) -> None:
         """Store the copy of a trace that began at a time."""
@@ -452,7 +452,7 @@ def running_console(database: Database, **changes: Any) -> Iterator[Console]:
         http_port=port,
         **changes,
     )
-    scope = _run(_make_tenant(database))
+    scope = run_apart(_make_tenant(database))
     app = create_app(settings, rules_log=rules_log)
     server = uvicorn.Server(
         uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning", access_log=False)
@@ -470,7 +470,7 @@ def running_console(database: Database, **changes: Any) -> Iterator[Console]:
         thread.join()
 
 
-def _run(work: Coroutine[Any, Any, T]) -> T:
+def run_apart(work: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine in a thread: Playwright keeps a loop running in the one that tests are in."""
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(asyncio.run, work).result()

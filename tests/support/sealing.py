@@ -299,7 +299,7 @@ _ONE_OF_EACH = (
     " values (%(tenant)s, 'betrace.example/log/' || %(tenant)s)",
     "insert into evidence_records (tenant_id, seq, kind, id, time_ms, sealed_ms, controls, outcome,"
     " policy, has_payload, leaf, line) values (%(tenant)s, 0, 'span', %(mark)s, 1, 1,"
-    " '{soc2.CC7.2}', 'success', 0, true, sha256('x'), '')",
+    " '{soc2.CC7.2}', 'success', 0, true, sha256('x'), '{\"body\":{\"service\":\"web\"}}')",
     "update evidence_logs set root = sha256('x'), edge = sha256('x') where tenant_id = %(tenant)s",
     "insert into evidence_controls (tenant_id, control, time_ms, seq, kind, outcome)"
     " values (%(tenant)s, 'soc2.CC7.2', 1, 0, 'span', 'success')",

@@ -28,7 +28,7 @@ const tokensPlugin = {
 async function bundle() {
   const result = await esbuild.build({
     absWorkingDir: here,
-    entryPoints: ["src/console.ts", "src/console.css"],
+    entryPoints: ["src/console.ts", "src/console.css", "src/evidence.ts"],
     outdir: out,
     bundle: true,
     minify: true,

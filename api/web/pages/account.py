@@ -15,14 +15,13 @@ from api.auth.cookies import set_session
 from api.auth.second_factor import Enrolment
 from api.problems import ApiError
 from api.services import services_of
-from api.web.render import render
+from api.web.render import home_href, render
 from api.web.views.account import DONE, Refusal, Ways, account_page
 from api.web.views.words import Message, good
 
 router = APIRouter(include_in_schema=False)
 
 ACCOUNT: Final = "/settings/account"
-HOME: Final = "/signals"
 _DIFFERENT: Final = "The two new passwords are not the same."
 
 Secret = Annotated[str, Form(max_length=1_024)]
@@ -132,7 +131,7 @@ async def switch_tenant(request: Request, who: Me, tenant_id: Annotated[UUID, Fo
     signed_in = await services_of(request).sessions.renew(
         who.token, client=who.client, tenant_id=tenant_id
     )
-    response = RedirectResponse(HOME, 303)
+    response = RedirectResponse(home_href(signed_in.principal), 303)
     set_session(request, response, signed_in)
     return response
 

@@ -16,7 +16,7 @@ from api.auth.sessions import SignedIn
 from api.auth.sign_in import CodeNeeded
 from api.problems import ApiError
 from api.services import services_of
-from api.web.render import THEME_COOKIE, render
+from api.web.render import THEME_COOKIE, home_href, render
 from api.web.views.chrome import theme_of
 from api.web.views.links import local_path
 from api.web.views.notice import CodePage, ProviderButton, SignInPage
@@ -38,9 +38,9 @@ _EXPIRED: Final = "This form was open for too long. Please sign in again."
 
 
 @router.get("/", dependencies=[Depends(anyone)])
-async def home() -> Response:
-    """Lead to the signals."""
-    return RedirectResponse(HOME, 303)
+async def home(request: Request) -> Response:
+    """Lead to the signals, or to the controls, for whom there is no more."""
+    return RedirectResponse(await _home_of(request), 303)
 
 
 @router.get("/sign-in", dependencies=[Depends(anyone)])
@@ -51,8 +51,9 @@ async def sign_in_form(
 ) -> Response:
     """Show the form; whoever is signed in goes on at once. done: what led here, said on top."""
     token = session_token(request)
-    if token and await services_of(request).sessions.find(token):
-        return RedirectResponse(local_path(next, otherwise=HOME), 303)
+    found = await services_of(request).sessions.find(token) if token else None
+    if found:
+        return RedirectResponse(local_path(next, otherwise=home_href(found)), 303)
     return _form(request, next=next, done=done)
 
 
@@ -152,6 +153,12 @@ async def choose_theme(
     return response
 
 
+async def _home_of(request: Request) -> str:
+    token = session_token(request)
+    found = await services_of(request).sessions.find(token) if token else None
+    return home_href(found) if found else HOME
+
+
 def _is_ours(request: Request, csrf_token: str) -> bool:
     """There is no session yet that could hold a token: form and cookie say the same."""
     cookie = request.cookies.get(SIGN_IN_COOKIE, "")
@@ -159,7 +166,8 @@ def _is_ours(request: Request, csrf_token: str) -> bool:
 
 
 def _enter(request: Request, signed_in: SignedIn, *, next: str) -> Response:  # noqa: A002
-    response = RedirectResponse(local_path(next, otherwise=HOME), 303)
+    home = home_href(signed_in.principal)
+    response = RedirectResponse(local_path(next, otherwise=home), 303)
     set_session(request, response, signed_in)
     for name in (SIGN_IN_COOKIE, TICKET_COOKIE):
         response.delete_cookie(name, path="/sign-in")

@@ -17,7 +17,7 @@ from api.identity.sign_in import Begun, ProviderSignIn, Unplaced
 from api.problems import ApiError
 from api.services import services_of
 from api.web.pages.account import ACCOUNT, refused_form
-from api.web.render import render
+from api.web.render import home_href, render
 from api.web.views.links import local_path
 from api.web.views.provider import RefusedPage, link_page, refused_page, unplaced_page
 
@@ -68,7 +68,8 @@ async def callback(
         return _refused(request, unplaced_page(unplaced), unplaced.refusal)
     except ApiError as refusal:
         return _refused(request, refused_page(refusal), refusal)
-    response = RedirectResponse(entered.next, 303)
+    home = home_href(entered.signed_in.principal)
+    response = RedirectResponse(home if entered.next == HOME else entered.next, 303)
     set_session(request, response, entered.signed_in)
     response.delete_cookie(FLOW_COOKIE, path=PROVIDER)
     return response

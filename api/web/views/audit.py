@@ -40,6 +40,7 @@ KINDS: Final[Mapping[str, str]] = MappingProxyType(
         "permission": "Permissions missing",
         "limit": "Limits",
         "request": "Requests refused",
+        "evidence": "Evidence",
         "audit": "The log itself",
         "retention": "Retention",
     }
@@ -101,6 +102,8 @@ _ACTIONS: Final[Mapping[str, str]] = MappingProxyType(
         "permission.refused": "asked for what they may not do",
         "limit.reached": "asked too often",
         "request.refused": "sent a request that may be forged",
+        "evidence.exported": "exported evidence",
+        "evidence.payload_erased": "erased what is personal in a record",
         "audit.exported": "exported the audit log",
         "audit.forgotten": "forgot rows that are over",
         "retention.changed": "changed how long things are kept",

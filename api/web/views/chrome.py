@@ -10,7 +10,13 @@ from api.web.views.moments import Moment
 Theme = Literal["system", "light", "dark"]
 THEMES: Final[tuple[Theme, ...]] = get_args(Theme)
 _THEME_ICONS: Final = {"system": "monitor", "light": "sun", "dark": "moon"}
-_PLACES: Final = (("signals", "Signals", "/signals"), ("rules", "Rules", "/rules"))
+_PLACES: Final = (
+    ("signals", "Signals", "/signals"),
+    ("rules", "Rules", "/rules"),
+    ("evidence", "Evidence", "/evidence"),
+)
+HOME: Final = "/signals"
+EVIDENCE_HOME: Final = "/evidence/controls"
 _SETTINGS: Final = (
     ("account", "Account", "/settings/account"),
     ("tenant", "Tenant", "/settings/tenant"),
@@ -45,12 +51,28 @@ class Viewer:
     role: str
     tenant: str = ""
     others: tuple[OtherTenant, ...] = ()
+    may_read_signals: bool = True
+    may_read_evidence: bool = False
     may_read_letters: bool = False
     may_read_rules: bool = False
     may_write_keys: bool = False
     may_read_audit: bool = False
     delete_after: Moment | None = None
     acting: str = ""
+
+    @property
+    def home(self) -> str:
+        """Where the console begins for them."""
+        return home_of(signals=self.may_read_signals, evidence=self.may_read_evidence)
+
+    def sees(self, place: str) -> bool:
+        """Tell whether a place of the main navigation has something for them."""
+        lacks = {
+            "signals": not self.may_read_signals and self.may_read_evidence,
+            "rules": not self.may_read_rules and self.may_read_evidence,
+            "evidence": not self.may_read_evidence,
+        }
+        return not lacks[place]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +107,18 @@ class Chrome:
     @property
     def nav(self) -> tuple[Place, ...]:
         """The main navigation; nothing to go to before signing in."""
-        if self.viewer is None:
+        viewer = self.viewer
+        if viewer is None:
             return ()
         return tuple(
-            Place(name, label, href, self.path == href or self.path.startswith(f"{href}/"))
+            Place(
+                name,
+                label,
+                EVIDENCE_HOME if name == "evidence" else href,
+                self.path == href or self.path.startswith(f"{href}/"),
+            )
             for name, label, href in _PLACES
+            if viewer.sees(name)
         )
 
     @property
@@ -110,6 +139,11 @@ class Chrome:
             )
             for theme in THEMES
         )
+
+
+def home_of(*, signals: bool, evidence: bool) -> str:
+    """Return the first page of somebody: signals, or controls where evidence is all they see."""
+    return EVIDENCE_HOME if evidence and not signals else HOME
 
 
 def theme_of(cookie: str | None) -> Theme:

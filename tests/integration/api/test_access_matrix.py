@@ -120,6 +120,14 @@ PAGES: Final[Mapping[Route, Access]] = {
     ("POST", "/operator/tenants/{tenant_id}/quotas"): "operator",
     ("POST", "/operator/tenants/{tenant_id}/bounds"): "operator",
     ("GET", "/audit"): _P.AUDIT_READ,
+    ("GET", "/evidence"): _P.EVIDENCE_READ,
+    ("GET", "/evidence/controls"): _P.EVIDENCE_READ,
+    ("GET", "/evidence/control"): _P.EVIDENCE_READ,
+    ("GET", "/evidence/records/{seq}"): _P.EVIDENCE_READ,
+    ("GET", "/evidence/verify"): _P.EVIDENCE_READ,
+    ("GET", "/evidence/pack"): _P.EVIDENCE_EXPORT,
+    ("GET", "/evidence/export"): _P.EVIDENCE_EXPORT,
+    ("GET", "/evidence/oscal"): _P.EVIDENCE_EXPORT,
     ("GET", "/audit/export"): _P.AUDIT_READ,
 }
 ACCESS: Final[Mapping[Route, Access]] = {
@@ -148,6 +156,7 @@ NOT_THERE: Final = {
     "trace_id": "e" * 32,
     "letter_id": "1-999",
     "seq": "0",
+    "control_id": "soc2.NONE",
     "number": "1",
     "notice_id": "00000000-0000-4000-8000-000000000000",
     "backtest_id": "00000000-0000-4000-8000-000000000001",

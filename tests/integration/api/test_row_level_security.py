@@ -51,7 +51,8 @@ TABLES_WITH_A_TENANT = [
     "evidence_logs", "evidence_records",
     "evidence_controls", "evidence_totals", "evidence_coverage", "evidence_nodes",
     "evidence_checkpoints", "evidence_payloads", "evidence_coverage_cursors",
-    "evidence_acts_cursors", "evidence_outages",
+    "evidence_acts_cursors", "evidence_outages", "evidence_days", "evidence_coverage_days",
+    "evidence_services",
 ]  # fmt: skip
 
 

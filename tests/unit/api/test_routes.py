@@ -31,6 +31,8 @@ KNOWN = {
     ("POST", "/api/v1/account/second-factor/off"),
     ("POST", "/api/v1/account/second-factor/recovery-codes"),
     ("POST", "/api/v1/account/leave"),
+    ("GET", "/api/v1/controls"),
+    ("GET", "/api/v1/controls/{control_id}"),
 }
 OPERATORS = {
     ("GET", "/api/v1/operator"),
@@ -110,6 +112,12 @@ PERMISSIONS = {
     ("GET", "/api/v1/evidence/anchors/{anchor_id}/stamp"): Permission.EVIDENCE_READ,
     ("GET", "/api/v1/audit"): Permission.AUDIT_READ,
     ("GET", "/api/v1/audit/export"): Permission.AUDIT_READ,
+    ("GET", "/api/v1/evidence/records"): Permission.EVIDENCE_READ,
+    ("GET", "/api/v1/evidence/records/{seq}/verification"): Permission.EVIDENCE_READ,
+    ("GET", "/api/v1/evidence/controls"): Permission.EVIDENCE_READ,
+    ("GET", "/api/v1/evidence/controls/{control_id}"): Permission.EVIDENCE_READ,
+    ("GET", "/api/v1/evidence/export"): Permission.EVIDENCE_EXPORT,
+    ("GET", "/api/v1/evidence/oscal"): Permission.EVIDENCE_EXPORT,
     ("GET", "/api/v1/evidence/log"): Permission.EVIDENCE_READ,
     ("GET", "/api/v1/evidence/checkpoints"): Permission.EVIDENCE_READ,
     ("GET", "/api/v1/evidence/checkpoints/{number}"): Permission.EVIDENCE_READ,

@@ -1,0 +1,247 @@
+-- Finding evidence. Each statement runs in a transaction of a tenant. Times are Unix milliseconds;
+-- from and to may be null, and so may every filter.
+
+-- name: newest
+-- Records, newest first: by_controls and by_service have other ways in and give the same.
+select r.seq, r.kind, r.id, r.time_ms, r.sealed_ms, r.controls, r.outcome, r.rule_id,
+       r.rule_version, r.trace_id, r.has_payload, r.leaf, r.line
+from evidence_records r
+where r.tenant_id = scope_tenant()
+  and (:rule_id::text is null or r.rule_id = :rule_id)
+  and (:kinds::text[] is null or r.kind = any (:kinds))
+  and (:outcomes::text[] is null or r.outcome = any (:outcomes))
+  and (:controls::text[] is null or r.controls && :controls)
+  and (:from_ms::bigint is null or r.time_ms >= :from_ms)
+  and (:to_ms::bigint is null or r.time_ms < :to_ms)
+  and (:before_ms::bigint is null or (r.time_ms, r.seq) < (:before_ms, :before_seq::bigint))
+order by r.time_ms desc, r.seq desc
+limit :limit;
+
+-- name: one^
+select r.seq, r.kind, r.id, r.time_ms, r.sealed_ms, r.controls, r.outcome, r.rule_id,
+       r.rule_version, r.trace_id, r.has_payload, r.leaf, r.line
+from evidence_records r
+where r.tenant_id = scope_tenant() and r.seq = :seq;
+
+-- name: by_controls
+-- The newest of each control, and of these the newest.
+with page as (
+  select distinct f.time_ms, f.seq
+  from unnest(:controls::text[]) as asked (control)
+  cross join lateral (
+    select c.time_ms, c.seq
+    from evidence_controls c
+    where c.tenant_id = scope_tenant() and c.control = asked.control
+      and (:kinds::text[] is null or c.kind = any (:kinds))
+      and (:outcomes::text[] is null or c.outcome = any (:outcomes))
+      and (:from_ms::bigint is null or c.time_ms >= :from_ms)
+      and (:to_ms::bigint is null or c.time_ms < :to_ms)
+      and (:before_ms::bigint is null or (c.time_ms, c.seq) < (:before_ms, :before_seq::bigint))
+    order by c.time_ms desc, c.seq desc
+    limit :limit
+  ) f
+  order by f.time_ms desc, f.seq desc
+  limit :limit
+)
+select r.seq, r.kind, r.id, r.time_ms, r.sealed_ms, r.controls, r.outcome, r.rule_id,
+       r.rule_version, r.trace_id, r.has_payload, r.leaf, r.line
+from page p
+join evidence_records r on r.tenant_id = scope_tenant() and r.seq = p.seq
+order by r.time_ms desc, r.seq desc;
+
+-- name: by_service
+select r.seq, r.kind, r.id, r.time_ms, r.sealed_ms, r.controls, r.outcome, r.rule_id,
+       r.rule_version, r.trace_id, r.has_payload, r.leaf, r.line
+from evidence_services s
+join evidence_records r on r.tenant_id = s.tenant_id and r.seq = s.seq
+where s.tenant_id = scope_tenant() and s.service = :service
+  and (:rule_id::text is null or r.rule_id = :rule_id)
+  and (:kinds::text[] is null or r.kind = any (:kinds))
+  and (:outcomes::text[] is null or r.outcome = any (:outcomes))
+  and (:controls::text[] is null or r.controls && :controls)
+  and (:from_ms::bigint is null or s.time_ms >= :from_ms)
+  and (:to_ms::bigint is null or s.time_ms < :to_ms)
+  and (:before_ms::bigint is null or (s.time_ms, s.seq) < (:before_ms, :before_seq::bigint))
+order by s.time_ms desc, s.seq desc
+limit :limit;
+
+-- name: reach$
+-- The day back to which one must look to find so many: of all records or those of a framework. A day
+-- in which a page or the period ends in the middle is not counted (to_day: exclusive).
+select min(day) from (
+  select day, sum(record_count) as found, sum(sum(record_count)) over (order by day desc) as so_far
+  from evidence_days
+  where tenant_id = scope_tenant() and framework = :framework
+    and (:rule_id::text is null or rule_id = :rule_id)
+    and (:kinds::text[] is null or kind = any (:kinds))
+    and (:outcomes::text[] is null or outcome = any (:outcomes))
+    and (:to_day::date is null or day < :to_day)
+  group by day
+) d
+where so_far - found < :limit;
+
+-- name: reach_of_control$
+-- As reach, of a control.
+select min(day) from (
+  select day, sum(record_count) as found, sum(sum(record_count)) over (order by day desc) as so_far
+  from evidence_totals
+  where tenant_id = scope_tenant() and control = :control
+    and (:rule_id::text is null or rule_id = :rule_id)
+    and (:kinds::text[] is null or kind = any (:kinds))
+    and (:outcomes::text[] is null or outcome = any (:outcomes))
+    and (:to_day::date is null or day < :to_day)
+  group by day
+) d
+where so_far - found < :limit;
+
+-- name: count_by_days$
+-- Of whole days: all records, or those of a framework, each once.
+select coalesce(sum(record_count), 0)::bigint
+from evidence_days
+where tenant_id = scope_tenant() and framework = :framework
+  and (:rule_id::text is null or rule_id = :rule_id)
+  and (:kinds::text[] is null or kind = any (:kinds))
+  and (:outcomes::text[] is null or outcome = any (:outcomes))
+  and (:from_day::date is null or day >= :from_day)
+  and (:to_day::date is null or day < :to_day);
+
+-- name: count_of_control_by_days$
+select coalesce(sum(record_count), 0)::bigint
+from evidence_totals
+where tenant_id = scope_tenant() and control = :control
+  and (:rule_id::text is null or rule_id = :rule_id)
+  and (:kinds::text[] is null or kind = any (:kinds))
+  and (:outcomes::text[] is null or outcome = any (:outcomes))
+  and (:from_day::date is null or day >= :from_day)
+  and (:to_day::date is null or day < :to_day);
+
+-- name: count$
+-- One by one: of the hours beside whole days.
+select count(*)
+from evidence_records r
+where r.tenant_id = scope_tenant()
+  and (:rule_id::text is null or r.rule_id = :rule_id)
+  and (:kinds::text[] is null or r.kind = any (:kinds))
+  and (:outcomes::text[] is null or r.outcome = any (:outcomes))
+  and (:controls::text[] is null or r.controls && :controls)
+  and r.time_ms >= :from_ms and r.time_ms < :to_ms;
+
+-- name: count_of_service$
+select count(*)
+from evidence_services s
+join evidence_records r on r.tenant_id = s.tenant_id and r.seq = s.seq
+where s.tenant_id = scope_tenant() and s.service = :service
+  and (:rule_id::text is null or r.rule_id = :rule_id)
+  and (:kinds::text[] is null or r.kind = any (:kinds))
+  and (:outcomes::text[] is null or r.outcome = any (:outcomes))
+  and (:controls::text[] is null or r.controls && :controls)
+  and (:from_ms::bigint is null or s.time_ms >= :from_ms)
+  and (:to_ms::bigint is null or s.time_ms < :to_ms);
+
+-- name: controls
+-- Every control that has a record, found by going from one to the next.
+with recursive found as (
+  (
+    select control from evidence_totals
+    where tenant_id = scope_tenant() and control > '' order by control limit 1
+  )
+  union all
+  select (
+    select t.control from evidence_totals t
+    where t.tenant_id = scope_tenant() and t.control > f.control order by t.control limit 1
+  )
+  from found f
+  where f.control is not null
+)
+select control from found where control is not null;
+
+-- name: last_evidence
+-- When something of these controls was seen last, at whatever time. Coverage in which nothing was
+-- judged (outcome none) says that somebody looked, and is no evidence.
+select asked.control, last.last_ms, last.last_seq
+from unnest(:controls::text[]) as asked (control)
+cross join lateral (
+  select max(t.last_ms) as last_ms, max(t.last_seq) as last_seq
+  from evidence_totals t
+  where t.tenant_id = scope_tenant() and t.control = asked.control and t.outcome <> 'none'
+    and t.day = (
+      select n.day from evidence_totals n
+      where n.tenant_id = scope_tenant() and n.control = asked.control and n.outcome <> 'none'
+      order by n.day desc limit 1
+    )
+) last
+where last.last_ms is not null;
+
+-- name: sums_of_records
+-- By control: records of spans, verdicts and acts in days, and when the first and last were.
+select control, kind, outcome, sum(record_count)::bigint as record_count,
+       min(first_ms) as first_ms, max(last_ms) as last_ms
+from evidence_totals
+where tenant_id = scope_tenant() and control = any (:controls)
+  and day >= :from_day and day < :to_day
+group by control, kind, outcome;
+
+-- name: sums_of_coverage
+-- By control and rule: what was judged in days.
+select control, rule_id, sum(interval_count)::bigint as interval_count,
+       sum(judged)::bigint as judged, sum(satisfied)::bigint as satisfied,
+       sum(violated)::bigint as violated, sum(inconclusive)::bigint as inconclusive,
+       sum(late)::bigint as late, sum(dropped)::bigint as dropped,
+       count(distinct day) filter (where judged > 0) as day_count, max(day) as last_day
+from evidence_coverage_days
+where tenant_id = scope_tenant() and control = any (:controls)
+  and day >= :from_day and day < :to_day
+group by control, rule_id
+order by control, rule_id;
+
+-- name: days_with_evidence
+-- By control: on how many days something was seen.
+select control, count(distinct day) as day_count
+from evidence_totals
+where tenant_id = scope_tenant() and control = any (:controls)
+  and day >= :from_day and day < :to_day and outcome <> 'none'
+group by control;
+
+-- name: newest_checkpoint^
+select number, size, root, time_ms, key_id, note
+from evidence_checkpoints
+where tenant_id = scope_tenant()
+order by number desc
+limit 1;
+
+-- name: key_records
+select line from evidence_records
+where tenant_id = scope_tenant() and kind = 'key' and line is not null
+order by seq;
+
+-- name: log_head^
+-- The log's name, and the newest checkpoint: what is under it is exported.
+select l.origin, c.size, c.time_ms, c.note
+from evidence_logs l
+left join lateral (
+  select size, time_ms, note from evidence_checkpoints k
+  where k.tenant_id = l.tenant_id order by k.number desc limit 1
+) c on true
+where l.tenant_id = scope_tenant();
+
+-- name: tenant_name$
+select name from tenants where id = scope_tenant();
+
+-- name: export_page
+-- In the order of the log, from one place on.
+select r.seq, r.line
+from evidence_records r
+where r.tenant_id = scope_tenant() and r.seq > :after and r.seq < :end
+  and (:rule_id::text is null or r.rule_id = :rule_id)
+  and (:kinds::text[] is null or r.kind = any (:kinds))
+  and (:outcomes::text[] is null or r.outcome = any (:outcomes))
+  and (:controls::text[] is null or r.controls && :controls)
+  and (:from_ms::bigint is null or r.time_ms >= :from_ms)
+  and (:to_ms::bigint is null or r.time_ms < :to_ms)
+  and (:service::text is null or exists (
+    select from evidence_services s
+    where s.tenant_id = r.tenant_id and s.service = :service and s.time_ms = r.time_ms
+      and s.seq = r.seq
+  ))
+order by r.seq
+limit :limit;

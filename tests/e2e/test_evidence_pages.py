@@ -1,0 +1,209 @@
+"""A compliance officer's way: from the matrix to a control, a record, a pack, and its verification
+in the browser; and what others see of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from api.auth.principal import Role
+from tests.e2e.browser import Complaints, accessibility_problems, sign_in
+from tests.support.console import CHECKOUT_RULE, Console, run_apart, running_console
+from tests.support.keys import MASTER
+from tests.support.postgres import Server
+from tests.support.sealed import days_of_evidence, now_ms, seal
+from udfs.evidence.exports import check_export
+from udfs.evidence.keys import VerifierKey, parse_verifier_key
+
+OFFICER, STRANGER = "officer@example.com", "stranger@example.com"
+RULE, CONTROL, SAID = "large-charges", "soc2.CC7.2", "soc2.CC6.1"
+PAGES = (
+    "/evidence/controls",
+    "/evidence/controls?framework=gdpr&quiet=30",
+    f"/evidence/control?id={CONTROL}",
+    "/evidence",
+    "/evidence?service=nobody",
+    "/evidence/records/2",
+    "/evidence/verify",
+)
+
+
+@pytest.fixture(scope="module")
+def sealed(postgres: Server) -> Iterator[Console]:
+    """A console with an officer, whose tenant has three days of sealed evidence."""
+    with running_console(postgres.database(), keys_provider="local", keys_master=MASTER) as console:
+        console.add_person(OFFICER, Role.COMPLIANCE_VIEWER)
+        console.add_rule(RULE, name="Large charges are checked", controls=[CONTROL])
+        offers = days_of_evidence(
+            console.tenant_id,
+            rule=RULE,
+            text=CHECKOUT_RULE,
+            control=CONTROL,
+            said=SAID,
+            until_ms=now_ms() - 60_000,
+        )
+        run_apart(seal(console.database, offers))
+        yield console
+
+
+@contextmanager
+def officer_at(
+    browser: Browser, console: Console, **options: Any
+) -> Iterator[tuple[BrowserContext, Page]]:
+    context = browser.new_context(accept_downloads=True, **options)
+    complaints = Complaints(context, url=console.url)
+    page = context.new_page()
+    sign_in(page, console.url, email=OFFICER, home="/evidence/controls")
+    yield context, page
+    context.close()
+    assert complaints.lines == []
+
+
+def test_an_officer_goes_from_the_matrix_to_a_pack_that_the_browser_verifies(
+    browser: Browser, sealed: Console, tmp_path: Path
+) -> None:
+    with officer_at(browser, sealed) as (context, page):
+        nav = page.get_by_role("navigation", name="Main")
+        assert nav.get_by_role("link").all_inner_texts() == ["Evidence"]
+        row = page.get_by_role("row").filter(has_text="CC7.2")
+        expect(row).to_contain_text("Violated")
+        expect(row).to_contain_text("14,399")
+        expect(page.get_by_role("row").filter(has_text="CC6.1")).to_contain_text("Satisfied")
+        expect(page.get_by_role("row").filter(has_text="A1.1")).to_contain_text("No evidence")
+
+        row.get_by_role("link").click()
+        expect(page.get_by_role("heading", name="The unusual is noticed")).to_be_visible()
+        expect(page.get_by_text("What happens in systems that send no traces.")).to_be_visible()
+        verdict = page.get_by_role("article").filter(has_text="judged a trace")
+        expect(verdict).to_contain_text("Valid")
+        verdict.get_by_role("link").first.click()
+
+        expect(page.locator(".evidence-bytes")).to_contain_text('"verdict":"violated"')
+        context.set_offline(True)
+        page.get_by_role("button", name="Verify in this browser").click()
+        expect(page.get_by_role("status").filter(has_text="Valid: this browser")).to_be_visible()
+        expect(page.locator(".verify-step")).to_have_count(3)
+        page.get_by_label("A verifier key of the log").fill("somebody.example+00000000+AAAA")
+        page.get_by_role("button", name="Verify in this browser").click()
+        expect(page.get_by_role("alert")).to_contain_text("Not valid")
+        context.set_offline(False)
+
+        page.get_by_role("link", name="soc2.CC7.2").click()
+        with page.expect_download() as download:
+            page.get_by_role("link", name="Pack for auditors").click()
+        pack = tmp_path / "PACK.zip"
+        download.value.save_as(pack)
+
+        page.goto(f"{sealed.url}/evidence/verify")
+        requests: list[str] = []
+        context.set_offline(True)
+        page.on("request", lambda request: requests.append(request.url))
+        page.get_by_label("Choose PACK.zip").set_input_files(pack)
+        expect(page.get_by_role("status").filter(has_text="PACK.zip is valid")).to_be_visible()
+        expect(page.get_by_text("soc2.CC7.2").first).to_be_visible()
+        damaged = bytearray(pack.read_bytes())
+        damaged[len(damaged) // 2] ^= 1
+        bad = {"name": "BAD.zip", "mimeType": "application/zip", "buffer": bytes(damaged)}
+        page.get_by_label("Choose PACK.zip").set_input_files(bad)
+        expect(page.get_by_role("alert")).to_contain_text("BAD.zip is not valid")
+        assert requests == []
+
+
+def test_what_is_exported_is_what_the_filters_choose(browser: Browser, sealed: Console) -> None:
+    with officer_at(browser, sealed) as (_, page):
+        page.goto(f"{sealed.url}/evidence")
+        page.get_by_label("Outcome").select_option("blocked")
+        page.get_by_role("button", name="Apply").click()
+        page.wait_for_url("**outcome=blocked*")
+        expect(page.get_by_text("12 records")).to_be_visible()
+        with page.expect_download() as download:
+            page.get_by_role("link", name="CSV").click()
+        lines = download.value.path().read_text().splitlines()
+        assert lines[0].startswith("seq,time,kind,controls,outcome")
+        assert len(lines) == 13
+        assert all(",span,soc2.CC6.1,blocked,payments," in line for line in lines[1:])
+        with page.expect_download() as download:
+            page.get_by_role("link", name="JSON lines").click()
+        keys = [parse_verifier_key(key) for key in verifier_keys(page)]
+        found = check_export(
+            download.value.path().read_bytes().splitlines(),
+            [key for key in keys if isinstance(key, VerifierKey)],
+        )
+        assert (found.problems, found.records, len(found.signers)) == ((), 12, 1)
+        page.goto(f"{sealed.url}/evidence/controls")
+        with page.expect_download() as download:
+            page.get_by_role("link", name="OSCAL").click()
+        document = json.loads(download.value.path().read_text())
+        [result] = document["assessment-results"]["results"]
+        assert {one["target"]["target-id"] for one in result["findings"]} == {
+            *("soc2_CC6.1", "soc2_CC7.2")
+        }
+
+
+def verifier_keys(page: Page) -> list[str]:
+    """Return the keys of the log, as a record's page shows them."""
+    page.goto(f"{page.url.partition('/evidence')[0]}/evidence/records/1")
+    material = page.get_by_role("button", name="Verify in this browser").get_attribute(
+        "data-verify-record"
+    )
+    return [key["verifier_key"] for key in json.loads(material or "")["keys"]]
+
+
+def test_a_record_that_somebody_altered_is_invalid_on_the_server_and_in_the_browser(
+    browser: Browser, sealed: Console
+) -> None:
+    with psycopg.connect(sealed.database.admin) as connection:
+        connection.execute("set session_replication_role = replica")
+        connection.execute(
+            "update evidence_records set line = convert_to(replace(convert_from(line, 'UTF8'),"
+            " '\"blocked\"', '\"success\"'), 'UTF8') where tenant_id = %s and seq = ("
+            " select min(seq) from evidence_records where tenant_id = %s and outcome = 'blocked')",
+            [sealed.tenant_id, sealed.tenant_id],
+        )
+    with officer_at(browser, sealed) as (_, page):
+        page.goto(f"{sealed.url}/evidence?outcome=blocked")
+        bad = page.get_by_role("article").filter(has_text="Invalid")
+        expect(bad).to_have_count(1)
+        bad.get_by_role("link").first.click()
+        expect(page.get_by_text("Its bytes do not hash to the leaf").first).to_be_visible()
+        page.get_by_role("button", name="Verify in this browser").click()
+        expect(page.get_by_role("alert")).to_contain_text("Not valid")
+        expect(page.locator(".verify-step").filter(has_text="Fails")).to_have_count(1)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_pages_are_accessible_and_fit_a_narrow_screen(
+    browser: Browser, sealed: Console, scheme: Any
+) -> None:
+    viewport = {"width": 390, "height": 844}
+    with officer_at(browser, sealed, viewport=viewport, color_scheme=scheme) as (_, page):
+        for path in PAGES:
+            page.goto(f"{sealed.url}{path}")
+            assert accessibility_problems(page) == [], path
+            assert page.evaluate("document.documentElement.scrollWidth - innerWidth") == 0, path
+
+
+def test_another_tenant_has_nothing_and_a_developer_is_not_let_in(
+    browser: Browser, sealed: Console, console: Console
+) -> None:
+    console.add_person(STRANGER, Role.COMPLIANCE_VIEWER)
+    context = browser.new_context()
+    page = context.new_page()
+    sign_in(page, console.url, email=STRANGER, home="/evidence/controls")
+    expect(page.get_by_text("Nothing of SOC 2 has been sealed yet")).to_be_visible()
+    page.goto(f"{console.url}/evidence")
+    expect(page.get_by_role("heading", name="No evidence")).to_be_visible()
+    page.goto(f"{console.url}/evidence/records/1")
+    expect(page.get_by_role("heading", name="Nothing here")).to_be_visible()
+    page.goto(f"{console.url}/evidence/pack")
+    expect(page.get_by_role("heading", name="Nothing is sealed here")).to_be_visible()
+    page.goto(f"{console.url}/signals")
+    expect(page.get_by_role("heading", name="Not for your role")).to_be_visible()
+    context.close()
