@@ -42,6 +42,7 @@ from api.limits.settings import RequestLimits
 from api.limits.shared import SharedBuckets, open_redis_buckets
 from api.mail import Mailer
 from api.operators.sign_in import Operators
+from api.redaction.redactors import Redactors
 from api.rules.log import KafkaRulesLog, RulesLog
 from api.rules.outbox import Publisher, keep_house
 from api.rules.quarantine import keep_quarantine
@@ -67,6 +68,7 @@ class Services:
     passwords: Passwords
     key_maker: KeyMaker
     keys: Keys | None
+    redactors: Redactors
     invitation_maker: InvitationMaker
     inviter: Inviter | None
     mailer: Mailer | None
@@ -127,6 +129,8 @@ async def run_services(
         identity = make_identity(
             settings.identity, pool, pepper=pepper, sessions=sessions, accounts=accounts
         )
+        keys = open_keys(settings.keys, pool)
+        redactors = Redactors(pool, keys.ring if keys else None)
         services = Services(
             settings=settings,
             pool=pool,
@@ -152,7 +156,8 @@ async def run_services(
             accounts=accounts,
             operators=operators,
             key_maker=KeyMaker(pepper, most=settings.max_api_keys),
-            keys=open_keys(settings.keys, pool),
+            keys=keys,
+            redactors=redactors,
             invitation_maker=InvitationMaker(pepper, settings.invitation_lifetime),
             inviter=identity.inviter,
             mailer=settings.mailer,
@@ -160,7 +165,7 @@ async def run_services(
             publisher=Publisher(pool, rules_log or kafka_log),
             trials=Trials(),
             feed=SignalFeed(pool, hub),
-            replayer=Replayer(settings.kafka, topics),
+            replayer=Replayer(settings.kafka, topics, redactors),
             exporter=Exporter(pool),
             log_times=LogTimes(admin, topics.spans),
             registry=registry,

@@ -17,6 +17,7 @@ from api.invitations.service import invite
 from api.keys.authority import OPERATOR
 from api.members.model import Terms
 from tests.support.keys import insert_key
+from tests.support.policies import insert_redaction
 from tests.support.postgres import Database
 from tests.support.tenants import (
     PEPPER,
@@ -63,6 +64,7 @@ async def filled_tenant(pool: Pool, database: Database) -> Filled:
     insert_count(database.worker, scope, backtest_id, "", "violated", 1)
     insert_result(database.worker, scope, backtest_id, root_name=mark)
     insert_key(database.app, scope, destroyed=True)
+    insert_redaction(database.app, scope)
     invited = await invite(
         pool,
         scope,

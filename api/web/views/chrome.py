@@ -17,6 +17,7 @@ _SETTINGS: Final = (
     ("team", "Team", "/settings/team"),
     ("usage", "Usage", "/settings/usage"),
     ("retention", "Retention", "/settings/retention"),
+    ("redaction", "Redaction", "/settings/redaction"),
     ("keys", "API keys", "/settings/keys"),
     ("data", "Data", "/settings/data"),
 )

@@ -24,6 +24,7 @@ from api.invitations.service import invite
 from api.keys.authority import OPERATOR
 from api.members.model import Terms
 from tests.support.keys import insert_key
+from tests.support.policies import insert_redaction
 from tests.support.postgres import Database
 from tests.support.tenants import (
     PEPPER,
@@ -46,6 +47,7 @@ TABLES_WITH_A_TENANT = [
     "signal_feed", "trace_copies", "trace_spans", "backtests", "backtest_parts",
     "backtest_counts", "backtest_results", "notices", "signal_folds", "audit_log",
     "invitations", "provider_grants", "tenant_keys",
+    "redaction_policies", "redaction_vault",
 ]  # fmt: skip
 
 
@@ -68,6 +70,7 @@ async def filled(pool: Pool, shared_database: Database) -> TenantScope:
     insert_result(shared_database.worker, scope, backtest_id)
     insert_notice(shared_database, scope)
     insert_key(shared_database.app, scope)
+    insert_redaction(shared_database.app, scope)
     await invite(
         pool,
         scope,
@@ -155,6 +158,10 @@ async def test_a_row_of_another_tenant_cannot_be_changed(
         "delete from backtest_counts",
         "update notices set figures = '{}'",
         "delete from notices",
+        "delete from redaction_policies",
+        "update redaction_policies set form = '{}'",
+        "delete from redaction_vault",
+        "update redaction_vault set sealed = 'enc:x'",
         "delete from tenant_keys",
         "update tenant_keys set public_key = sha256('x')",
         "update tenant_keys set generation = 7",
@@ -196,6 +203,8 @@ def test_versions_cannot_be_changed_even_by_the_owner(
         "update tenant_keys set sealed = 'x'",
         "delete from tenant_keys",
         "select * from audit_log",
+        "insert into redaction_policies select * from redaction_policies",
+        "delete from redaction_vault",
     ],
 )
 def test_the_worker_has_no_business_with_people_and_rules(

@@ -20,6 +20,7 @@ from api.worker.copier import Copier
 from api.worker.database import connect
 from api.worker.health import Health
 from api.worker.metrics import Metrics
+from api.worker.redaction import WorkerRedactors
 from api.worker.signals import SignalWriter
 from api.worker.spans_log import LogUnavailable, SpansLog
 from tests.integration.worker.running import sample
@@ -111,6 +112,7 @@ def copier(
     spans = SpansLog(broker.address, topics.spans)
     yield Copier(
         log=spans,
+        redact=WorkerRedactors(seeded.worker, None).spans,
         connect=partial(connect, seeded.worker, name="test"),
         metrics=metrics,
         health=Health(metrics),
@@ -434,6 +436,7 @@ def test_tasks_are_given_back_when_the_log_does_not_answer(
     nowhere = SpansLog("127.0.0.1:1", topics.spans, timeout_s=1)
     copier = Copier(
         log=nowhere,
+        redact=WorkerRedactors(seeded.worker, None).spans,
         connect=partial(connect, seeded.worker, name="test"),
         metrics=metrics,
         health=Health(metrics),
@@ -461,6 +464,7 @@ def test_what_is_over_the_budget_waits_until_there_is_nothing_else(
     spans = SpansLog(broker.address, topics.spans)
     copier = Copier(
         log=spans,
+        redact=WorkerRedactors(seeded.worker, None).spans,
         connect=partial(connect, seeded.worker, name="test"),
         metrics=metrics,
         health=Health(metrics),

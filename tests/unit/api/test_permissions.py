@@ -30,6 +30,7 @@ dead-letters.write x     -         x   -                 -       -      -
 audit.read         x     -         -   x                 x       -      -
 tenant.export      x     -         -   -                 -       -      -
 tenant.delete      x     -         -   -                 -       -      -
+redaction.reveal   x     -         -   -                 -       -      -
 """
 
 
@@ -104,6 +105,8 @@ def test_only_authentication_and_operators_grant_scopes() -> None:
         "api/identity/people.py",
         "api/operators/actions.py",
         "api/keyring/shelf.py",
+        "api/redaction/redactors.py",
+        "api/redaction/vault.py",
         "api/rules/outbox.py",
         "api/rules/quarantine.py",
         "api/tenants/purge.py",
