@@ -355,6 +355,8 @@ def _literals(right: Any) -> Iterator[Literal]:
             yield right
         case ListLiteral(items=items):
             yield from items
+        case Key(scope="", quoted=False, name=word) if "." not in word:
+            yield Literal(word, word=True, at=right.at, end=right.end)  # a bare word is a text
 
 
 def _measures(having: Any) -> Iterator[Any]:

@@ -69,6 +69,8 @@ def spans(attributes: dict[str, str | int], *, name: str = "login") -> list[Lazy
     [
         ('any.where(customer.id == "c-17")', {"customer.id": "c-17"}),
         ("any.where(customer.id == 17)", {"customer.id": 17}),
+        ("any.where(customer.id == ada)", {"customer.id": "ada"}),
+        ("any.where(customer.id in [bob, ada])", {"customer.id": "ada"}),
         ('any.where(customer.id in ["a", "c-17"])', {"customer.id": "c-17"}),
         ('any.where(attr(customer.id) == "c-17")', {"customer.id": "c-17"}),
         ('any.where(span.customer.id == "c-17")', {"customer.id": "c-17"}),
