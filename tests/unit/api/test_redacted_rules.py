@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
+from pathlib import Path
 
+import httpx
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span
 
 import dsl
+from api.command.remote import Server
+from api.command.rules_check import check_file, with_redaction
 from api.rules.redacted import Redacted, redacted_rule
 from udfs.otlp import LazySpan, decode_spans
 from udfs.redaction.policy import CustomDetector, Policy
@@ -186,3 +191,26 @@ def test_a_secret_in_a_rule_does_not_reach_the_rules_log() -> None:
     found = judged(never('any.where(note == "AKIAIOSFODNN7EXAMPLE")'))
     texts: Iterable[str] = [found.text or ""]
     assert all("AKIA" not in text for text in texts)
+
+
+def test_check_tells_what_the_server_says_at_places_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        found = judged(json.loads(request.content)["rule"])
+        said = {
+            "problems": [problem.to_dict() for problem in found.problems],
+            "warnings": [warning.to_dict() for warning in found.warnings],
+        }
+        return httpx.Response(200, json=said)
+
+    monkeypatch.setenv("BETRACE_URL", "http://betrace.test")
+    monkeypatch.setenv("BETRACE_API_KEY", "k")
+    file = tmp_path / "rules.yaml"
+    text = never('any.where(customer.id matches "^c-" and diagnosis == flu)')
+    file.write_text(f"rules:\n- id: a\n  rule: |\n    {text}\n- id: b\n  rule: {never('x')}\n")
+    with Server(transport=httpx.MockTransport(answer)) as server:
+        checked = with_redaction(check_file(file, compare=False), server)
+    [problem], warnings = checked.problems, checked.warnings
+    assert (problem.code, problem.line) == ("rule.redacted_operator", 4)
+    assert "rule.redacted_value" in {warning.code for warning in warnings}
