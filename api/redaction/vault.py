@@ -14,7 +14,7 @@ from uuid import UUID
 from api.auth.principal import grant_scope
 from api.database import DatabaseUnavailable, Pool, QueryTooSlow, queries, tenant_transaction
 
-_MOST_KNOWN: Final = 20_000
+_MOST_KNOWN: Final = 2_000
 """Tokens of a tenant that are known to be stored, and are not stored again."""
 _AT_ONCE: Final = 5_000
 _MOST_WAITING: Final = 100_000

@@ -59,7 +59,7 @@ class Planted:
 
 
 def planted(number: int) -> Planted:
-    rng = Random(f"leak {number}")
+    rng = Random(number)
     kinds = (*personal_data.MAKERS, *personal_data.IN_CONTEXT)
     kind = kinds[number % len(kinds)]
     if kind in personal_data.IN_CONTEXT:
