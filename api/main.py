@@ -34,6 +34,7 @@ from api.notices.routes import router as notices_router
 from api.openapi import describe
 from api.operators.routes import router as operator_router
 from api.problems import install_handlers
+from api.redaction.routes import router as redaction_router
 from api.retention.routes import router as retention_router
 from api.rules.log import RulesLog
 from api.rules.routes import router as rules_router
@@ -92,6 +93,7 @@ def create_app(
         keys_router,
         tenant_router,
         retention_router,
+        redaction_router,
         exports_router,
         deletion_router,
         usage_router,

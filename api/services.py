@@ -46,6 +46,7 @@ from api.limits.settings import RequestLimits
 from api.limits.shared import SharedBuckets, open_redis_buckets
 from api.mail import Mailer
 from api.operators.sign_in import Operators
+from api.redaction.redactors import Redactors
 from api.rules.log import KafkaRulesLog, RulesLog
 from api.rules.outbox import Publisher, keep_house
 from api.rules.quarantine import keep_quarantine
@@ -73,6 +74,7 @@ class Services:
     keys: Keys | None
     anchor_secrets: SecretBox
     anchoring: Anchoring
+    redactors: Redactors
     invitation_maker: InvitationMaker
     inviter: Inviter | None
     mailer: Mailer | None
@@ -141,6 +143,7 @@ async def run_services(
             plain_http=settings.outbound_http,
             mailer=settings.mailer,
         )
+        redactors = Redactors(pool, keys.ring if keys else None)
         services = Services(
             settings=settings,
             pool=pool,
@@ -169,6 +172,7 @@ async def run_services(
             keys=keys,
             anchor_secrets=anchor_secrets,
             anchoring=Anchoring(pool, Sender(ways, anchor_secrets)),
+            redactors=redactors,
             invitation_maker=InvitationMaker(pepper, settings.invitation_lifetime),
             inviter=identity.inviter,
             mailer=settings.mailer,
@@ -176,7 +180,7 @@ async def run_services(
             publisher=Publisher(pool, rules_log or kafka_log),
             trials=Trials(),
             feed=SignalFeed(pool, hub),
-            replayer=Replayer(settings.kafka, topics),
+            replayer=Replayer(settings.kafka, topics, redactors),
             exporter=Exporter(pool),
             packs=PackMaker(pool, keys, dsn=settings.app_dsn),
             log_times=LogTimes(admin, topics.spans),

@@ -24,6 +24,8 @@ KINDS = ("unspecified", "internal", "server", "client", "producer", "consumer")
 STATUSES = ("unset", "ok", "error")
 _DOUBLE = Struct("<d").unpack_from
 _ABSENT: Any = object()
+REMOVED_TEXT = "[REDACTED]"
+"""What redaction leaves of a value that it removes: the value was there and is gone."""
 MAX_PLAIN_KEY_BYTES = 127
 """Keys whose length takes one byte on the wire."""
 
@@ -42,7 +44,7 @@ class Attributes:
         self._known: dict[str, Read] = {}
 
     def get(self, key: str) -> Read:
-        """Return the value of a key, MISSING, or GONE if it may have been dropped.
+        """Return the value of a key, MISSING, or GONE if it was removed or may have been dropped.
 
         A dotted key that is not there as a whole is looked for inside of maps.
         """
@@ -62,17 +64,17 @@ class Attributes:
                 return nested
         return GONE if self.dropped else MISSING
 
-    def _find_nested(self, wanted: bytes) -> Value | None:
+    def _find_nested(self, wanted: bytes) -> Read | None:
         """Look for a dotted key inside of attributes that are maps."""
         for raw in self._raws:
             size = raw[1] if len(raw) > 1 else len(wanted)
             if size >= len(wanted) or wanted[size] != 0x2E or raw[2 : 2 + size] != wanted[:size]:
                 continue
-            value = read_value(raw, size)
+            value: Any = read_value(raw, size)
             for part in wanted[size + 1 :].decode().split("."):
                 value = value.get(part, _ABSENT) if isinstance(value, dict) else _ABSENT
             if value is not _ABSENT:
-                return value
+                return _unless_removed(value)
         return None
 
     def items(self) -> Iterator[tuple[str, Value]]:
@@ -94,8 +96,8 @@ class LazyEvent:
         self._attributes = {kv.key: any_value(kv.value) for kv in reversed(event.attributes)}
 
     def attribute(self, key: str) -> Read:
-        """Return the value of a key, or MISSING."""
-        return self._attributes.get(key, MISSING)
+        """Return the value of a key, MISSING, or GONE if it was removed."""
+        return _unless_removed(self._attributes.get(key, MISSING))
 
     def to_dict(self) -> dict[str, Any]:
         return {"name": self.name, "time_ns": self.time_ns, "attributes": self._attributes}
@@ -113,8 +115,8 @@ class LazyLink:
         self._attributes = {kv.key: any_value(kv.value) for kv in reversed(link.attributes)}
 
     def attribute(self, key: str) -> Read:
-        """Return the value of a key, or MISSING."""
-        return self._attributes.get(key, MISSING)
+        """Return the value of a key, MISSING, or GONE if it was removed."""
+        return _unless_removed(self._attributes.get(key, MISSING))
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -328,8 +330,8 @@ def find_raw(raws: Sequence[bytes], key: bytes) -> bytes | None:
     return None
 
 
-def read_value(raw: bytes, key_bytes: int) -> Value:
-    """Return the value of a KeyValue message whose key has that many bytes."""
+def read_value(raw: bytes, key_bytes: int) -> Read:
+    """Return the value of a KeyValue message whose key has that many bytes; GONE if removed."""
     at = 2 + key_bytes
     # A value of less than 128 bytes follows a key of so many as 0x12, length, AnyValue.
     if (
@@ -343,7 +345,7 @@ def read_value(raw: bytes, key_bytes: int) -> Value:
         if at + 2 + size == len(raw) and size > 1:
             tag = raw[at + 2]
             if tag == 0x0A and raw[at + 3] == size - 2:
-                return raw[at + 4 :].decode(errors="replace")
+                return _unless_removed(raw[at + 4 :].decode(errors="replace"))
             if tag == 0x21 and size == 9:
                 return _DOUBLE(raw, at + 3)[0]  # type: ignore[no-any-return]
             if tag == 0x18:
@@ -351,7 +353,11 @@ def read_value(raw: bytes, key_bytes: int) -> Value:
             if tag == 0x10 and size == 2:
                 return bool(raw[at + 3])
     message = _parsed(raw)
-    return "" if message is None else any_value(message.value)
+    return "" if message is None else _unless_removed(any_value(message.value))
+
+
+def _unless_removed(value: Read) -> Read:
+    return GONE if value == REMOVED_TEXT else value
 
 
 def _varint(raw: bytes, at: int) -> int:

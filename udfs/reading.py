@@ -32,6 +32,7 @@ from udfs.members import pack_member
 from udfs.native import engine_module
 from udfs.otlp import (
     MAX_PLAIN_KEY_BYTES,
+    REMOVED_TEXT,
     LazySpan,
     Origin,
     attribute_head,
@@ -221,7 +222,7 @@ class Group:
         one: Keyed
         for number in filed:
             one = self.keyed[number]
-            found = one.index.find(_value(raw, one.key_bytes))
+            found: Any = one.found_in(_value(raw, one.key_bytes))
             seen |= 1 << number
             mask |= found.mask
             ask += found.ask
@@ -1153,7 +1154,8 @@ def _value(raw: bytes, key_bytes: cython.Py_ssize_t) -> Any:
         if raw[at + 1] != size - at - 2:
             pass
         elif tag == 0x0A and raw[at + 3] == size - at - 4:
-            return _cut(raw, at + 4, size).decode(errors="replace")
+            text = _cut(raw, at + 4, size).decode(errors="replace")
+            return GONE if text == REMOVED_TEXT else text
         elif tag == 0x21 and size == at + 11:
             return _DOUBLE(raw, at + 3)[0]
         elif tag == 0x18 and size < at + 12 and _varint_bytes(raw, at + 3) == size - at - 3:

@@ -39,6 +39,7 @@ class Permission(StrEnum):
     EVIDENCE_EXPORT = "evidence.export"
     TENANT_EXPORT = "tenant.export"
     TENANT_DELETE = "tenant.delete"
+    REDACTION_REVEAL = "redaction.reveal"
 
 
 class Role(StrEnum):
@@ -107,7 +108,9 @@ GRANTS: Final[Mapping[Role, frozenset[Permission]]] = MappingProxyType(
 PAUSED: Final = frozenset({_P.SPANS_INGEST, _P.RULES_WRITE, _P.LETTERS_WRITE})
 """What nobody may in a tenant that is to be deleted: it takes no spans and judges none."""
 
-WITHHELD: Final = frozenset({_P.TENANT_WRITE, _P.TENANT_EXPORT, _P.TENANT_DELETE, _P.KEYS_WRITE})
+WITHHELD: Final = frozenset(
+    {_P.TENANT_WRITE, _P.TENANT_EXPORT, _P.TENANT_DELETE, _P.KEYS_WRITE, _P.REDACTION_REVEAL}
+)
 """What nobody may do in another's place, whatever that person's role: it outlasts the visit."""
 
 _SEAL: Final = object()

@@ -34,6 +34,7 @@ PERMISSIONS: Final[Mapping[Permission, str]] = MappingProxyType(
         Permission.EVIDENCE_EXPORT: "Export evidence: packs, lists and assessment results.",
         Permission.TENANT_EXPORT: "Export all that the tenant has.",
         Permission.TENANT_DELETE: "Ask for the deletion of the tenant, and take that back.",
+        Permission.REDACTION_REVEAL: "Be told what a token or an encrypted value stands for.",
     }
 )
 ROLES: Final[Mapping[Role, str]] = MappingProxyType(

@@ -48,7 +48,7 @@ class Side:
     @property
     def shown(self) -> Version:
         """The version as people see it."""
-        return Version(self.version or None, self.definition.compiled.text)
+        return Version(self.version or None, self.definition.judging.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +184,7 @@ def side_records(sides: Sequence[Side], *, tenant_id: UUID) -> list[bytes]:
         )
         own = [
             numbers.setdefault(predicate.hash, len(numbers))
-            for predicate in definition.compiled.predicates
+            for predicate in definition.judging.predicates
         ]
         records.append(rule_record(definition, own, tenant_id=tenant_id, version=side.version))
     return records

@@ -46,6 +46,7 @@ async def ask_for_backtest(
         services.pool,
         principal.scope,
         body.request(),
+        redactors=services.redactors,
         log_times=services.log_times,
         now=now,
         hours_max=services.settings.backtest_hours,

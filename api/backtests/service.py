@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID, uuid4
@@ -37,7 +37,9 @@ from api.cursors import decode_cursor, encode_cursor
 from api.database import Connection, Pool, queries, tenant_transaction
 from api.kafka.log_times import LogTimes, LogTimesUnavailable, earliest_start_ms
 from api.problems import ApiError, not_found, unavailable
+from api.redaction.redactors import Redactors
 from api.rules.model import Rule
+from api.rules.redacted import fit_all
 from api.tenants.settings import TenantSettings
 from udfs.backtest.rules import GivenRules, RuleRefused
 from udfs.backtest.window import reading_around_ms, reading_before_ms
@@ -61,6 +63,7 @@ async def create_backtest(
     scope: TenantScope,
     request: BacktestRequest,
     *,
+    redactors: Redactors,
     log_times: LogTimes,
     now: datetime,
     hours_max: int,
@@ -78,13 +81,20 @@ async def create_backtest(
     async def saved(rule_id: str, version: int | None) -> Rule | None:
         return await _saved(pool, scope, rule_id, version)
 
+    async def fitted(sides: Sequence[Side]) -> list[Side]:
+        """Judge as on redacted spans, since those are what is read again."""
+        definitions = await fit_all(redactors, scope, [side.definition for side in sides])
+        return [replace(s, definition=d) for s, d in zip(sides, definitions, strict=True)]
+
     comparisons = await read_comparisons(request.rules, request.against, saved=saved)
-    now_sides = [comparison.now for comparison in comparisons]
-    was_sides = [comparison.was for comparison in comparisons if comparison.was]
+    now_sides = await fitted([comparison.now for comparison in comparisons])
+    was_sides = await fitted([comparison.was for comparison in comparisons if comparison.was])
+    before = {side.definition.id: side for side in was_sides}
+    comparisons = [Comparison(side, before.get(side.definition.id)) for side in now_sides]
     records = await asyncio.to_thread(
         _Records.of,
-        await with_looked_at(now_sides, saved=saved),
-        await with_looked_at(was_sides, saved=saved, only_in_force=True),
+        await fitted(await with_looked_at(now_sides, saved=saved)),
+        await fitted(await with_looked_at(was_sides, saved=saved, only_in_force=True)),
         tenant_id=scope.tenant_id,
     )
     settings = await _life_settings(pool, scope)

@@ -29,6 +29,7 @@ from udfs.garbage import spare_the_living
 
 SIZES = "20,512"
 PATHS = "kafka,http,grpc,json"
+REDACTION = "on,off"
 TRANSPORT = "transport, event loop"
 _INGEST = "ingest"
 _ON_THEIR_WAY = 16_384
@@ -40,7 +41,8 @@ _CLOSE_S = 10.0
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DoorSettings:
     """seconds: of each path and size; sizes: spans to a request; paths: of PATHS. connections: of
-    each client, 0: so many that requests waiting to be gathered do not bound the rate.
+    each client, 0: so many that requests waiting to be gathered do not bound the rate. redaction:
+    of REDACTION; what is written to Kafka directly is redacted by nobody.
     """
 
     seconds: float
@@ -48,6 +50,7 @@ class DoorSettings:
     paths: tuple[str, ...]
     clients: int = 1
     connections: int = 0
+    redaction: tuple[str, ...] = ("on",)
 
     def connections_for(self, size: int) -> int:
         """Return how many connections a client opens for requests of so many spans.
@@ -56,11 +59,19 @@ class DoorSettings:
         """
         return self.connections or min(max(_ON_THEIR_WAY // size, 8), _MOST_CONNECTIONS)
 
-    def which(self, path: str, size: int) -> dict[str, Any]:
+    def cells(self, redaction: str) -> Iterator[tuple[str, int, str]]:
+        """Yield path, size and redaction of what is measured on one stack."""
+        for size in self.sizes:
+            for path in self.paths:
+                if path != KAFKA or redaction == self.redaction[0]:
+                    yield path, size, redaction
+
+    def which(self, path: str, size: int, redaction: str) -> dict[str, Any]:
         """Return the fields by which a row is known."""
         return {
             "path": path,
             "request_spans": size,
+            "redaction": "none" if path == KAFKA else redaction,
             "asked_seconds": self.seconds,
             "clients": self.clients,
             "connections": self.connections_for(size),
@@ -69,33 +80,51 @@ class DoorSettings:
 
 def measure_paths(
     settings: DoorSettings,
-    stack_of: Callable[[], AbstractContextManager[Stack]],
+    stack_of: Callable[[dict[str, str]], AbstractContextManager[Stack]],
     *,
     rows: RowFile,
     say: Say,
 ) -> Iterator[Row]:
     """Yield the row of each size and path; those that `rows` has are not measured again.
 
+    stack_of: starts one with some variables set. With and without redaction are two stacks.
     Raises StackTrouble, ClientFailed, StepFailed.
     """
-    cells = [(path, size) for size in settings.sizes for path in settings.paths]
-    known = [rows.find(settings.which(path, size)) for path, size in cells]
+    for redaction in settings.redaction:
+        yield from _measured_on_one(settings, redaction, stack_of, rows=rows, say=say)
+
+
+def _measured_on_one(
+    settings: DoorSettings,
+    redaction: str,
+    stack_of: Callable[[dict[str, str]], AbstractContextManager[Stack]],
+    *,
+    rows: RowFile,
+    say: Say,
+) -> Iterator[Row]:
+    cells = list(settings.cells(redaction))
+    known = [rows.find(settings.which(*cell)) for cell in cells]
     yield from (row for row in known if row is not None)
     missing = [cell for cell, row in zip(cells, known, strict=True) if row is None]
     if not missing:
         return
     say("starting the stack")
-    with stack_of() as stack:
+    variables = {} if redaction == "on" else {"BETRACE_INGEST_REDACT": "0"}
+    with stack_of(variables) as stack:
         tenant = stack.make_tenant(Lifetimes())
-        for path, size in missing:
-            say(f"{path}, {size} spans to a request")
-            measured = _measure(settings, stack, tenant, path=path, size=size)
-            row = settings.which(path, size) | measured
+        for path, size, _ in missing:
+            say(f"{path}, {size} spans to a request, redaction {redaction}")
+            measured = _measure(
+                settings, stack, tenant, path=path, size=size, redacts=redaction == "on"
+            )
+            row = settings.which(path, size, redaction) | measured
             rows.add(row)
             yield row
 
 
-def _measure(settings: DoorSettings, stack: Stack, tenant: Tenant, *, path: str, size: int) -> Row:
+def _measure(
+    settings: DoorSettings, stack: Stack, tenant: Tenant, *, path: str, size: int, redacts: bool
+) -> Row:
     client = DoorClientSettings(
         protocol=path,
         address=_address(stack, path),
@@ -111,7 +140,7 @@ def _measure(settings: DoorSettings, stack: Stack, tenant: Tenant, *, path: str,
     if path == KAFKA:
         return _figures(figures, size)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        steps = runner.run(_steps(stack, tenant, path, size))
+        steps = runner.run(_steps(stack, tenant, path, size, redacts=redacts))
     return _figures(figures, size) | {"steps": step_rows(figures, steps)}
 
 
@@ -144,7 +173,7 @@ def _figures(figures: DoorFigures, size: int) -> Row:
     return row | {"requests_per_s": round(figures.spans_per_s / size)}
 
 
-async def _steps(stack: Stack, tenant: Tenant, path: str, size: int) -> DoorSteps:
+async def _steps(stack: Stack, tenant: Tenant, path: str, size: int, *, redacts: bool) -> DoorSteps:
     """Measure the steps with the stack's own keys and Kafka, as `ingest` has them."""
     spare_the_living()
     settings = Settings(
@@ -156,7 +185,7 @@ async def _steps(stack: Stack, tenant: Tenant, path: str, size: int) -> DoorStep
     try:
         async with open_stored_keys(settings) as store:
             servers = Servers(store.keys, tenant.key, producer, stack.spans_topic)
-            return await measure_steps(path, size, servers=servers)
+            return await measure_steps(path, size, redacts=redacts, servers=servers)
     finally:
         producer.close(timeout_s=_CLOSE_S)
 

@@ -27,12 +27,16 @@ from api.ingest.limits import IngestLimits
 from api.ingest.metrics import IngestMetrics
 from api.ingest.otlp_http import TRACES_PATH
 from api.ingest.otlp_json import read_json
-from api.ingest.request_wire import Group
+from api.ingest.redaction import NoRedaction, OneRequest
+from api.ingest.request_wire import Group, encode
 from api.ingest.split import Part, decodes, divide, parse
 from api.kafka.producer import DeliveryFailed, Done, Headers, RecordWriter
 from api.kafka.topics import TopicNames
 from udfs.lanes import PARTITIONS, partition_of
 from udfs.payload import compress
+from udfs.redaction.policy import Policy
+from udfs.redaction.redactor import Redactor
+from udfs.redaction.tokens import RedactionKey
 
 TENANT = "00000000-0000-4000-8000-0000000bec42"
 _HERE = IPv4Address("127.0.0.1")
@@ -43,6 +47,7 @@ _MOST_GATHERED = 100
 """What comes within the time of gathering at full load: so many spans, or so many requests."""
 _ACKNOWLEDGE_S = 30.0
 AUTH, PARSE, VALIDATE = "auth", "parse", "validate"
+REDACT = "redact"
 SPLIT, GATHER, COMPRESS, PRODUCE = "split by lane", "gather and write", "compress", "produce, ack"
 REST = "wait, count, answer"
 
@@ -109,14 +114,16 @@ async def measure_steps(
     protocol: str,
     request_spans: int,
     *,
+    redacts: bool = True,
     servers: Servers | None = None,
     repeats: int = 5,
     least_s: float = 0.1,
 ) -> DoorSteps:
     """Measure requests of so many spans. protocol: http, grpc, json.
 
-    servers: without them keys are not looked up, and nothing is written to Kafka. least_s: CPU
-    time of a repeat. Raises StepFailed where Kafka does not acknowledge.
+    redacts: by the default policy, as tenants have it that chose nothing. servers: without them
+    keys are not looked up, and nothing is written to Kafka. least_s: CPU time of a repeat.
+    Raises StepFailed where Kafka does not acknowledge.
     """
     clock = _Clock(repeats, least_s)
     settings = DoorClientSettings(
@@ -129,10 +136,14 @@ async def measure_steps(
         cost = await clock.run_async(lambda: _ask(servers, times=requests), requests)
         steps.append(StepCost(AUTH, cost))
     steps += (StepCost(step, clock.run(call, requests)) for step, call in work.reading())
+    redactor = Redactor(Policy(), RedactionKey("bench", bytes(32))) if redacts else None
+    if redactor is not None:
+        cost = clock.run(lambda: [redactor.record(each) for each in work.requests], requests)
+        steps.append(StepCost(REDACT, cost))
     steps += (StepCost(step, clock.run(call, work.gathered)) for step, call in work.writing())
     if servers is not None:
         steps.append(StepCost(PRODUCE, clock.run(lambda: _produce(servers, work), work.gathered)))
-    taken = _Taken(work, servers)
+    taken = _Taken(work, servers, redactor)
     return DoorSteps(
         protocol,
         request_spans,
@@ -182,6 +193,8 @@ class _Work:
     is_json: bool
     gathered: int
     groups: Sequence[list[Group]]
+    requests: Sequence[bytes]
+    """As redaction reads them: in protobuf."""
     parts: Sequence[dict[int, Part]]
     records: Sequence[Record[_Waiter]]
     values: Sequence[bytes]
@@ -195,7 +208,8 @@ class _Work:
         some = [parts[number % len(parts)] for number in range(gathered)]
         records = _gather(some)
         values = [compress(record.value) for record in records]
-        return cls(bodies, is_json, gathered, groups, some, records, values)
+        requests = [encode(each) for each in groups] if is_json else bodies
+        return cls(bodies, is_json, gathered, groups, requests, some, records, values)
 
     def reading(self) -> Iterator[tuple[str, Callable[[], object]]]:
         """Yield the steps that each request goes through by itself."""
@@ -260,18 +274,36 @@ def _produce(servers: Servers, work: _Work) -> None:
         raise StepFailed(f"Kafka did not acknowledge within {_ACKNOWLEDGE_S:.0f} s: {failed[:1]}")
 
 
+class _Given:
+    """Redacts for every tenant by the same redactor, and keeps nothing."""
+
+    def __init__(self, redactor: Redactor, metrics: IngestMetrics) -> None:
+        self._redactor = redactor
+        self._metrics = metrics
+
+    async def of(self, _tenant: str) -> OneRequest:
+        """Return the redaction of one request."""
+        return OneRequest(self._redactor, 0, _nothing_to_keep, self._metrics)
+
+
+async def _nothing_to_keep() -> None:
+    return
+
+
 class _Taken:
     """Whole requests through a door of its own."""
 
-    def __init__(self, work: _Work, servers: Servers | None) -> None:
+    def __init__(self, work: _Work, servers: Servers | None, redactor: Redactor | None) -> None:
         self._work = work
         self._servers = servers
+        metrics = IngestMetrics(CollectorRegistry())
         self._door = Door(
             producer=NoKafka(),
             topics=TopicNames("bench"),
             limits=_LIMITS,
-            metrics=IngestMetrics(CollectorRegistry()),
+            metrics=metrics,
             allowance=allowance_alone(_LIMITS),
+            redactions=_Given(redactor, metrics) if redactor else NoRedaction(),
         )
 
     async def run(self) -> None:

@@ -69,6 +69,7 @@ def door_rows(rows: Sequence[Row], *, hardware: str) -> Group:
     table = Table(
         "path",
         "spans",
+        "redaction",
         "spans/s",
         "MB/s",
         "p50 ms",
@@ -83,6 +84,7 @@ def door_rows(rows: Sequence[Row], *, hardware: str) -> Group:
         table.add_row(
             row["path"],
             f"{row['request_spans']}",
+            row.get("redaction", "none"),
             f"{row['spans_per_s']:,}",
             f"{row['mb_per_s']:,}",
             f"{delay['p50_ms']:,}" if delay["count"] else "–",

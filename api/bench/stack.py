@@ -149,10 +149,13 @@ class Stack:
 
 
 @contextmanager
-def own_stack(*, slots: int, arguments: Sequence[str] = ()) -> Iterator[Stack]:
+def own_stack(
+    *, slots: int, arguments: Sequence[str] = (), variables: Mapping[str, str] | None = None
+) -> Iterator[Stack]:
     """Start an embedded stack in a temporary home on free ports; stop and forget it at the end.
 
-    arguments: further ones for `deploy.embedded up`. Raises StackTrouble if it does not start.
+    arguments: further ones for `deploy.embedded up`; variables: of its environment. Raises
+    StackTrouble if it does not start.
     SIGTERM ends it in the same order as Ctrl-C does.
     """
     home = Path(tempfile.mkdtemp(prefix="betrace-bench-"))
@@ -166,6 +169,7 @@ def own_stack(*, slots: int, arguments: Sequence[str] = ()) -> Iterator[Stack]:
         "BETRACE_HOME": str(home),
         "BETRACE_FLINK_SLOTS": str(slots),
         "BETRACE_TOPIC_PREFIX": "bench",
+        **(variables or {}),
     }
     embedded = [sys.executable, "-m", "deploy.embedded"]
     before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
@@ -188,9 +192,16 @@ def running_stack() -> Iterator[Stack]:
     yield Stack(dict(os.environ))
 
 
-def stack_of(slots: int, *, running: bool) -> AbstractContextManager[Stack]:
-    """Return the stack of this process's variables if that is wanted, else one of its own."""
-    return running_stack() if running else own_stack(slots=slots)
+def stack_of(
+    slots: int, *, running: bool, variables: Mapping[str, str] | None = None
+) -> AbstractContextManager[Stack]:
+    """Return the stack of this process's variables if that is wanted, else one of its own.
+
+    variables: of the environment of its own. Raises StackTrouble where one that runs has others.
+    """
+    if running and variables:
+        raise StackTrouble(f"a stack that runs cannot be given {', '.join(variables)}")
+    return running_stack() if running else own_stack(slots=slots, variables=variables)
 
 
 def read_variables(path: Path) -> dict[str, str]:

@@ -16,7 +16,7 @@ import typer
 from rich.console import Console, RenderableType
 
 from api.bench.door import ClientFailed
-from api.bench.door_run import PATHS, SIZES, DoorSettings, measure_paths
+from api.bench.door_run import PATHS, REDACTION, SIZES, DoorSettings, measure_paths
 from api.bench.door_steps import StepFailed
 from api.bench.engine import RuleRefused
 from api.bench.generator import GeneratorFailed
@@ -71,6 +71,9 @@ def door(
     connections: Annotated[
         int, typer.Option(min=0, help="Of each process; 0: as many as keep the door busy.")
     ] = 0,
+    redaction: Annotated[
+        str, typer.Option(help="on, off, or both with a comma, each on a stack of its own.")
+    ] = "on",
     rows: Rows = None,
     running: Running = False,
     as_json: AsJson = False,
@@ -83,10 +86,16 @@ def door(
             paths=_words(paths, of=PATHS),
             clients=clients,
             connections=connections,
+            redaction=_words(redaction, of=REDACTION),
         )
         file = RowFile(rows)
         found, interrupted = _collect(
-            measure_paths(settings, lambda: stack_of(1, running=running), rows=file, say=say),
+            measure_paths(
+                settings,
+                lambda variables: stack_of(1, running=running, variables=variables),
+                rows=file,
+                say=say,
+            ),
             "door",
         )
     _print(as_json, lambda: {"door": found}, lambda: door_rows(found, hardware=hardware()))

@@ -27,7 +27,11 @@ def run(
     """Take spans in over OTLP/HTTP and OTLP/gRPC until stopped."""
     settings = load_settings()
     configure_logging(settings.log_level)
-    _ = settings.app_dsn, settings.pepper  # missing: told now, not with the first request
+    _ = (
+        settings.app_dsn,
+        settings.pepper,
+        settings.keys,
+    )  # missing: told now, not with the first request
     options = ServeOptions(
         kafka=settings.kafka,
         topic_prefix=settings.topic_prefix,

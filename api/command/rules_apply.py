@@ -28,7 +28,10 @@ def apply(
     """
     from api.command.operator import operator_scope, publisher_of, tenant_named, with_pool
     from api.database import Pool
+    from api.keyring.wiring import open_keys
+    from api.redaction.redactors import Redactors
     from api.rules.definitions import Definition, read_definitions
+    from api.rules.redacted import fit
     from api.rules.service import apply_rules, plan_rules
     from api.settings import Settings
 
@@ -37,6 +40,9 @@ def apply(
         for file in files:
             definitions += read_definitions(file.read_text(), filename=str(file))
         scope = operator_scope((await tenant_named(pool, tenant)).id)
+        keys = open_keys(settings.keys, pool)
+        redactors = Redactors(pool, keys.ring if keys else None)
+        definitions = await fit(redactors, scope, definitions)
         if dry_run:
             plan = await plan_rules(pool, scope, definitions)
             return [

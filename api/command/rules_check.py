@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from api.command.files import Files, read_text
+from api.command.remote import Server
 from api.command.sarif import Finding, sarif
 from api.command.terminal import counted, paint, say
 from dsl.documents import Place
@@ -71,9 +72,21 @@ def check(
         Dialect | None,
         typer.Option("--from", help="betrace: show what the first BeTrace understood otherwise."),
     ] = None,
+    server: Annotated[
+        bool,
+        typer.Option(
+            "--server", help="Also ask BETRACE_URL what the tenant's redaction takes from them."
+        ),
+    ] = False,
 ) -> None:
-    """Show every problem and warning of the rules in files. Exit 1 if there is a problem."""
+    """Show every problem and warning of the rules in files. Exit 1 if there is a problem.
+
+    With --server, BETRACE_API_KEY names the tenant.
+    """
     checked = [check_file(file, compare=dialect is not None) for file in files]
+    if server:
+        with Server() as asked:
+            checked = [with_redaction(one, asked) for one in checked]
     match output:
         case CheckFormat.TEXT:
             say(_as_text(checked))
@@ -116,6 +129,27 @@ def check_file(file: Path, *, compare: bool) -> Checked:
         differences=_in_order(differing) if compare else None,
         rule_count=len(texts),
     )
+
+
+def with_redaction(checked: Checked, server: Server) -> Checked:
+    """Return what was found in a file, with what redaction takes from its rules.
+
+    Raises OperatorError where the server does not answer.
+    """
+    problems, warnings = list(checked.problems), list(checked.warnings)
+    for one in rule_texts(checked.text, filename=checked.file.name):
+        if one.of_test or check_text(one.text).rule is None:
+            continue
+        said = server.post("/rules/validate", {"rule": one.text})
+        problems += map(one.in_file, _of_redaction(said["problems"]))
+        warnings += map(one.in_file, _of_redaction(said["warnings"]))
+    return replace(checked, problems=_in_order(problems), warnings=_in_order(warnings))
+
+
+def _of_redaction(found: list[dict[str, Any]]) -> Iterator[Problem]:
+    for problem in found:
+        if str(problem["code"]).startswith("rule.redacted_"):
+            yield Problem(**{field.name: problem[field.name] for field in fields(Problem)})
 
 
 def _in_order(problems: list[Problem]) -> tuple[Problem, ...]:

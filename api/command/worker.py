@@ -24,6 +24,7 @@ def run() -> None:
     worker = Worker(
         WorkerSettings(
             database_dsn=settings.worker_dsn,
+            keys=settings.keys,
             kafka=settings.kafka,
             topics=TopicNames(settings.topic_prefix),
             flink=settings.flink,

@@ -18,6 +18,7 @@ from api.ingest.credentials import Sender
 from api.ingest.door import Door, Encoding, read
 from api.ingest.limits import IngestLimits
 from api.ingest.metrics import IngestMetrics
+from api.ingest.redaction import NoRedaction, StoredRedactions
 from api.ingest.refusals import Refused
 from api.ingest.rejects import describe
 from api.ingest.split import Malformed
@@ -25,6 +26,7 @@ from api.kafka.producer import Producer
 from api.kafka.record_at import KafkaSilent, record_at
 from api.kafka.topics import TopicNames
 from api.problems import ApiError, unavailable
+from api.redaction.redactors import Redactors
 from udfs.payload import PayloadUnreadable, expand
 
 _CLOSE_S = 5.0
@@ -43,9 +45,10 @@ class Replayed:
 class Replayer:
     """Puts dead letters back. Connects to Kafka when the first one comes. One event loop."""
 
-    def __init__(self, kafka: str, topics: TopicNames) -> None:
+    def __init__(self, kafka: str, topics: TopicNames, redactors: Redactors) -> None:
         self._kafka = kafka
         self._topics = topics
+        self._redactors = redactors
         self._producer: Producer | None = None
         self._door: Door | None = None
 
@@ -83,12 +86,15 @@ class Replayer:
                 delivery_timeout_ms=limits.delivery_timeout_ms,
             )
             self._producer.start()
+            metrics = IngestMetrics(CollectorRegistry())
+            redactions = StoredRedactions(self._redactors, metrics)
             self._door = Door(
                 producer=self._producer,
                 topics=self._topics,
                 limits=limits,
-                metrics=IngestMetrics(CollectorRegistry()),
+                metrics=metrics,
                 allowance=allowance_alone(limits),
+                redactions=redactions if limits.redact else NoRedaction(),
             )
         return self._door
 

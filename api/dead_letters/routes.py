@@ -24,6 +24,7 @@ from api.dead_letters.service import (
     list_letters,
     replay_letter,
 )
+from api.redaction.service import redacted_text
 from api.services import services_of
 
 router = APIRouter(prefix="/dead-letters", tags=["dead letters"])
@@ -78,7 +79,7 @@ async def discard(
     request: Request, principal: Writer, letter_id: str, body: DiscardBody
 ) -> LetterBody:
     """Put a letter aside for good; it stays in the list of discarded ones."""
-    letter = await discard_letter(
-        services_of(request).pool, principal.scope, letter_id, note=body.note
-    )
+    services = services_of(request)
+    note = await redacted_text(services.redactors, principal.scope, body.note)
+    letter = await discard_letter(services.pool, principal.scope, letter_id, note=note)
     return LetterBody.model_validate(letter)

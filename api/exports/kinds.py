@@ -69,6 +69,19 @@ KINDS: Final = (
         what="Keys that sign, seal and redact: public keys and what became of them.",
         withheld=("provider", "master", "form", "sealed"),
     ),
+    Kind(
+        name="redaction-policies",
+        table="redaction_policies",
+        order=("version",),
+        what="Every version of what is taken out of spans.",
+    ),
+    Kind(
+        name="redaction-vault",
+        table="redaction_vault",
+        order=("token",),
+        what="Tokens that stand in spans for values. The values themselves are told one by one.",
+        withheld=("sealed",),
+    ),
     Kind(name="rules", table="rules", order=("id",), what="Rules and their state."),
     Kind(
         name="rule-versions",

@@ -21,11 +21,12 @@ from api.ingest.gather import Gatherer, Record
 from api.ingest.limits import IngestLimits
 from api.ingest.metrics import IngestMetrics
 from api.ingest.otlp_json import read_json
+from api.ingest.redaction import Redacting, Redactions
 from api.ingest.refusals import Refusal, Refused
 from api.ingest.rejects import Reject, rejected_spans
-from api.ingest.split import Malformed, Split, divide, split
+from api.ingest.split import Malformed, Redact, Split, as_it_is, divide, redacted, split
 from api.kafka.producer import DeliveryFailed, Headers, ProducerUnavailable, RecordWriter
-from api.kafka.topics import TopicNames
+from api.kafka.topics import POLICY_HEADER, TopicNames
 from udfs.lanes import PARTITIONS, partition_of
 from udfs.payload import compress
 
@@ -78,13 +79,17 @@ class Door:
         limits: IngestLimits,
         metrics: IngestMetrics,
         allowance: Allowance,
+        redactions: Redactions,
     ) -> None:
         self._producer = producer
         self._topics = topics
         self._limits = limits
         self._metrics = metrics
         self._allowance = allowance
+        self._redactions = redactions
         self._gatherer: Gatherer[Acknowledgement] = Gatherer()
+        self._policies: dict[str, bytes] = {}
+        """Of the tenants of whom something is gathered: a record is redacted by one policy."""
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._memory = Memory(limits.max_unacknowledged_bytes)
         self._aside = ThreadPoolExecutor(1, thread_name_prefix="ingest-decode")
@@ -127,22 +132,25 @@ class Door:
         """Take one export request, and return when Kafka has all that is good of it.
 
         lease covers the body and is closed here. Raises Refused: MALFORMED, or UNAVAILABLE when
-        Kafka did not acknowledge in time (it may have parts of it: sending again is harmless).
+        nothing can be redacted, or Kafka did not acknowledge in time (it may have parts of it:
+        sending again is harmless).
         """
         tenant = sender.tenant
         try:
             if encoding is Encoding.JSON:
                 self.grow(lease, _JSON_MEMORY_FACTOR * len(body))
-            divided = await self._divided(tenant, body, encoding)
-        except Malformed as error:
+            redacting = await self._redactions.of(tenant)
+            divided = await self._divided(tenant, body, encoding, redacting)
+            await redacting.settle()
+        except _Unreadable as error:
             lease.close()
-            self._send_dead_letter(Reject("otlp.malformed", str(error), body), tenant, source)
+            self._send_dead_letter(error.reject, tenant, source)
             raise Refused(Refusal.MALFORMED, str(error)) from error
         except BaseException:
             lease.close()
             raise
         self._charge(sender, divided, len(body))
-        acknowledgement = self._hand_over(tenant, divided, lease, source)
+        acknowledgement = self._hand_over(tenant, divided, lease, source, policy=redacting.policy)
         try:
             timeout_s = self._limits.delivery_timeout_ms / 1000 + _ANSWER_MARGIN_S
             await acknowledgement.wait(timeout_s=timeout_s)
@@ -161,11 +169,16 @@ class Door:
         self._send(self._gatherer.flush_all())
         self._aside.shutdown(wait=False)
 
-    async def _divided(self, tenant: str, body: bytes, encoding: Encoding) -> Split:
+    async def _divided(
+        self, tenant: str, body: bytes, encoding: Encoding, redacting: Redacting
+    ) -> Split:
+        """Raises _Unreadable."""
         if len(body) < _ASIDE_BYTES:
-            return read(tenant, body, encoding)
+            return _read_redacted(tenant, body, encoding, redacting)
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._aside, read, tenant, body, encoding)
+        return await loop.run_in_executor(
+            self._aside, _read_redacted, tenant, body, encoding, redacting
+        )
 
     def _charge(self, sender: Sender, divided: Split, size_bytes: int) -> None:
         self._allowance.charge(sender, span_count=divided.received, size_bytes=size_bytes)
@@ -174,9 +187,12 @@ class Door:
             self._metrics.spans_rejected.labels(reject.code).inc(reject.count)
 
     def _hand_over(
-        self, tenant: str, divided: Split, lease: Lease, source: Source
+        self, tenant: str, divided: Split, lease: Lease, source: Source, *, policy: bytes
     ) -> Acknowledgement:
         acknowledgement = Acknowledgement(lease.close)
+        if self._policies.get(tenant, policy) != policy:
+            self._send(self._gatherer.flush(tenant))
+        self._policies[tenant] = policy
         self._send(self._gatherer.add(tenant, divided.parts, acknowledgement))
         if self._closing:
             self._send(self._gatherer.flush(tenant))
@@ -187,11 +203,14 @@ class Door:
         for reject in divided.rejects[: self._limits.max_dead_letters]:
             self._send_dead_letter(reject, tenant, source, acknowledgement)
         acknowledgement.release()
+        if not self._gatherer.holds(tenant):
+            self._policies.pop(tenant, None)
         return acknowledgement
 
     def _flush(self, tenant: str) -> None:
         self._timers.pop(tenant, None)
         self._send(self._gatherer.flush(tenant))
+        self._policies.pop(tenant, None)
 
     def _send(self, records: Sequence[Record[Acknowledgement]]) -> None:
         for record in records:
@@ -201,6 +220,8 @@ class Door:
                 ("n", b"%d" % record.span_count),
                 ("v", b"1"),
             ]
+            if policy := self._policies.get(record.tenant):
+                headers.append((POLICY_HEADER, policy))
             self._produce(
                 self._topics.spans,
                 compress(record.value) if self._limits.compress_records else record.value,
@@ -260,12 +281,32 @@ class Door:
             settled(DeliveryFailed(str(error)))
 
 
-def read(tenant: str, body: bytes, encoding: Encoding) -> Split:
-    """Decode and split a body. Raises Malformed."""
+def read(tenant: str, body: bytes, encoding: Encoding, *, redact: Redact = as_it_is) -> Split:
+    """Decode, redact and split a body. Rejects hold what was sent. Raises Malformed."""
     if encoding is Encoding.PROTOBUF:
-        return split(body, tenant=tenant)
+        return split(body, tenant=tenant, redact=redact)
     groups, rejects = read_json(body)
-    return divide(groups, rejects, tenant=tenant)
+    return divide(redacted(groups, redact), rejects, tenant=tenant)
+
+
+class _Unreadable(Exception):
+    """A request that is none. reject: what may be kept of it."""
+
+    def __init__(self, why: str, reject: Reject) -> None:
+        super().__init__(why)
+        self.reject = reject
+
+
+def _read_redacted(tenant: str, body: bytes, encoding: Encoding, redacting: Redacting) -> Split:
+    """Return a body as it may be written anywhere, with its rejects. Raises _Unreadable."""
+    keep = redacting.reject_json if encoding is Encoding.JSON else redacting.reject
+    try:
+        divided = read(tenant, body, encoding, redact=redacting.redact)
+    except Malformed as error:
+        why = str(error)
+        raise _Unreadable(why, keep(Reject("otlp.malformed", why, body))) from error
+    divided.rejects[:] = map(keep, divided.rejects)
+    return divided
 
 
 def _unavailable(reason: str) -> Refused:

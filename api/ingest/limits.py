@@ -61,3 +61,7 @@ class IngestLimits(BaseSettings):
     compress_records: bool = Field(
         default=True, description="Write records of spans as frames of zstd."
     )
+    redact: bool = Field(
+        default=True,
+        description="False: spans go on as they come. For measuring, and where Collectors redact.",
+    )

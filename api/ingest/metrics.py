@@ -23,6 +23,17 @@ class IngestMetrics:
             ["reason"],
             registry=registry,
         )
+        self.redacted = Counter(
+            "betrace_ingest_redacted_values",
+            "Values that were taken out before Kafka, by what they were.",
+            ["kind"],
+            registry=registry,
+        )
+        self.redaction_failures = Counter(
+            "betrace_ingest_redaction_failures",
+            "Values that were removed because their strategy failed.",
+            registry=registry,
+        )
         self.requests = Counter(
             "betrace_ingest_requests",
             "Requests by transport (http, grpc, kafka) and answer (ok or the refusal).",

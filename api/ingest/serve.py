@@ -26,6 +26,7 @@ from api.ingest.limits import IngestLimits
 from api.ingest.metrics import IngestMetrics
 from api.ingest.otlp_grpc import OtlpGrpc
 from api.ingest.otlp_http import OtlpHttp
+from api.ingest.redaction import NoRedaction, Redactions, StoredRedactions
 from api.ingest.stored_keys import KeyStore
 from api.kafka.producer import Producer
 from api.kafka.topics import KafkaUnavailable, TopicAdmin, TopicNames, topic_specs
@@ -89,7 +90,12 @@ async def _serve(options: ServeOptions, limits: IngestLimits, open_keys: OpenKey
         gate = Gate(store.keys, allowance, store.records, tenants=store.tenants)
         producer = await parts.enter_async_context(_producing(options.kafka, topics, limits))
         door = Door(
-            producer=producer, topics=topics, limits=limits, metrics=metrics, allowance=allowance
+            producer=producer,
+            topics=topics,
+            limits=limits,
+            metrics=metrics,
+            allowance=allowance,
+            redactions=_redactions(limits, store, metrics),
         )
         proxies = options.proxies
         http = OtlpHttp(door, gate, limits=limits, metrics=metrics, proxies=proxies)
@@ -106,6 +112,13 @@ async def _serve(options: ServeOptions, limits: IngestLimits, open_keys: OpenKey
         log.info("ingest.started", http_port=http_port, grpc_port=grpc_port, kafka=options.kafka)
         await stopping.wait()
         log.info("ingest.stopping")
+
+
+def _redactions(limits: IngestLimits, store: KeyStore, metrics: IngestMetrics) -> Redactions:
+    if limits.redact:
+        return StoredRedactions(store.redactors, metrics)
+    log.warning("ingest.not_redacting", setting="BETRACE_INGEST_REDACT")
+    return NoRedaction()
 
 
 def _stop_on_signals() -> asyncio.Event:

@@ -7,7 +7,7 @@ undecodable span would take the others with it.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from zlib import crc32
 
@@ -70,22 +70,50 @@ class Split:
     received: int
 
 
-def split(payload: bytes, *, tenant: str, max_record_bytes: int = MAX_RECORD_BYTES) -> Split:
-    """Split one serialized ExportTraceServiceRequest.
+Redact = Callable[[bytes], bytes]
+"""Takes out of a serialized request what must not go on; the same object if that is nothing."""
+
+
+def as_it_is(request: bytes) -> bytes:
+    """Take nothing out."""
+    return request
+
+
+def split(
+    payload: bytes,
+    *,
+    tenant: str,
+    max_record_bytes: int = MAX_RECORD_BYTES,
+    redact: Redact = as_it_is,
+) -> Split:
+    """Split one serialized ExportTraceServiceRequest, redacted before it is taken apart.
+
+    Sizes are those of what goes on; rejects hold what was sent.
 
     Spans are refused, each with its reason, when an id is missing, of the wrong length or zero,
     when the span does not fit into a record together with its resource and scope, or when it (or
     its resource or scope) does not decode while the request around it does.
     Raises Malformed when the request as a whole does not decode.
     """
-    decodable = decodes(payload)
-    groups = parse(payload)
     rejects: list[Reject] = []
-    if not decodable:
+    if decodes(payload):
+        groups = parse(redact(payload))
+    else:
+        groups = parse(payload)
         if not any(spans for _, spans in groups):
             raise Malformed("the body is not an ExportTraceServiceRequest")
         groups = [(origin, _salvage(origin, spans, rejects)) for origin, spans in groups]
+        groups = redacted(groups, redact)
     return divide(groups, rejects, tenant=tenant, max_record_bytes=max_record_bytes)
+
+
+def redacted(groups: list[Group], redact: Redact) -> list[Group]:
+    """Return groups of spans that decode without what must not go on."""
+    if redact is as_it_is:
+        return groups
+    request = encode(groups)
+    after = redact(request)
+    return groups if after is request else parse(after)
 
 
 def decodes(payload: bytes) -> bool:

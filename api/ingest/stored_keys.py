@@ -21,16 +21,19 @@ from api.ingest.credentials import Keys, KeysUnavailable, MayNotSend, Sender, Te
 from api.ingest.gate import Records
 from api.ingest.records import StoredRecords
 from api.ingest.stored_tenants import StoredTenants
+from api.keyring.wiring import open_keys
+from api.redaction.redactors import Redactors
 from api.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
 class KeyStore:
-    """Who may send, and where it is written who may not."""
+    """Who may send, where it is written who may not, and what is taken out of what they send."""
 
     keys: Keys
     tenants: Tenants
     records: Records
+    redactors: Redactors
 
 
 class StoredKeys:
@@ -71,6 +74,7 @@ async def open_stored_keys(settings: Settings) -> AsyncIterator[KeyStore]:
             grace_s=settings.key_grace_s,
         )
         decisions = Decisions(pool, lines=Lines.FIRST)
+        keys = open_keys(settings.keys, pool)
         beside = [
             asyncio.create_task(keep_uses(pool, uses), name="key-uses"),
             asyncio.create_task(decisions.run(), name="decisions"),
@@ -80,6 +84,7 @@ async def open_stored_keys(settings: Settings) -> AsyncIterator[KeyStore]:
                 StoredKeys(verifier),
                 StoredTenants(pool, grace_s=settings.key_grace_s),
                 StoredRecords(decisions, pepper=settings.pepper),
+                Redactors(pool, keys.ring if keys else None, grace_s=settings.key_grace_s),
             )
         finally:
             for task in beside:

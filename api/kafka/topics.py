@@ -18,6 +18,10 @@ from udfs.payload import MAX_BYTES
 _DAY_MS = 24 * 60 * 60 * 1000
 _APPEND_TIME = {"message.timestamp.type": "LogAppendTime"}
 MAX_MESSAGE_BYTES = MAX_BYTES
+POLICY_HEADER = "policy"
+"""Of records of spans: the version of the policy of redaction that `ingest` applied; none: it was
+not `ingest` that wrote the record, or it was told to redact nothing.
+"""
 
 
 @dataclass(frozen=True, slots=True)

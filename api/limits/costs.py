@@ -16,6 +16,8 @@ REFUSED_CREDENTIAL: Final = 20
 _RULE_CHECK: Final = 2
 _RULE_TRIAL: Final = 10
 _CALL_OUTSIDE: Final = 10
+_PREVIEW: Final = 20
+"""Of redaction: a core for a second."""
 _PASSWORD: Final = 20
 _EXPORT: Final = 50
 _BACKTEST: Final = 50
@@ -27,6 +29,11 @@ COSTS: Final[Mapping[tuple[str, str], int]] = MappingProxyType(
         ("POST", "/rules/check"): _RULE_CHECK,
         ("POST", "/rules/{rule_id}/backtest/draft"): _RULE_CHECK,
         ("POST", "/api/v1/rules/trial"): _RULE_TRIAL,
+        ("POST", "/api/v1/tenant/redaction/preview"): _PREVIEW,
+        ("POST", "/settings/redaction/preview"): _PREVIEW,
+        ("GET", "/api/v1/tenant/redaction/suggestions"): _PREVIEW,
+        ("PUT", "/api/v1/tenant/redaction"): _RULE_TRIAL,
+        ("POST", "/settings/redaction"): _RULE_TRIAL,
         ("POST", "/api/v1/backtests"): _BACKTEST,
         ("POST", "/rules/{rule_id}/backtest"): _BACKTEST,
         ("GET", "/api/v1/audit/export"): _EXPORT,

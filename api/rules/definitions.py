@@ -31,11 +31,20 @@ class Form(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """A rule object whose text checks: what a version stores."""
+    """A rule object whose text checks: what a version stores.
+
+    judged: the rule with its literals as redaction leaves them in spans; None: as it was written.
+    """
 
     object: dict[str, Any]
     compiled: dsl.AnyRule
     warnings: tuple[dsl.Problem, ...]
+    judged: dsl.AnyRule | None = None
+
+    @property
+    def judging(self) -> dsl.AnyRule:
+        """The rule that spans are judged by."""
+        return self.judged or self.compiled
 
     @property
     def id(self) -> str:
@@ -56,10 +65,11 @@ class Definition:
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """What checking found."""
+    """What checking found. text: of the rule, where it checks."""
 
     problems: tuple[dict[str, Any], ...]
     warnings: tuple[dict[str, Any], ...]
+    text: str = ""
 
     @property
     def valid(self) -> bool:
@@ -110,7 +120,11 @@ def define(rule: RuleObject) -> Definition:
 def validate_text(text: str) -> Validation:
     """Check the text of a rule alone."""
     checked = dsl.check(text)
-    return Validation(tuple(_dicts(checked.problems)), tuple(_dicts(checked.warnings)))
+    return Validation(
+        tuple(_dicts(checked.problems)),
+        tuple(_dicts(checked.warnings)),
+        checked.rule.text if checked.rule else "",
+    )
 
 
 def validate_object(text: str, *, form: Form) -> Validation:
@@ -123,7 +137,7 @@ def validate_object(text: str, *, form: Form) -> Validation:
         if "problems" not in refusal.members:
             raise
         return Validation(tuple(refusal.members["problems"]), ())
-    return Validation((), tuple(_dicts(definition.warnings)))
+    return Validation((), tuple(_dicts(definition.warnings)), definition.compiled.text)
 
 
 def _definition(rule: RuleObject, checked: dsl.Checked) -> Definition:

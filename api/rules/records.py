@@ -23,18 +23,19 @@ def rule_record(
     *,
     tenant_id: UUID,
     version: int,
+    state: RuleState | None = None,
 ) -> bytes:
     """Return the serialized RuleLogRecord of a version.
 
-    numbers: of the compiled rule's predicates, in their order.
+    numbers: of the judged rule's predicates, in their order. state: None: as its owner wants.
     """
-    rule, compiled = definition.object, definition.compiled
+    rule, compiled = definition.object, definition.judging
     message = pb.RuleVersion(
         tenant=str(tenant_id),
         rule_id=definition.id,
         version=version,
         text=compiled.text,
-        state=_STATES[definition.state],
+        state=_STATES[state or definition.state],
         predicates=[
             pb.PredicateEntry(number=number, hash=predicate.hash)
             for number, predicate in zip(numbers, compiled.predicates, strict=True)

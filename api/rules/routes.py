@@ -15,6 +15,7 @@ from api.rules.bodies import PLAIN, form_of, media_type, text_of
 from api.rules.definitions import Definition, read_definition, validate_object, validate_text
 from api.rules.forgetting import forget_key
 from api.rules.model import RuleState
+from api.rules.redacted import fit, with_redaction
 from api.rules.schemas import (
     OBJECT_BODY,
     VALIDATE_BODY,
@@ -56,7 +57,7 @@ _VERSION_MAX: Final = 2**31 - 1
 @router.post("", status_code=201, openapi_extra=OBJECT_BODY)
 async def create_rule(request: Request, response: Response, principal: Writer) -> RuleBody:
     """Save a new rule. 409 if its id is taken, 422 with all problems if it is not valid."""
-    definition = await _definition(request)
+    definition = await _definition(request, principal)
     services = services_of(request)
     saved = await save_rule(
         services.pool,
@@ -88,14 +89,18 @@ async def read_rules(
 
 
 @router.post("/validate", openapi_extra=VALIDATE_BODY)
-async def validate_rule(request: Request, _: Tester) -> ValidationBody:
-    """Check a rule without saving it: an object, `{"rule": text}`, or the text as text/plain."""
+async def validate_rule(request: Request, principal: Tester) -> ValidationBody:
+    """Check a rule without saving it: an object, `{"rule": text}`, or the text as text/plain.
+
+    What the tenant's redaction takes away from the rule is told as well.
+    """
     if media_type(request) == PLAIN:
         found = await asyncio.to_thread(validate_text, await text_of(request))
     else:
         form = form_of(request)
         found = await asyncio.to_thread(validate_object, await text_of(request), form=form)
-    return ValidationBody.of(found)
+    redactors = services_of(request).redactors
+    return ValidationBody.of(await with_redaction(redactors, principal.scope, found))
 
 
 @router.post("/trial", openapi_extra=TRIAL_BODY)
@@ -129,7 +134,7 @@ async def put_rule(
     if_none_match: Annotated[str | None, Header(description="`*`: only if new.")] = None,
 ) -> RuleBody:
     """Save a rule under its id: 201 if it is new, 200 otherwise. The same again changes nothing."""
-    definition = await _definition(request, rule_id)
+    definition = await _definition(request, principal, rule_id)
     services = services_of(request)
     saved = await save_rule(
         services.pool,
@@ -216,10 +221,14 @@ async def read_version(
     return RuleBody.of(rule, now=datetime.now(UTC))
 
 
-async def _definition(request: Request, rule_id: str | None = None) -> Definition:
+async def _definition(
+    request: Request, principal: Principal, rule_id: str | None = None
+) -> Definition:
     form = form_of(request)
     text = await text_of(request)
-    return await asyncio.to_thread(read_definition, text, form=form, expected_id=rule_id)
+    definition = await asyncio.to_thread(read_definition, text, form=form, expected_id=rule_id)
+    (fitted,) = await fit(services_of(request).redactors, principal.scope, [definition])
+    return fitted
 
 
 def _saved(response: Response, saved: Saved, definition: Definition) -> RuleBody:

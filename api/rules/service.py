@@ -275,25 +275,48 @@ def _changed_fields(before: Rule | None, definition: Definition) -> str | None:
     )
 
 
+async def rejudge(
+    connection: Connection, scope: TenantScope, before: Rule, definition: Definition
+) -> int:
+    """Write the next version of a rule: what was written, judged by other literals.
+
+    definition: of the same object. The caller holds the lock of the tenant. Returns the number of
+    the version. The state stays, quarantine too.
+    """
+    version = before.version + 1
+    await _write(connection, scope, definition, version=version, state=before.state)
+    await record(connection, scope, "rule.redacted_anew", f"rule:{before.id}", version=version)
+    return version
+
+
 async def _write(
-    connection: Connection, scope: TenantScope, definition: Definition, *, version: int
+    connection: Connection,
+    scope: TenantScope,
+    definition: Definition,
+    *,
+    version: int,
+    state: RuleState | None = None,
 ) -> None:
-    numbers = await number_predicates(connection, definition.compiled.predicates)
+    state = state or definition.state
+    numbers = await number_predicates(connection, definition.judging.predicates)
     await queries("rules").insert_version(
         connection,
         id=definition.id,
         version=version,
-        state=definition.state.value,
+        state=state.value,
         object=Jsonb(definition.object),
         text=definition.compiled.text,
-        canonical=definition.compiled.canonical,
+        judged=definition.judged.text if definition.judged else None,
+        canonical=definition.judging.canonical,
         language=definition.compiled.language,
         author=scope.actor,
     )
     await queries("rules").update_rule(
-        connection, id=definition.id, state=definition.state.value, version=version, deleted=False
+        connection, id=definition.id, state=state.value, version=version, deleted=False
     )
-    announced = rule_record(definition, numbers, tenant_id=scope.tenant_id, version=version)
+    announced = rule_record(
+        definition, numbers, tenant_id=scope.tenant_id, version=version, state=state
+    )
     await queries("outbox").enqueue(
         connection, rule_id=definition.id, rule_version=version, record=announced
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Final
 
@@ -16,6 +17,7 @@ from api.auth.principal import Permission, Principal, TenantScope
 from api.auth.streams import while_allowed
 from api.etags import version_of
 from api.problems import ApiError
+from api.redaction.service import redacted_text
 from api.services import Services, services_of
 from api.signals.feed import SignalEvent
 from api.signals.folds import FoldFilter, list_folds
@@ -183,9 +185,11 @@ async def patch_signal(
     """
     if body.version is None:
         body = body.model_copy(update={"version": version_of(if_match)})
-    detail = await change_signal(
-        services_of(request).pool, principal.scope, signal_id, body.change()
-    )
+    services, change = services_of(request), body.change()
+    if change.reason:
+        reason = await redacted_text(services.redactors, principal.scope, change.reason)
+        change = replace(change, reason=reason)
+    detail = await change_signal(services.pool, principal.scope, signal_id, change)
     response.headers["ETag"] = f'"{detail.signal.version}"'
     return SignalDetailBody.of(detail)
 

@@ -18,6 +18,7 @@ from api.worker.folding import (
     is_tenant,
     storable,
 )
+from api.worker.redaction import Letters
 from api.worker.signals import Written
 from udfs.accounts import adds_up
 from udfs.wire import betrace_pb2 as wire
@@ -36,6 +37,7 @@ class AccountingWriter:
 
     stats_topic: str
     letters_topic: str
+    letters: Letters
 
     def write(self, connection: WorkerConnection, records: Sequence[LogRecord]) -> Written:
         """Merge a batch inside the caller's transaction; again is harmless.
@@ -49,7 +51,7 @@ class AccountingWriter:
         if stats:
             accounted = _write_stats(connection, stats, rows)
         if letters:
-            rows["dead_letters"] = _write_letters(connection, letters)
+            rows["dead_letters"] = _write_letters(connection, letters, self.letters)
         unbalanced = sum(not adds_up(each) for each in stats)
         return Written(rows, {}, tuple(poison), accounted, unbalanced)
 
@@ -136,10 +138,13 @@ def _counts(rule: wire.RuleStats) -> tuple[int, ...]:
     )
 
 
-def _write_letters(connection: WorkerConnection, records: Sequence[LogRecord]) -> int:
+def _write_letters(
+    connection: WorkerConnection, records: Sequence[LogRecord], redaction: Letters
+) -> int:
     with connection.cursor().copy(statement("copy_letters")) as copy:
         for record in records:
             letter = _letter(record)
+            redaction.redact(letter)
             copy.write_row(
                 (
                     record.partition,

@@ -23,10 +23,12 @@ import psycopg
 import structlog
 
 import dsl
+from api.redaction.redactors import RedactionUnavailable
 from api.worker.database import WorkerConnection, statement
 from api.worker.exceptions import EXCEPTION_PATIENCE_S, as_json, exceptions_of
 from api.worker.health import POSTGRES, Health
 from api.worker.metrics import Metrics
+from api.worker.redaction import RedactSpans
 from api.worker.spans_log import LogUnavailable, RangeExpired, SpansLog, SpansRecord
 from api.worker.sweep import Range, merged, spans_of_traces
 from api.worker.trace_copy import (
@@ -118,6 +120,8 @@ class TraceJob:
     """Why the log does not hold all of it any more."""
     found: list[FoundSpan] = field(default_factory=list)
     truncated: bool = False
+    redacted: bool = False
+    """Something was taken out of its spans only here: rules were judged on what it was."""
 
     @property
     def names(self) -> dict[str, object]:
@@ -137,6 +141,7 @@ class Copier:
         self,
         *,
         log: SpansLog,
+        redact: RedactSpans,
         connect: Callable[[], WorkerConnection],
         metrics: Metrics,
         health: Health,
@@ -144,8 +149,11 @@ class Copier:
         share: float = 0.25,
         may_idle: Callable[[], bool] = lambda: True,
     ) -> None:
-        """share: of one core. may_idle: whether there is time for what is over the budget."""
+        """redact: spans that `ingest` has not redacted. share: of one core. may_idle: whether there
+        is time for what is over the budget.
+        """
         self._log = log
+        self._redact = redact
         self._connect = connect
         self._metrics = metrics
         self._health = health
@@ -168,8 +176,8 @@ class Copier:
         used_s = time.thread_time()
         try:
             done = self.round()
-        except LogUnavailable as error:
-            log.warning("copier.log_unavailable", error=str(error))
+        except (LogUnavailable, RedactionUnavailable) as error:
+            log.warning("copier.unavailable", error=str(error))
             self._stop.wait(_BACK_OFF_S)
         except psycopg.Error as error:
             self._disconnect()
@@ -184,7 +192,8 @@ class Copier:
     def round(self) -> int:
         """Take some tasks and finish them; wait a moment if there are none.
 
-        Returns how many signals were dealt with. Raises LogUnavailable, psycopg.Error.
+        Returns how many signals were dealt with. Raises LogUnavailable, RedactionUnavailable,
+        psycopg.Error.
         """
         connection = self._connected()
         self._look_at_backlog(connection)
@@ -196,7 +205,7 @@ class Copier:
         jobs = self._jobs(connection, claimed)
         try:
             self._read(jobs)
-        except LogUnavailable:
+        except (LogUnavailable, RedactionUnavailable):
             self._give_back(connection, claimed)
             self._log.close()  # whatever its connections had come to
             raise
@@ -301,7 +310,7 @@ class Copier:
             try:
                 for record in self._log.read(stretch):
                     self._metrics.log_bytes.inc(len(record.payload))
-                    _sort_in(record, here)
+                    _sort_in(record, here, self._redact)
             except RangeExpired as error:
                 # It expired between asking and reading: the next attempt will see it clipped.
                 raise LogUnavailable(str(error)) from error
@@ -416,7 +425,8 @@ class Copier:
             exceptions=signal.exceptions,
             judged_at=signal.judged_at,
         )
-        if not told.agrees and not job.truncated:
+        mismatch = not told.agrees and not job.truncated and not job.redacted
+        if mismatch:
             self._metrics.explain_mismatch.inc()
             log.error(
                 "copier.explain_mismatch",
@@ -431,7 +441,7 @@ class Copier:
             "trace_state": "copied",
             "trace_problem": problem,
             "explanation": told.json,
-            "explain_mismatch": not told.agrees and not job.truncated,
+            "explain_mismatch": mismatch,
             "group_values": to_json(told.group_values),
             "group_fingerprint": told.fingerprint,
             "exception": as_json(told.exception),
@@ -535,8 +545,10 @@ def _job(row: dict[str, Any]) -> TraceJob:
     )
 
 
-def _sort_in(record: SpansRecord, wanted: Sequence[tuple[Range, TraceJob]]) -> None:
-    """Give the spans of a record to the jobs that want them."""
+def _sort_in(
+    record: SpansRecord, wanted: Sequence[tuple[Range, TraceJob]], redact: RedactSpans
+) -> None:
+    """Give the spans of a record to the jobs that want them. Raises RedactionUnavailable."""
     here = {
         job.trace_id: job
         for each, job in wanted
@@ -546,6 +558,10 @@ def _sort_in(record: SpansRecord, wanted: Sequence[tuple[Range, TraceJob]]) -> N
         return
     for trace_id, payload in spans_of_traces(record.payload, here).items():
         job = here[trace_id]
+        if not record.is_redacted:
+            redacted = redact(job.tenant, payload)
+            job.redacted |= redacted is not payload
+            payload = redacted
         room = MAX_SPANS - len(job.found)
         spans = spans_of(payload, trace_id, offset=record.offset)
         job.found += spans[:room]

@@ -9,6 +9,7 @@ from zlib import crc32
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from api.worker.folding import Poison
+from api.worker.redaction import Letters
 from udfs.wire import betrace_pb2 as wire
 
 MAX_CONTENT_BYTES = 16 * 1024
@@ -19,7 +20,8 @@ _ACKNOWLEDGED_WITHIN_S = 10.0
 class LetterBox:
     """Sends dead letters. Connects when the first one comes. Thread-safe."""
 
-    def __init__(self, bootstrap_servers: str, topic: str) -> None:
+    def __init__(self, bootstrap_servers: str, topic: str, redaction: Letters) -> None:
+        self._redaction = redaction
         self._servers = bootstrap_servers
         self._topic = topic
         self._lock = threading.Lock()
@@ -41,10 +43,12 @@ class LetterBox:
                     failures.append(error)
 
             for each in poison:
+                letter = letter_about(each)
+                self._redaction.redact(letter)
                 producer.produce(
                     self._topic,
                     key=_key(each),
-                    value=letter_about(each).SerializeToString(),
+                    value=letter.SerializeToString(),
                     headers=[("schema", b"1")],
                     on_delivery=delivered,
                 )

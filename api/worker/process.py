@@ -16,6 +16,7 @@ from api.evidence.sequencer import SequencerSettings, run_sequencer
 from api.job.figures import Kafka, read_figures
 from api.job.flink import Flink
 from api.kafka.topics import TopicNames
+from api.keyring.config import KeyConfig
 from api.worker.accounting import AccountingWriter
 from api.worker.anchors import AnchorKeeper, AnchorSettings
 from api.worker.backtests.keeper import BacktestKeeper
@@ -28,6 +29,7 @@ from api.worker.intake import Intake
 from api.worker.job_watch import JobWatch
 from api.worker.letters import LetterBox
 from api.worker.metrics import Metrics
+from api.worker.redaction import Letters, WorkerRedactors
 from api.worker.retention import Retention
 from api.worker.signals import SignalWriter
 from api.worker.spans_log import SpansLog
@@ -47,6 +49,8 @@ class WorkerSettings:
 
     database_dsn: str
     """Of role betrace_worker."""
+    keys: KeyConfig | None
+    """Sources of tenants' keys, None: there are none."""
     kafka: str
     topics: TopicNames
     flink: str = ""
@@ -76,11 +80,12 @@ class Worker:
         self.health = Health(self.metrics)
         self._settings = settings
         topics = settings.topics
-        letters = LetterBox(settings.kafka, topics.dead_letters)
+        letters = Letters()
+        letter_box = LetterBox(settings.kafka, topics.dead_letters, letters)
         intake = partial(
             Intake,
             kafka=settings.kafka,
-            letters=letters,
+            letters=letter_box,
             metrics=self.metrics,
             health=self.health,
             stop=self.stop,
@@ -97,7 +102,7 @@ class Worker:
         self.accounting = intake(
             name=f"{topics.prefix}.worker.accounting",
             topics=[topics.stats, topics.dead_letters],
-            writer=AccountingWriter(topics.stats, topics.dead_letters),
+            writer=AccountingWriter(topics.stats, topics.dead_letters, letters),
             connect=partial(connect, dsn, name="betrace worker accounting"),
             linger_s=_ACCOUNTING_LINGER_S,
         )
@@ -107,8 +112,10 @@ class Worker:
             writer=ComplianceWriter(),
             connect=partial(connect, dsn, name="betrace worker evidence"),
         )
+        self.redactors = WorkerRedactors(dsn, settings.keys)
         self.copier = Copier(
             log=SpansLog(settings.kafka, topics.spans),
+            redact=self.redactors.spans,
             connect=partial(connect, dsn, name="betrace worker copier"),
             metrics=self.metrics,
             health=self.health,
@@ -166,6 +173,7 @@ class Worker:
             thread.join(_FAREWELL_S)
         if server is not None:
             server.shutdown()
+        self.redactors.close()
         left = [thread.name for thread in threads if thread.is_alive()]
         log.info("worker.stopped", unfinished=left)
         return self.health.live

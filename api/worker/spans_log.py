@@ -9,6 +9,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from api.kafka.topics import POLICY_HEADER
 from api.worker.sweep import Range
 from udfs.payload import expand_readable
 
@@ -39,12 +40,16 @@ class RangeExpired(Exception):
 
 @dataclass(frozen=True, slots=True)
 class SpansRecord:
-    """One record of the spans topic: spans of one tenant and one lane."""
+    """One record of the spans topic: spans of one tenant and one lane.
+
+    is_redacted: `ingest` wrote it, by a policy of the tenant.
+    """
 
     partition: int
     offset: int
     tenant: str
     payload: bytes
+    is_redacted: bool = False
 
 
 class SpansLog:
@@ -165,4 +170,5 @@ def _spans_record(message: Message) -> SpansRecord:
         offset=message.offset() or 0,
         tenant=tenant.decode("ascii", "replace") if isinstance(tenant, bytes) else "",
         payload=expand_readable(message.value() or b""),
+        is_redacted=POLICY_HEADER in headers,
     )

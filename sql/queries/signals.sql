@@ -44,7 +44,7 @@ select s.id, s.revision, s.rule_id, s.rule_version, s.rule_name, s.severity, s.c
        s.closed_at, s.judged_at, s.occurred_at, s.correction_reason, s.status, s.status_reason,
        s.version, s.updated_at, s.exception, s.exception_due, u.email as assignee,
        s.witness_span_ids, s.explanation, s.explain_mismatch, s.explained_revision, s.trace_state,
-       s.trace_problem, v.text as rule_text
+       s.trace_problem, coalesce(v.judged, v.text) as rule_text
 from signals s
 join rule_versions v
   on v.tenant_id = s.tenant_id and v.rule_id = s.rule_id and v.version = s.rule_version

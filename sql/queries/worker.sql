@@ -548,7 +548,7 @@ returning t.tenant_id, t.signal_id, t.urgency, t.attempts, t.refreshed;
 -- Everything to know about the claimed signals, and the widest range of the log in which any
 -- signal or an earlier copy of the same trace saw spans.
 select s.tenant_id, s.id as signal_id, s.trace_id, s.revision, s.rule_id, s.rule_version,
-  v.text as rule_text, coalesce(v.object -> 'group_by', '[]') as group_by,
+  coalesce(v.judged, v.text) as rule_text, coalesce(v.object -> 'group_by', '[]') as group_by,
   s.verdict, s.reasons, s.incomplete, s.closed_at is not null as closed,
   s.first_span_at, s.last_span_at, s.closed_at,
   s.log_partition, s.log_first_offset, s.log_last_offset, s.judged_at,

@@ -18,6 +18,7 @@ from api.keys.authority import OPERATOR
 from api.members.model import Terms
 from tests.support.anchors import insert_target
 from tests.support.keys import insert_key
+from tests.support.policies import insert_redaction
 from tests.support.postgres import Database
 from tests.support.sealing import insert_evidence
 from tests.support.tenants import (
@@ -67,6 +68,7 @@ async def filled_tenant(pool: Pool, database: Database) -> Filled:
     insert_key(database.app, scope, destroyed=True)
     insert_evidence(database, scope, mark=mark)
     target_id = insert_target(database, scope, place=f"https://{mark}.example")
+    insert_redaction(database.app, scope)
     invited = await invite(
         pool,
         scope,

@@ -22,9 +22,11 @@ from udfs.redaction.scanner import Scanner
 from udfs.redaction.strategies import Hand, Strategy, round_down
 from udfs.redaction.tokens import REMOVED, is_protected
 
+_MIN_INT, _MAX_INT = -(2**63), 2**63 - 1
 _MAX_ROUNDS: Final = 10
 """More are only needed where a pattern of the tenant's finds what its own strategy writes."""
 _KEY_VALUE: Final = KeyValue.DESCRIPTOR
+Scalar = str | bool | int | float
 
 
 class Redaction:
@@ -80,6 +82,24 @@ class Redaction:
         if replaced != clear:
             self._tally.replaced(Replacement(kind, strategy, path, clear))
         return replaced
+
+    def scalar(self, value: Scalar, *, path: str, ruling: Ruling) -> Scalar:
+        """Return what the value of an attribute becomes."""
+        match value:
+            case bool():
+                message = AnyValue(bool_value=value)
+            case str():
+                return self.text(value, path=path, ruling=ruling)
+            case int() if not _MIN_INT <= value <= _MAX_INT:
+                message = AnyValue(double_value=float(value))
+            case int():
+                message = AnyValue(int_value=value)
+            case _:
+                message = AnyValue(double_value=value)
+        self._value(message, "", path, ruling)
+        field = message.WhichOneof("value")
+        after: Scalar = getattr(message, field or "string_value")
+        return after
 
     # -- messages ----------------------------------------------------------------------------------
 

@@ -37,6 +37,9 @@ class Strategy(StrEnum):
 
 _KEEP_EQUALITY = frozenset({Strategy.HASH, Strategy.TOKENIZE, Strategy.ENCRYPT, Strategy.ALLOW})
 
+_NO_KEY = RedactionKey("none", bytes(32))
+"""Takes the place of a key that there is none of; nothing is made with it."""
+
 _SHOWN = 4
 """Characters at the end that a mask leaves, of eight or more."""
 _DOMAIN = re.compile(r"@([^@\s<>]+)")
@@ -44,11 +47,15 @@ _YEAR = re.compile(r"(?<!\d)(1[89]\d\d|2[01]\d\d)(?!\d)")
 _WIDTH = {4: 24, 6: 48}
 
 
-class Hand:
-    """Applies strategies with a tenant's key."""
+_NEED_A_KEY = frozenset({Strategy.HASH, Strategy.TOKENIZE, Strategy.ENCRYPT})
 
-    def __init__(self, key: RedactionKey, vault: Vault) -> None:
-        self._tokens = Tokens(key)
+
+class Hand:
+    """Applies strategies with a tenant's key. Without one it removes what would need it."""
+
+    def __init__(self, key: RedactionKey | None, vault: Vault) -> None:
+        self._has_key = key is not None
+        self._tokens = Tokens(key or _NO_KEY)
         self._vault = vault
         self._by_strategy: dict[Strategy, Callable[[str, bytes], str]] = {
             Strategy.REMOVE: lambda _kind, _clear: REMOVED,
@@ -64,7 +71,12 @@ class Hand:
         """Return what stands for a value; what was redacted before stays. Raises what fails."""
         if is_protected(clear) or not clear:
             return clear
-        return self._by_strategy[strategy](kind, clear).encode(errors="surrogateescape")
+        done = self._by_strategy[self.really(strategy)](kind, clear)
+        return done.encode(errors="surrogateescape")
+
+    def really(self, strategy: Strategy) -> Strategy:
+        """Return what is done where a strategy is asked for."""
+        return strategy if self._has_key or strategy not in _NEED_A_KEY else Strategy.REMOVE
 
     def _tokenized(self, _kind: str, clear: bytes) -> str:
         token = self._tokens.token(clear)

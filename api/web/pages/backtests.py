@@ -100,6 +100,7 @@ async def start_backtest(request: Request, who: Tester, rule_id: str, draft: Dra
             services.pool,
             who.scope,
             wanted,
+            redactors=services.redactors,
             log_times=services.log_times,
             now=datetime.now(UTC),
             hours_max=services.settings.backtest_hours,

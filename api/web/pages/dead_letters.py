@@ -12,6 +12,7 @@ from api.auth.principal import Permission, Principal
 from api.dead_letters.model import LetterFilter, LetterState
 from api.dead_letters.service import discard_letter, list_letters, replay_letter
 from api.problems import ApiError
+from api.redaction.service import redacted_text
 from api.services import services_of
 from api.web.render import render
 from api.web.views.dead_letters import DONE, letter_list
@@ -60,8 +61,10 @@ async def discard(
     note: Annotated[str, Form(max_length=1_000)] = "",
 ) -> Response:
     """Put a letter aside for good; a refusal is said on the page."""
+    services = services_of(request)
+    note = await redacted_text(services.redactors, who.scope, note.strip())
     try:
-        await discard_letter(services_of(request).pool, who.scope, letter_id, note=note.strip())
+        await discard_letter(services.pool, who.scope, letter_id, note=note)
     except ApiError as error:
         if error.status != 409:
             raise

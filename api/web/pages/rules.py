@@ -20,6 +20,7 @@ from api.problems import ApiError
 from api.rules import definitions
 from api.rules.figures import rule_figures
 from api.rules.model import Rule, RuleState
+from api.rules.redacted import fit, redaction_says
 from api.rules.service import (
     Outcome,
     Precondition,
@@ -104,17 +105,18 @@ async def create_rule(request: Request, who: Writer, draft: Draft) -> Response:
 @router.post("/rules/check")
 async def check_rule(
     request: Request,
-    _: Writer,
+    who: Writer,
     draft: Draft,
     version: Annotated[int | None, Form()] = None,
 ) -> Response:
     """Show what is wrong with a text, without saving it."""
     checked = await asyncio.to_thread(check, draft.text)
+    said = await redaction_says(services_of(request).redactors, who.scope, checked)
     page = rule_form(
         draft,
         version=version,
-        problems=checked.problems,
-        warnings=checked.warnings,
+        problems=(*checked.problems, *said.problems),
+        warnings=(*checked.warnings, *said.warnings),
         checked=True,
     )
     return render(request, "rules/form.html", page=page)
@@ -210,6 +212,7 @@ async def _save(
         definition = await asyncio.to_thread(
             definitions.read_definition, _object_text(draft, before), form=definitions.Form.JSON
         )
+        (definition,) = await fit(services.redactors, who.scope, [definition])
         saved = await save_rule(
             services.pool,
             services.publisher,
@@ -218,7 +221,7 @@ async def _save(
             precondition=Precondition(version=version, absent=before is None),
         )
     except ApiError as error:
-        return await _refused(request, draft, error, version=version)
+        return await _refused(request, who, draft, error, version=version)
     return RedirectResponse(f"{rule_href(saved.rule.id)}?done={saved.outcome.value}", 303)
 
 
@@ -237,18 +240,20 @@ def _object_text(draft: RuleDraft, before: Rule | None) -> str:
 
 
 async def _refused(
-    request: Request, draft: RuleDraft, error: ApiError, *, version: int | None
+    request: Request, who: Principal, draft: RuleDraft, error: ApiError, *, version: int | None
 ) -> Response:
     """Show the form again: problems of the text in their place, those of other fields on top."""
     if error.status >= 500:
         raise error
     checked = await asyncio.to_thread(check, draft.text)
+    said = await redaction_says(services_of(request).redactors, who.scope, checked)
+    problems = (*checked.problems, *said.problems)
     page = rule_form(
         draft,
         version=version,
-        problems=checked.problems,
-        warnings=checked.warnings,
-        message=_message(error, text_is_wrong=bool(checked.problems)),
+        problems=problems,
+        warnings=(*checked.warnings, *said.warnings),
+        message=_message(error, text_is_wrong=bool(problems)),
     )
     return render(request, "rules/form.html", page=page, status=error.status)
 

@@ -14,6 +14,7 @@ from api.auth.access import require
 from api.auth.principal import Permission, Principal
 from api.auth.streams import while_allowed
 from api.problems import ApiError
+from api.redaction.service import redacted_text
 from api.rules.service import every_rule
 from api.services import Services, services_of
 from api.signals.feed import Change, SignalEvent
@@ -157,14 +158,16 @@ async def set_status(
     reason: Annotated[str, Form(max_length=2_000)] = "",
 ) -> Response:
     """Move a signal through its life cycle; a refusal is said on the page, with what was typed."""
-    change = SignalChange(status=status, reason=reason.strip() or None, version=version)
+    services, typed = services_of(request), reason
+    reason = await redacted_text(services.redactors, who.scope, reason.strip())
+    change = SignalChange(status=status, reason=reason or None, version=version)
     try:
-        await change_signal(services_of(request).pool, who.scope, signal_id, change)
+        await change_signal(services.pool, who.scope, signal_id, change)
     except ApiError as error:
         if error.status not in (400, 409):
             raise
         return await _signal(
-            request, who, signal_id, message=bad(error.detail), reason=reason, code=error.status
+            request, who, signal_id, message=bad(error.detail), reason=typed, code=error.status
         )
     return RedirectResponse(f"/signals/{signal_id}?done={status.value}", 303)
 

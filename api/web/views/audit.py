@@ -43,6 +43,8 @@ KINDS: Final[Mapping[str, str]] = MappingProxyType(
         "evidence": "Evidence",
         "audit": "The log itself",
         "retention": "Retention",
+        "redaction": "Redaction",
+        "token": "Tokens",
     }
 )
 """The first word of an action."""
@@ -106,6 +108,9 @@ _ACTIONS: Final[Mapping[str, str]] = MappingProxyType(
         "evidence.payload_erased": "erased what is personal in a record",
         "audit.exported": "exported the audit log",
         "audit.forgotten": "forgot rows that are over",
+        "redaction.changed": "changed what is taken out of spans",
+        "redaction.revealed": "was told what a token stands for",
+        "rule.redacted_anew": "a rule is judged by other literals, as redaction changed",
         "retention.changed": "changed how long things are kept",
         "retention.bounded": "changed what may be kept for how long",
         "retention.held": "put a hold on everything: nothing is deleted",

@@ -24,6 +24,7 @@ _SETTINGS: Final = (
     ("usage", "Usage", "/settings/usage"),
     ("retention", "Retention", "/settings/retention"),
     ("evidence", "Evidence", "/settings/evidence"),
+    ("redaction", "Redaction", "/settings/redaction"),
     ("keys", "API keys", "/settings/keys"),
     ("data", "Data", "/settings/data"),
 )

@@ -31,6 +31,7 @@ MAY: Final[Mapping[Permission, str]] = MappingProxyType(
         _P.LETTERS_WRITE: "Put dead letters back or aside",
         _P.TENANT_READ: "Read settings",
         _P.TENANT_WRITE: "Change settings",
+        _P.REDACTION_REVEAL: "Be told what tokens stand for",
         _P.KEYS_WRITE: "Make, rotate and revoke API keys",
         _P.AUDIT_READ: "Read the audit log",
         _P.EVIDENCE_READ: "Read evidence and the matrix of controls",

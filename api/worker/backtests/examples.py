@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import dsl
 from api.worker.backtests.work import Sides
+from api.worker.redaction import RedactSpans
 from api.worker.spans_log import SpansLog
 from api.worker.sweep import Range, merged, spans_of_traces
 from api.worker.trace_copy import MAX_SPANS, FoundSpan, distinct, spans_of, to_json
@@ -45,18 +46,18 @@ def chosen(rows: Sequence[Row]) -> list[Row]:
 
 
 def read_examples(
-    rows: Sequence[Row], sides: Sides, log: SpansLog, *, partition: int
+    rows: Sequence[Row], sides: Sides, log: SpansLog, *, partition: int, redact: RedactSpans
 ) -> dict[RowKey, Example]:
     """Read the traces of rows again and explain them.
 
-    A trace that the log no longer holds is left out. Raises LogUnavailable and RangeExpired of
-    `api.worker.spans_log`.
+    redact: spans that `ingest` has not redacted. A trace that the log no longer holds is left out.
+    Raises LogUnavailable and RangeExpired of `api.worker.spans_log`, RedactionUnavailable.
     """
     wanted = {
         row.trace.trace_id: Range(partition, row.trace.first_offset, row.trace.last_offset)
         for row in rows
     }
-    found = _read(wanted, log, tenant=sides.now.tenant)
+    found = _read(wanted, log, tenant=sides.now.tenant, redact=redact)
     now_rules = {rule.id: rule for rule in sides.now.rules}
     was_rules = {rule.id: rule for rule in sides.was.rules} if sides.was else {}
     examples = {}
@@ -77,7 +78,7 @@ def read_examples(
 
 
 def _read(
-    wanted: Mapping[bytes, Range], log: SpansLog, *, tenant: str
+    wanted: Mapping[bytes, Range], log: SpansLog, *, tenant: str, redact: RedactSpans
 ) -> dict[bytes, list[FoundSpan]]:
     found: dict[bytes, list[FoundSpan]] = {trace_id: [] for trace_id in wanted}
     for stretch in merged(wanted.values()):
@@ -87,6 +88,8 @@ def _read(
             here = [trace_id for trace_id, each in wanted.items() if each.holds(record.offset)]
             for trace_id, payload in spans_of_traces(record.payload, here).items():
                 if len(found[trace_id]) <= MAX_SPANS:
+                    if not record.is_redacted:
+                        payload = redact(tenant, payload)
                     found[trace_id] += spans_of(payload, trace_id, offset=record.offset)
     return found
 

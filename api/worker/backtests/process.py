@@ -28,6 +28,8 @@ from confluent_kafka.admin import AdminClient
 from api.kafka.log_times import LogTimes, LogTimesUnavailable
 from api.kafka.topics import TopicNames
 from api.logs import configure_logging
+from api.redaction.redactors import RedactionUnavailable
+from api.settings import load_settings
 from api.worker import spans_log
 from api.worker.backtests.examples import chosen, read_examples
 from api.worker.backtests.gathering import gather
@@ -37,6 +39,7 @@ from api.worker.backtests.planning import CannotRun, plan_reading
 from api.worker.backtests.storing import PartLost, store_gathered, store_part
 from api.worker.backtests.work import Asked, Part, Sides
 from api.worker.database import WorkerConnection, backtest_statement, connect
+from api.worker.redaction import WorkerRedactors
 from api.worker.spans_log import SpansLog
 from udfs.backtest.gathering import TooManySignals
 from udfs.backtest.handed import TooManyMembers
@@ -53,7 +56,12 @@ _LINGER_STEP_S = 0.25
 
 log = structlog.get_logger(__name__)
 
-_SILENT_BROKER = (LogUnavailable, LogTimesUnavailable, spans_log.LogUnavailable)
+_SILENT_BROKER = (
+    LogUnavailable,
+    LogTimesUnavailable,
+    spans_log.LogUnavailable,
+    RedactionUnavailable,
+)
 _OUTAGES = (*_SILENT_BROKER, psycopg.OperationalError)
 _REFUSALS = (
     CannotRun,
@@ -88,9 +96,12 @@ class RunnerSettings:
 class Runner:
     """Works off the queue until `stop` is set or nothing is left to do."""
 
-    def __init__(self, settings: RunnerSettings, *, stop: threading.Event) -> None:
+    def __init__(
+        self, settings: RunnerSettings, *, redactors: WorkerRedactors, stop: threading.Event
+    ) -> None:
         topics = TopicNames(settings.topic_prefix)
         self.name = uuid4().hex
+        self._redactors = redactors
         self._stop = stop
         self._settings = settings
         self._spans = SpansReader(settings.kafka, topics.spans)
@@ -125,6 +136,7 @@ class Runner:
         self._spans.close()
         self._rules.close()
         self._copies.close()
+        self._redactors.close()
         self._disconnect()
 
     def turn(self) -> bool:
@@ -193,7 +205,9 @@ class Runner:
         self, connection: WorkerConnection, part: Part, sides: Sides, judged: Judged
     ) -> None:
         rows = chosen(judged.difference.rows)
-        examples = read_examples(rows, sides, self._copies, partition=part.partition)
+        examples = read_examples(
+            rows, sides, self._copies, partition=part.partition, redact=self._redactors.spans
+        )
         store_part(connection, part, judged, examples, runner=self.name)
 
     def _tell(self, connection: WorkerConnection, part: Part, progress: Progress) -> None:
@@ -268,7 +282,8 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     _end_with_parent(stop)
-    Runner(settings, stop=stop).run()
+    redactors = WorkerRedactors(settings.database_dsn, load_settings().keys)
+    Runner(settings, redactors=redactors, stop=stop).run()
 
 
 if __name__ == "__main__":

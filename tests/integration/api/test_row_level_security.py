@@ -25,6 +25,7 @@ from api.keys.authority import OPERATOR
 from api.members.model import Terms
 from tests.support.anchors import insert_target
 from tests.support.keys import insert_key
+from tests.support.policies import insert_redaction
 from tests.support.postgres import Database
 from tests.support.sealing import insert_evidence
 from tests.support.tenants import (
@@ -53,6 +54,7 @@ TABLES_WITH_A_TENANT = [
     "evidence_checkpoints", "evidence_payloads", "evidence_coverage_cursors",
     "evidence_acts_cursors", "evidence_outages", "evidence_days", "evidence_coverage_days",
     "evidence_services",
+    "redaction_policies", "redaction_vault",
 ]  # fmt: skip
 
 
@@ -77,6 +79,7 @@ async def filled(pool: Pool, shared_database: Database) -> TenantScope:
     insert_key(shared_database.app, scope)
     insert_evidence(shared_database, scope)
     insert_target(shared_database, scope)
+    insert_redaction(shared_database.app, scope)
     await invite(
         pool,
         scope,
@@ -164,6 +167,10 @@ async def test_a_row_of_another_tenant_cannot_be_changed(
         "delete from backtest_counts",
         "update notices set figures = '{}'",
         "delete from notices",
+        "delete from redaction_policies",
+        "update redaction_policies set form = '{}'",
+        "delete from redaction_vault",
+        "update redaction_vault set sealed = 'enc:x'",
         "delete from tenant_keys",
         "update tenant_keys set public_key = sha256('x')",
         "update tenant_keys set generation = 7",
@@ -205,6 +212,8 @@ def test_versions_cannot_be_changed_even_by_the_owner(
         "update tenant_keys set sealed = 'x'",
         "delete from tenant_keys",
         "select * from audit_log",
+        "insert into redaction_policies select * from redaction_policies",
+        "delete from redaction_vault",
     ],
 )
 def test_the_worker_has_no_business_with_people_and_rules(

@@ -26,12 +26,14 @@ from api.backtests.service import (
 from api.database import Pool, open_pool
 from api.kafka.log_times import LogTimes
 from api.kafka.topics import TopicAdmin, TopicNames, TopicSpec, topic_specs
+from api.redaction.redactors import Redactors
 from api.rules.definitions import Form, read_definition
 from api.rules.outbox import Publisher
 from api.rules.service import save_rule
 from api.tenants.service import create_tenant
 from api.tenants.settings import TenantSettings
 from api.worker.backtests.process import Runner, RunnerSettings
+from api.worker.redaction import WorkerRedactors
 from tests.support.engine import SpanDraft, export_request, trace_id
 from tests.support.kafka import Broker
 from tests.support.postgres import Database
@@ -151,6 +153,7 @@ class World:
                 pool,
                 scope,
                 request,
+                redactors=Redactors(pool, None),
                 log_times=LogTimes(admin, self.topics.spans),
                 now=datetime.now(UTC),
                 hours_max=hours_max,
@@ -196,7 +199,8 @@ class World:
         settings = RunnerSettings(
             self.database.worker, self.broker.address, self.topics.prefix, share=1.0
         )
-        runner = Runner(settings, stop=threading.Event())
+        redactors = WorkerRedactors(self.database.worker, None)
+        runner = Runner(settings, redactors=redactors, stop=threading.Event())
         try:
             yield runner
         finally:

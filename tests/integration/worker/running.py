@@ -16,6 +16,7 @@ from api.worker.health import Health
 from api.worker.intake import Intake, Writer
 from api.worker.letters import LetterBox
 from api.worker.metrics import Metrics
+from api.worker.redaction import Letters
 from api.worker.signals import SignalWriter
 
 PATIENCE_S = 120.0
@@ -65,7 +66,7 @@ def signals_intake(kafka: str, topics: TopicNames, dsn: str) -> Iterator[Running
 @contextmanager
 def accounting_intake(kafka: str, topics: TopicNames, dsn: str) -> Iterator[RunningIntake]:
     """Run an intake of accounting and dead letters until the block ends."""
-    writer = AccountingWriter(topics.stats, topics.dead_letters)
+    writer = AccountingWriter(topics.stats, topics.dead_letters, Letters())
     with _running(kafka, topics, dsn, [topics.stats, topics.dead_letters], writer, "a") as running:
         yield running
 
@@ -83,7 +84,7 @@ def _running(
         writer=writer,
         kafka=kafka,
         connect=partial(connect, dsn, name="test"),
-        letters=LetterBox(kafka, topics.dead_letters),
+        letters=LetterBox(kafka, topics.dead_letters, Letters()),
         metrics=metrics,
         health=health,
         stop=stop,

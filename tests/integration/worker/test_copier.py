@@ -15,11 +15,13 @@ from kafka import KafkaAdminClient, TopicPartition
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from api.kafka.topics import TopicNames
+from api.kafka.topics import POLICY_HEADER, TopicNames
+from api.redaction.redactors import RedactionUnavailable
 from api.worker.copier import Copier
 from api.worker.database import connect
 from api.worker.health import Health
 from api.worker.metrics import Metrics
+from api.worker.redaction import WorkerRedactors
 from api.worker.signals import SignalWriter
 from api.worker.spans_log import LogUnavailable, SpansLog
 from tests.integration.worker.running import sample
@@ -84,9 +86,10 @@ class Log:
         self._topic = topics.spans
         self.end = 0
 
-    def append(self, payload: bytes, *, tenant: str = TENANT) -> int:
-        """Write one record and return its offset."""
+    def append(self, payload: bytes, *, tenant: str = TENANT, policy: str = "") -> int:
+        """Write one record and return its offset. policy: of redaction, as `ingest` names it."""
         headers = [("tenant", tenant.encode()), ("v", b"1")] if payload else [("hb", b"1")]
+        headers += [(POLICY_HEADER, policy.encode())] if policy else []
         self._producer.produce(self._topic, payload, partition=PARTITION, headers=headers)
         assert self._producer.flush(30) == 0
         self.end += 1
@@ -111,6 +114,7 @@ def copier(
     spans = SpansLog(broker.address, topics.spans)
     yield Copier(
         log=spans,
+        redact=WorkerRedactors(seeded.worker, None).spans,
         connect=partial(connect, seeded.worker, name="test"),
         metrics=metrics,
         health=Health(metrics),
@@ -156,6 +160,49 @@ def signal_row(database: Database, number: int) -> dict[str, Any]:
 def tasks(database: Database) -> int:
     [row] = rows(database.admin, "select count(*) from trace_tasks")
     return int(row["count"])
+
+
+def test_what_came_past_ingest_is_redacted_before_it_is_stored(
+    log: Log, copier: Copier, seeded: Database
+) -> None:
+    secret = "ada@example.com"
+    past = log.append(a_request(a_span(1, f"mail to {secret}", ROOT, note=secret)))
+    by_ingest = log.append(a_request(a_span(2, "mail", ROOT, note=secret)), policy="3")
+    raise_signals(seeded, signal_of(1, past, past), signal_of(2, by_ingest, by_ingest))
+    assert copier.round() == 2
+    [redacted], [as_it_was] = spans_of(seeded, 1), spans_of(seeded, 2)
+    assert (redacted["name"], redacted["attributes"]) == (
+        "mail to [REDACTED]",
+        {"note": "[REDACTED]"},
+    )
+    assert as_it_was["attributes"] == {"note": secret}
+    [stored] = rows(
+        seeded.admin, "select root_name from trace_copies where trace_id = %s", trace_id(1)
+    )
+    assert stored == {"root_name": "mail to [REDACTED]"}
+
+
+def test_what_cannot_be_redacted_is_not_stored(
+    broker: Broker, topics: TopicNames, log: Log, seeded: Database, metrics: Metrics
+) -> None:
+    def away(tenant: str, request: bytes) -> bytes:
+        raise RedactionUnavailable("the test says so")
+
+    at = log.append(a_request(a_span(1, "POST /pay", ROOT)))
+    raise_signals(seeded, signal_of(1, at, at))
+    spans = SpansLog(broker.address, topics.spans)
+    copier = Copier(
+        log=spans,
+        redact=away,
+        connect=partial(connect, seeded.worker, name="test"),
+        metrics=metrics,
+        health=Health(metrics),
+        stop=threading.Event(),
+    )
+    with pytest.raises(RedactionUnavailable):
+        copier.round()
+    spans.close()
+    assert (spans_of(seeded, 1), tasks(seeded)) == ([], 1)
 
 
 def test_the_copy_of_a_trace_equals_what_was_sent(
@@ -434,6 +481,7 @@ def test_tasks_are_given_back_when_the_log_does_not_answer(
     nowhere = SpansLog("127.0.0.1:1", topics.spans, timeout_s=1)
     copier = Copier(
         log=nowhere,
+        redact=WorkerRedactors(seeded.worker, None).spans,
         connect=partial(connect, seeded.worker, name="test"),
         metrics=metrics,
         health=Health(metrics),
@@ -461,6 +509,7 @@ def test_what_is_over_the_budget_waits_until_there_is_nothing_else(
     spans = SpansLog(broker.address, topics.spans)
     copier = Copier(
         log=spans,
+        redact=WorkerRedactors(seeded.worker, None).spans,
         connect=partial(connect, seeded.worker, name="test"),
         metrics=metrics,
         health=Health(metrics),

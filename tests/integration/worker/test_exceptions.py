@@ -16,6 +16,7 @@ from api.worker.database import connect
 from api.worker.exceptions import EXCEPTION_PATIENCE_S
 from api.worker.health import Health
 from api.worker.metrics import Metrics
+from api.worker.redaction import WorkerRedactors
 from api.worker.signals import SignalWriter
 from api.worker.spans_log import LogUnavailable, SpansLog
 from tests.integration.worker.test_copier import (
@@ -64,6 +65,7 @@ def a_copier(spans: SpansLog, database: Database) -> Copier:
     metrics = Metrics()
     return Copier(
         log=spans,
+        redact=WorkerRedactors(database.worker, None).spans,
         connect=partial(connect, database.worker, name="test"),
         metrics=metrics,
         health=Health(metrics),

@@ -200,6 +200,7 @@ from api.worker.database import connect
 from api.worker.health import Health
 from api.worker.intake import Intake
 from api.worker.letters import LetterBox
+from api.worker.redaction import Letters
 from api.worker.metrics import Metrics
 from api.worker.signals import SignalWriter
 import os, signal
@@ -225,7 +226,8 @@ class DyingIntake(Intake):
 metrics = Metrics()
 DyingIntake(
     name=f"{prefix}.worker.signals", topics=[f"{prefix}.signals"], writer=Dying(), kafka=kafka,
-    connect=partial(connect, dsn, name="dying"), letters=LetterBox(kafka, f"{prefix}.dead-letters"),
+    connect=partial(connect, dsn, name="dying"),
+    letters=LetterBox(kafka, f"{prefix}.dead-letters", Letters()),
     metrics=metrics, health=Health(metrics), stop=threading.Event(), batch_records=100,
 ).run()
 """

@@ -9,6 +9,7 @@ import pytest
 
 from api.worker.accounting import AccountingWriter
 from api.worker.database import WorkerConnection
+from api.worker.redaction import Letters
 from tests.integration.worker.world import (
     NOON_MS,
     OTHER_TENANT,
@@ -46,7 +47,7 @@ def minute(
 def write(connection: WorkerConnection, *told: Told) -> int:
     """Write a batch; return how many rules were found."""
     with connection.transaction():
-        written = AccountingWriter(STATS, "betrace.dead-letters").write(connection, told)
+        written = AccountingWriter(STATS, "betrace.dead-letters", Letters()).write(connection, told)
     return written.rows.get("notices", 0)
 
 

@@ -32,6 +32,7 @@ evidence.read      x     -         -   x                 x       -      -
 evidence.export    x     -         -   x                 x       -      -
 tenant.export      x     -         -   -                 -       -      -
 tenant.delete      x     -         -   -                 -       -      -
+redaction.reveal   x     -         -   -                 -       -      -
 """
 
 
@@ -108,6 +109,8 @@ def test_only_authentication_and_operators_grant_scopes() -> None:
         "api/operators/actions.py",
         "api/evidence/sealing.py",
         "api/keyring/shelf.py",
+        "api/redaction/redactors.py",
+        "api/redaction/vault.py",
         "api/rules/outbox.py",
         "api/rules/quarantine.py",
         "api/tenants/purge.py",

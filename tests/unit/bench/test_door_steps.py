@@ -14,6 +14,7 @@ from api.bench.door_steps import (
     GATHER,
     PARSE,
     PRODUCE,
+    REDACT,
     REST,
     SPLIT,
     VALIDATE,
@@ -63,7 +64,8 @@ async def measured(protocol: str, *, kafka: Listed) -> DoorSteps:
 async def test_every_step_costs_something(protocol: str, reading: tuple[str, ...]) -> None:
     kafka = Listed()
     found = await measured(protocol, kafka=kafka)
-    assert [each.step for each in found.steps] == [AUTH, *reading, SPLIT, GATHER, COMPRESS, PRODUCE]
+    writing = (SPLIT, REDACT, GATHER, COMPRESS, PRODUCE)
+    assert [each.step for each in found.steps] == [AUTH, *reading, *writing]
     assert all(each.us_per_request > 0 for each in found.steps)
     assert [row["step"] for row in found.rows()][-1] == REST
     assert kafka.records
@@ -84,10 +86,27 @@ def test_the_transport_is_what_ingest_used_over_its_steps() -> None:
     assert rows["all of ingest"]["us_per_request"] == 300.0
 
 
-def test_a_row_of_the_door_is_known_by_path_and_size() -> None:
+async def test_without_redaction_it_costs_nothing() -> None:
+    found = await measure_steps("http", SPANS, redacts=False, repeats=1, least_s=0.001)
+    assert REDACT not in [each.step for each in found.steps]
+
+
+def test_a_row_of_the_door_is_known_by_path_size_and_redaction() -> None:
     settings = DoorSettings(seconds=5, sizes=(20, 512), paths=("http", KAFKA))
-    assert settings.which("http", 20) != settings.which("http", 512) != settings.which(KAFKA, 512)
+    rows = [
+        settings.which("http", 20, "on"),
+        settings.which("http", 20, "off"),
+        settings.which("http", 512, "on"),
+        settings.which(KAFKA, 512, "on"),
+    ]
+    assert all(row not in rows[:number] for number, row in enumerate(rows))
     assert DoorClientSettings(KAFKA, "k:9092", "", 1.0, 1).topic == ""
+
+
+def test_what_is_written_to_kafka_directly_is_measured_once() -> None:
+    settings = DoorSettings(seconds=5, sizes=(20,), paths=("http", KAFKA), redaction=("on", "off"))
+    cells = [cell for redaction in settings.redaction for cell in settings.cells(redaction)]
+    assert cells == [("http", 20, "on"), (KAFKA, 20, "on"), ("http", 20, "off")]
 
 
 def test_small_requests_get_more_connections_up_to_a_bound() -> None:

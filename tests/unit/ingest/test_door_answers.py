@@ -23,6 +23,7 @@ from api.ingest.gate import Gate, NoRecords
 from api.ingest.limits import IngestLimits
 from api.ingest.metrics import IngestMetrics
 from api.ingest.otlp_http import OtlpHttp
+from api.ingest.redaction import NoRedaction
 from api.kafka.producer import DeliveryFailed, Done, Headers, ProducerUnavailable
 from api.kafka.topics import TopicNames
 from tests.support.otlp import random_spans, request, span, spans_by_origin
@@ -105,6 +106,7 @@ def ingest_with(*, proxies: tuple[str, ...] = (), **limits: Any) -> Ingest:
         limits=chosen,
         metrics=metrics,
         allowance=allowance,
+        redactions=NoRedaction(),
     )
     gate = Gate(TwoKeys(), allowance, NoRecords())
     app = OtlpHttp(door, gate, limits=chosen, metrics=metrics, proxies=parse_networks(proxies))
