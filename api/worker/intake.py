@@ -1,7 +1,7 @@
 """From Kafka to Postgres: read a batch, write it in one transaction, then commit its offsets.
 
     poll ─► batch ─► transaction ─► commit offsets ─► poll …
-                        │ Postgres down: back off, try the same batch again, for ever
+                        │ Postgres, or what redacts, down: back off, try it again, for ever
                         └ Postgres refuses a row: halve the batch until it stands alone;
                           it becomes a dead letter, the others are stored
 
@@ -31,6 +31,7 @@ from tenacity import (
     wait_exponential_jitter,
 )
 
+from api.redaction.redactors import RedactionUnavailable
 from api.worker.database import BAD_DATA, WorkerConnection
 from api.worker.folding import LogRecord, Poison
 from api.worker.health import KAFKA, POSTGRES, Health
@@ -203,7 +204,7 @@ class Intake:
         False only when told to stop before the surroundings answered: nothing is committed then.
         """
         attempts = Retrying(
-            retry=retry_if_exception_type((psycopg.Error, KafkaException)),
+            retry=retry_if_exception_type((psycopg.Error, KafkaException, RedactionUnavailable)),
             wait=wait_exponential_jitter(
                 multiplier=_FIRST_BACK_OFF_S, max=_LONGEST_BACK_OFF_S, jitter=_FIRST_BACK_OFF_S
             ),

@@ -106,13 +106,13 @@ class Worker:
             connect=partial(connect, dsn, name="betrace worker accounting"),
             linger_s=_ACCOUNTING_LINGER_S,
         )
+        self.redactors = WorkerRedactors(dsn, settings.keys)
         self.compliance = intake(
             name=f"{topics.prefix}.worker.evidence",
             topics=[topics.evidence],
-            writer=ComplianceWriter(),
+            writer=ComplianceWriter(self.redactors.versioned),
             connect=partial(connect, dsn, name="betrace worker evidence"),
         )
-        self.redactors = WorkerRedactors(dsn, settings.keys)
         self.copier = Copier(
             log=SpansLog(settings.kafka, topics.spans),
             redact=self.redactors.spans,

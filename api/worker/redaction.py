@@ -13,7 +13,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeAlias, TypeVar
 from uuid import UUID
 
 from google.protobuf.message import DecodeError
@@ -30,6 +30,10 @@ from udfs.wire.otlp_lazy_pb2 import SplitRequest
 _ANSWER_WITHIN_S: Final = 30.0
 _POOL: Final = 2
 T = TypeVar("T")
+
+
+RedactBy: TypeAlias = Callable[[bytes], tuple[bytes, int]]
+"""A request as it may be stored, the same object if nothing was found, and the policy's version."""
 
 
 class RedactSpans(Protocol):
@@ -56,10 +60,19 @@ class WorkerRedactors:
 
     def spans(self, tenant: str, request: bytes) -> bytes:
         """Redact a request of spans; see RedactSpans."""
-        redactor = self._of(tenant)
-        redacted, _ = redactor.redactor.record(request)
-        self._ask(redactor.settle)
+        redacted, _ = self.versioned(tenant)(request)
         return redacted
+
+    def versioned(self, tenant: str) -> RedactBy:
+        """Return what redacts for a tenant by its policy of now. Raises RedactionUnavailable."""
+        redactor = self._of(tenant)
+
+        def redact(request: bytes) -> tuple[bytes, int]:
+            redacted, _ = redactor.redactor.record(request)
+            self._ask(redactor.settle)
+            return redacted, redactor.version
+
+        return redact
 
     def close(self) -> None:
         """Let go of Postgres."""

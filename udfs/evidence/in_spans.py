@@ -8,12 +8,18 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 import re2
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import (
+    AnyValue,
+    ArrayValue,
+    KeyValue,
+    KeyValueList,
+)
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span
 
@@ -35,6 +41,7 @@ REFUSED: Final = "compliance.refused"
 MAX_KEY_CHARS: Final = 256
 _ELEMENT_BYTES: Final = 512 * 1024
 """A message is handed on when it has grown to this; the next one begins."""
+_SERVICE: Final = "service.name"
 _MARK: Final = b"compliance."
 _find: Final = re2.compile(b"plianc").search
 """For letters that are rare at both ends RE2 takes a quarter of the time of `bytes.find`."""
@@ -95,6 +102,69 @@ def compliance_elements(
     return elements
 
 
+def rewritten(
+    message: wire.ComplianceSpans, rewrite: Callable[[bytes], bytes]
+) -> wire.ComplianceSpans:
+    """Return spans as they are when a request with them has been rewritten: redacted, that is.
+
+    rewrite: ExportTraceServiceRequest to the same, with as many spans in the same order; it returns
+    the very same object if it changed nothing.
+    """
+    request = _request(message)
+    changed = rewrite(request)
+    if changed is request:
+        return message
+    result = wire.ComplianceSpans()
+    result.CopyFrom(message)
+    del result.spans[:]
+    for before, (resource, span, said) in zip(
+        message.spans, _compliance_spans(changed), strict=True
+    ):
+        told = _told(resource, span, said)
+        told.left_out[:] = before.left_out
+        result.spans.append(told)
+    return result
+
+
+def _request(message: wire.ComplianceSpans) -> bytes:
+    resource_spans = []
+    for told in message.spans:
+        span = Span(
+            trace_id=told.trace_id,
+            span_id=told.span_id,
+            name=told.operation,
+            start_time_unix_nano=told.start_ns,
+            end_time_unix_nano=told.end_ns,
+            attributes=_key_values(json.loads(told.attributes)),
+        )
+        resource = Resource(attributes=_key_values({_SERVICE: told.service}))
+        scope_spans = [ScopeSpans(spans=[span])]
+        resource_spans.append(ResourceSpans(resource=resource, scope_spans=scope_spans))
+    return ExportTraceServiceRequest(resource_spans=resource_spans).SerializeToString()
+
+
+def _key_values(values: Mapping[str, Json]) -> list[KeyValue]:
+    return [KeyValue(key=key, value=_any_value(value)) for key, value in values.items()]
+
+
+def _any_value(value: Json) -> AnyValue:
+    match value:
+        case bool():
+            return AnyValue(bool_value=value)
+        case int():
+            return AnyValue(int_value=value)
+        case float():
+            return AnyValue(double_value=value)
+        case str():
+            return AnyValue(string_value=value)
+        case Mapping():
+            return AnyValue(kvlist_value=KeyValueList(values=_key_values(value)))
+        case Sequence():
+            return AnyValue(array_value=ArrayValue(values=[_any_value(item) for item in value]))
+        case _:
+            return AnyValue()
+
+
 def _packed(message: wire.ComplianceSpans) -> bytes:
     return bytes((COMPLIANCE,)) + message.SerializeToString(deterministic=True)
 
@@ -146,7 +216,7 @@ def _said(span: Span) -> dict[str, Json]:
 
 def _service(resource: Resource) -> str:
     for attribute in resource.attributes:
-        if attribute.key == "service.name":
+        if attribute.key == _SERVICE:
             return str(attribute.value.string_value)
     return ""
 

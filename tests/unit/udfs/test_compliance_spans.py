@@ -185,3 +185,23 @@ def test_what_does_not_decode_says_nothing() -> None:
     whole = {"tenant": TENANT, "partition": 0, "offset": 0, "time_ms": 0}
     assert len(compliance_elements(payload, **whole)) == 1
     assert compliance_elements(payload[:-1], **whole) == []
+
+
+def test_spans_that_are_rewritten_as_a_request_keep_what_nobody_changed() -> None:
+    says = {**SAYS, "compliance.map": {"a": [True, 1.5, 7, "x"]}}
+    drafts = [draft("a", attributes=says), draft("b", attributes=SAYS)]
+    (element,) = compliance_elements(
+        export_request(drafts), tenant=TENANT, partition=1, offset=2, time_ms=3
+    )
+    message = wire.ComplianceSpans.FromString(element[1:])
+    message.spans[1].left_out.append("betrace.compliance.dump")
+    assert in_spans.rewritten(message, lambda request: request) is message
+    assert in_spans.rewritten(message, lambda request: bytes(bytearray(request))) == message
+
+    changed = in_spans.rewritten(message, lambda request: request.replace(b"u-17", b"u-18"))
+
+    assert [json.loads(s.attributes)["betrace.compliance.user"] for s in changed.spans] == [
+        "u-18",
+        "u-18",
+    ]
+    assert list(changed.spans[1].left_out) == ["betrace.compliance.dump"]
