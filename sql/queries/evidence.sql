@@ -2,9 +2,16 @@
 
 -- name: state^
 select l.origin, l.size, l.root, l.sealed_ms,
-  (select count(*) from (select from evidence_inbox limit 100000) w) as waiting,
-  coalesce((select max(c.number) from evidence_checkpoints c), 0) as checkpoints,
-  (select count(*) from evidence_checkpoints c where c.late_ms > 0) as late
+  (
+    select count(*)
+    from (select from evidence_inbox i where i.tenant_id = s.tenant_id limit 100000) w
+  ) as waiting,
+  coalesce(
+    (select max(c.number) from evidence_checkpoints c where c.tenant_id = s.tenant_id), 0
+  ) as checkpoints,
+  (
+    select count(*) from evidence_checkpoints c where c.tenant_id = s.tenant_id and c.late_ms > 0
+  ) as late
 from (select scope_tenant() as tenant_id) s
 left join evidence_logs l on l.tenant_id = s.tenant_id;
 
