@@ -83,8 +83,6 @@ create table anchors (
   constraint anchors_once unique (tenant_id, target_id, checkpoint),
   constraint anchors_target foreign key (tenant_id, target_id)
     references anchor_targets (tenant_id, id),
-  constraint anchors_checkpoint foreign key (tenant_id, checkpoint)
-    references evidence_checkpoints (tenant_id, number),
   constraint anchors_state check (state in ('pending', 'done', 'failed')),
   constraint anchors_finished check ((state = 'pending') = (finished_at is null)),
   constraint anchors_done check (
