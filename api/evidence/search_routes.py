@@ -37,8 +37,10 @@ controls_router = APIRouter(prefix="/controls", tags=["controls"])
 
 Reader = Annotated[Principal, Depends(require(Permission.EVIDENCE_READ))]
 Taker = Annotated[Principal, Depends(require(Permission.EVIDENCE_EXPORT))]
-ControlId = Annotated[str, Path(max_length=200, examples=["soc2.CC6.1"])]
-Framework = Annotated[str, Query(max_length=100, examples=["soc2"])]
+TEXT: Final = r"^[^\x00]*$"
+"""Postgres knows no NUL."""
+ControlId = Annotated[str, Path(max_length=200, pattern=TEXT, examples=["soc2.CC6.1"])]
+Framework = Annotated[str, Query(max_length=100, pattern=TEXT, examples=["soc2"])]
 
 USUAL_DAYS: Final = 30
 _MS: Final = timedelta(milliseconds=1)
@@ -48,10 +50,12 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 def evidence_filter(
     framework: Framework = "",
     control_id: Annotated[
-        str, Query(alias="control", max_length=200, examples=["soc2.CC6.1"])
+        str, Query(alias="control", max_length=200, pattern=TEXT, examples=["soc2.CC6.1"])
     ] = "",
-    rule: Annotated[str, Query(max_length=255)] = "",
-    service: Annotated[str, Query(max_length=300, description="That sent a compliance span.")] = "",
+    rule: Annotated[str, Query(max_length=255, pattern=TEXT)] = "",
+    service: Annotated[
+        str, Query(max_length=300, pattern=TEXT, description="That sent a compliance span.")
+    ] = "",
     kind: Annotated[list[Kind] | None, Query()] = None,
     outcome: Annotated[list[str] | None, Query(description=", ".join(OUTCOMES))] = None,
     from_at: Annotated[AwareDatetime | None, Query(alias="from", description="inclusive")] = None,

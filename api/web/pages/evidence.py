@@ -18,7 +18,7 @@ from api.evidence.matrix import known_frameworks, read_control, read_matrix
 from api.evidence.model import SealedRecord
 from api.evidence.packing import Asked
 from api.evidence.search import EvidenceFilter, find_sealed, ms_of, search
-from api.evidence.search_routes import Days, assessment, export
+from api.evidence.search_routes import TEXT, Days, assessment, export
 from api.evidence.verification import Verified, verify_records
 from api.problems import not_found
 from api.services import services_of
@@ -38,10 +38,10 @@ Taker = Annotated[Principal, Depends(require(Permission.EVIDENCE_EXPORT))]
 
 
 def evidence_query(
-    framework: Annotated[str, Query(max_length=100)] = "",
-    control: Annotated[str, Query(max_length=200)] = "",
-    rule: Annotated[str, Query(max_length=255)] = "",
-    service: Annotated[str, Query(max_length=300)] = "",
+    framework: Annotated[str, Query(max_length=100, pattern=TEXT)] = "",
+    control: Annotated[str, Query(max_length=200, pattern=TEXT)] = "",
+    rule: Annotated[str, Query(max_length=255, pattern=TEXT)] = "",
+    service: Annotated[str, Query(max_length=300, pattern=TEXT)] = "",
     kind: Annotated[str, Query(max_length=20)] = "",
     outcome: Annotated[str, Query(max_length=20)] = "",
     since: Annotated[str, Query(max_length=20)] = "",
@@ -63,7 +63,7 @@ def evidence_query(
 
 
 def matrix_query(
-    framework: Annotated[str, Query(max_length=100)] = "",
+    framework: Annotated[str, Query(max_length=100, pattern=TEXT)] = "",
     days: Annotated[str, Query(max_length=10)] = "",
     since: Annotated[str, Query(max_length=20)] = "",
     until: Annotated[str, Query(max_length=20)] = "",
@@ -116,7 +116,7 @@ async def control(
     request: Request,
     who: Reader,
     asked: AskedOfMatrix,
-    control_id: Annotated[str, Query(alias="id", max_length=200)] = "",
+    control_id: Annotated[str, Query(alias="id", max_length=200, pattern=TEXT)] = "",
 ) -> Response:
     """Show one control. Its id stands in the query: names of controls hold almost anything."""
     pool = services_of(request).pool
@@ -205,7 +205,7 @@ async def export_assessment(
     request: Request,
     who: Taker,
     days: Days,
-    framework: Annotated[str, Query(max_length=100)] = "",
+    framework: Annotated[str, Query(max_length=100, pattern=TEXT)] = "",
 ) -> Response:
     """Hand out the matrix as OSCAL assessment results."""
     return await assessment(request, who, days, framework)

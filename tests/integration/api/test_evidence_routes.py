@@ -206,6 +206,7 @@ async def test_what_cannot_be_asked_for_is_refused(officer: Caller) -> None:
     later = datetime.now(UTC)
     for path, query, code in (
         ("records", {"outcome": "fine"}, "request.outcome"),
+        ("records", {"control": "a\0b"}, "request.invalid"),
         ("records", {"cursor": "x"}, "request.cursor"),
         ("records", {"cursor": encode_cursor(10**30, 1)}, "request.cursor"),
         ("records", {"from": later.isoformat(), "to": (later - timedelta(1)).isoformat()}, "range"),
