@@ -28,7 +28,8 @@ from api.evidence.reading import key_history_up_to
 from api.keyring.wiring import Keys
 from api.problems import ApiError, unavailable
 from udfs.evidence.commitments import Payload
-from udfs.evidence.keys import VerifierKey
+from udfs.evidence.keys import parse_verifier_key
+from udfs.evidence.malformed import Malformed
 from udfs.evidence.pack import (
     AbsentPayload,
     Approval,
@@ -44,7 +45,6 @@ from udfs.evidence.pack import (
 from udfs.evidence.pack_range import CLOCK_SKEW_MS
 from udfs.evidence.pack_writer import PackParts, write_pack
 from udfs.evidence.tree import NodeId
-from udfs.keysource.keys import Purpose
 from udfs.keysource.trouble import KeysUnavailable, KeyTrouble
 
 AT_ONCE: Final = 2
@@ -133,17 +133,18 @@ class PackMaker:
         """Decide which records and checkpoints the pack spans, and who signs it."""
         if self._keys is None:
             raise _no_keys()
+        ids = await self._key_ids(scope)
         async with tenant_transaction(self._pool, scope) as connection:
             newest = await queries("evidence").newest_checkpoint(connection)
             state = await queries("evidence").state(connection)
             if newest is None or state["origin"] is None:
                 raise ApiError(409, "evidence.empty", "Nothing was sealed for this tenant yet.")
             keys = await key_history_up_to(connection, newest["size"])
-            ids = await self._key_ids(scope, state["origin"])
             revoked = {
-                ids[one.verifier_key]: one.revoked_since
+                key_id: one.revoked_since
                 for one in keys
-                if one.revoked_since is not None and one.verifier_key in ids
+                if one.revoked_since is not None
+                and (key_id := ids.get(_public_key(one))) is not None
             }
             of_keys: dict[str, Sequence[Any]] = {
                 "revoked": list(revoked),
@@ -177,7 +178,7 @@ class PackMaker:
             )
         # The newest one signs for what the pack shows; a key that is revoked does not.
         signing = keys[-1]
-        signer = await self._signer(scope.tenant_id, ids.get(signing.verifier_key))
+        signer = await self._signer(scope.tenant_id, ids.get(_public_key(signing)))
         begin_number = before["number"] if before else 1
         return _Plan(
             origin=state["origin"],
@@ -193,18 +194,14 @@ class PackMaker:
             signer=signer,
         )
 
-    async def _key_ids(self, scope: TenantScope, origin: str) -> dict[str, UUID]:
-        """Return the ids of the tenant's signing keys by their verifier keys."""
+    async def _key_ids(self, scope: TenantScope) -> dict[bytes, UUID]:
+        """Return the ids of the tenant's signing keys by their public keys."""
         assert self._keys is not None
         try:
             records = await self._keys.care.all_of(scope.tenant_id)
         except KeysUnavailable as trouble:
             raise _no_signature(trouble) from trouble
-        return {
-            str(VerifierKey(origin, one.public_key)): one.id
-            for one in records
-            if one.purpose is Purpose.SIGNING and one.public_key is not None
-        }
+        return {one.public_key: one.id for one in records if one.public_key is not None}
 
     async def _signer(self, tenant: UUID, key_id: UUID | None) -> LogSigner:
         assert self._keys is not None
@@ -359,6 +356,11 @@ class _Reader:
     def _rows(self, name: str, **values: Any) -> list[DictRow]:
         given = {**self._values, **values}
         return self._connection.execute(_statement(name), given, binary=True).fetchall()
+
+
+def _public_key(key: LogKey) -> bytes:
+    parsed = parse_verifier_key(key.verifier_key)
+    return b"" if isinstance(parsed, Malformed) else parsed.public_key
 
 
 def _rule(row: DictRow) -> RuleText:

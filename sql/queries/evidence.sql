@@ -2,9 +2,16 @@
 
 -- name: state^
 select l.origin, l.size, l.root, l.sealed_ms,
-  (select count(*) from (select from evidence_inbox limit 100000) w) as waiting,
-  coalesce((select max(c.number) from evidence_checkpoints c), 0) as checkpoints,
-  (select count(*) from evidence_checkpoints c where c.late_ms > 0) as late
+  (
+    select count(*)
+    from (select from evidence_inbox i where i.tenant_id = s.tenant_id limit 100000) w
+  ) as waiting,
+  coalesce(
+    (select max(c.number) from evidence_checkpoints c where c.tenant_id = s.tenant_id), 0
+  ) as checkpoints,
+  (
+    select count(*) from evidence_checkpoints c where c.tenant_id = s.tenant_id and c.late_ms > 0
+  ) as late
 from (select scope_tenant() as tenant_id) s
 left join evidence_logs l on l.tenant_id = s.tenant_id;
 
@@ -95,7 +102,7 @@ order by time_ms limit 1;
 -- Those that are named, and of the others between some of them, evenly, as far as they count.
 select number, size, time_ms, note from evidence_checkpoints c
 where tenant_id = scope_tenant() and number between :first and :newest
-  and (number = any (:named::bigint[]) or number % :step::bigint = 0)
+  and (number = any (:named::bigint[]) or mod(number, :step::bigint) = 0)
   and not exists (
     select from unnest(:revoked::uuid[], :sizes::bigint[]) as r (key_id, since)
     where r.key_id = c.key_id and c.size > r.since

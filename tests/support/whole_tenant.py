@@ -39,6 +39,8 @@ _MORE: Final = (
     "insert into sessions (token_hash, user_id, tenant_id, csrf_token, expires_at) select"
     " sha256(user_id::text::bytea), user_id, tenant_id, 'x', now() + interval '1 hour'"
     " from memberships where tenant_id = %(tenant)s limit 1",
+    "insert into evidence_inbox (tenant_id, kind, id, time_ms, controls, outcome, head)"
+    " values (%(tenant)s, 'act', 'x', 1, '{}', 'success', 'x')",
     "update signals set status = 'investigating' where tenant_id = %(tenant)s",
 )
 

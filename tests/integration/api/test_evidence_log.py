@@ -6,7 +6,8 @@ import io
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from uuid import UUID
+from typing import Any
+from uuid import UUID, uuid4
 
 import psycopg
 import pytest
@@ -40,6 +41,7 @@ from tests.support.sealing import (
     add_rule,
     add_tenant,
     assert_sound,
+    keys_of,
     seal_like,
     sealing,
     stored_log,
@@ -80,6 +82,15 @@ async def small(shared_database: Database, scope: TenantScope) -> AsyncIterator[
     """The same, with batches of 7."""
     add_rule(shared_database, scope.tenant_id)
     async with sealing(shared_database, scope, batch=7) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def alone(database: Database) -> AsyncIterator[Sealing]:
+    """The same in a database of its own: whole rounds of a sequencer are about all tenants."""
+    scope = scope_of(uuid4())
+    add_tenant(database, scope.tenant_id)
+    async with sealing(database, scope) as opened:
         yield opened
 
 
@@ -290,7 +301,7 @@ async def test_after_a_revocation_what_was_signed_since_does_not_count(
     await world.offer(a_verdict(world.tenant, 900))
     await world.seal()
     await world.sign()
-    await world.keys.care.revoke(
+    await keys_of(world.source, pool).care.revoke(
         world.tenant, stolen.id, reason="it was stolen", by="test", untrusted_from=since
     )
     world.now_ms += MINUTE_MS
@@ -315,7 +326,7 @@ async def test_a_key_that_was_destroyed_at_once_is_followed_all_the_same(
     await a_sealed_log(world)
     [gone] = await world.keys.care.all_of(world.tenant)
     await world.keys.care.rotate(world.tenant, Purpose.SIGNING, by="test")
-    await world.keys.care.destroy(world.tenant, gone.id, by="test")
+    await keys_of(world.source, pool).care.destroy(world.tenant, gone.id, by="test")
     world.now_ms += MINUTE_MS
     await world.sign()
     _, new = (await read_state(pool, world.scope)).verifier_keys
@@ -324,24 +335,25 @@ async def test_a_key_that_was_destroyed_at_once_is_followed_all_the_same(
 
 
 async def test_while_keys_are_away_records_are_sealed_and_pending_and_signed_later(
-    world: Sealing, pool: Pool
+    alone: Sealing,
 ) -> None:
+    world = alone
     await a_sealed_log(world)
     world.source.away = True
     for minute in range(1, 4):
         world.now_ms += MINUTE_MS
         await world.offer(a_verdict(world.tenant, 1_000 + minute))
         await world.sequencer.round()
-    state = await read_state(pool, world.scope)
+    state = await read_state(world.pool, world.scope)
     assert (state.size, state.pending, state.checkpoints) == (44, 3, 1)
     assert state.outage is not None
     assert (state.outage.began_ms, state.outage.attempts) == (BEGIN_MS + MINUTE_MS, 3)
-    assert (await prove_record(pool, world.scope, 43)).checkpoint is None
+    assert (await prove_record(world.pool, world.scope, 43)).checkpoint is None
     assert world.counted("unsigned_total") == 3
     world.source.away = False
     world.now_ms += MINUTE_MS
     await world.sequencer.round()
-    state = await read_state(pool, world.scope)
+    state = await read_state(world.pool, world.scope)
     assert (state.pending, state.checkpoints, state.late, state.outage) == (0, 2, 1, None)
     assert state.newest is not None
     assert state.newest.late_ms == 3 * MINUTE_MS
@@ -349,27 +361,29 @@ async def test_while_keys_are_away_records_are_sealed_and_pending_and_signed_lat
 
 
 async def test_without_its_first_key_a_log_does_not_begin_and_nothing_is_lost(
-    world: Sealing, pool: Pool
+    alone: Sealing,
 ) -> None:
+    world = alone
     world.source.away = True
     await world.offer(a_verdict(world.tenant, 1))
     await world.sequencer.round()
-    state = await read_state(pool, world.scope)
+    state = await read_state(world.pool, world.scope)
     assert (state.origin, state.size, state.waiting) == (None, 0, 1)
     world.source.away = False
     await world.sequencer.round()
-    assert (await read_state(pool, world.scope)).size == 2
+    assert (await read_state(world.pool, world.scope)).size == 2
 
 
-async def test_an_idle_log_is_signed_again_after_a_while(world: Sealing, pool: Pool) -> None:
+async def test_an_idle_log_is_signed_again_after_a_while(alone: Sealing) -> None:
+    world = alone
     await a_sealed_log(world)
     for _ in range(59):
         world.now_ms += MINUTE_MS
         await world.sequencer.round()
-    assert (await read_state(pool, world.scope)).checkpoints == 1
+    assert (await read_state(world.pool, world.scope)).checkpoints == 1
     world.now_ms += MINUTE_MS
     await world.sequencer.round()
-    state = await read_state(pool, world.scope)
+    state = await read_state(world.pool, world.scope)
     assert (state.checkpoints, state.size) == (2, 41)
 
 
@@ -451,15 +465,16 @@ async def test_an_erased_payload_leaves_every_proof(
 
 
 async def test_acts_of_the_audit_log_are_sealed_once_in_their_order(
-    world: Sealing, pool: Pool, shared_database: Database
+    alone: Sealing, database: Database
 ) -> None:
+    world = alone
     await world.begin()
     for _ in range(3):
         await offer_acts(world.pool, world.now_ms)
         await world.seal()
-    read = stored_log(shared_database, world.tenant, like=EvidenceLog())
+    read = stored_log(database, world.tenant, like=EvidenceLog())
     acts = [one for one in read.records if isinstance(one.body, Act)]
-    with psycopg.connect(shared_database.admin) as connection:
+    with psycopg.connect(database.admin) as connection:
         logged = connection.execute(
             "select id::text, action from audit_log where tenant_id = %s order by xact, seq",
             [world.tenant],
@@ -469,20 +484,21 @@ async def test_acts_of_the_audit_log_are_sealed_once_in_their_order(
 
 
 async def test_an_act_of_a_running_transaction_is_waited_for(
-    world: Sealing, pool: Pool, shared_database: Database
+    alone: Sealing, database: Database
 ) -> None:
+    world = alone
     insert = (
         "insert into audit_log (id, tenant_id, at, until_at, actor, action, outcome)"
         " values (gen_random_uuid(), %s, now(), now(), 'user:1', %s, 'refused')"
     )
     await world.begin()
-    with psycopg.connect(shared_database.admin) as slow:
+    with psycopg.connect(database.admin) as slow:
         slow.execute(insert, [world.tenant, "slow.done"])
-        owner_runs(shared_database, insert, world.tenant, "fast.done")
+        owner_runs(database, insert, world.tenant, "fast.done")
         await offer_acts(world.pool, world.now_ms)
     await offer_acts(world.pool, world.now_ms)
     await world.seal()
-    read = stored_log(shared_database, world.tenant, like=EvidenceLog())
+    read = stored_log(database, world.tenant, like=EvidenceLog())
     acts = [one.body for one in read.records if isinstance(one.body, Act)]
     done = [act for act in acts if act.action.endswith(".done")]
     assert [act.action for act in done] == ["slow.done", "fast.done"]
@@ -490,14 +506,15 @@ async def test_an_act_of_a_running_transaction_is_waited_for(
 
 
 async def test_coverage_accounts_for_every_verdict_once_and_for_nothing(
-    world: Sealing, pool: Pool, shared_database: Database
+    alone: Sealing, database: Database
 ) -> None:
+    world = alone
     feed = CoverageFeeder()
     begin_ms = BEGIN_MS // HOUR_MS * HOUR_MS
 
     def count(minute_ms: int, *, violated: int, revision: int = 1) -> None:
         owner_runs(
-            shared_database,
+            database,
             "insert into rule_stats_minutes (tenant_id, rule_id, rule_version, minute, lane,"
             " revision, violated, satisfied, not_applicable, inconclusive)"
             " values (%s, %s, %s, to_timestamp(%s), 0, %s, %s, 10, 5, 1)"
@@ -516,16 +533,14 @@ async def test_coverage_accounts_for_every_verdict_once_and_for_nothing(
     await pass_to(2)
     count(begin_ms + MINUTE_MS, violated=5, revision=2)
     await pass_to(3)
-    owner_runs(shared_database, "update rules set state = 'off' where tenant_id = %s", world.tenant)
+    owner_runs(database, "update rules set state = 'off' where tenant_id = %s", world.tenant)
     await pass_to(5)
     await pass_to(6)
-    owner_runs(
-        shared_database, "update rules set state = 'active' where tenant_id = %s", world.tenant
-    )
+    owner_runs(database, "update rules set state = 'active' where tenant_id = %s", world.tenant)
     await pass_to(7)
     await world.begin()
     await world.seal()
-    read = stored_log(shared_database, world.tenant, like=EvidenceLog())
+    read = stored_log(database, world.tenant, like=EvidenceLog())
     found = [one.body for one in read.records if isinstance(one.body, Coverage)]
     assert [
         ((one.from_ms - begin_ms) // HOUR_MS, one.judged, one.violated, one.begins, one.ends)
@@ -537,7 +552,7 @@ async def test_coverage_accounts_for_every_verdict_once_and_for_nothing(
         (3, 0, 0, False, True),
         (6, 0, 0, True, False),
     ]
-    with psycopg.connect(shared_database.admin) as connection:
+    with psycopg.connect(database.admin) as connection:
         [sums] = connection.execute(
             "select count(*), sum(judged), sum(violated) from evidence_coverage"
             " where tenant_id = %s",
@@ -557,7 +572,7 @@ async def a_pack(
     return b"".join([piece async for piece in pack.pieces()])
 
 
-def verified(pack: bytes, *keys: str) -> dict[str, object]:
+def verified(pack: bytes, *keys: str) -> dict[str, Any]:
     return verify.verify(io.BytesIO(pack), verify.Asked(list(keys)))
 
 
@@ -589,7 +604,7 @@ async def test_a_pack_of_some_controls_and_a_period_is_valid(
     result = verified(pack, key)
     assert (result["valid"], codes(result["warnings"])) == (True, ["withheld"]), result["failures"]
     assert result["population"]["by_control"] == {"gdpr.32": 3}
-    assert result["range"] == {"first": 6, "end": 21}
+    assert result["range"] == {"first": 5, "end": 21}
     whole = verified(
         await a_pack(pool, world, shared_database, Asked(from_ms=BEGIN_MS, controls=(CONTROL,))),
         key,

@@ -8,6 +8,7 @@ import signal
 from collections.abc import Iterator
 from multiprocessing import get_context
 from random import Random
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -20,7 +21,8 @@ from api.evidence.offering import offer
 from api.evidence.sequencer import now_ms
 from tests.support.evidence import BEGIN_MS, CONTROL, EvidenceLog, verdict
 from tests.support.postgres import Database
-from tests.support.sealing import add_rule, assert_sound, sealing, stored_log
+from tests.support.sealing import add_tenant, assert_sound, sealing, stored_log
+from tests.support.tenants import scope_of
 
 OFFERS = 600
 KILLS = 4
@@ -42,16 +44,14 @@ def seal_for_ever(database: Database, scope: TenantScope) -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 async def test_sealers_that_are_killed_leave_no_gap_and_no_fork(
-    seed: int, shared_database: Database, scope: TenantScope
+    seed: int, database: Database
 ) -> None:
-    chance = Random(seed)
-    add_rule(shared_database, scope.tenant_id)
+    chance, scope = Random(seed), scope_of(uuid4())
+    add_tenant(database, scope.tenant_id)
     offered = iter(range(OFFERS))
-    with psycopg.connect(shared_database.worker, row_factory=dict_row) as connection:
+    with psycopg.connect(database.worker, row_factory=dict_row) as connection:
         for _ in range(KILLS):
-            sealers = [
-                _FORK.Process(target=seal_for_ever, args=(shared_database, scope)) for _ in "ab"
-            ]
+            sealers = [_FORK.Process(target=seal_for_ever, args=(database, scope)) for _ in "ab"]
             for sealer in sealers:
                 sealer.start()
             size = sealed(connection, scope)
@@ -63,11 +63,11 @@ async def test_sealers_that_are_killed_leave_no_gap_and_no_fork(
                 assert sealer.pid is not None
                 os.kill(sealer.pid, signal.SIGKILL)
                 sealer.join()
-    async with sealing(shared_database, scope, numbers=[1]) as world:
+    async with sealing(database, scope, numbers=[1]) as world:
         world.now_ms = now_ms()
         await world.seal()
         await world.sign()
-    read = stored_log(shared_database, scope.tenant_id, like=EvidenceLog())
+    read = stored_log(database, scope.tenant_id, like=EvidenceLog())
     assert_sound(read)
     assert len(read.heads) > KILLS
     assert [one.size for one in read.heads] == sorted(one.size for one in read.heads)
