@@ -11,12 +11,15 @@ from fastapi.responses import RedirectResponse
 
 from api.problems import ApiError
 from api.web.assets import BundleMissing
-from api.web.render import environment, render
+from api.web.render import chrome_of, environment, render
+from api.web.views.chrome import EVIDENCE_HOME
 from api.web.views.notice import Notice
 from api.web.views.words import Link
 
 _SIGNALS: Final = Link("/signals", "Signals")
 _RULES: Final = Link("/rules", "Rules")
+_CONTROLS: Final = Link(EVIDENCE_HOME, "Controls")
+_EVIDENCE: Final = Link("/evidence", "Evidence")
 _AGAIN: Final = "Try again"
 
 _LOOKS: Final[Mapping[int, tuple[str, str]]] = {
@@ -91,6 +94,9 @@ def _actions(request: Request, error: ApiError) -> tuple[Link, ...]:
         return (Link("/operator", "Tenants"),)
     if error.status == 401:
         return (Link("/sign-in", "Sign in"),)
+    viewer = chrome_of(request).viewer
+    for_evidence = viewer is not None and viewer.home != _SIGNALS.href
+    home = _CONTROLS if for_evidence else _SIGNALS
     if error.status >= 500 and request.method == "GET":
-        return (Link(str(request.url.path), _AGAIN), _SIGNALS)
-    return (_SIGNALS, _RULES)
+        return (Link(str(request.url.path), _AGAIN), home)
+    return (home, _EVIDENCE) if for_evidence else (_SIGNALS, _RULES)
