@@ -382,5 +382,6 @@ grant update (ended_ms, to_size, attempts, cause) on evidence_outages to betrace
 -- Erasing.
 grant update (payload, salt, erased_at, erased_by, act_id) on evidence_payloads to betrace_app;
 -- What is sealed of the audit log.
-grant select on audit_log to betrace_worker;
+grant select (id, tenant_id, xact, seq, at, actor, action, target, outcome) on audit_log
+  to betrace_worker;
 create policy audit_log_of_worker on audit_log for select to betrace_worker using (true);

@@ -296,7 +296,7 @@ def assert_sound(log: EvidenceLog) -> None:
 
 _ONE_OF_EACH = (
     "insert into evidence_logs (tenant_id, origin)"
-    " values (%(tenant)s, 'betrace.example/log/' || %(tenant)s)",
+    " values (%(tenant)s::uuid, 'betrace.example/log/' || %(tenant)s::text)",
     "insert into evidence_records (tenant_id, seq, kind, id, time_ms, sealed_ms, controls, outcome,"
     " policy, has_payload, leaf, line) values (%(tenant)s, 0, 'span', %(mark)s, 1, 1,"
     " '{soc2.CC7.2}', 'success', 0, true, sha256('x'), '{\"body\":{\"service\":\"web\"}}')",
