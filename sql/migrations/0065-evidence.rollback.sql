@@ -1,5 +1,6 @@
 drop policy audit_log_of_worker on audit_log;
-revoke select on audit_log from betrace_worker;
+revoke select (id, tenant_id, xact, seq, at, actor, action, target, outcome) on audit_log
+  from betrace_worker;
 drop index audit_log_in_order;
 drop table evidence_outages;
 drop table evidence_acts_cursors;
