@@ -48,7 +48,9 @@ from api.rules.quarantine import keep_quarantine
 from api.rules.trial import Trials
 from api.settings import Settings
 from api.signals.feed import FeedHub, SignalFeed
+from api.signals.notes import Notes
 from api.tenants.purge import keep_purging
+from api.traces.layouts import Layouts
 from api.usage.service import keep_usage
 
 
@@ -74,6 +76,8 @@ class Services:
     publisher: Publisher
     trials: Trials
     feed: SignalFeed
+    layouts: Layouts
+    notes: Notes
     replayer: Replayer
     exporter: Exporter
     log_times: LogTimes
@@ -160,6 +164,8 @@ async def run_services(
             publisher=Publisher(pool, rules_log or kafka_log),
             trials=Trials(),
             feed=SignalFeed(pool, hub),
+            layouts=Layouts(pool),
+            notes=Notes(pool),
             replayer=Replayer(settings.kafka, topics),
             exporter=Exporter(pool),
             log_times=LogTimes(admin, topics.spans),

@@ -28,5 +28,7 @@ async def find_trace(_: Reader, id: Annotated[str, Query(max_length=64)] = "") -
 @router.get("/traces/{trace_id}")
 async def trace(request: Request, who: Reader, trace_id: str) -> Response:
     """Show one trace."""
-    found = await get_trace(services_of(request).pool, who.scope, trace_id)
-    return render(request, "traces/detail.html", page=trace_page(found))
+    services = services_of(request)
+    found = await get_trace(services.pool, who.scope, trace_id, with_spans=False)
+    layout = await services.layouts.layout(who.scope, trace_id)
+    return render(request, "traces/detail.html", page=trace_page(found, layout))

@@ -30,6 +30,8 @@ from tests.support.tenants import (
     insert_backtest,
     insert_count,
     insert_fold,
+    insert_link,
+    insert_note,
     insert_notice,
     insert_part,
     insert_result,
@@ -45,7 +47,7 @@ TABLES_WITH_A_TENANT = [
     "memberships", "api_keys", "rules", "rule_versions", "rules_outbox", "signals",
     "signal_feed", "trace_copies", "trace_spans", "backtests", "backtest_parts",
     "backtest_counts", "backtest_results", "notices", "signal_folds", "audit_log",
-    "invitations", "provider_grants", "tenant_keys",
+    "invitations", "provider_grants", "tenant_keys", "signal_notes", "signal_links",
 ]  # fmt: skip
 
 
@@ -60,6 +62,8 @@ async def filled(pool: Pool, shared_database: Database) -> TenantScope:
     insert_rule(shared_database.app, scope)
     trace_id = secrets.token_hex(16)
     insert_signal(shared_database.worker, scope, trace_id=bytes.fromhex(trace_id))
+    insert_note(shared_database.app, scope)
+    insert_link(shared_database.app, scope, insert_signal(shared_database.worker, scope))
     insert_fold(shared_database.worker, scope)
     insert_trace(shared_database.worker, scope, trace_id, "root", "child")
     backtest_id = insert_backtest(shared_database.app, scope)
