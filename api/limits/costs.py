@@ -15,6 +15,8 @@ REFUSED_CREDENTIAL: Final = 20
 """To the address: a look into the database for nothing."""
 _RULE_CHECK: Final = 2
 _RULE_TRIAL: Final = 10
+_SPAN_SEARCH: Final = 3
+_COMPARISON: Final = 5
 _PASSWORD: Final = 20
 _EXPORT: Final = 50
 _BACKTEST: Final = 50
@@ -25,6 +27,10 @@ COSTS: Final[Mapping[tuple[str, str], int]] = MappingProxyType(
         ("POST", "/rules/check"): _RULE_CHECK,
         ("POST", "/rules/{rule_id}/backtest/draft"): _RULE_CHECK,
         ("POST", "/api/v1/rules/trial"): _RULE_TRIAL,
+        ("GET", "/api/v1/traces/{trace_id}/rows/search"): _SPAN_SEARCH,
+        ("GET", "/api/v1/signals/{signal_id}/rows/search"): _SPAN_SEARCH,
+        ("GET", "/api/v1/signals/{signal_id}/comparison"): _COMPARISON,
+        ("GET", "/signals/{signal_id}/comparison"): _COMPARISON,
         ("POST", "/api/v1/backtests"): _BACKTEST,
         ("POST", "/rules/{rule_id}/backtest"): _BACKTEST,
         ("GET", "/api/v1/audit/export"): _EXPORT,

@@ -20,8 +20,10 @@ order by occurred_at, id;
 -- name: copied
 select trace_id from trace_copies where tenant_id = scope_tenant() and trace_id = any(:trace_ids);
 
--- name: copied_at$
-select copied_at from trace_copies where tenant_id = scope_tenant() and trace_id = :trace_id;
+-- name: copy^
+select copied_at, span_count
+from trace_copies
+where tenant_id = scope_tenant() and trace_id = :trace_id;
 
 -- name: columns^
 -- All spans of a trace in one row, a value for each column: rows of their own cost a driver more

@@ -237,6 +237,21 @@ def test_a_change_of_somebody_else_in_between_is_said(
     expect(opened.locator(".signal-tags")).to_contain_text("Investigating")
 
 
+def test_who_looks_at_a_signal_is_told_that_somebody_changed_it(
+    opened: Page, context: BrowserContext, console: Console, signal_id: str
+) -> None:
+    changed = opened.get_by_text("This signal was changed meanwhile.")
+    expect(changed).to_be_hidden()
+    other = context.new_page()
+    other.goto(f"{console.url}/signals/{signal_id}")
+    other.get_by_label("Note", exact=True).fill("I am on it.")
+    other.get_by_role("button", name="Add note").click()
+    expect(changed).to_be_visible()
+    opened.get_by_role("link", name="Show how it is now").click()
+    expect(opened.locator(".note")).to_have_text("I am on it.")
+    expect(changed).to_be_hidden()
+
+
 def test_a_late_correction_stands_on_the_time_line(
     page: Page, console: Console, signal_id: str
 ) -> None:

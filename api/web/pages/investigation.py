@@ -30,6 +30,7 @@ from api.traces.rows import Drawn
 from api.web.render import render
 from api.web.views.related import comparison_page
 from api.web.views.signal_page import STATUS_DONE, Around, signal_page
+from api.web.views.waterfall import AT_ONCE_MAX
 from api.web.views.words import bad, good
 
 router = APIRouter(include_in_schema=False, prefix="/signals/{signal_id}")
@@ -209,31 +210,35 @@ async def _signal(
 ) -> Response:
     services, scope = services_of(request), who.scope
     may_write = who.may(Permission.SIGNALS_WRITE)
+    position = await services.feed.place(scope)
     detail = await get_signal(services.pool, scope, signal_id, with_spans=False)
+    span_count, drawn = await _trace(services, who, detail)
     around = Around(
-        drawn=await _drawn(services, who, detail),
+        span_count=span_count,
+        drawn=drawn,
         notes=await services.notes.page(scope, signal_id, cursor=cursor, limit=NOTES),
         related=await related_signals(services.pool, scope, signal_id),
         people=await assignable_people(services.pool, scope) if may_write else (),
         actor=scope.actor,
         me=who.email if isinstance(who, UserPrincipal) else "",
         may_write=may_write,
+        feed_position=position,
         **said,
     )
     page = signal_page(detail, around)
     return render(request, "signals/detail.html", page=page, status=code)
 
 
-async def _drawn(services: Services, who: Principal, detail: SignalDetail) -> Drawn | None:
-    if detail.signal.trace_id is None:
-        return None
-    try:
-        layout = await services.layouts.layout(who.scope, detail.signal.trace_id)
-    except ApiError as error:
-        if error.status != 404:
-            raise
-        return None
-    return draw(layout, detail.explanation, detail.rule_text)
+async def _trace(
+    services: Services, who: Principal, detail: SignalDetail
+) -> tuple[int | None, Drawn | None]:
+    """Return how many spans are stored, and the trace if the page need not wait long for it."""
+    trace_id = detail.signal.trace_id
+    span_count = await services.layouts.span_count(who.scope, trace_id) if trace_id else None
+    if trace_id is None or span_count is None or span_count > AT_ONCE_MAX:
+        return span_count, None
+    layout = await services.layouts.layout(who.scope, trace_id)
+    return span_count, draw(layout, detail.explanation, detail.rule_text)
 
 
 def _back(signal_id: str, done: str, *, anchor: str = "") -> Response:

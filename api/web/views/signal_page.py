@@ -19,7 +19,7 @@ from api.web.views.moments import Moment, moment
 from api.web.views.related import RelatedPanel, related_panel
 from api.web.views.signal_list import signal_marks
 from api.web.views.timeline import Entry, timeline
-from api.web.views.waterfall import Waterfall, waterfall
+from api.web.views.waterfall import Waterfall, large_waterfall, waterfall
 from api.web.views.words import (
     DISPOSITION_WORDS,
     SEVERITIES,
@@ -106,6 +106,8 @@ class SignalPage:
     compared_href: str
     """Where the comparison with a trace that kept the promise is; empty without a trace."""
     json_href: str
+    feed_position: str
+    """The page is as of this place in the feed."""
     note_max: int
     note: str
     reason: str
@@ -137,12 +139,14 @@ STATUS_DONE: Final[Mapping[str, str]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Around:
-    """What stands around a signal on its page. drawn: None where no trace is copied.
+    """What stands around a signal on its page.
 
-    actor: who looks at it, as notes name their authors; me: their address. people: whom it can be
-    given to. reason, note: what was typed, where a change was refused.
+    span_count: of the copy of its trace, None: there is none. drawn: the trace, if it is not too
+    large to wait for. actor: who looks at it, as notes name their authors; me: their address.
+    people: whom it can be given to. reason, note: what was typed, where a change was refused.
     """
 
+    span_count: int | None
     drawn: Drawn | None
     notes: NotePage
     related: Related
@@ -150,6 +154,7 @@ class Around:
     actor: str
     me: str
     may_write: bool
+    feed_position: str = ""
     reason: str = ""
     note: str = ""
     message: Message | None = None
@@ -175,7 +180,7 @@ def signal_page(detail: SignalDetail, around: Around) -> SignalPage:
         silent=_silent(signal),
         version=signal.version,
         explanation=_explanation(detail),
-        waterfall=waterfall(around.drawn, url) if around.drawn else None,
+        waterfall=_waterfall(around, url),
         trace_title="The trace is gone"
         if detail.trace_state == "lost"
         else "The trace is not here",
@@ -192,8 +197,9 @@ def signal_page(detail: SignalDetail, around: Around) -> SignalPage:
         if around.notes.next_cursor
         else "",
         related=related_panel(around.related),
-        compared_href=f"{href}/comparison" if around.drawn else "",
+        compared_href=f"{href}/comparison" if around.span_count is not None else "",
         json_href=f"{url}?spans=false",
+        feed_position=around.feed_position,
         note_max=TEXT_MAX,
         note=around.note,
         reason=around.reason,
@@ -203,6 +209,12 @@ def signal_page(detail: SignalDetail, around: Around) -> SignalPage:
         and not around.note,
         message=message,
     )
+
+
+def _waterfall(around: Around, url: str) -> Waterfall | None:
+    if around.drawn is not None:
+        return waterfall(around.drawn, url)
+    return None if around.span_count is None else large_waterfall(around.span_count, url)
 
 
 def _endings(actions: Sequence[Action]) -> tuple[Endings, ...]:

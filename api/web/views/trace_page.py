@@ -8,7 +8,7 @@ from api.traces.layout import Layout
 from api.traces.rows import Drawn
 from api.traces.service import Trace
 from api.web.views.moments import Moment, moment
-from api.web.views.waterfall import Waterfall, waterfall
+from api.web.views.waterfall import Waterfall, large_waterfall, waterfall
 from api.web.views.words import SEVERITIES, STATUSES
 
 
@@ -39,8 +39,8 @@ class TracePage:
     json_href: str
 
 
-def trace_page(trace: Trace, layout: Layout) -> TracePage:
-    """Return the page of a copied trace. layout: of its spans."""
+def trace_page(trace: Trace, layout: Layout | None, *, span_count: int) -> TracePage:
+    """Return the page of a copied trace. layout: of its spans, if they are not too many."""
     url = f"/api/v1/traces/{trace.trace_id}"
     return TracePage(
         trace_id=trace.trace_id,
@@ -60,6 +60,6 @@ def trace_page(trace: Trace, layout: Layout) -> TracePage:
             )
             for signal in trace.signals
         ),
-        waterfall=waterfall(Drawn(layout), url),
+        waterfall=waterfall(Drawn(layout), url) if layout else large_waterfall(span_count, url),
         json_href=url,
     )

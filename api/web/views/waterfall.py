@@ -16,6 +16,8 @@ from api.traces.rows import GHOST, Drawn
 from api.web.views.moments import duration_text
 
 TABLE_ROWS_MAX: Final = 100
+AT_ONCE_MAX: Final = 5_000
+"""Spans of a trace that is laid out before its page is sent, and not only when the script asks."""
 HUES: Final = 8
 """Service colours of the style sheet; the ninth service repeats the first."""
 INDENT: Final = 14
@@ -53,14 +55,16 @@ class TableRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waterfall:
-    """The panel. rows_url: of the API, which the script asks; spans_url: of single spans."""
+    """The panel. rows_url: of the API, which the script asks; spans_url: of single spans.
+
+    hidden_count: how many rows are not in the table.
+    """
 
     rows_url: str
     spans_url: str
     summary: str
     rows: tuple[TableRow, ...]
     hidden_count: int
-    """How many rows are not in the table."""
 
 
 def waterfall(drawn: Drawn, url: str) -> Waterfall:
@@ -74,6 +78,17 @@ def waterfall(drawn: Drawn, url: str) -> Waterfall:
         summary=_summary(drawn),
         rows=tuple(_row(drawn, number, tuple(marks.get(number, ()))) for number in shown),
         hidden_count=len(drawn) - len(shown),
+    )
+
+
+def large_waterfall(span_count: int, url: str) -> Waterfall:
+    """Return the panel of a trace that takes too long to lay out for a page to wait for it."""
+    return Waterfall(
+        rows_url=f"{url}/rows",
+        spans_url=f"{url}/spans",
+        summary=counted(span_count, "span"),
+        rows=(),
+        hidden_count=span_count,
     )
 
 

@@ -94,6 +94,7 @@ async def test_a_copy_that_was_made_anew_is_laid_out_anew(
         ({"q": "fefefefefefefefe"}, []),
         ({"q": "100%"}, []),
         ({"q": ""}, []),
+        ({"q": "a\0b"}, []),
         ({"failed": "true"}, []),
     ],
 )

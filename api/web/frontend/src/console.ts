@@ -9,6 +9,7 @@ import { startMenus } from "./menus";
 import { startModals } from "./modals";
 import { startTheme } from "./theme";
 import { startTimes } from "./times";
+import { startWatching } from "./watching";
 import { startWaterfalls } from "./waterfall/waterfall";
 
 startTheme();
@@ -19,3 +20,4 @@ startCopying();
 startKeys();
 startFeed(htmx);
 startWaterfalls();
+startWatching();
