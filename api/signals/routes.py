@@ -19,7 +19,6 @@ from api.etags import version_of
 from api.problems import ApiError
 from api.services import Services, services_of
 from api.signals.comparison import compare
-from api.signals.drawing import draw
 from api.signals.feed import SignalEvent
 from api.signals.folds import FoldFilter, list_folds
 from api.signals.model import Severity, Shown, SignalFilter, Status, VerdictName
@@ -44,6 +43,7 @@ from api.signals.service import (
     list_signals,
     trace_of_signal,
 )
+from api.signals.traces import drawn_trace
 from api.traces.answers import (
     Failed,
     First,
@@ -54,7 +54,6 @@ from api.traces.answers import (
     rows_answer,
 )
 from api.traces.layouts import FOUND_MAX, read_span
-from api.traces.rows import Drawn
 from api.traces.schemas import FoundRowsBody, RowsBody, SpanBody
 
 router = APIRouter(prefix="/signals", tags=["signals"])
@@ -235,7 +234,8 @@ async def read_rows(
 
     A ghost is a row without a span: where a clause of the rule missed one.
     """
-    _, drawn = await drawn_trace(services_of(request), principal.scope, signal_id)
+    services = services_of(request)
+    _, drawn = await drawn_trace(services.pool, services.layouts, principal.scope, signal_id)
     return compact_json(request, rows_answer(drawn, first=first, limit=limit))
 
 
@@ -245,10 +245,11 @@ async def search_rows(
 ) -> FoundRowsBody:
     """Return the numbers of the rows whose spans hold a text, or failed."""
     services = services_of(request)
-    trace_id, drawn = await drawn_trace(services, principal.scope, signal_id)
+    layouts = services.layouts
+    trace_id, drawn = await drawn_trace(services.pool, layouts, principal.scope, signal_id)
     if failed:
         return FoundRowsBody.model_validate(found_answer(list(drawn.failed())))
-    found = await services.layouts.find(principal.scope, trace_id, text, limit=FOUND_MAX + 1)
+    found = await layouts.find(principal.scope, trace_id, text, limit=FOUND_MAX + 1)
     return FoundRowsBody.model_validate(found_answer([drawn.drawn_row(row) for row in found]))
 
 
@@ -353,16 +354,6 @@ async def remove_note(
         principal.scope, signal_id, note_id, version=version_of(if_match)
     )
     return NoteBody.of(note)
-
-
-async def drawn_trace(services: Services, scope: TenantScope, signal_id: str) -> tuple[str, Drawn]:
-    """Return the id of a signal's trace, and the trace as its waterfall draws it.
-
-    Raises ApiError 404 for no such signal, one without a trace, or one whose trace is not copied.
-    """
-    trace_id, explanation, rule_text = await trace_of_signal(services.pool, scope, signal_id)
-    layout = await services.layouts.layout(scope, trace_id)
-    return trace_id, draw(layout, explanation, rule_text)
 
 
 async def feed_events(

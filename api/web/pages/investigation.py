@@ -18,7 +18,6 @@ from api.signals.comparison import compare
 from api.signals.drawing import draw
 from api.signals.model import Disposition, Status
 from api.signals.related import link_signals, related_signals, unlink_signals
-from api.signals.routes import drawn_trace
 from api.signals.service import (
     SignalChange,
     SignalDetail,
@@ -26,6 +25,7 @@ from api.signals.service import (
     change_signal,
     get_signal,
 )
+from api.signals.traces import drawn_trace
 from api.traces.rows import Drawn
 from api.web.render import render
 from api.web.views.related import comparison_page
@@ -74,7 +74,7 @@ async def comparison(request: Request, who: Reader, signal_id: str) -> Response:
     """Show how the signal's trace differs from one that kept the promise."""
     services = services_of(request)
     compared = await compare(services.pool, services.layouts, who.scope, signal_id)
-    _, drawn = await drawn_trace(services, who.scope, signal_id)
+    _, drawn = await drawn_trace(services.pool, services.layouts, who.scope, signal_id)
     page = comparison_page(signal_id, compared, drawn)
     return render(request, "signals/comparison.html", page=page)
 
