@@ -58,7 +58,9 @@ async def filled_tenant(pool: Pool, database: Database) -> Filled:
     trace_id = secrets.token_hex(16)
     signal = {"trace_id": bytes.fromhex(trace_id), "rule_name": mark, "root_name": mark}
     signal_id = insert_signal(database.worker, scope, **signal, explanation=Jsonb({"text": mark}))
-    other_id = insert_signal(database.worker, scope, rule_name=mark)
+    other_id = insert_signal(
+        database.worker, scope, rule_name=mark, id=b"\xff" * 8 + secrets.token_bytes(8)
+    )
     insert_link(database.app, scope, signal_id)
     note_id = insert_note(database.app, scope, mark)
     insert_fold(database.worker, scope, rule_name=mark)
