@@ -25,7 +25,8 @@ from api.traces.service import Span, parse_trace_id, span_of_row
 KEPT_SPANS: Final = 500_000
 """In all layouts a process keeps: some 60 bytes each."""
 FOUND_MAX: Final = 10_000
-SEARCH_MS: Final = 10_000
+READ_MS: Final = 20_000
+"""Limit of statements that read every span of a trace."""
 _AT_A_TIME: Final = 2
 _HEX_SPAN_ID: Final = 16
 
@@ -51,7 +52,7 @@ class Layouts:
         async with self._turns:
             if (kept := self._look(key, copied_at)) is not None:
                 return kept
-            async with tenant_transaction(self._pool, scope) as connection:
+            async with tenant_transaction(self._pool, scope, timeout_ms=READ_MS) as connection:
                 row = await queries("traces").columns(connection, trace_id=wanted)
             layout = await asyncio.to_thread(_lay_out, row)
             self._keep(key, copied_at, layout)
@@ -67,7 +68,7 @@ class Layouts:
             return []
         if (row := _row_with_id(layout, wanted)) != NOWHERE:
             return [row]
-        async with tenant_transaction(self._pool, scope, timeout_ms=SEARCH_MS) as connection:
+        async with tenant_transaction(self._pool, scope, timeout_ms=READ_MS) as connection:
             found = queries("traces").search(
                 connection, trace_id=parse_trace_id(trace_id), text=wanted, limit=limit
             )
