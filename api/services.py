@@ -53,7 +53,9 @@ from api.rules.quarantine import keep_quarantine
 from api.rules.trial import Trials
 from api.settings import Settings
 from api.signals.feed import FeedHub, SignalFeed
+from api.signals.notes import Notes
 from api.tenants.purge import keep_purging
+from api.traces.layouts import Layouts
 from api.usage.service import keep_usage
 
 
@@ -82,6 +84,8 @@ class Services:
     publisher: Publisher
     trials: Trials
     feed: SignalFeed
+    layouts: Layouts
+    notes: Notes
     replayer: Replayer
     exporter: Exporter
     packs: PackMaker
@@ -180,6 +184,8 @@ async def run_services(
             publisher=Publisher(pool, rules_log or kafka_log),
             trials=Trials(),
             feed=SignalFeed(pool, hub),
+            layouts=Layouts(pool),
+            notes=Notes(pool, redactors),
             replayer=Replayer(settings.kafka, topics, redactors),
             exporter=Exporter(pool),
             packs=PackMaker(pool, keys, dsn=settings.app_dsn),

@@ -21,7 +21,8 @@ PERMISSIONS: Final[Mapping[Permission, str]] = MappingProxyType(
         "backtests, without the texts of rules.",
         Permission.SIGNALS_READ: "See signals with the spans that prove them, what was folded of "
         "storms, the live stream, and traces that a backtest found.",
-        Permission.SIGNALS_WRITE: "Move signals through their life, assign them.",
+        Permission.SIGNALS_WRITE: "Move signals through their life, assign and link them, write "
+        "notes.",
         Permission.TRACES_READ: "See the copy of any trace.",
         Permission.SPANS_INGEST: "Send spans.",
         Permission.TENANT_READ: "Be told about the tenant.",

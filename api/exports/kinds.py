@@ -97,6 +97,18 @@ KINDS: Final = (
         what="What became of signals, and who did it.",
     ),
     Kind(
+        name="signal-notes",
+        table="signal_notes",
+        order=("signal_id", "created_at", "id"),
+        what="What people wrote on signals, in Markdown.",
+    ),
+    Kind(
+        name="signal-links",
+        table="signal_links",
+        order=("signal_id", "other_id"),
+        what="Which signals people said belong together.",
+    ),
+    Kind(
         name="signal-folds",
         table="signal_folds",
         order=("rule_id", "minute", "rule_version", "lane"),

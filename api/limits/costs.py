@@ -18,6 +18,8 @@ _RULE_TRIAL: Final = 10
 _CALL_OUTSIDE: Final = 10
 _PREVIEW: Final = 20
 """Of redaction: a core for a second."""
+_SPAN_SEARCH: Final = 3
+_COMPARISON: Final = 5
 _PASSWORD: Final = 20
 _EXPORT: Final = 50
 _BACKTEST: Final = 50
@@ -34,6 +36,10 @@ COSTS: Final[Mapping[tuple[str, str], int]] = MappingProxyType(
         ("GET", "/api/v1/tenant/redaction/suggestions"): _PREVIEW,
         ("PUT", "/api/v1/tenant/redaction"): _RULE_TRIAL,
         ("POST", "/settings/redaction"): _RULE_TRIAL,
+        ("GET", "/api/v1/traces/{trace_id}/rows/search"): _SPAN_SEARCH,
+        ("GET", "/api/v1/signals/{signal_id}/rows/search"): _SPAN_SEARCH,
+        ("GET", "/api/v1/signals/{signal_id}/comparison"): _COMPARISON,
+        ("GET", "/signals/{signal_id}/comparison"): _COMPARISON,
         ("POST", "/api/v1/backtests"): _BACKTEST,
         ("POST", "/rules/{rule_id}/backtest"): _BACKTEST,
         ("GET", "/api/v1/audit/export"): _EXPORT,

@@ -60,6 +60,36 @@ TRANSITIONS: Final[Mapping[Status, frozenset[Status]]] = MappingProxyType(
 NEEDS_REASON: Final = frozenset({Status.RESOLVED, Status.FALSE_POSITIVE})
 
 
+class Disposition(StrEnum):
+    """How a closed signal ended."""
+
+    FIXED = "fixed"
+    WONT_FIX = "wont_fix"
+    EXPECTED = "expected"
+    DUPLICATE = "duplicate"
+    RULE_TOO_BROAD = "rule_too_broad"
+    TEST_TRAFFIC = "test_traffic"
+    BAD_DATA = "bad_data"
+
+
+DISPOSITIONS: Final[Mapping[Status, tuple[Disposition, ...]]] = MappingProxyType(
+    {
+        Status.RESOLVED: (
+            Disposition.FIXED,
+            Disposition.WONT_FIX,
+            Disposition.EXPECTED,
+            Disposition.DUPLICATE,
+        ),
+        Status.FALSE_POSITIVE: (
+            Disposition.RULE_TOO_BROAD,
+            Disposition.TEST_TRAFFIC,
+            Disposition.BAD_DATA,
+        ),
+    }
+)
+"""Which dispositions a closed status may have; each may have none."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signal:
     """One violation of one rule. Ids are lower-case hex; times are event times.
@@ -67,6 +97,8 @@ class Signal:
     many: what a rule over many traces saw, None for a promise; then there is no trace_id.
     exception: the exception of its rule that silences it (where, reason, owner, until).
     exception_due: it waits for its exceptions to be asked.
+    disposition: how it ended, as far as somebody said. until_regression: it is resolved until
+    another signal of its group is raised.
     """
 
     id: str
@@ -102,6 +134,8 @@ class Signal:
     updated_at: datetime
     exception: dict[str, str] | None
     exception_due: bool
+    disposition: Disposition | None
+    until_regression: bool
 
     @property
     def alerts(self) -> bool:
@@ -132,6 +166,8 @@ class Signal:
         values["severity"] = Severity(values["severity"])
         values["verdict"] = VerdictName(values["verdict"])
         values["status"] = Status(values["status"])
+        if values["disposition"] is not None:
+            values["disposition"] = Disposition(values["disposition"])
         return cls(**values)
 
 
@@ -139,7 +175,8 @@ class Signal:
 class HistoryEntry:
     """One change of a signal: of its status or assignee by people, of its verdict by the engine.
 
-    acting: who acted in the actor's place, empty: nobody.
+    acting: who acted in the actor's place, empty: nobody. other_id: the signal that was linked or
+    unlinked, or whose raising opened this one again.
     """
 
     at: datetime
@@ -154,6 +191,9 @@ class HistoryEntry:
     reason: str | None
     version: int
     revision: int
+    disposition: str | None = None
+    until_regression: bool = False
+    other_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,21 +15,48 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 from api.auth.access import require
 from api.auth.principal import Permission, Principal, TenantScope
 from api.auth.streams import while_allowed
+from api.compact import compact_json
 from api.etags import version_of
 from api.problems import ApiError
 from api.redaction.service import redacted_text
 from api.services import Services, services_of
+from api.signals.comparison import compare
 from api.signals.feed import SignalEvent
 from api.signals.folds import FoldFilter, list_folds
 from api.signals.model import Severity, Shown, SignalFilter, Status, VerdictName
+from api.signals.notes import PAGE_MAX as NOTES_MAX
+from api.signals.related import link_signals, related_signals, unlink_signals
 from api.signals.schemas import (
+    ComparisonBody,
     FoldPageBody,
+    NoteBody,
+    NotePageBody,
+    NoteTextBody,
+    RelatedBody,
     SignalBody,
     SignalChangeBody,
     SignalDetailBody,
     SignalPageBody,
 )
-from api.signals.service import PAGE_MAX, change_signal, get_signal, list_signals
+from api.signals.service import (
+    PAGE_MAX,
+    change_signal,
+    get_signal,
+    list_signals,
+    trace_of_signal,
+)
+from api.signals.traces import drawn_trace
+from api.traces.answers import (
+    Failed,
+    First,
+    Limit,
+    Ordinal,
+    Text,
+    found_answer,
+    rows_answer,
+)
+from api.traces.layouts import FOUND_MAX, read_span
+from api.traces.schemas import FoundRowsBody, RowsBody, SpanBody
 
 router = APIRouter(prefix="/signals", tags=["signals"])
 
@@ -160,10 +187,19 @@ async def stream_signals(
 
 @router.get("/{signal_id}")
 async def read_signal(
-    request: Request, response: Response, principal: Reader, signal_id: str
+    request: Request,
+    response: Response,
+    principal: Reader,
+    signal_id: str,
+    with_spans: Annotated[
+        bool,
+        Query(alias="spans", description="Whether to tell the spans: `false` for large traces."),
+    ] = True,
 ) -> SignalDetailBody:
     """Return one signal with its explanation, history and the spans of its trace."""
-    detail = await get_signal(services_of(request).pool, principal.scope, signal_id)
+    detail = await get_signal(
+        services_of(request).pool, principal.scope, signal_id, with_spans=with_spans
+    )
     response.headers["ETag"] = f'"{detail.signal.version}"'
     return SignalDetailBody.of(detail)
 
@@ -180,8 +216,8 @@ async def patch_signal(
     """Move a signal through its life cycle, or assign it.
 
     open → investigating → resolved or false_positive (from open as well) → open again. A reason is
-    mandatory for the closing two. With `version` (or If-Match) somebody else's change in between is
-    answered by 409.
+    mandatory for the closing two, a disposition is welcome. With `version` (or If-Match) somebody
+    else's change in between is answered by 409.
     """
     if body.version is None:
         body = body.model_copy(update={"version": version_of(if_match)})
@@ -192,6 +228,136 @@ async def patch_signal(
     detail = await change_signal(services.pool, principal.scope, signal_id, change)
     response.headers["ETag"] = f'"{detail.signal.version}"'
     return SignalDetailBody.of(detail)
+
+
+@router.get("/{signal_id}/rows", response_model=RowsBody)
+async def read_rows(
+    request: Request, principal: Reader, signal_id: str, first: First = 0, limit: Limit = 1_000
+) -> Response:
+    """Return a stretch of the rows of a signal's trace, marked by its clauses, with ghosts.
+
+    A ghost is a row without a span: where a clause of the rule missed one.
+    """
+    services = services_of(request)
+    _, drawn = await drawn_trace(services.pool, services.layouts, principal.scope, signal_id)
+    return compact_json(request, rows_answer(drawn, first=first, limit=limit))
+
+
+@router.get("/{signal_id}/rows/search")
+async def search_rows(
+    request: Request, principal: Reader, signal_id: str, text: Text = "", failed: Failed = False
+) -> FoundRowsBody:
+    """Return the numbers of the rows whose spans hold a text, or failed."""
+    services = services_of(request)
+    layouts = services.layouts
+    trace_id, drawn = await drawn_trace(services.pool, layouts, principal.scope, signal_id)
+    if failed:
+        return FoundRowsBody.model_validate(found_answer(list(drawn.failed())))
+    found = await layouts.find(principal.scope, trace_id, text, limit=FOUND_MAX + 1)
+    return FoundRowsBody.model_validate(found_answer([drawn.drawn_row(row) for row in found]))
+
+
+@router.get("/{signal_id}/spans/{ordinal}")
+async def read_one_span(
+    request: Request, principal: Reader, signal_id: str, ordinal: Ordinal
+) -> SpanBody:
+    """Return one span of the signal's trace with attributes, events and links."""
+    pool = services_of(request).pool
+    trace_id, _, _ = await trace_of_signal(pool, principal.scope, signal_id)
+    return SpanBody.model_validate(await read_span(pool, principal.scope, trace_id, ordinal))
+
+
+@router.get("/{signal_id}/comparison")
+async def read_comparison(request: Request, principal: Reader, signal_id: str) -> ComparisonBody:
+    """Compare the signal's trace with a stored one of the same root that kept the promise."""
+    services = services_of(request)
+    compared = await compare(services.pool, services.layouts, principal.scope, signal_id)
+    return ComparisonBody.of(compared)
+
+
+@router.get("/{signal_id}/related")
+async def read_related(request: Request, principal: Reader, signal_id: str) -> RelatedBody:
+    """List signals that were linked to one, are about its trace, or are of its group."""
+    found = await related_signals(services_of(request).pool, principal.scope, signal_id)
+    return RelatedBody.model_validate(found)
+
+
+@router.put("/{signal_id}/links/{other_id}")
+async def link_signal(
+    request: Request, principal: Writer, signal_id: str, other_id: str
+) -> RelatedBody:
+    """Say that two signals belong together. It counts for both, and stands in both histories."""
+    found = await link_signals(services_of(request).pool, principal.scope, signal_id, other_id)
+    return RelatedBody.model_validate(found)
+
+
+@router.delete("/{signal_id}/links/{other_id}")
+async def unlink_signal(
+    request: Request, principal: Writer, signal_id: str, other_id: str
+) -> RelatedBody:
+    """Take a link back."""
+    found = await unlink_signals(services_of(request).pool, principal.scope, signal_id, other_id)
+    return RelatedBody.model_validate(found)
+
+
+@router.get("/{signal_id}/notes")
+async def read_notes(
+    request: Request,
+    principal: Reader,
+    signal_id: str,
+    cursor: Annotated[str | None, Query(max_length=500)] = None,
+    limit: Annotated[int, Query(ge=1, le=NOTES_MAX)] = 50,
+) -> NotePageBody:
+    """List the notes of a signal, newest first."""
+    page = await services_of(request).notes.page(
+        principal.scope, signal_id, cursor=cursor, limit=limit
+    )
+    return NotePageBody(
+        items=[NoteBody.of(note) for note in page.items], next_cursor=page.next_cursor
+    )
+
+
+@router.post("/{signal_id}/notes", status_code=201)
+async def add_note(
+    request: Request, response: Response, principal: Writer, signal_id: str, body: NoteTextBody
+) -> NoteBody:
+    """Write a note on a signal, in Markdown."""
+    note = await services_of(request).notes.add(principal.scope, signal_id, body.text)
+    response.headers["ETag"] = f'"{note.version}"'
+    return NoteBody.of(note)
+
+
+@router.put("/{signal_id}/notes/{note_id}")
+async def change_note(
+    request: Request,
+    response: Response,
+    principal: Writer,
+    signal_id: str,
+    note_id: str,
+    body: NoteTextBody,
+    if_match: Annotated[str | None, Header()] = None,
+) -> NoteBody:
+    """Correct a note of one's own. With If-Match a change in between is answered by 409."""
+    note = await services_of(request).notes.change(
+        principal.scope, signal_id, note_id, body.text, version=version_of(if_match)
+    )
+    response.headers["ETag"] = f'"{note.version}"'
+    return NoteBody.of(note)
+
+
+@router.delete("/{signal_id}/notes/{note_id}")
+async def remove_note(
+    request: Request,
+    principal: Writer,
+    signal_id: str,
+    note_id: str,
+    if_match: Annotated[str | None, Header()] = None,
+) -> NoteBody:
+    """Take the text of a note of one's own away; that there was one stays."""
+    note = await services_of(request).notes.remove(
+        principal.scope, signal_id, note_id, version=version_of(if_match)
+    )
+    return NoteBody.of(note)
 
 
 async def feed_events(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
@@ -16,8 +16,10 @@ from api.database import Connection, Pool, queries, tenant_transaction
 from api.problems import ApiError, not_found, stale
 from api.signals.many import explanation_of, signals_of, traces_of
 from api.signals.model import (
+    DISPOSITIONS,
     NEEDS_REASON,
     TRANSITIONS,
+    Disposition,
     HistoryEntry,
     Signal,
     SignalFilter,
@@ -27,6 +29,7 @@ from api.signals.model import (
 from api.traces.service import Span, parse_trace_id, spans_of
 
 PAGE_MAX: Final = 1_000
+ASSIGNABLE_MAX: Final = 200
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _ID_LENGTH: Final = 32
 _HEX: Final = frozenset("0123456789abcdef")
@@ -50,6 +53,9 @@ class SignalDetail:
     trace_problem: str
     spans: tuple[Span, ...]
     history: tuple[HistoryEntry, ...]
+    group: str = ""
+    """What signals of its group have in common, in hex; empty until its trace is explained."""
+    group_values: Mapping[str, Any] = field(default_factory=dict)
     known: frozenset[str] = frozenset()
     """Of the traces and signals that one of a rule over many names: those that can be shown."""
 
@@ -62,10 +68,15 @@ class Keep(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignalChange:
-    """What a person changes. assignee: the address of a member, None for nobody."""
+    """What a person changes. assignee: the address of a member, None for nobody.
+
+    disposition, until_regression: of a status that closes; they may be changed without one.
+    """
 
     status: Status | None = None
     reason: str | None = None
+    disposition: Disposition | None = None
+    until_regression: bool = False
     assignee: str | Keep | None = Keep.AS_IS
     version: int | None = None
 
@@ -106,13 +117,38 @@ async def list_signals(
     return SignalPage(items, _cursor(items[-1]) if more else None)
 
 
-async def get_signal(pool: Pool, scope: TenantScope, signal_id: str) -> SignalDetail:
+async def get_signal(
+    pool: Pool, scope: TenantScope, signal_id: str, *, with_spans: bool = True
+) -> SignalDetail:
     """Return one signal whole. Opening one puts the copy of its trace first in the queue.
 
-    Raises ApiError 404.
+    with_spans: a trace may have very many. Raises ApiError 404.
     """
     async with tenant_transaction(pool, scope) as connection:
-        return await _detail(connection, parse_signal_id(signal_id))
+        return await _detail(connection, parse_signal_id(signal_id), with_spans=with_spans)
+
+
+async def trace_of_signal(
+    pool: Pool, scope: TenantScope, signal_id: str
+) -> tuple[str, Mapping[str, Any] | None, str]:
+    """Return trace id, explanation and rule text of a signal.
+
+    Raises ApiError 404 for no such signal, and for one of a rule over many traces, which has none.
+    """
+    async with tenant_transaction(pool, scope) as connection:
+        row = await queries("signals").what_for_rows(connection, id=parse_signal_id(signal_id))
+    if row is None:
+        raise not_found("signal")
+    if row["trace_id"] is None:
+        raise not_found("trace")
+    return bytes(row["trace_id"]).hex(), row["explanation"], row["rule_text"]
+
+
+async def assignable_people(pool: Pool, scope: TenantScope) -> tuple[tuple[str, str], ...]:
+    """Return addresses and names of whom a signal can be given to."""
+    async with tenant_transaction(pool, scope) as connection:
+        rows = queries("signals").assignable(connection, limit=ASSIGNABLE_MAX)
+        return tuple([(row["email"], row["name"]) async for row in rows])
 
 
 async def change_signal(
@@ -121,8 +157,8 @@ async def change_signal(
     """Move a signal through its life cycle, or give it to somebody.
 
     To ask for what is already so changes nothing. Raises ApiError 404; 409 if the version given is
-    not the current one or the status may not follow; 400 if a reason is missing or the assignee is
-    no member.
+    not the current one or the status may not follow; 400 if a reason is missing, the assignee is no
+    member, or the status does not end so.
     """
     wanted = parse_signal_id(signal_id)
     async with tenant_transaction(pool, scope) as connection:
@@ -136,13 +172,19 @@ async def change_signal(
         assignee_id = await _assignee(connection, change.assignee, current=row["assignee_id"])
         if status is not before:
             _check_transition(before, status, reason=change.reason)
-        if (status, assignee_id) != (before, row["assignee_id"]):
+        ending = _ending(change, status)
+        if change.status is None or (status is before and ending == (None, False)):
+            ending = (row["disposition"], row["until_regression"])
+        now = (row["assignee_id"], row["disposition"], row["until_regression"])
+        if (status, assignee_id, *ending) != (before, *now):
             await queries("signals").change(
                 connection,
                 id=wanted,
                 status=status.value,
                 status_reason=row["status_reason"] if status is before else change.reason,
                 assignee_id=assignee_id,
+                disposition=ending[0],
+                until_regression=ending[1],
             )
             await record(
                 connection,
@@ -152,6 +194,7 @@ async def change_signal(
                 before=before.value,
                 status=status.value,
                 assignee=f"user:{assignee_id}" if assignee_id else None,
+                disposition=ending[0],
             )
         return await _detail(connection, wanted)
 
@@ -193,6 +236,23 @@ def _check_transition(before: Status, after: Status, *, reason: str | None) -> N
         raise ApiError(400, "signal.reason_missing", f"Say why the signal becomes {after}.")
 
 
+def _ending(change: SignalChange, status: Status) -> tuple[str | None, bool]:
+    """Return disposition and whether it is until a regression. Raises ApiError 400."""
+    allowed = DISPOSITIONS.get(status, ())
+    if change.disposition is not None and change.disposition not in allowed:
+        raise ApiError(
+            400,
+            "signal.disposition",
+            f"A signal that is {status} does not end as {change.disposition}.",
+            allowed=sorted(allowed),
+        )
+    if change.until_regression and status is not Status.RESOLVED:
+        raise ApiError(
+            400, "signal.until_regression", "Only a resolved signal can wait for a regression."
+        )
+    return change.disposition and change.disposition.value, change.until_regression
+
+
 async def _assignee(
     connection: Connection, assignee: str | Keep | None, *, current: UUID | None
 ) -> UUID | None:
@@ -208,7 +268,9 @@ async def _assignee(
     return found
 
 
-async def _detail(connection: Connection, signal_id: bytes) -> SignalDetail:
+async def _detail(
+    connection: Connection, signal_id: bytes, *, with_spans: bool = True
+) -> SignalDetail:
     row = await queries("signals").detail(connection, id=signal_id)
     if row is None:
         raise not_found("signal")
@@ -225,8 +287,14 @@ async def _detail(connection: Connection, signal_id: bytes) -> SignalDetail:
         explain_mismatch=row["explain_mismatch"],
         trace_state=row["trace_state"],
         trace_problem=row["trace_problem"],
-        spans=await spans_of(connection, bytes(row["trace_id"])) if signal.trace_id else (),
+        spans=(
+            await spans_of(connection, bytes(row["trace_id"]))
+            if signal.trace_id and with_spans
+            else ()
+        ),
         history=tuple([HistoryEntry(**entry) async for entry in history]),
+        group=bytes(row["group_fingerprint"]).hex() if row["group_fingerprint"] else "",
+        group_values=row["group_values"],
         known=await _known(connection, signal),
     )
 

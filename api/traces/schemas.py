@@ -56,3 +56,72 @@ class TraceBody(BaseModel):
     copied_at: datetime
     spans: list[SpanBody]
     signals: list[TraceSignalBody]
+
+
+class RowColumnsBody(BaseModel):
+    """Rows by column; all lists have the same length.
+
+    ordinal: asks for the span (`…/spans/{ordinal}`), -1: no span, but where one is missing.
+    parent: number of a row, -1: none. below: how many rows hang below, errors_below: how many of
+    these failed. name: a number into `names`. service: a number into `services`. start_ns,
+    duration_ns: from the start of the trace on. flags: 1 failed, 2 its parent did not come, 4 a
+    place where a clause of a rule missed a span.
+    """
+
+    ordinal: list[int]
+    parent: list[int]
+    depth: list[int]
+    below: list[int]
+    errors_below: list[int]
+    name: list[int]
+    service: list[int]
+    start_ns: list[int]
+    duration_ns: list[int]
+    flags: list[int]
+
+
+class TraceServiceBody(BaseModel):
+    """A service of a trace."""
+
+    name: str
+    span_count: int
+    error_count: int
+
+
+class GhostBody(BaseModel):
+    """Where a clause missed a span, and when it could have been, from the trace's start on."""
+
+    row: int
+    clause: str
+    text: str
+    from_ns: int
+    to_ns: int
+
+
+class RowsBody(BaseModel):
+    """A stretch of a trace's rows: children below their parents, earlier ones first.
+
+    first: number of the first row here, of row_count. critical: [row, from_ns, to_ns] of those here
+    that the trace waited for. marks: [row, clauses] of all rows that a signal rests on; `miss`
+    marks what came nearest to a missing span. start_ns: unix nanoseconds, a 64-bit integer.
+    """
+
+    row_count: int
+    span_count: int
+    error_count: int
+    start_ns: int
+    duration_ns: int
+    services: list[TraceServiceBody]
+    marks: list[tuple[int, list[str]]]
+    ghosts: list[GhostBody]
+    first: int
+    rows: RowColumnsBody
+    names: list[str]
+    critical: list[tuple[int, int, int]]
+
+
+class FoundRowsBody(BaseModel):
+    """Numbers of rows, ascending. more: there are others, which are not told."""
+
+    rows: list[int]
+    more: bool

@@ -77,14 +77,16 @@ def parse_trace_id(text: str) -> bytes:
     return bytes.fromhex(lower)
 
 
-async def get_trace(pool: Pool, scope: TenantScope, trace_id: str) -> Trace:
+async def get_trace(
+    pool: Pool, scope: TenantScope, trace_id: str, *, with_spans: bool = True
+) -> Trace:
     """Return the copy of a trace. Raises ApiError 404 if there is none, 400 for a malformed id."""
     wanted = parse_trace_id(trace_id)
     async with tenant_transaction(pool, scope) as connection:
         row = await queries("traces").trace(connection, trace_id=wanted)
         if row is None:
             raise not_found("trace")
-        spans = await spans_of(connection, wanted)
+        spans = await spans_of(connection, wanted) if with_spans else ()
         signals = [s async for s in queries("traces").signals_of(connection, trace_id=wanted)]
     return Trace(
         trace_id=wanted.hex(),
@@ -103,10 +105,11 @@ async def get_trace(pool: Pool, scope: TenantScope, trace_id: str) -> Trace:
 async def spans_of(connection: Connection, trace_id: bytes) -> tuple[Span, ...]:
     """Return the stored spans of a trace in the order of their starts; none if there is no copy."""
     rows = queries("traces").spans(connection, trace_id=trace_id)
-    return tuple([_span(row) async for row in rows])
+    return tuple([span_of_row(row) async for row in rows])
 
 
-def _span(row: Mapping[str, Any]) -> Span:
+def span_of_row(row: Mapping[str, Any]) -> Span:
+    """Return a span from a row that has the columns of the fields."""
     parent = row["parent_span_id"]
     return Span(
         **{

@@ -5,7 +5,8 @@ select s.id, s.revision, s.rule_id, s.rule_version, s.rule_name, s.severity, s.c
        s.shadow, s.verdict, s.broken_clause, s.incomplete, s.doubtful, s.reasons, s.trace_id, s.many,
        s.root_name, s.root_service, s.services, s.span_count, s.first_span_at, s.last_span_at,
        s.closed_at, s.judged_at, s.occurred_at, s.correction_reason, s.status, s.status_reason,
-       s.version, s.updated_at, s.exception, s.exception_due, u.email as assignee
+       s.version, s.updated_at, s.exception, s.exception_due, s.disposition, s.until_regression,
+       u.email as assignee
 from signals s
 left join users u on u.id = s.assignee_id
 where s.tenant_id = scope_tenant()
@@ -32,7 +33,8 @@ select s.id, s.revision, s.rule_id, s.rule_version, s.rule_name, s.severity, s.c
        s.shadow, s.verdict, s.broken_clause, s.incomplete, s.doubtful, s.reasons, s.trace_id, s.many,
        s.root_name, s.root_service, s.services, s.span_count, s.first_span_at, s.last_span_at,
        s.closed_at, s.judged_at, s.occurred_at, s.correction_reason, s.status, s.status_reason,
-       s.version, s.updated_at, s.exception, s.exception_due, u.email as assignee
+       s.version, s.updated_at, s.exception, s.exception_due, s.disposition, s.until_regression,
+       u.email as assignee
 from signals s
 left join users u on u.id = s.assignee_id
 where s.tenant_id = scope_tenant() and s.id = any(:ids) and s.raised;
@@ -42,9 +44,11 @@ select s.id, s.revision, s.rule_id, s.rule_version, s.rule_name, s.severity, s.c
        s.shadow, s.verdict, s.broken_clause, s.incomplete, s.doubtful, s.reasons, s.trace_id, s.many,
        s.root_name, s.root_service, s.services, s.span_count, s.first_span_at, s.last_span_at,
        s.closed_at, s.judged_at, s.occurred_at, s.correction_reason, s.status, s.status_reason,
-       s.version, s.updated_at, s.exception, s.exception_due, u.email as assignee,
+       s.version, s.updated_at, s.exception, s.exception_due, s.disposition, s.until_regression,
+       u.email as assignee,
        s.witness_span_ids, s.explanation, s.explain_mismatch, s.explained_revision, s.trace_state,
-       s.trace_problem, coalesce(v.judged, v.text) as rule_text
+       s.trace_problem, s.group_fingerprint, s.group_values,
+       coalesce(v.judged, v.text) as rule_text
 from signals s
 join rule_versions v
   on v.tenant_id = s.tenant_id and v.rule_id = s.rule_id and v.version = s.rule_version
@@ -52,7 +56,7 @@ left join users u on u.id = s.assignee_id
 where s.tenant_id = scope_tenant() and s.id = :id;
 
 -- name: lock^
-select status, status_reason, assignee_id, version
+select status, status_reason, assignee_id, disposition, until_regression, version
 from signals
 where tenant_id = scope_tenant() and id = :id
 for update;
@@ -60,7 +64,7 @@ for update;
 -- name: change!
 update signals
 set status = :status, status_reason = :status_reason, assignee_id = :assignee_id,
-    version = version + 1
+    disposition = :disposition, until_regression = :until_regression, version = version + 1
 where tenant_id = scope_tenant() and id = :id;
 
 -- name: member_by_email$
@@ -71,7 +75,8 @@ where u.email = :email;
 
 -- name: history
 select h.at, h.actor, h.acting, h.change, h.from_status, h.to_status, h.from_verdict, h.to_verdict,
-       u.email as assignee, h.reason, h.version, h.revision
+       u.email as assignee, h.reason, h.version, h.revision, h.disposition, h.until_regression,
+       encode(h.other_id, 'hex') as other_id
 from signal_history h
 left join users u on u.id = h.assignee_id
 where h.tenant_id = scope_tenant() and h.signal_id = :id
@@ -106,3 +111,136 @@ select
   count(*) filter (where exception is not null) as excepted_week
 from signals
 where tenant_id = scope_tenant() and rule_id = :rule_id and raised and occurred_at >= :week_ago;
+
+-- name: what_for_rows^
+-- What a drawing of a signal's trace needs of it.
+select s.trace_id, s.explanation, v.text as rule_text
+from signals s
+join rule_versions v
+  on v.tenant_id = s.tenant_id and v.rule_id = s.rule_id and v.version = s.rule_version
+where s.tenant_id = scope_tenant() and s.id = :id;
+
+-- name: assignable
+-- People who belong to the tenant, for the field of an assignee.
+select u.email, u.name
+from memberships m
+join users u on u.id = m.user_id
+where m.tenant_id = scope_tenant() and u.disabled_at is null
+  and (m.expires_at is null or m.expires_at > now())
+order by u.email
+limit :limit;
+
+-- name: related
+-- Raised signals that have something to do with one, each kind newest first and by itself limited.
+-- how: linked, trace or group.
+with one as (
+  select id, trace_id, group_fingerprint from signals
+  where tenant_id = scope_tenant() and id = :id
+),
+linked as (
+  select case when l.signal_id = :id then l.other_id else l.signal_id end as id
+  from signal_links l
+  where l.tenant_id = scope_tenant() and (l.signal_id = :id or l.other_id = :id)
+),
+found as (
+  (select s.id, 'linked' as how, s.occurred_at
+   from linked k join signals s on s.tenant_id = scope_tenant() and s.id = k.id
+   order by s.occurred_at desc, s.id desc limit :limit)
+  union all
+  (select s.id, 'trace', s.occurred_at
+   from one o join signals s on s.tenant_id = scope_tenant() and s.trace_id = o.trace_id
+   where s.raised and s.id <> o.id
+   order by s.occurred_at desc, s.id desc limit :limit)
+  union all
+  (select s.id, 'group', s.occurred_at
+   from one o
+   join signals s
+     on s.tenant_id = scope_tenant() and s.group_fingerprint = o.group_fingerprint
+   where s.raised and s.group_fingerprint is not null and s.id <> o.id
+   order by s.occurred_at desc, s.id desc limit :limit)
+)
+select id, how from found order by how, occurred_at desc, id desc;
+
+-- name: group_figures^
+-- How often its like was raised, and when first and last; at most :most are counted.
+select count(*) as signal_count, min(occurred_at) as first_at, max(occurred_at) as last_at
+from (
+  select g.occurred_at
+  from signals o
+  join signals g on g.tenant_id = o.tenant_id and g.group_fingerprint = o.group_fingerprint
+  where o.tenant_id = scope_tenant() and o.id = :id and g.raised
+    and g.group_fingerprint is not null
+  order by g.occurred_at desc
+  limit :most
+) counted;
+
+-- name: link!
+insert into signal_links (tenant_id, signal_id, other_id, linked_by)
+values (scope_tenant(), least(:one::bytea, :other), greatest(:one::bytea, :other), :actor)
+on conflict on constraint signal_links_pkey do nothing;
+
+-- name: unlink!
+delete from signal_links
+where tenant_id = scope_tenant() and signal_id = least(:one::bytea, :other)
+  and other_id = greatest(:one::bytea, :other);
+
+-- name: note_link!
+-- On the histories of both.
+insert into signal_history (tenant_id, signal_id, version, revision, actor, change, other_id)
+select s.tenant_id, s.id, s.version, s.revision, :actor, :change,
+  case when s.id = :one then :other::bytea else :one::bytea end
+from signals s
+where s.tenant_id = scope_tenant() and s.id in (:one, :other);
+
+-- name: notes
+select id, encode(signal_id, 'hex') as signal_id, text, encode(text_hash, 'hex') as text_hash,
+  author, acting, version, created_at, changed_at, removed_at, removed_by
+from signal_notes
+where tenant_id = scope_tenant() and signal_id = :signal_id
+  and (:before_at::timestamptz is null or (created_at, id) < (:before_at, :before_id::uuid))
+order by created_at desc, id desc
+limit :limit;
+
+-- name: note^
+select id, encode(signal_id, 'hex') as signal_id, text, encode(text_hash, 'hex') as text_hash,
+  author, acting, version, created_at, changed_at, removed_at, removed_by
+from signal_notes
+where tenant_id = scope_tenant() and signal_id = :signal_id and id = :id;
+
+-- name: lock_note^
+select author, version, removed_at from signal_notes
+where tenant_id = scope_tenant() and signal_id = :signal_id and id = :id
+for update;
+
+-- name: add_note!
+insert into signal_notes (tenant_id, id, signal_id, text, text_hash, author)
+values (scope_tenant(), :id, :signal_id, :text, :text_hash, :author);
+
+-- name: change_note!
+update signal_notes
+set text = :text, text_hash = :text_hash, version = version + 1, changed_at = clock_timestamp()
+where tenant_id = scope_tenant() and id = :id;
+
+-- name: remove_note!
+update signal_notes
+set text = '', removed_at = clock_timestamp(), removed_by = :actor, version = version + 1
+where tenant_id = scope_tenant() and id = :id;
+
+-- name: alike_traces
+-- Copies of traces with the same root as a signal's, newest first, that its rule raised nothing of.
+select c.trace_id
+from signals s
+join trace_copies c
+  on c.tenant_id = s.tenant_id and c.root_service = s.root_service and c.root_name = s.root_name
+where s.tenant_id = scope_tenant() and s.id = :id and s.trace_id is not null
+  and s.root_name <> '' and c.trace_id <> s.trace_id and c.whole and c.span_count <= :spans_max
+  and not exists (
+    select from signals o
+    where o.tenant_id = c.tenant_id and o.trace_id = c.trace_id and o.rule_id = s.rule_id
+      and o.verdict in ('violated', 'inconclusive')
+  )
+order by c.first_span_at desc
+limit :limit;
+
+-- name: version_of$
+select version from signals where tenant_id = scope_tenant() and id = :id;

@@ -106,5 +106,6 @@ def _expect_cause(page: Page, *, trace_id: str) -> None:
         page.wait_for_timeout(500)
         page.reload()
     expect(broke.locator(".clause-word")).to_have_text("always")
-    expect(page.locator(".span")).to_have_count(3)
-    expect(page.locator(".span-matched")).to_contain_text("payment.charge")
+    expect(page.locator(".wf-row:not([hidden]):not(.wf-ghost)")).to_have_count(3)
+    marked = page.locator(".wf-marked:not([hidden])")
+    expect(marked.filter(has_text="payment.charge")).to_have_count(1)

@@ -28,7 +28,9 @@ from tests.support.tenants import (
     insert_count,
     insert_fold,
     insert_letter,
+    insert_link,
     insert_member,
+    insert_note,
     insert_notice,
     insert_part,
     insert_result,
@@ -59,6 +61,11 @@ async def filled_tenant(pool: Pool, database: Database) -> Filled:
     trace_id = secrets.token_hex(16)
     signal = {"trace_id": bytes.fromhex(trace_id), "rule_name": mark, "root_name": mark}
     signal_id = insert_signal(database.worker, scope, **signal, explanation=Jsonb({"text": mark}))
+    other_id = insert_signal(
+        database.worker, scope, rule_name=mark, id=b"\xff" * 8 + secrets.token_bytes(8)
+    )
+    insert_link(database.app, scope, signal_id)
+    note_id = insert_note(database.app, scope, mark)
     insert_fold(database.worker, scope, rule_name=mark)
     insert_trace(database.worker, scope, trace_id, mark, "child")
     backtest_id = insert_backtest(database.app, scope, requested_by=mark)
@@ -81,6 +88,9 @@ async def filled_tenant(pool: Pool, database: Database) -> Filled:
         "rule_id": "promise",
         "version": "1",
         "signal_id": signal_id,
+        "other_id": other_id,
+        "note_id": note_id,
+        "ordinal": "0",
         "trace_id": trace_id,
         "letter_id": insert_letter(database.worker, scope, detail=mark),
         "seq": "0",

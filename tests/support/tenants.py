@@ -153,6 +153,38 @@ def update_signal(dsn: str, scope: TenantScope, signal_id: str, **columns: Any) 
         )
 
 
+def insert_note(dsn: str, scope: TenantScope, text: str = "Seen.", *, author: str = "test") -> str:
+    """Write a note on some signal of the tenant; return its id. dsn: of the application role."""
+    with psycopg.connect(dsn) as connection:
+        connection.execute("select set_config('app.tenant_id', %s, true)", [str(scope.tenant_id)])
+        made = connection.execute(
+            "insert into signal_notes (tenant_id, id, signal_id, text, text_hash, author)"
+            " select tenant_id, %s, id, %s, sha256(%s), %s from signals order by id limit 1"
+            " returning id",
+            [uuid4(), text, text.encode(), author],
+        ).fetchone()
+    assert made is not None, "a note needs a signal"
+    return str(made[0])
+
+
+def insert_link(dsn: str, scope: TenantScope, signal_id: str) -> str:
+    """Link a signal to another one of the tenant; return the id of that.
+
+    dsn: of the application role.
+    """
+    with psycopg.connect(dsn) as connection:
+        connection.execute("select set_config('app.tenant_id', %s, true)", [str(scope.tenant_id)])
+        made = connection.execute(
+            "insert into signal_links (tenant_id, signal_id, other_id, linked_by)"
+            " select tenant_id, least(id, %(id)s), greatest(id, %(id)s), 'test'"
+            " from signals where id <> %(id)s order by id limit 1"
+            " returning case when signal_id = %(id)s then other_id else signal_id end",
+            {"id": bytes.fromhex(signal_id)},
+        ).fetchone()
+    assert made is not None, "a link needs another signal"
+    return bytes(made[0]).hex()
+
+
 def insert_fold(dsn: str, scope: TenantScope, **columns: Any) -> None:
     """Write what was folded in a lane and minute as the worker does. dsn: of the worker's role."""
     minute = columns.get("minute", NOON)

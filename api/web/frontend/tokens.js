@@ -6,8 +6,21 @@ import * as radix from "@radix-ui/colors";
 /** Scale steps that keep their own name: --slate-1 … --slate-12 and so on. */
 const scales = ["slate", "indigo", "red", "orange", "amber", "green", "sky"];
 
-/** Hues of services in the waterfall, told apart by order of first appearance in a trace. */
-const services = ["indigo", "teal", "plum", "orange", "cyan", "grass", "pink", "bronze", "blue", "ruby"];
+/**
+ * Colours of services in the waterfall, [light, dark], told apart by order of first appearance in a
+ * trace. Searched for so that any two differ to every eye, colour-blind ones among them, and each
+ * stands out from the page: tests/colours.test.js measures both.
+ */
+export const services = [
+  ["#308cf6", "#1779e1"],
+  ["#a84811", "#feac9e"],
+  ["#829821", "#cfef54"],
+  ["#4c0787", "#a29dff"],
+  ["#c6669f", "#bf4392"],
+  ["#355b6a", "#46fbfb"],
+  ["#652118", "#aa8f44"],
+  ["#7b47bf", "#497032"],
+];
 
 function pair(scale, step) {
   return `light-dark(${radix[scale][scale + step]}, ${radix[`${scale}Dark`][scale + step]})`;
@@ -18,7 +31,7 @@ export function tokens() {
   const steps = Array.from({ length: 12 }, (_, i) => i + 1);
   const lines = [
     ...scales.flatMap((scale) => steps.map((step) => `--${scale}-${step}: ${pair(scale, step)};`)),
-    ...services.map((scale, i) => `--service-${i}: ${pair(scale, 9)};`),
+    ...services.map(([light, dark], i) => `--service-${i}: light-dark(${light}, ${dark});`),
   ];
   return `:root {\n${lines.map((line) => `  ${line}`).join("\n")}\n}\n`;
 }

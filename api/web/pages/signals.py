@@ -1,4 +1,4 @@
-"""The list of signals, its live stream, one signal and what people do to it."""
+"""The list of signals and its live stream."""
 
 from __future__ import annotations
 
@@ -6,32 +6,22 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Depends, Form, Header, Query, Request, Response
-from fastapi.responses import RedirectResponse
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from api.auth.access import require
 from api.auth.principal import Permission, Principal
 from api.auth.streams import while_allowed
-from api.problems import ApiError
-from api.redaction.service import redacted_text
 from api.rules.service import every_rule
 from api.services import Services, services_of
 from api.signals.feed import Change, SignalEvent
 from api.signals.folds import Storms, list_storms
-from api.signals.model import SignalPage, Status
+from api.signals.model import SignalPage
 from api.signals.routes import STREAM_LIFE_S, STREAM_PING_S
-from api.signals.service import (
-    SignalChange,
-    change_signal,
-    get_signal,
-    list_signals,
-    place_of,
-)
+from api.signals.service import list_signals, place_of
 from api.web.render import render, render_row
 from api.web.views.signal_list import SignalQuery, signal_list, signal_row
-from api.web.views.signal_page import STATUS_DONE, signal_page
-from api.web.views.words import SHOWN, Message, bad, good
+from api.web.views.words import SHOWN
 
 router = APIRouter(include_in_schema=False)
 
@@ -39,7 +29,6 @@ PAGE_SIZE: Final = 50
 STORMS: Final = 5
 """So many are told of on top of a list."""
 Reader = Annotated[Principal, Depends(require(Permission.SIGNALS_READ))]
-Writer = Annotated[Principal, Depends(require(Permission.SIGNALS_WRITE))]
 
 
 def signal_query(
@@ -134,55 +123,3 @@ def _message(event: SignalEvent, query: SignalQuery) -> ServerSentEvent:
     shown = query.admits(event.signal)
     row = render_row(signal_row(event.signal, arrived=event.change is Change.RAISED))
     return ServerSentEvent(data=row, event="signal" if shown else "gone", id=event.id)
-
-
-@router.get("/signals/{signal_id}")
-async def signal(
-    request: Request,
-    who: Reader,
-    signal_id: str,
-    done: Annotated[str, Query(max_length=20)] = "",
-) -> Response:
-    """Show one signal. done: the status a form has just set, said on top."""
-    message = good(STATUS_DONE[done]) if done in STATUS_DONE else None
-    return await _signal(request, who, signal_id, message=message)
-
-
-@router.post("/signals/{signal_id}/status")
-async def set_status(
-    request: Request,
-    who: Writer,
-    signal_id: str,
-    status: Annotated[Status, Form()],
-    version: Annotated[int, Form()],
-    reason: Annotated[str, Form(max_length=2_000)] = "",
-) -> Response:
-    """Move a signal through its life cycle; a refusal is said on the page, with what was typed."""
-    services, typed = services_of(request), reason
-    reason = await redacted_text(services.redactors, who.scope, reason.strip())
-    change = SignalChange(status=status, reason=reason or None, version=version)
-    try:
-        await change_signal(services.pool, who.scope, signal_id, change)
-    except ApiError as error:
-        if error.status not in (400, 409):
-            raise
-        return await _signal(
-            request, who, signal_id, message=bad(error.detail), reason=typed, code=error.status
-        )
-    return RedirectResponse(f"/signals/{signal_id}?done={status.value}", 303)
-
-
-async def _signal(
-    request: Request,
-    who: Principal,
-    signal_id: str,
-    *,
-    message: Message | None,
-    reason: str = "",
-    code: int = 200,
-) -> Response:
-    detail = await get_signal(services_of(request).pool, who.scope, signal_id)
-    page = signal_page(
-        detail, may_write=who.may(Permission.SIGNALS_WRITE), reason=reason, message=message
-    )
-    return render(request, "signals/detail.html", page=page, status=code)

@@ -13,6 +13,7 @@ from api.services import services_of
 from api.traces.service import get_trace, parse_trace_id
 from api.web.render import render
 from api.web.views.trace_page import trace_page
+from api.web.views.waterfall import AT_ONCE_MAX
 
 router = APIRouter(include_in_schema=False)
 
@@ -28,5 +29,10 @@ async def find_trace(_: Reader, id: Annotated[str, Query(max_length=64)] = "") -
 @router.get("/traces/{trace_id}")
 async def trace(request: Request, who: Reader, trace_id: str) -> Response:
     """Show one trace."""
-    found = await get_trace(services_of(request).pool, who.scope, trace_id)
-    return render(request, "traces/detail.html", page=trace_page(found))
+    services = services_of(request)
+    found = await get_trace(services.pool, who.scope, trace_id, with_spans=False)
+    span_count = await services.layouts.span_count(who.scope, trace_id) or 0
+    few = span_count <= AT_ONCE_MAX
+    layout = await services.layouts.layout(who.scope, trace_id) if few else None
+    page = trace_page(found, layout, span_count=span_count)
+    return render(request, "traces/detail.html", page=page)

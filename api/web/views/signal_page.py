@@ -1,4 +1,4 @@
-"""One signal: head, facts, actions, history."""
+"""One signal: head, facts, actions, trace, time line, what is related."""
 
 from __future__ import annotations
 
@@ -6,15 +6,28 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from api.signals.model import TRANSITIONS, HistoryEntry, Signal, Status
+from api.signals.model import DISPOSITIONS, TRANSITIONS, Signal, Status
+from api.signals.notes import TEXT_MAX, NotePage
+from api.signals.related import Related
 from api.signals.service import SignalDetail
-from api.web.views.explanation import Explanation, explanation_view, marks_of
+from api.traces.rows import Drawn
+from api.web.views.addresses import with_query
+from api.web.views.explanation import Explanation, explanation_view
 from api.web.views.links import rule_href
 from api.web.views.many import Contributors, contributors, many_times, many_title
 from api.web.views.moments import Moment, moment
+from api.web.views.related import RelatedPanel, related_panel
 from api.web.views.signal_list import signal_marks
-from api.web.views.waterfall import Waterfall, draw_waterfall, trace_span
-from api.web.views.words import REASONS, SEVERITIES, STATUSES, VERDICTS, Message, doer
+from api.web.views.timeline import Entry, timeline
+from api.web.views.waterfall import Waterfall, large_waterfall, waterfall
+from api.web.views.words import (
+    DISPOSITION_WORDS,
+    SEVERITIES,
+    STATUSES,
+    VERDICTS,
+    Choice,
+    Message,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,13 +53,20 @@ class Action:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """A line of the history as shown."""
+class Endings:
+    """A status that closes, and the ways it may end."""
 
-    text: str
-    actor: str
-    at: Moment
-    reason: str
+    label: str
+    choices: tuple[Choice, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class People:
+    """The field of the assignee. me: the address of who looks at the page."""
+
+    choices: tuple[Choice, ...]
+    me: str
+    mine: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,14 +89,27 @@ class SignalPage:
     version: int
     explanation: Explanation
     waterfall: Waterfall | None
-    waterfall_summary: str
     trace_title: str
     trace_missing: str
     contributors: Contributors | None
     """Of a rule over many traces: in place of a trace."""
     facts: tuple[Fact, ...]
+    may_write: bool
     actions: tuple[Action, ...]
-    history: tuple[Entry, ...]
+    endings: tuple[Endings, ...]
+    may_wait: bool
+    """Whether it can be resolved until it regresses."""
+    people: People | None
+    timeline: tuple[Entry, ...]
+    older_notes_href: str
+    related: RelatedPanel
+    compared_href: str
+    """Where the comparison with a trace that kept the promise is; empty without a trace."""
+    json_href: str
+    feed_position: str
+    """The page is as of this place in the feed."""
+    note_max: int
+    note: str
     reason: str
     reason_invalid: bool
     message: Message | None
@@ -104,23 +137,37 @@ STATUS_DONE: Final[Mapping[str, str]] = {
 }
 
 
-def signal_page(
-    detail: SignalDetail,
-    *,
-    may_write: bool,
-    reason: str = "",
-    message: Message | None = None,
-) -> SignalPage:
-    """Return the page. reason: what was typed, where the change was refused."""
-    signal = detail.signal
-    waterfall = None
-    if detail.spans:
-        waterfall = draw_waterfall(
-            [trace_span(span) for span in detail.spans], marks=marks_of(detail.explanation)
-        )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Around:
+    """What stands around a signal on its page.
+
+    span_count: of the copy of its trace, None: there is none. drawn: the trace, if it is not too
+    large to wait for. actor: who looks at it, as notes name their authors; me: their address.
+    people: whom it can be given to. reason, note: what was typed, where a change was refused.
+    """
+
+    span_count: int | None
+    drawn: Drawn | None
+    notes: NotePage
+    related: Related
+    people: Sequence[tuple[str, str]]
+    actor: str
+    me: str
+    may_write: bool
+    feed_position: str = ""
+    reason: str = ""
+    note: str = ""
+    message: Message | None = None
+
+
+def signal_page(detail: SignalDetail, around: Around) -> SignalPage:
+    """Return the page."""
+    signal, message = detail.signal, around.message
+    href, url = f"/signals/{signal.id}", f"/api/v1/signals/{signal.id}"
+    actions = _actions(signal.status) if around.may_write else ()
     return SignalPage(
         id=signal.id,
-        href=f"/signals/{signal.id}",
+        href=href,
         rule_name=signal.rule_name or signal.rule_id,
         severity=signal.severity,
         severity_label=SEVERITIES[signal.severity],
@@ -133,20 +180,67 @@ def signal_page(
         silent=_silent(signal),
         version=signal.version,
         explanation=_explanation(detail),
-        waterfall=waterfall,
-        waterfall_summary=waterfall_summary(waterfall),
+        waterfall=_waterfall(around, url),
         trace_title="The trace is gone"
         if detail.trace_state == "lost"
         else "The trace is not here",
         trace_missing=detail.trace_problem or _TRACE_MISSING.get(detail.trace_state, _TRACE_COMING),
         contributors=contributors(signal.many, known=detail.known) if signal.many else None,
         facts=_facts(signal),
-        actions=_actions(signal.status) if may_write else (),
-        history=_history(detail.history, signal),
-        reason=reason,
-        reason_invalid=message is not None and message.tone == "bad" and not reason.strip(),
+        may_write=around.may_write,
+        actions=actions,
+        endings=_endings(actions),
+        may_wait=any(action.status == Status.RESOLVED for action in actions),
+        people=_people(around, signal.assignee) if around.may_write else None,
+        timeline=timeline(detail.history, around.notes.items, signal, actor=around.actor),
+        older_notes_href=with_query(href, {"notes": around.notes.next_cursor or ""})
+        if around.notes.next_cursor
+        else "",
+        related=related_panel(around.related),
+        compared_href=f"{href}/comparison" if around.span_count is not None else "",
+        json_href=f"{url}?spans=false",
+        feed_position=around.feed_position,
+        note_max=TEXT_MAX,
+        note=around.note,
+        reason=around.reason,
+        reason_invalid=message is not None
+        and message.tone == "bad"
+        and not around.reason.strip()
+        and not around.note,
         message=message,
     )
+
+
+def _waterfall(around: Around, url: str) -> Waterfall | None:
+    if around.drawn is not None:
+        return waterfall(around.drawn, url)
+    return None if around.span_count is None else large_waterfall(around.span_count, url)
+
+
+def _endings(actions: Sequence[Action]) -> tuple[Endings, ...]:
+    return tuple(
+        Endings(
+            STATUSES[status],
+            tuple(Choice(one.value, DISPOSITION_WORDS[one], selected=False) for one in allowed),
+        )
+        for status, allowed in DISPOSITIONS.items()
+        if any(action.status == status for action in actions)
+    )
+
+
+def _people(around: Around, assignee: str | None) -> People:
+    told = dict(around.people)
+    if assignee and assignee not in told:
+        told[assignee] = assignee
+    choices = (
+        Choice("", "Nobody", not assignee),
+        *(Choice(email, _called(name, email), email == assignee) for email, name in told.items()),
+    )
+    return People(choices=choices, me=around.me, mine=bool(around.me) and assignee == around.me)
+
+
+def _called(name: str, email: str) -> str:
+    return f"{name} ({email})" if name and name != email else email
 
 
 def _place(signal: Signal) -> str:
@@ -179,24 +273,6 @@ def _actions(status: Status) -> tuple[Action, ...]:
     return tuple(action for after, action in _ACTIONS.items() if after in TRANSITIONS[status])
 
 
-def waterfall_summary(waterfall: Waterfall | None) -> str:
-    """Return one line about a trace: spans, services, duration, errors."""
-    if waterfall is None:
-        return ""
-    parts = [
-        _counted(waterfall.span_count, "span"),
-        _counted(len(waterfall.services), "service"),
-        waterfall.duration,
-    ]
-    if waterfall.error_count:
-        parts.append(_counted(waterfall.error_count, "error"))
-    return " · ".join(parts)
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
 def _silent(signal: Signal) -> str:
     if signal.exception is not None:
         one = signal.exception
@@ -218,6 +294,10 @@ def _facts(signal: Signal) -> tuple[Fact, ...]:
         Fact(label="Judged", at=moment(signal.judged_at)),
         Fact(label="Assignee", text=signal.assignee or "Nobody"),
     ]
+    if signal.disposition is not None:
+        facts.append(Fact(label="Ended as", text=DISPOSITION_WORDS[signal.disposition]))
+    if signal.until_regression:
+        facts.append(Fact(label="Resolved", text="Until it happens again"))
     if signal.controls:
         facts.append(Fact(label="Controls", text=", ".join(signal.controls)))
     if signal.tags:
@@ -240,28 +320,3 @@ def _facts_of_many(seen: Mapping[str, Any]) -> tuple[Fact, ...]:
     keys = tuple(Fact(label=name, text=value, mono=True) for name, value in seen["key"].items())
     times = (Fact(label=label, text=text, at=at) for label, text, at in many_times(seen))
     return (*keys, *times)
-
-
-def _history(entries: Sequence[HistoryEntry], signal: Signal) -> tuple[Entry, ...]:
-    """Newest first, ending at the raising of the signal."""
-    raised = Entry("Raised", "BeTrace", moment(signal.occurred_at), "")
-    newest_first = sorted(entries, key=lambda entry: entry.at, reverse=True)
-    return (*map(_entry, newest_first), raised)
-
-
-def _entry(entry: HistoryEntry) -> Entry:
-    actor = "BeTrace" if entry.actor == "engine" else doer(entry.actor, entry.acting)
-    return Entry(_change_text(entry), actor, moment(entry.at), _reason_text(entry))
-
-
-def _change_text(entry: HistoryEntry) -> str:
-    if entry.change == "status":
-        return f"{STATUSES.get(entry.from_status or '')} → {STATUSES.get(entry.to_status or '')}"
-    if entry.change == "verdict":
-        return f"{VERDICTS.get(entry.from_verdict or '')} → {VERDICTS.get(entry.to_verdict or '')}"
-    return f"Assigned to {entry.assignee}" if entry.assignee else "Assigned to nobody"
-
-
-def _reason_text(entry: HistoryEntry) -> str:
-    reason = entry.reason or ""
-    return REASONS.get(reason, reason)

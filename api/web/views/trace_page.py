@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from api.traces.layout import Layout
+from api.traces.rows import Drawn
 from api.traces.service import Trace
 from api.web.views.moments import Moment, moment
-from api.web.views.signal_page import waterfall_summary
-from api.web.views.waterfall import Waterfall, draw_waterfall, trace_span
+from api.web.views.waterfall import Waterfall, large_waterfall, waterfall
 from api.web.views.words import SEVERITIES, STATUSES
 
 
@@ -35,12 +36,12 @@ class TracePage:
     whole: bool
     signals: tuple[TraceSignalRow, ...]
     waterfall: Waterfall
-    waterfall_summary: str
+    json_href: str
 
 
-def trace_page(trace: Trace) -> TracePage:
-    """Return the page of a copied trace."""
-    waterfall = draw_waterfall([trace_span(span) for span in trace.spans])
+def trace_page(trace: Trace, layout: Layout | None, *, span_count: int) -> TracePage:
+    """Return the page of a copied trace. layout: of its spans, if they are not too many."""
+    url = f"/api/v1/traces/{trace.trace_id}"
     return TracePage(
         trace_id=trace.trace_id,
         trace_short=trace.trace_id[:8],
@@ -59,6 +60,6 @@ def trace_page(trace: Trace) -> TracePage:
             )
             for signal in trace.signals
         ),
-        waterfall=waterfall,
-        waterfall_summary=waterfall_summary(waterfall),
+        waterfall=waterfall(Drawn(layout), url) if layout else large_waterfall(span_count, url),
+        json_href=url,
     )

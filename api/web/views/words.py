@@ -18,6 +18,17 @@ STATUSES: Final[Mapping[str, str]] = MappingProxyType(
         "false_positive": "False positive",
     }
 )
+DISPOSITION_WORDS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "fixed": "Fixed",
+        "wont_fix": "Will not be fixed",
+        "expected": "Expected behaviour",
+        "duplicate": "Duplicate of another",
+        "rule_too_broad": "Rule too broad",
+        "test_traffic": "Test traffic",
+        "bad_data": "Wrong or missing data",
+    }
+)
 STATES: Final[Mapping[str, str]] = MappingProxyType(
     {"active": "Active", "shadow": "Shadow", "off": "Off"}
 )
@@ -58,6 +69,7 @@ REASONS: Final[Mapping[str, str]] = MappingProxyType(
         "late_evidence": "Spans that came late changed the verdict.",
         "seen_again": "What was expected was seen again.",
         "forgotten": "It was not seen for so long that it is not expected any more.",
+        "regressed": "It happened again.",
     }
 )
 """What each reason of an uncertain verdict means, and what to do about it."""

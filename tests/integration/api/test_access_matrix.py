@@ -38,6 +38,13 @@ PAGES: Final[Mapping[Route, Access]] = {
     ("GET", "/live/signals"): _P.SIGNALS_READ,
     ("GET", "/signals/{signal_id}"): _P.SIGNALS_READ,
     ("POST", "/signals/{signal_id}/status"): _P.SIGNALS_WRITE,
+    ("GET", "/signals/{signal_id}/comparison"): _P.SIGNALS_READ,
+    ("POST", "/signals/{signal_id}/assignee"): _P.SIGNALS_WRITE,
+    ("POST", "/signals/{signal_id}/notes"): _P.SIGNALS_WRITE,
+    ("POST", "/signals/{signal_id}/notes/{note_id}"): _P.SIGNALS_WRITE,
+    ("POST", "/signals/{signal_id}/notes/{note_id}/remove"): _P.SIGNALS_WRITE,
+    ("POST", "/signals/{signal_id}/links"): _P.SIGNALS_WRITE,
+    ("POST", "/signals/{signal_id}/links/{other_id}/remove"): _P.SIGNALS_WRITE,
     ("GET", "/rules"): _P.RULES_READ,
     ("GET", "/rules/new"): _P.RULES_WRITE,
     ("POST", "/rules"): _P.RULES_WRITE,
@@ -157,6 +164,9 @@ NOT_THERE: Final = {
     "rule_id": "missing",
     "version": "1",
     "signal_id": "f" * 32,
+    "other_id": "d" * 32,
+    "note_id": "00000000-0000-4000-8000-000000000007",
+    "ordinal": "2147483647",
     "trace_id": "e" * 32,
     "letter_id": "1-999",
     "seq": "0",
@@ -181,6 +191,8 @@ BODIES: Final[Mapping[str, Any]] = {
     "/api/v1/rules/validate": {"rule": "when { a } never { b }"},
     "/api/v1/rules/trial": {"rule": "when { a } never { b }", "traces": []},
     "/api/v1/signals/{signal_id}": {"status": "investigating"},
+    "/api/v1/signals/{signal_id}/notes": {"text": "Seen."},
+    "/api/v1/signals/{signal_id}/notes/{note_id}": {"text": "Seen, and corrected."},
     "/api/v1/dead-letters/{letter_id}/discard": {"note": "no use"},
     "/api/v1/members/{member_id}": {"role": "developer"},
     "/api/v1/tenant/retention": {"days": {"signals": 90}},
@@ -200,7 +212,14 @@ QUERIES: Final = {
     "/backtests/{backtest_id}/traces": {"rule_id": "promise", "now": "violated"},
     "/live/signals": {"after": "nonsense"},
 }
-FORM: Final = {"version": "1", "state": "shadow", "status": "investigating", "rule": "when { a }"}
+FORM: Final = {
+    "version": "1",
+    "state": "shadow",
+    "status": "investigating",
+    "rule": "when { a }",
+    "text": "Seen.",
+    "other": "d" * 32,
+}
 
 Credential = dict[str, str]
 """The headers that a request carries as its credential."""

@@ -37,7 +37,21 @@ FOREIGN: list[tuple[str, str, dict[str, Any] | None]] = [
     ("POST", "/api/v1/notices/{notice_id}/acknowledge", None),
     ("GET", "/api/v1/signals/{signal_id}", None),
     ("PATCH", "/api/v1/signals/{signal_id}", {"status": "investigating"}),
+    ("GET", "/api/v1/signals/{signal_id}/rows", None),
+    ("GET", "/api/v1/signals/{signal_id}/rows/search", None),
+    ("GET", "/api/v1/signals/{signal_id}/spans/{ordinal}", None),
+    ("GET", "/api/v1/signals/{signal_id}/comparison", None),
+    ("GET", "/api/v1/signals/{signal_id}/related", None),
+    ("PUT", "/api/v1/signals/{signal_id}/links/{other_id}", None),
+    ("DELETE", "/api/v1/signals/{signal_id}/links/{other_id}", None),
+    ("GET", "/api/v1/signals/{signal_id}/notes", None),
+    ("POST", "/api/v1/signals/{signal_id}/notes", {"text": "Not ours."}),
+    ("PUT", "/api/v1/signals/{signal_id}/notes/{note_id}", {"text": "Not ours."}),
+    ("DELETE", "/api/v1/signals/{signal_id}/notes/{note_id}", None),
     ("GET", "/api/v1/traces/{trace_id}", None),
+    ("GET", "/api/v1/traces/{trace_id}/rows", None),
+    ("GET", "/api/v1/traces/{trace_id}/rows/search", None),
+    ("GET", "/api/v1/traces/{trace_id}/spans/{ordinal}", None),
     ("GET", "/api/v1/keys/{key_id}", None),
     ("POST", "/api/v1/keys/{key_id}/rotate", {"overlap_seconds": 60}),
     ("POST", "/api/v1/keys/{key_id}/revoke", None),
@@ -145,6 +159,10 @@ async def ids(app: FastAPI, caller: Caller, shared_database: Database) -> dict[s
     signal_id = insert_signal(
         shared_database.worker, caller.scope, trace_id=bytes.fromhex(trace_id)
     )
+    other_id = insert_signal(
+        shared_database.worker, caller.scope, verdict="inconclusive", reasons=["no_root"]
+    )
+    note = await caller.client.post(f"/api/v1/signals/{signal_id}/notes", json={"text": "Ours."})
     insert_fold(shared_database.worker, caller.scope)
     insert_trace(shared_database.worker, caller.scope, trace_id, "root")
     pool = app.state.services.pool
@@ -155,6 +173,9 @@ async def ids(app: FastAPI, caller: Caller, shared_database: Database) -> dict[s
         "rule_id": "promise",
         "version": "1",
         "signal_id": signal_id,
+        "other_id": other_id,
+        "note_id": note.json()["id"],
+        "ordinal": "0",
         "trace_id": trace_id,
         "letter_id": insert_letter(shared_database.worker, caller.scope),
         "notice_id": insert_notice(shared_database, caller.scope),

@@ -33,6 +33,8 @@ from tests.support.tenants import (
     insert_backtest,
     insert_count,
     insert_fold,
+    insert_link,
+    insert_note,
     insert_notice,
     insert_part,
     insert_result,
@@ -55,6 +57,7 @@ TABLES_WITH_A_TENANT = [
     "evidence_acts_cursors", "evidence_outages", "evidence_days", "evidence_coverage_days",
     "evidence_services",
     "redaction_policies", "redaction_vault",
+    "signal_notes", "signal_links",
 ]  # fmt: skip
 
 
@@ -69,6 +72,8 @@ async def filled(pool: Pool, shared_database: Database) -> TenantScope:
     insert_rule(shared_database.app, scope)
     trace_id = secrets.token_hex(16)
     insert_signal(shared_database.worker, scope, trace_id=bytes.fromhex(trace_id))
+    insert_note(shared_database.app, scope)
+    insert_link(shared_database.app, scope, insert_signal(shared_database.worker, scope))
     insert_fold(shared_database.worker, scope)
     insert_trace(shared_database.worker, scope, trace_id, "root", "child")
     backtest_id = insert_backtest(shared_database.app, scope)

@@ -255,7 +255,7 @@ def test_a_worker_killed_in_the_middle_of_a_batch_leaves_the_rows_of_one_that_wa
         assert again.thread.is_alive()
     after_a_kill = lasting_rows(seeded.admin)
     with psycopg.connect(seeded.admin) as connection:
-        connection.execute("truncate signals, signal_history, trace_budgets, trace_tasks")
+        connection.execute("truncate signals, trace_budgets cascade")
     with connect(seeded.worker, name="undisturbed") as connection, connection.transaction():
         SignalWriter().write(connection, told(*signals))
     assert lasting_rows(seeded.admin) == after_a_kill

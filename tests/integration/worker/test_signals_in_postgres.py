@@ -110,6 +110,10 @@ def test_a_violation_is_stored_with_every_field(
         "exception": None,
         "exception_due": False,
         "alerts": False,
+        "disposition": None,
+        "resolved_at": None,
+        "until_regression": False,
+        "regressed_by": None,
     }
 
 

@@ -1,5 +1,5 @@
 // The console's script. Every page works without it; it adds live rows, keys, relative times,
-// instant theme changes and copying.
+// instant theme changes, copying and waterfalls of traces.
 import htmx from "./htmx";
 import "htmx-ext-sse";
 import { startCopying } from "./copying";
@@ -9,6 +9,8 @@ import { startMenus } from "./menus";
 import { startModals } from "./modals";
 import { startTheme } from "./theme";
 import { startTimes } from "./times";
+import { startWatching } from "./watching";
+import { startWaterfalls } from "./waterfall/waterfall";
 
 startTheme();
 startTimes();
@@ -17,3 +19,5 @@ startModals();
 startCopying();
 startKeys();
 startFeed(htmx);
+startWaterfalls();
+startWatching();

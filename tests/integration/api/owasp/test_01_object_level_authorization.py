@@ -13,6 +13,8 @@ THINGS = [
     "/api/v1/rules/{rule_id}",
     "/api/v1/rules/{rule_id}/versions",
     "/api/v1/signals/{signal_id}",
+    "/api/v1/signals/{signal_id}/notes",
+    "/api/v1/signals/{signal_id}/rows",
     "/api/v1/traces/{trace_id}",
     "/api/v1/backtests/{backtest_id}",
     "/api/v1/dead-letters/{letter_id}",
