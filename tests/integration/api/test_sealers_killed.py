@@ -58,6 +58,7 @@ async def test_sealers_that_are_killed_leave_no_gap_and_no_fork(
             _hand_over(connection, scope, offered)
             wanted = size + chance.randrange(5, 60)
             while sealed(connection, scope) < wanted:
+                assert all(sealer.is_alive() for sealer in sealers)
                 await asyncio.sleep(chance.random() / 50)
             for sealer in sealers:
                 assert sealer.pid is not None
