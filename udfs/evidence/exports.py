@@ -138,10 +138,10 @@ def check_export(lines: Iterable[bytes], keys: Sequence[VerifierKey]) -> Checked
     if end is None:
         return CheckedExport(tally.count, {}, (*problems, "there is no manifest at the end"))
     manifest, note = end
-    if differing := [
-        name for name, value in tally.figures().items() if manifest.get(name) != value
-    ]:
-        problems.append(f"the records are not those of the manifest: {', '.join(differing)} differ")
+    counted = tally.figures()
+    differing = ", ".join(name for name in counted if manifest.get(name) != counted[name])
+    if differing:
+        problems.append(f"the records are not those of the manifest: {differing} differ")
     signers, trouble = _signers(manifest, note, keys)
     problems += [trouble] if trouble else []
     return CheckedExport(tally.count, manifest, tuple(problems), signers)

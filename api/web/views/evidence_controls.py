@@ -10,6 +10,7 @@ from typing import Final
 
 from api.evidence.matrix import ControlRow, Matrix, RuleSums, Standing
 from api.evidence.search import EvidencePage
+from api.evidence.search_schemas import moment_of
 from api.evidence.verification import Verified
 from api.web.views.addresses import with_query
 from api.web.views.evidence import (
@@ -21,7 +22,7 @@ from api.web.views.evidence import (
     evidence_row,
     title_of,
 )
-from api.web.views.moments import Moment, exact_moment
+from api.web.views.moments import Moment, minute_moment
 from api.web.views.words import Choice, choices
 from dsl.controls import catalogue
 
@@ -297,7 +298,7 @@ def _cells(row: ControlRow, matrix: Matrix, query: MatrixQuery) -> ControlCells:
         violated=f"{row.violated:,}",
         inconclusive=f"{row.inconclusive:,}",
         days=f"{row.day_count} of {days}",
-        last=exact_moment(row.last_ms * 1_000_000) if row.last_ms is not None else None,
+        last=minute_moment(moment_of(row.last_ms)) if row.last_ms is not None else None,
         quiet=_quiet(row.days_without),
         is_quiet=bool(row.days_without),
     )
@@ -305,7 +306,7 @@ def _cells(row: ControlRow, matrix: Matrix, query: MatrixQuery) -> ControlCells:
 
 def _quiet(days: int | None) -> str:
     if days is None:
-        return "never"
+        return "–"
     if days == 0:
         return "0 days"
     return f"{days:,} day{'' if days == 1 else 's'}"

@@ -86,7 +86,7 @@ function facts(result: Result): HTMLElement[] {
     ["Sealed at", sealedMs ? new Date(sealedMs).toISOString() : "not known"],
     ["Keys", (result.keys ?? []).join(" ")],
   ];
-  const list = made("dl", "facts");
+  const list = made("dl", "verify-facts");
   for (const [label, text] of rows) {
     list.append(made("dt", "", label), made("dd", "wraps", text));
   }
@@ -102,7 +102,7 @@ function facts(result: Result): HTMLElement[] {
 function counts(title: string, by: Record<string, number>): HTMLElement[] {
   const names = Object.keys(by).sort();
   if (!names.length) return [];
-  const list = made("dl", "facts");
+  const list = made("dl", "verify-facts");
   for (const name of names) {
     const number = made("dd", "number", count(by[name] ?? 0));
     list.append(made("dt", "mono", name), number);
