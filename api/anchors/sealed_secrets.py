@@ -23,7 +23,11 @@ _NONCE_BYTES: Final = 12
 
 
 class NoKeys(Exception):
-    """Secrets cannot be kept: this installation has no keys of tenants, or they do not answer."""
+    """Secrets cannot be kept: this installation has no keys of tenants."""
+
+
+class KeysAway(Exception):
+    """Secrets cannot be kept now: what has the keys of tenants does not answer."""
 
 
 class SecretBox:
@@ -34,13 +38,13 @@ class SecretBox:
         self._keys = keys
 
     async def seal(self, tenant_id: UUID, target_id: UUID, secret: str) -> SealedSecret:
-        """Seal a secret by the data key that is in use. Raises NoKeys."""
+        """Seal a secret by the data key that is in use. Raises NoKeys, KeysAway."""
         if self._keys is None:
             raise NoKeys("BETRACE_KEYS_PROVIDER is not set")
         try:
             key = await self._keys.ring.current(tenant_id, Purpose.DATA)
         except KeyTrouble as trouble:
-            raise NoKeys(str(trouble)) from trouble
+            raise KeysAway(str(trouble)) from trouble
         nonce = secrets.token_bytes(_NONCE_BYTES)
         text = AESGCM(key.secret).encrypt(nonce, secret.encode(), _binding(target_id))
         return SealedSecret(key.record.id, nonce + text)

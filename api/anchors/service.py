@@ -20,14 +20,14 @@ from api.anchors.model import (
     options_of,
     place_of,
 )
-from api.anchors.sealed_secrets import NoKeys, SecretBox
+from api.anchors.sealed_secrets import KeysAway, NoKeys, SecretBox
 from api.anchors.webhook import new_secret
 from api.anchors.work import Anchoring, Busy, Tried
 from api.audit.trail import record
 from api.auth.principal import TenantScope
 from api.cursors import decode_cursor, encode_cursor, foreign_cursor
 from api.database import Connection, Pool, queries, tenant_transaction
-from api.problems import ApiError, not_found
+from api.problems import ApiError, not_found, unavailable
 
 TARGETS_MAX: Final = 10
 PAGE_MAX: Final = 500
@@ -75,7 +75,8 @@ async def make_target(
 ) -> MadeTarget:
     """Let checkpoints go somewhere from now on, the newest one first.
 
-    Raises ApiError 409 if there is one to that place, or too many; 503 if secrets cannot be kept.
+    Raises ApiError 409 if there is one to that place, too many, or no keys to keep its secret;
+    503 while they do not answer.
     """
     kind, target_id = kind_of(draft.where), uuid4()
     shown = new_secret() if kind is Kind.WEBHOOK else ""
@@ -115,7 +116,7 @@ async def change_target(
 ) -> MadeTarget:
     """Change what is other; a target that fails is tried at once.
 
-    Raises ApiError 400 for what a target of its kind does not have, 404, 503.
+    Raises ApiError 400 for what a target of its kind does not have, 404, 409, 503.
     """
     before = await read_target(pool, scope, target_id)
     try:
@@ -255,10 +256,16 @@ async def _seal(
         return await secrets.seal(scope.tenant_id, target_id, secret)
     except NoKeys as error:
         raise ApiError(
-            503,
+            409,
             "anchor.no_keys",
-            "The secret of this target cannot be kept: keys of tenants are not set up here, or do "
-            "not answer. Your operator knows more (BETRACE_KEYS_PROVIDER).",
+            "The secret of this target cannot be kept: keys of tenants are not set up here. Your "
+            "operator can do that (BETRACE_KEYS_PROVIDER).",
+        ) from error
+    except KeysAway as error:
+        raise unavailable(
+            "anchor.keys_away",
+            "The secret of this target cannot be kept now: what has the keys of tenants does not "
+            "answer. Try again in a minute.",
         ) from error
 
 

@@ -373,6 +373,10 @@ create policy evidence_records_for_worker on evidence_records for select to betr
 create policy evidence_logs_for_worker on evidence_logs for select to betrace_worker using (true);
 create policy evidence_checkpoints_for_worker on evidence_checkpoints for select to betrace_worker
   using (true);
+create policy evidence_coverage_cursors_for_worker on evidence_coverage_cursors
+  for select to betrace_worker using (true);
+create policy evidence_acts_cursors_for_worker on evidence_acts_cursors
+  for select to betrace_worker using (true);
 grant delete on evidence_inbox to betrace_worker;
 grant update (root, edge) on evidence_logs to betrace_worker;
 grant update (record_count, first_ms, last_ms, last_seq) on evidence_totals to betrace_worker;

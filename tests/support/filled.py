@@ -94,6 +94,7 @@ async def filled_tenant(pool: Pool, database: Database) -> Filled:
         "trace_id": trace_id,
         "letter_id": insert_letter(database.worker, scope, detail=mark),
         "seq": "0",
+        "control_id": "soc2.CC6.1",
         "number": "1",
         "notice_id": insert_notice(database, scope),
         "backtest_id": backtest_id,

@@ -495,7 +495,7 @@ async def test_without_keys_no_secret_is_taken_and_inside_addresses_are_not_call
             caller = Caller(scope, client)
             target = {"kind": "webhook", "url": "https://a.example"}
             refused = await client.post(TARGETS, json={"target": target})
-            assert (refused.status_code, refused.json()["code"]) == (503, "anchor.no_keys")
+            assert (refused.status_code, refused.json()["code"]) == (409, "anchor.no_keys")
             inside = await made(caller, tsa_draft(serving))
             put_checkpoint(shared_database, scope, size=1, time_ms=BEGIN_MS)
             tried = (await client.post(f"{TARGETS}/{inside['id']}/send")).json()

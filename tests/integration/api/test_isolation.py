@@ -292,7 +292,7 @@ async def test_two_hundred_operations_of_two_tenants_never_meet(play: Play) -> N
         play.one, play.other = play.other, play.one
         raised = json.loads((await play.ask("GET", "/api/v1/signals?limit=1000")).text)
         assert {item["id"] for item in raised["items"]} == {
-            play.one.filled.ids["signal_id"], *play.one.signals,
+            play.one.filled.ids["signal_id"], play.one.filled.ids["other_id"], *play.one.signals,
         }  # fmt: skip
 
 

@@ -29,8 +29,8 @@ from tests.support.tenants import PEPPER, add_key, make_tenant, make_user
 from tests.support.whole_tenant import RULE, rows_of, whole_tenant
 
 SECRETIVE: Final = r"hash|secret|token|sealed|password|csrf"
-NO_SECRETS: Final = {"group_fingerprint", "sealed_ms", "token"}
-"""token: of redaction, which stands in spans in place of a value."""
+NO_SECRETS: Final = {"group_fingerprint", "sealed_ms", "text_hash", "token"}
+"""text_hash: of a note, beside its text; token: stands in spans in place of a value."""
 
 
 async def taken(pool: Pool, scope: TenantScope) -> zipfile.ZipFile:
