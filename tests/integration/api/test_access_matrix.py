@@ -165,8 +165,8 @@ NOT_THERE: Final = {
     "version": "1",
     "signal_id": "f" * 32,
     "other_id": "d" * 32,
-    "note_id": "00000000-0000-4000-8000-000000000007",
-    "ordinal": "2147483647",
+    "note_id": "00000000-0000-4000-8000-000000000009",
+    "ordinal": "0",
     "trace_id": "e" * 32,
     "letter_id": "1-999",
     "seq": "0",
@@ -179,7 +179,7 @@ NOT_THERE: Final = {
     "member_id": "00000000-0000-4000-8000-000000000004",
     "invitation_id": "00000000-0000-4000-8000-000000000005",
     "target_id": "00000000-0000-4000-8000-000000000007",
-    "anchor_id": "00000000-0000-4000-8000-000000000008",
+    "anchor_id": "00000000-0000-4000-8000-000000000007",
     "tenant_id": "00000000-0000-4000-8000-000000000006",
     "token": "nobodys",
     "path": "nothing.css",
@@ -502,10 +502,16 @@ async def test_an_operator_whose_request_may_be_forged(
 
 
 OF_THINGS: Final = sorted(
-    (r for r in ACCESS if "{" in r[1] and ACCESS[r] not in ("anybody", "operator")),
+    (
+        r
+        for r in ACCESS
+        if "{" in r[1] and "{control_id}" not in r[1] and ACCESS[r] not in ("anybody", "operator")
+    ),
     key=lambda route: route[0] == "PUT",
 )
-"""What makes a thing of the caller's own under an id comes last."""
+"""What makes a thing of the caller's own under an id comes last. Controls are everybody's."""
+AT_ONCE: Final = 30
+"""Routes that one credential is tried on, before it comes to its limits."""
 
 
 @pytest.mark.parametrize("role", Role)
@@ -517,8 +523,9 @@ async def test_what_is_anothers_is_as_if_it_were_not_there(
     makers += [world.key] if role in MACHINE_ROLES else []
     wrong = []
     for make in makers:
-        credential = await make(role, await make_tenant(world.pool))
-        for route in OF_THINGS:
+        for number, route in enumerate(OF_THINGS):
+            if number % AT_ONCE == 0:
+                credential = await make(role, await make_tenant(world.pool))
             foreign = await world.ask(route, credential, world.ids)
             missing = await world.ask(route, credential, NOT_THERE)
             granted = expected(route, role) == "in"
