@@ -61,7 +61,7 @@ def test_an_authority_is_added_tried_and_its_stamp_taken_along(
     page: Page, console: Console, tsa: Served, note: bytes, tmp_path: Path
 ) -> None:
     page.goto(f"{console.url}/settings/account")
-    page.get_by_role("link", name="Evidence", exact=True).click()
+    page.get_by_role("link", name="Checkpoints", exact=True).click()
     expect(page.get_by_text("Nowhere yet")).to_be_visible()
     page.get_by_role("link", name="Time-stamping authority").click()
     page.get_by_label("URL").fill(tsa.url)

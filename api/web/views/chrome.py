@@ -23,7 +23,7 @@ _SETTINGS: Final = (
     ("team", "Team", "/settings/team"),
     ("usage", "Usage", "/settings/usage"),
     ("retention", "Retention", "/settings/retention"),
-    ("evidence", "Evidence", "/settings/evidence"),
+    ("evidence", "Checkpoints", "/settings/evidence"),
     ("redaction", "Redaction", "/settings/redaction"),
     ("keys", "API keys", "/settings/keys"),
     ("data", "Data", "/settings/data"),
