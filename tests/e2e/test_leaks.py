@@ -320,11 +320,13 @@ def _in_topics(
             if topic == past:
                 continue
             consumer.assign([TopicPartition(topic, number, 0) for number in about.partitions])
-            left, content = len(about.partitions), []
-            while left:
+            ended: set[int] = set()
+            content: list[bytes] = []
+            # Heartbeats go on coming, so a partition ends more than once.
+            while len(ended) < len(about.partitions):
                 for message in consumer.consume(500, 5):
                     if message.error() is not None:
-                        left -= 1
+                        ended.add(message.partition())
                         continue
                     value = message.value() or b""
                     content += [value, expand_readable(value), message.key() or b""]
