@@ -11,11 +11,13 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
+import psycopg
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
@@ -82,6 +84,11 @@ class SealingMetrics:
             "Records of all logs that are under no checkpoint yet.",
             registry=registry,
         )
+        self.broken = Counter(
+            "betrace_evidence_broken",
+            "Attempts to seal or sign for a tenant that Postgres refused: its log needs a look.",
+            registry=registry,
+        )
         self.waiting = Gauge(
             "betrace_evidence_waiting_tenants",
             "Tenants for which something waits to be sealed.",
@@ -139,9 +146,19 @@ class Sequencer:
         waiting = await self._waiting()
         self._metrics.waiting.set(len(waiting))
         for tenant in waiting:
-            more |= await self._seal(tenant)
+            with self._its_own_trouble(tenant):
+                more |= await self._seal(tenant)
         await self._sign()
         return more
+
+    @contextmanager
+    def _its_own_trouble(self, tenant: UUID) -> Iterator[None]:
+        """Let what Postgres refuses of one tenant's log harm that tenant alone."""
+        try:
+            yield
+        except psycopg.Error as error:
+            self._metrics.broken.inc()
+            log.error("evidence.broken", tenant=str(tenant), cause=str(error).strip())
 
     async def seal(self, tenant: UUID) -> Batch | None:
         """Put a batch of what waits into the log of a tenant; None if its turn is not ours."""
@@ -196,12 +213,13 @@ class Sequencer:
                 continue
             if away is None:
                 try:
-                    late_ms = await sign_head(
-                        self._pool, self._keys, head.tenant, now_ms=self._clock()
-                    )
-                    if late_ms is not None:
-                        self._metrics.checkpoints.inc()
-                        self._metrics.late.inc(late_ms > 0)
+                    with self._its_own_trouble(head.tenant):
+                        late_ms = await sign_head(
+                            self._pool, self._keys, head.tenant, now_ms=self._clock()
+                        )
+                        if late_ms is not None:
+                            self._metrics.checkpoints.inc()
+                            self._metrics.late.inc(late_ms > 0)
                     continue
                 except KeyTrouble as trouble:
                     log.error("evidence.unsigned", tenant=str(head.tenant), cause=str(trouble))

@@ -51,7 +51,7 @@ from udfs.evidence import verify
 from udfs.evidence.pack import Disclosure
 from udfs.evidence.proof_checks import consistency_holds, inclusion_holds
 from udfs.evidence.record_codec import encode_record
-from udfs.evidence.records import Act, Coverage, KeyChange, KeyEvent, Outcome
+from udfs.evidence.records import Act, Coverage, KeyChange, KeyEvent, Kind, Outcome
 from udfs.evidence.tree import leaf_hash
 from udfs.keysource.keys import Purpose
 
@@ -503,6 +503,27 @@ async def test_an_act_of_a_running_transaction_is_waited_for(
     done = [act for act in acts if act.action.endswith(".done")]
     assert [act.action for act in done] == ["slow.done", "fast.done"]
     assert {act.outcome for act in done} == {Outcome.BLOCKED}
+
+
+async def test_a_log_that_postgres_refuses_to_go_on_with_harms_no_other(
+    alone: Sealing, database: Database
+) -> None:
+    other = uuid4()
+    add_tenant(database, other)
+    await alone.begin()
+    owner_runs(
+        database,
+        "insert into evidence_nodes (tenant_id, level, number, hash) values (%s, 4, 0, sha256(''))",
+        alone.tenant,
+    )
+    await alone.offer(*(a_verdict(alone.tenant, number) for number in range(20)))
+    async with sealing(database, scope_of(other)) as world:
+        await world.offer(a_verdict(other, 1))
+        await alone.sequencer.round(feeds=False)
+    sealed = stored_log(database, other, like=EvidenceLog())
+    assert [record.kind for record in sealed.records] == [Kind.KEY, Kind.VERDICT]
+    assert len(sealed.heads) == 1
+    assert alone.counted("broken_total") == 1
 
 
 async def test_coverage_accounts_for_every_verdict_once_and_for_nothing(
