@@ -197,7 +197,9 @@ async def test_an_outage_is_seen_left_alone_for_a_while_and_caught_up(
     assert (told["waiting"], told["failures"]) == (3, 1)
     assert told["last_error"] == "The answer has status 503: no time today."
     assert told["next_try_at"] > told["failing_since"]
-    assert worker.told("_waiting", kind="tsa") >= 3
+    # Of all tenants of the database, those of other tests too.
+    waiting = worker.told("_waiting", kind="tsa")
+    assert waiting >= 3
     assert worker.told("_failing_targets", kind="tsa") >= 1
     assert worker.told("_lag_seconds", kind="tsa") > 0
     assert worker.told("_total", kind="tsa", outcome="refused") == 1
@@ -210,7 +212,7 @@ async def test_an_outage_is_seen_left_alone_for_a_while_and_caught_up(
     told = (await caller.client.get(f"{TARGETS}/{target['id']}")).json()
     assert (told["waiting"], told["failures"], told["failing_since"]) == (0, 0, None)
     assert told["last_done_at"] is not None
-    assert worker.told("_waiting", kind="tsa") == 0
+    assert worker.told("_waiting", kind="tsa") == waiting - 3
 
 
 async def test_a_replayed_answer_is_not_kept(

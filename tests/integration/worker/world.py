@@ -213,7 +213,8 @@ def rows(dsn: str, query: str, *parameters: object) -> list[dict[str, Any]]:
 
 
 LASTING = (
-    "select to_jsonb(s) - 'updated_at' as row from signals s order by tenant_id, id",
+    "select to_jsonb(s) - 'updated_at' - 'resolved_at' as row from signals s"
+    " order by tenant_id, id",
     "select to_jsonb(h) - 'at' - 'seq' as row from signal_history h"
     " order by tenant_id, signal_id, seq",
     "select to_jsonb(b) as row from trace_budgets b order by tenant_id, rule_id, hour",
