@@ -315,7 +315,8 @@ def chain(number: int, verdicts: list[int], *, tenant: str) -> list[wire.Signal]
 
 
 ENGINE_COLUMNS = (
-    "select to_jsonb(s) - 'updated_at' - 'version' as row from signals s order by tenant_id, id"
+    "select to_jsonb(s) - 'updated_at' - 'version' - 'resolved_at' as row from signals s"
+    " order by tenant_id, id"
 )
 
 
