@@ -18,7 +18,7 @@ from api.evidence.model import Offer
 from api.evidence.offering import offer
 from api.worker.database import WorkerConnection
 from api.worker.folding import LogRecord, Poison, is_tenant
-from api.worker.redaction import RedactBy
+from api.worker.redaction import Versioned
 from api.worker.signals import Written
 from udfs.evidence.canonical import Json
 from udfs.evidence.compliance import read_compliance
@@ -34,7 +34,7 @@ _NS_PER_MS = 1_000_000
 class ComplianceWriter:
     """Writes batches of the evidence topic. redact: by tenant; raises RedactionUnavailable."""
 
-    redact: Callable[[str], RedactBy]
+    redact: Callable[[str], Versioned]
 
     def write(self, connection: WorkerConnection, records: Sequence[LogRecord]) -> Written:
         """Hand a batch over to be sealed, inside the caller's transaction; again is harmless.
@@ -57,14 +57,8 @@ class ComplianceWriter:
         """Return what is to be sealed. Raises ValueError if the message is none of the job's."""
         if not is_tenant(found.tenant):
             raise ValueError("tenant is not a UUID in lower case with hyphens")
-        redact, version = self.redact(found.tenant), 0
-
-        def noting_version(request: bytes) -> bytes:
-            nonlocal version
-            redacted, version = redact(request)
-            return redacted
-
-        spans = rewritten(found, noting_version)
+        redact, version = self.redact(found.tenant)
+        spans = rewritten(found, redact)
         return [_offer(spans, span, policy=version) for span in spans.spans]
 
 

@@ -13,7 +13,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
-from typing import Any, Final, Protocol, TypeAlias, TypeVar
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 from uuid import UUID
 
 from google.protobuf.message import DecodeError
@@ -32,8 +32,14 @@ _POOL: Final = 2
 T = TypeVar("T")
 
 
-RedactBy: TypeAlias = Callable[[bytes], tuple[bytes, int]]
-"""A request as it may be stored, the same object if nothing was found, and the policy's version."""
+class Versioned(NamedTuple):
+    """What redacts for a tenant, and the version of the policy by which it does.
+
+    redact: a request to what may be stored of it, the same object if nothing was found.
+    """
+
+    redact: Callable[[bytes], bytes]
+    version: int
 
 
 class RedactSpans(Protocol):
@@ -60,19 +66,18 @@ class WorkerRedactors:
 
     def spans(self, tenant: str, request: bytes) -> bytes:
         """Redact a request of spans; see RedactSpans."""
-        redacted, _ = self.versioned(tenant)(request)
-        return redacted
+        return self.versioned(tenant).redact(request)
 
-    def versioned(self, tenant: str) -> RedactBy:
+    def versioned(self, tenant: str) -> Versioned:
         """Return what redacts for a tenant by its policy of now. Raises RedactionUnavailable."""
         redactor = self._of(tenant)
 
-        def redact(request: bytes) -> tuple[bytes, int]:
+        def redact(request: bytes) -> bytes:
             redacted, _ = redactor.redactor.record(request)
             self._ask(redactor.settle)
-            return redacted, redactor.version
+            return redacted
 
-        return redact
+        return Versioned(redact, redactor.version)
 
     def close(self) -> None:
         """Let go of Postgres."""
