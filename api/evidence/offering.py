@@ -23,11 +23,8 @@ from api.evidence.statements import statement
 from udfs.evidence.canonical import MAX_INT
 from udfs.evidence.commitments import SALT_BYTES, Payload, commit
 from udfs.evidence.record_codec import encode_record
-from udfs.evidence.records import Act, Body, ComplianceSpan, Coverage, KeyChange, Record
+from udfs.evidence.records import Coverage, KeyChange, Record, outcome_of
 from udfs.evidence.tally import SUMMED
-
-NO_VERDICT: Final = "none"
-"""The outcome of coverage of an interval in which nothing was judged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,18 +102,6 @@ def head_of(offer: Offer, *, commitment: str) -> bytes:
         raise ValueError("keys are put into the log by who seals it")
     tail = f'{MAX_INT},"tenant":"{tenant}","time_ms":{offer.time_ms}}}'
     return encode_record(record).removesuffix(tail.encode())
-
-
-def outcome_of(body: Body) -> str:
-    """Return the one word by which records are found: see evidence_records.outcome."""
-    if isinstance(body, ComplianceSpan | Act):
-        return body.outcome.value
-    if isinstance(body, KeyChange):
-        return body.event.value
-    if isinstance(body, Coverage):
-        seen = (name for name in ("violated", "inconclusive", "satisfied") if getattr(body, name))
-        return next(seen, NO_VERDICT)
-    return body.verdict.value
 
 
 _COLUMNS: Final = (

@@ -164,6 +164,25 @@ class KeyChange:
 
 Body = ComplianceSpan | RuleVerdict | Coverage | Act | KeyChange
 
+NO_VERDICT: Final = "none"
+"""The outcome of coverage of an interval in which nothing was judged."""
+
+
+def outcome_of(body: Body) -> str:
+    """Return how it ended in one word: that of a span or act, a verdict, the worst of coverage."""
+    match body:
+        case ComplianceSpan() | Act():
+            return body.outcome.value
+        case RuleVerdict():
+            return body.verdict.value
+        case KeyChange():
+            return body.event.value
+        case Coverage():
+            seen = (
+                name for name in ("violated", "inconclusive", "satisfied") if getattr(body, name)
+            )
+            return next(seen, NO_VERDICT)
+
 
 @dataclass(frozen=True, slots=True)
 class Record:

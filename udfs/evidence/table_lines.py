@@ -15,6 +15,7 @@ from udfs.evidence.records import (
     KeyChange,
     Record,
     RuleVerdict,
+    outcome_of,
 )
 
 COLUMNS: Final = (
@@ -59,27 +60,9 @@ def moment_text(time_ms: int) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def outcome_of(record: Record) -> str:
-    """Return how it ended in one word: that of a span or act, a verdict, the worst of coverage."""
-    match record.body:
-        case ComplianceSpan() | Act() as told:
-            return told.outcome.value
-        case RuleVerdict() as judged:
-            return judged.verdict.value
-        case KeyChange() as change:
-            return change.event.value
-        case Coverage() as covered:
-            counts = {
-                "violated": covered.violated,
-                "inconclusive": covered.inconclusive,
-                "satisfied": covered.satisfied,
-            }
-            return next((word for word, count in counts.items() if count), "none")
-
-
 def _of_body(record: Record) -> dict[str, object]:
     body = record.body
-    cells: dict[str, object] = {"outcome": outcome_of(record)}
+    cells: dict[str, object] = {"outcome": outcome_of(body)}
     match body:
         case ComplianceSpan():
             cells |= {name: getattr(body, name) for name in _SPAN}

@@ -29,8 +29,8 @@ from udfs.evidence.records import (
     Record,
     RuleRef,
     RuleVerdict,
+    outcome_of,
 )
-from udfs.evidence.table_lines import outcome_of
 
 LIST_HREF: Final = "/evidence"
 KINDS: Final[Mapping[str, str]] = MappingProxyType(
@@ -210,7 +210,7 @@ def evidence_row(sealed: SealedRecord, checked: Checked | None) -> EvidenceRow:
         return EvidenceRow(
             sealed.seq, href, "A record that cannot be read", kind, "", "", (), "", at, badge
         )
-    outcome = outcome_of(record)
+    outcome = outcome_of(record.body)
     return EvidenceRow(
         seq=sealed.seq,
         href=href,
