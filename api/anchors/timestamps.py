@@ -92,7 +92,7 @@ def accept(
         algorithm = response.tst_info.message_imprint.hash_algorithm
         stamped_at = response.tst_info.gen_time
         read_by_auditors = stamped(answer)
-    except (VerificationError, ValueError, IndexError) as error:
+    except (VerificationError, x509.InvalidVersion, ValueError, IndexError) as error:
         raise NotAnchored(f"The time stamp is not accepted: {_words(error)}.") from error
     if algorithm.dotted_string != SHA256_OID:
         raise NotAnchored("The time stamp is over another hash than SHA-256, which was asked for.")

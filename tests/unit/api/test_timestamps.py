@@ -106,6 +106,23 @@ def test_whatever_byte_is_changed_it_is_refused_or_says_the_same(
     assert refused > len(answer) // 15
 
 
+def test_a_certificate_of_a_version_that_does_not_exist_is_refused_in_words(
+    authority: Authority, asked: TimeStampRequest, answer: bytes
+) -> None:
+    version_3, version_67 = bytes.fromhex("a003020102"), bytes.fromhex("a003020142")
+    before, *others = answer.split(version_3)
+    assert len(others) == 2  # The authority's and its root's.
+    words = []
+    for at in range(2):
+        versions = [version_3, version_3]
+        versions[at] = version_67
+        changed = before + b"".join(v + rest for v, rest in zip(versions, others, strict=True))
+        with pytest.raises(NotAnchored) as refused:
+            accepted(changed, asked, authority)
+        words.append(str(refused.value))
+    assert any("not a valid X509 version" in each for each in words)
+
+
 def test_an_answer_to_another_question_over_the_same_data_is_not_taken(
     authority: Authority, answer: bytes
 ) -> None:
