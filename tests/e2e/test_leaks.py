@@ -28,6 +28,7 @@ import httpx
 import psycopg
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
 from google.protobuf.json_format import MessageToDict
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
@@ -174,6 +175,9 @@ def _ingest_from_kafka(stack: Stack, env: dict[str, str]) -> Iterator[str]:
     tenant = httpx.get(
         f"{env['BETRACE_URL']}/api/v1/tenant", headers={"X-API-Key": env["BETRACE_API_KEY"]}
     ).json()["id"]
+    topic = f"{env['BETRACE_TOPIC_PREFIX']}.raw.{tenant}"
+    admin = AdminClient({"bootstrap.servers": env["BETRACE_KAFKA"], "log_level": 0})
+    admin.create_topics([NewTopic(topic, 1, 1)])[topic].result(30)
     log = (stack.layout.log / "ingest-from-kafka.log").open("wb")
     process = subprocess.Popen(
         [sys.executable, "-c", "from api.command import main; main()", "ingest", "--from-kafka"],
@@ -187,7 +191,7 @@ def _ingest_from_kafka(stack: Stack, env: dict[str, str]) -> Iterator[str]:
         stderr=log,
     )
     try:
-        yield f"{env['BETRACE_TOPIC_PREFIX']}.raw.{tenant}"
+        yield topic
     finally:
         process.terminate()
         process.wait(60)
