@@ -46,7 +46,9 @@ from api.limits.settings import RequestLimits
 from api.limits.shared import SharedBuckets, open_redis_buckets
 from api.mail import Mailer
 from api.operators.sign_in import Operators
+from api.redaction.counting import RedactionCounts, keep_counts
 from api.redaction.redactors import Redactors
+from api.redaction.wanted import keep_rules_along
 from api.rules.log import KafkaRulesLog, RulesLog
 from api.rules.outbox import Publisher, keep_house
 from api.rules.quarantine import keep_quarantine
@@ -148,6 +150,7 @@ async def run_services(
             mailer=settings.mailer,
         )
         redactors = Redactors(pool, keys.ring if keys else None)
+        redaction_counts = RedactionCounts()
         services = Services(
             settings=settings,
             pool=pool,
@@ -186,7 +189,7 @@ async def run_services(
             feed=SignalFeed(pool, hub),
             layouts=Layouts(pool),
             notes=Notes(pool, redactors),
-            replayer=Replayer(settings.kafka, topics, redactors),
+            replayer=Replayer(settings.kafka, topics, redactors, redaction_counts),
             exporter=Exporter(pool),
             packs=PackMaker(pool, keys, dsn=settings.app_dsn),
             log_times=LogTimes(admin, topics.spans),
@@ -203,6 +206,10 @@ async def run_services(
             asyncio.create_task(keep_uses(pool, uses), name="key-uses"),
             asyncio.create_task(services.decisions.run(), name="decisions"),
             asyncio.create_task(keep_usage(pool), name="usage"),
+            asyncio.create_task(keep_counts(pool, redaction_counts), name="redaction-counts"),
+            asyncio.create_task(
+                keep_rules_along(pool, services.publisher, redactors), name="redaction-keys"
+            ),
             asyncio.create_task(
                 keep_purging(pool, services.publisher, keys=services.keys), name="purge"
             ),

@@ -28,7 +28,8 @@ A_WEEK: Final = timedelta(days=7)
 class RuleException:
     """One exception. until: a day, which is the last one, or a moment with its offset from UTC.
 
-    place: where `until` stands in the file, or the exception without one.
+    place: where `until` stands in the file, or the exception without one. judged: `where` with its
+    literals as redaction leaves them in spans; empty: as it was written.
     """
 
     where: str
@@ -36,12 +37,13 @@ class RuleException:
     owner: str = ""
     until: str = ""
     place: Place = field(default=Place(), compare=False, repr=False)
+    judged: str = ""
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Self:
-        """Return the exception that `to_dict` wrote."""
+        """Return the exception that `to_dict` wrote; `judged` may have been put beside it."""
         where, reason, owner, until = (str(stored.get(name) or "") for name in FIELDS)
-        return cls(where, reason, owner, until)
+        return cls(where, reason, owner, until, judged=str(stored.get("judged") or ""))
 
     def to_dict(self) -> dict[str, str]:
         """Return the JSON form: optional fields only where they were given."""
@@ -66,7 +68,7 @@ class RuleException:
 
     def holds_for(self, span: SpanView) -> bool:
         """Tell whether the span that stands for a signal certainly fulfils `where`."""
-        return _test_of(self.where)(span) is True
+        return _test_of(self.judged or self.where)(span) is True
 
 
 def silencing(

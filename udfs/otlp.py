@@ -7,13 +7,18 @@ Source: opentelemetry-proto trace/v1/trace.proto, common/v1/common.proto.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from struct import Struct
 from typing import Any
 
 from google.protobuf.message import DecodeError
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+from opentelemetry.proto.common.v1.common_pb2 import (
+    AnyValue,
+    ArrayValue,
+    KeyValue,
+    KeyValueList,
+)
 from opentelemetry.proto.trace.v1 import trace_pb2
 
 from dsl.spans import remote_by_flags
@@ -26,6 +31,7 @@ _DOUBLE = Struct("<d").unpack_from
 _ABSENT: Any = object()
 REMOVED_TEXT = "[REDACTED]"
 """What redaction leaves of a value that it removes: the value was there and is gone."""
+_MIN_INT, _MAX_INT = -(2**63), 2**63 - 1
 MAX_PLAIN_KEY_BYTES = 127
 """Keys whose length takes one byte on the wire."""
 
@@ -389,6 +395,37 @@ def any_value(value: AnyValue) -> Value:
             return {kv.key: any_value(kv.value) for kv in value.kvlist_value.values}
         case _:
             return ""
+
+
+def key_values(values: Mapping[str, Any]) -> list[KeyValue]:
+    """Return attributes of plain values. Raises TypeError for what OTLP has no value for."""
+    return [KeyValue(key=key, value=as_any_value(value)) for key, value in values.items()]
+
+
+def as_any_value(value: Any) -> AnyValue:
+    """Return a plain value as an AnyValue, None as an unset one; the way back of `any_value`.
+
+    An integer that 64 bits do not hold becomes a double. Raises TypeError.
+    """
+    match value:
+        case None:
+            return AnyValue()
+        case bool():
+            return AnyValue(bool_value=value)
+        case int() if _MIN_INT <= value <= _MAX_INT:
+            return AnyValue(int_value=value)
+        case int() | float():
+            return AnyValue(double_value=float(value))
+        case str():
+            return AnyValue(string_value=value)
+        case bytes():
+            return AnyValue(bytes_value=value)
+        case Mapping():
+            return AnyValue(kvlist_value=KeyValueList(values=key_values(value)))
+        case Sequence():
+            return AnyValue(array_value=ArrayValue(values=map(as_any_value, value)))
+        case _:
+            raise TypeError(f"no OTLP value: {value!r}")
 
 
 def _parsed(raw: bytes) -> KeyValue | None:

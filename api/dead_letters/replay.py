@@ -26,6 +26,7 @@ from api.kafka.producer import Producer
 from api.kafka.record_at import KafkaSilent, record_at
 from api.kafka.topics import TopicNames
 from api.problems import ApiError, unavailable
+from api.redaction.counting import RedactionCounts
 from api.redaction.redactors import Redactors
 from udfs.payload import PayloadUnreadable, expand
 
@@ -45,10 +46,13 @@ class Replayed:
 class Replayer:
     """Puts dead letters back. Connects to Kafka when the first one comes. One event loop."""
 
-    def __init__(self, kafka: str, topics: TopicNames, redactors: Redactors) -> None:
+    def __init__(
+        self, kafka: str, topics: TopicNames, redactors: Redactors, counts: RedactionCounts
+    ) -> None:
         self._kafka = kafka
         self._topics = topics
         self._redactors = redactors
+        self._counts = counts
         self._producer: Producer | None = None
         self._door: Door | None = None
 
@@ -87,7 +91,7 @@ class Replayer:
             )
             self._producer.start()
             metrics = IngestMetrics(CollectorRegistry())
-            redactions = StoredRedactions(self._redactors, metrics)
+            redactions = StoredRedactions(self._redactors, metrics, self._counts)
             self._door = Door(
                 producer=self._producer,
                 topics=self._topics,

@@ -82,6 +82,12 @@ KINDS: Final = (
         what="Tokens that stand in spans for values. The values themselves are told one by one.",
         withheld=("sealed",),
     ),
+    Kind(
+        name="redaction-counts",
+        table="redaction_counts",
+        order=("day", "policy_version", "what"),
+        what="What was taken out of spans, by day and version of the policy.",
+    ),
     Kind(name="rules", table="rules", order=("id",), what="Rules and their state."),
     Kind(
         name="rule-versions",
@@ -224,6 +230,7 @@ LEFT_OUT: Final[Mapping[str, str]] = MappingProxyType(
     {
         "sessions": "Credentials of people, which end within days.",
         "predicate_numbers": "Numbers that the job gives to parts of rules; rule texts have all.",
+        "redaction_rekeyings": "That rules are to follow a new key, for some seconds.",
         "rules_outbox": "Rule versions once more, as the job reads them.",
         "signal_feed": "Wakes pages that are open; forgotten after a day.",
         "trace_tasks": "The worker's list of traces still to copy.",

@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final, Protocol
 from uuid import UUID
 
@@ -19,6 +20,7 @@ from api.ingest.metrics import IngestMetrics
 from api.ingest.refusals import Refusal, Refused
 from api.ingest.rejects import Reject
 from api.ingest.split import as_it_is
+from api.redaction.counting import RedactionCounts
 from api.redaction.redactors import RedactionUnavailable, Redactors
 from udfs.redaction import kinds
 from udfs.redaction.counts import Tally
@@ -81,20 +83,29 @@ class NoRedaction:
 
 
 class StoredRedactions:
-    """Redacts with the policies and keys of tenants."""
+    """Redacts with the policies and keys of tenants, and counts what that does."""
 
-    def __init__(self, redactors: Redactors, metrics: IngestMetrics) -> None:
+    def __init__(
+        self, redactors: Redactors, metrics: IngestMetrics, counts: RedactionCounts
+    ) -> None:
         self._redactors = redactors
         self._metrics = metrics
+        self._counts = counts
 
     async def of(self, tenant: str) -> Redacting:
         """Return the redaction of one request. Raises Refused: UNAVAILABLE."""
         try:
-            of_tenant = await self._redactors.of(UUID(tenant))
+            tenant_id = UUID(tenant)
+            of_tenant = await self._redactors.of(tenant_id)
             redactor, version = of_tenant.redactor, of_tenant.version
-            return OneRequest(redactor, version, of_tenant.settle, self._metrics)
+            count = partial(self._counts.add, tenant_id, version)
+            return OneRequest(redactor, version, of_tenant.settle, self._metrics, count)
         except RedactionUnavailable as error:
             raise _unavailable() from error
+
+
+def _uncounted(_tally: Tally) -> None:
+    return
 
 
 class OneRequest:
@@ -106,11 +117,16 @@ class OneRequest:
         version: int,
         settle: Callable[[], Awaitable[None]],
         metrics: IngestMetrics,
+        count: Callable[[Tally], None] = _uncounted,
     ) -> None:
-        """version: of the policy. settle: keeps tokens; it may raise RedactionUnavailable."""
+        """version: of the policy. settle: keeps tokens; it may raise RedactionUnavailable.
+
+        count: is told what was done.
+        """
         self._redactor = redactor
         self._settle = settle
         self._metrics = metrics
+        self._count = count
         self._tally = Tally()
         self.policy = b"%d" % version
 
@@ -130,16 +146,20 @@ class OneRequest:
         return self._kept(reject, lambda content: _redacted_json(content, self._redactor))
 
     async def settle(self) -> None:
-        """Count what was done, and wait until its tokens are kept. Raises Refused: UNAVAILABLE."""
-        for kind, count in self._tally.by_kind.items():
-            label = "custom" if kind.startswith(kinds.CUSTOM_PREFIX) else kind
-            self._metrics.redacted.labels(label).inc(count)
-        self._metrics.redaction_failures.inc(self._tally.failures + self._tally.unreadable)
-        self._tally = Tally()
+        """Wait until the tokens of what was done are kept, and count it.
+
+        Raises Refused: UNAVAILABLE.
+        """
+        done, self._tally = self._tally, Tally()
         try:
             await self._settle()
         except RedactionUnavailable as error:
             raise _unavailable() from error
+        for kind, count in done.by_kind.items():
+            label = "custom" if kind.startswith(kinds.CUSTOM_PREFIX) else kind
+            self._metrics.redacted.labels(label).inc(count)
+        self._metrics.redaction_failures.inc(done.failures + done.unreadable)
+        self._count(done)
 
     def _kept(self, reject: Reject, redact: Callable[[bytes], bytes]) -> Reject:
         # What an error quotes is what was sent.

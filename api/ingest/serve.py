@@ -116,7 +116,7 @@ async def _serve(options: ServeOptions, limits: IngestLimits, open_keys: OpenKey
 
 def _redactions(limits: IngestLimits, store: KeyStore, metrics: IngestMetrics) -> Redactions:
     if limits.redact:
-        return StoredRedactions(store.redactors, metrics)
+        return StoredRedactions(store.redactors, metrics, store.redaction_counts)
     log.warning("ingest.not_redacting", setting="BETRACE_INGEST_REDACT")
     return NoRedaction()
 

@@ -22,6 +22,7 @@ from api.ingest.gate import Records
 from api.ingest.records import StoredRecords
 from api.ingest.stored_tenants import StoredTenants
 from api.keyring.wiring import open_keys
+from api.redaction.counting import RedactionCounts, keep_counts
 from api.redaction.redactors import Redactors
 from api.settings import Settings
 
@@ -34,6 +35,7 @@ class KeyStore:
     tenants: Tenants
     records: Records
     redactors: Redactors
+    redaction_counts: RedactionCounts
 
 
 class StoredKeys:
@@ -75,8 +77,10 @@ async def open_stored_keys(settings: Settings) -> AsyncIterator[KeyStore]:
         )
         decisions = Decisions(pool, lines=Lines.FIRST)
         keys = open_keys(settings.keys, pool)
+        counts = RedactionCounts()
         beside = [
             asyncio.create_task(keep_uses(pool, uses), name="key-uses"),
+            asyncio.create_task(keep_counts(pool, counts), name="redaction-counts"),
             asyncio.create_task(decisions.run(), name="decisions"),
         ]
         try:
@@ -85,6 +89,7 @@ async def open_stored_keys(settings: Settings) -> AsyncIterator[KeyStore]:
                 StoredTenants(pool, grace_s=settings.key_grace_s),
                 StoredRecords(decisions, pepper=settings.pepper),
                 Redactors(pool, keys.ring if keys else None, grace_s=settings.key_grace_s),
+                counts,
             )
         finally:
             for task in beside:

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.common.v1.common_pb2 import (
-    AnyValue,
-    ArrayValue,
-    InstrumentationScope,
-    KeyValue,
-    KeyValueList,
-)
+from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span, Status
 
 from api.auth.principal import TenantScope
 from api.database import Pool, queries, tenant_transaction
+from udfs.otlp import key_values
 
 MAX_TRACES: Final = 200
 MAX_SPANS: Final = 2_000
 """A fraction of a second of a core, where all of them hold something."""
-_MIN_INT, _MAX_INT = -(2**63), 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,23 +52,23 @@ def _record(row: Mapping[str, Any]) -> bytes:
     span = Span(
         name=row["name"],
         status=Status(message=row["status_message"]),
-        attributes=_attributes(row["attributes"]),
+        attributes=key_values(row["attributes"]),
         events=[
-            Span.Event(name=event["name"], attributes=_attributes(event["attributes"]))
+            Span.Event(name=event["name"], attributes=key_values(event["attributes"]))
             for event in row["events"]
         ],
-        links=[Span.Link(attributes=_attributes(link["attributes"])) for link in row["links"]],
+        links=[Span.Link(attributes=key_values(link["attributes"])) for link in row["links"]],
     )
     request = ExportTraceServiceRequest(
         resource_spans=[
             ResourceSpans(
-                resource=Resource(attributes=_attributes(row["resource"])),
+                resource=Resource(attributes=key_values(row["resource"])),
                 scope_spans=[
                     ScopeSpans(
                         scope=InstrumentationScope(
                             name=scope.get("name", ""),
                             version=scope.get("version", ""),
-                            attributes=_attributes(scope.get("attributes", {})),
+                            attributes=key_values(scope.get("attributes", {})),
                         ),
                         spans=[span],
                     )
@@ -83,28 +77,3 @@ def _record(row: Mapping[str, Any]) -> bytes:
         ]
     )
     return bytes(request.SerializeToString())
-
-
-def _attributes(values: Mapping[str, Any]) -> list[KeyValue]:
-    return [KeyValue(key=key, value=_value(value)) for key, value in values.items()]
-
-
-def _value(value: Any) -> AnyValue:
-    match value:
-        case bool():
-            return AnyValue(bool_value=value)
-        case int() if _MIN_INT <= value <= _MAX_INT:
-            return AnyValue(int_value=value)
-        case int() | float():
-            return AnyValue(double_value=float(value))
-        case str():
-            return AnyValue(string_value=value)
-        case list():
-            return AnyValue(array_value=_array(value))
-        case dict():
-            return AnyValue(kvlist_value=KeyValueList(values=_attributes(value)))
-    return AnyValue()
-
-
-def _array(values: Sequence[Any]) -> ArrayValue:
-    return ArrayValue(values=[_value(value) for value in values])

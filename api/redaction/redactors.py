@@ -132,6 +132,11 @@ class Redactors:
         """Forget what is remembered of a tenant: its policy was just changed here."""
         self._policies.drop(tenant)
 
+    def drop_key(self, tenant: UUID) -> None:
+        """Forget which key a tenant has: there is another one."""
+        if self._ring is not None:
+            self._ring.drop(tenant)
+
     async def _ask(self, tenant: UUID) -> StoredPolicy:
         scope = grant_scope(tenant, actor="betrace")
         try:

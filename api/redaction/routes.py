@@ -11,9 +11,11 @@ from api.auth.access import require
 from api.auth.principal import Permission, Principal
 from api.etags import version_of
 from api.problems import ApiError
+from api.redaction.counting import DAYS_MAX, read_counts
 from api.redaction.schemas import (
     POLICY_BODY,
     ChangedPolicyBody,
+    CountsBody,
     PolicyBody,
     PolicyVersionsBody,
     PreviewBody,
@@ -89,6 +91,19 @@ async def read_versions(
         items=[PolicyBody.of(version) for version in versions],
         next_before=versions[-1].version if more else None,
     )
+
+
+@router.get("/counts")
+async def count_redactions(
+    request: Request,
+    principal: Reader,
+    days: Annotated[int, Query(ge=1, le=DAYS_MAX, description="So many, with today.")] = 30,
+) -> CountsBody:
+    """Say how much was taken out of the spans that came by `ingest`, and of what kinds.
+
+    The last seconds are not among it yet.
+    """
+    return CountsBody.of(await read_counts(services_of(request).pool, principal.scope, days=days))
 
 
 @router.post("/preview", openapi_extra=POLICY_BODY)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
+from api.redaction.counting import Counted
 from api.redaction.service import Looked, Revealed, Suggested
 from api.redaction.stored import StoredPolicy
 from api.redaction.wanted import Changed, RuleInDoubt
@@ -258,6 +259,58 @@ class SuggestionsBody(BaseModel):
                 )
                 for one in suggested.suggestions
             ],
+        )
+
+
+class CountsBody(BaseModel):
+    """What was taken out of spans at the door in some days (UTC), both inclusive.
+
+    by_kind: values, by what they were. by_version: values, by version of the policy. values: all of
+    them. spans: spans, resources and scopes that were changed. failures: values that were removed
+    because their strategy failed. unreadable: spans dropped as they do not decode. unknown_fields:
+    spans with fields dropped that no schema names.
+    """
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "first": "2026-10-29",
+                    "last": "2026-11-27",
+                    "values": 1_214,
+                    "by_kind": {"password": 2, "email": 1_212},
+                    "by_version": {"0": 2, "1": 1_212},
+                    "spans": 1_104,
+                    "failures": 0,
+                    "unreadable": 0,
+                    "unknown_fields": 0,
+                }
+            ]
+        }
+    )
+    first: date
+    last: date
+    values: int
+    by_kind: dict[str, int]
+    by_version: dict[int, int]
+    spans: int
+    failures: int
+    unreadable: int
+    unknown_fields: int
+
+    @classmethod
+    def of(cls, counted: Counted) -> Self:
+        """Return it as JSON."""
+        return cls(
+            first=counted.first,
+            last=counted.last,
+            values=counted.values,
+            by_kind=counted.by_kind,
+            by_version=counted.by_version,
+            spans=counted.spans,
+            failures=counted.failures,
+            unreadable=counted.unreadable,
+            unknown_fields=counted.unknown_fields,
         )
 
 

@@ -6,7 +6,7 @@ The language decides what is right; here its problems become one refusal with al
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -34,12 +34,15 @@ class Definition:
     """A rule object whose text checks: what a version stores.
 
     judged: the rule with its literals as redaction leaves them in spans; None: as it was written.
+    judged_exceptions: its exceptions, each that is asked otherwise with `judged`, its `where` as
+    redaction leaves the literals; None: as they were written.
     """
 
     object: dict[str, Any]
     compiled: dsl.AnyRule
     warnings: tuple[dsl.Problem, ...]
     judged: dsl.AnyRule | None = None
+    judged_exceptions: tuple[Mapping[str, Any], ...] | None = None
 
     @property
     def judging(self) -> dsl.AnyRule:
@@ -65,11 +68,12 @@ class Definition:
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """What checking found. text: of the rule, where it checks."""
+    """What checking found. text: of the rule, where it checks; exceptions: of a rule object."""
 
     problems: tuple[dict[str, Any], ...]
     warnings: tuple[dict[str, Any], ...]
     text: str = ""
+    exceptions: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def valid(self) -> bool:
@@ -137,7 +141,12 @@ def validate_object(text: str, *, form: Form) -> Validation:
         if "problems" not in refusal.members:
             raise
         return Validation(tuple(refusal.members["problems"]), ())
-    return Validation((), tuple(_dicts(definition.warnings)), definition.compiled.text)
+    return Validation(
+        (),
+        tuple(_dicts(definition.warnings)),
+        definition.compiled.text,
+        tuple(definition.object["exceptions"]),
+    )
 
 
 def _definition(rule: RuleObject, checked: dsl.Checked) -> Definition:

@@ -8,12 +8,14 @@ the same tests in the same places, goes into the rules log and explains signals.
 Where a strategy does not keep equal values equal (masks, generalisations) a comparison is left as
 it is and warned about; what was removed makes a condition unknown, which the language says by
 itself. An operator that looks into a value that is a token is refused: it would look at the token.
+
+Exceptions are read likewise: they are asked of spans that were redacted, too.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -36,7 +38,9 @@ from dsl.nodes import (
     parts_of,
     trace_word,
 )
+from dsl.parser import parse_filter
 from dsl.problems import Problem
+from dsl.rule import check_filter
 from dsl.source import Source
 from dsl.trees import bodies_of, tree_of
 from dsl.values import Duration
@@ -69,6 +73,23 @@ class Redacted:
     problems: tuple[Problem, ...] = ()
     warnings: tuple[Problem, ...] = ()
 
+    def and_of(self, exceptions: RedactedExceptions) -> Redacted:
+        """Return what is to be said of a text and of the exceptions beside it."""
+        return replace(
+            self,
+            problems=(*self.problems, *exceptions.problems),
+            warnings=(*self.warnings, *exceptions.warnings),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RedactedExceptions:
+    """What redaction makes of exceptions. stored: as they are asked, None: as they were written."""
+
+    stored: tuple[Mapping[str, Any], ...] | None
+    problems: tuple[Problem, ...] = ()
+    warnings: tuple[Problem, ...] = ()
+
 
 def redacted_rule(text: str, redactor: Redactor) -> Redacted:
     """Return how a text that checks is judged on redacted spans."""
@@ -78,6 +99,40 @@ def redacted_rule(text: str, redactor: Redactor) -> Redacted:
     if tree is None:
         return Redacted(None)
     return _Reading(source, redactor).of(tree)
+
+
+def redacted_filter(text: str, redactor: Redactor) -> Redacted:
+    """Return how a filter that checks, `where` of an exception, is asked of redacted spans."""
+    source = Source(text)
+    tokens = tokenize(source)
+    node = parse_filter(source, tokens) if tokens is not None else None
+    if node is None or source.problems:
+        return Redacted(None)
+    found = _Reading(source, redactor).of_filter(node)
+    if found.text is not None and check_filter(found.text).filter is None:
+        return replace(found, text=None)  # a token may be longer than what the language takes
+    return found
+
+
+def redacted_exceptions(
+    exceptions: Sequence[Mapping[str, Any]], redactor: Redactor
+) -> RedactedExceptions:
+    """Return how the exceptions of a rule object are asked of redacted spans."""
+    found = [redacted_filter(str(one.get("where", "")), redactor) for one in exceptions]
+    stored = tuple(
+        {**one, "judged": each.text} if each.text is not None else one
+        for one, each in zip(exceptions, found, strict=True)
+    )
+    return RedactedExceptions(
+        stored if any(each.text is not None for each in found) else None,
+        tuple(_of_exception(n, p) for n, each in enumerate(found, 1) for p in each.problems),
+        tuple(_of_exception(n, p) for n, each in enumerate(found, 1) for p in each.warnings),
+    )
+
+
+def _of_exception(number: int, problem: Problem) -> Problem:
+    """Return a problem that says whose it is: its place is one of the exception's `where`."""
+    return replace(problem, message=f"exception {number}: {problem.message}")
 
 
 async def fit(
@@ -125,25 +180,31 @@ async def redaction_says(
 
 
 async def with_redaction(redactors: Redactors, scope: TenantScope, found: Validation) -> Validation:
-    """Return what checking found, and what is to be said of a text on redacted spans.
+    """Return what checking found, and what is to be said of a rule on redacted spans.
 
     Raises ApiError 503.
     """
     if not found.text:
         return found
-    redacted = await _of_text(redactors, scope, found.text)
+    redacted = await _of_text(redactors, scope, found.text, found.exceptions)
     return Validation(
         (*found.problems, *(problem.to_dict() for problem in redacted.problems)),
         (*found.warnings, *(warning.to_dict() for warning in redacted.warnings)),
     )
 
 
-async def _of_text(redactors: Redactors, scope: TenantScope, text: str) -> Redacted:
+async def _of_text(
+    redactors: Redactors,
+    scope: TenantScope,
+    text: str,
+    exceptions: Sequence[Mapping[str, Any]] = (),
+) -> Redacted:
     try:
         tenant = await redactors.of(scope.tenant_id)
     except RedactionUnavailable as error:
         raise redaction_unavailable() from error
-    return await asyncio.to_thread(redacted_rule, text, tenant.redactor)
+    redacted = await asyncio.to_thread(redacted_rule, text, tenant.redactor)
+    return redacted.and_of(redacted_exceptions(exceptions, tenant.redactor))
 
 
 def fitted_to(definition: Definition, redactor: Redactor) -> tuple[Definition, Redacted]:
@@ -157,8 +218,16 @@ def fitted_to(definition: Definition, redactor: Redactor) -> tuple[Definition, R
     shown = {**definition.object}
     if "tests" in shown:
         shown["tests"] = _without(shown["tests"], redactor)
-    warnings = (*definition.warnings, *found.warnings)
-    return replace(definition, object=shown, judged=judged, warnings=warnings), found
+    excepted = redacted_exceptions(definition.object.get("exceptions") or (), redactor)
+    said = found.and_of(excepted)
+    fitted = replace(
+        definition,
+        object=shown,
+        judged=judged,
+        judged_exceptions=excepted.stored,
+        warnings=(*definition.warnings, *said.warnings),
+    )
+    return fitted, said
 
 
 def _fitted(definitions: Sequence[Definition], redactor: Redactor) -> list[Definition]:
@@ -208,6 +277,11 @@ class _Reading:
                 for measure in _measures(having):
                     if measure.key is not None:
                         self._calculated(measure.key.name, measure)
+        return Redacted(self._rewritten(), tuple(self._problems), tuple(self._warnings))
+
+    def of_filter(self, node: Any) -> Redacted:
+        for part in parts_of(node):
+            self._part(part)
         return Redacted(self._rewritten(), tuple(self._problems), tuple(self._warnings))
 
     def _part(self, part: Any) -> None:

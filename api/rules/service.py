@@ -307,6 +307,9 @@ async def _write(
         object=Jsonb(definition.object),
         text=definition.compiled.text,
         judged=definition.judged.text if definition.judged else None,
+        judged_exceptions=Jsonb(list(definition.judged_exceptions))
+        if definition.judged_exceptions is not None
+        else None,
         canonical=definition.judging.canonical,
         language=definition.compiled.language,
         author=scope.actor,

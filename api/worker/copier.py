@@ -26,7 +26,7 @@ import dsl
 from api.redaction.redactors import RedactionUnavailable
 from api.worker.database import WorkerConnection, statement
 from api.worker.exceptions import EXCEPTION_PATIENCE_S, as_json, exceptions_of
-from api.worker.health import POSTGRES, Health
+from api.worker.health import POSTGRES, REDACTION, Health
 from api.worker.metrics import Metrics
 from api.worker.redaction import RedactSpans
 from api.worker.spans_log import LogUnavailable, RangeExpired, SpansLog, SpansRecord
@@ -162,6 +162,7 @@ class Copier:
         self._may_idle = may_idle
         self._connection: WorkerConnection | None = None
         self._backlog_at = 0.0
+        self._lacks_redaction = False
 
     def run(self) -> None:
         """Work until `stop` is set; the trace in hand is finished first."""
@@ -177,6 +178,9 @@ class Copier:
         try:
             done = self.round()
         except (LogUnavailable, RedactionUnavailable) as error:
+            if isinstance(error, RedactionUnavailable):
+                self._lacks_redaction = True
+                self._health.failed(REDACTION, str(error))
             log.warning("copier.unavailable", error=str(error))
             self._stop.wait(_BACK_OFF_S)
         except psycopg.Error as error:
@@ -185,6 +189,9 @@ class Copier:
             log.warning("copier.database", error=str(error))
             self._stop.wait(_BACK_OFF_S)
         else:
+            if done and self._lacks_redaction:
+                self._lacks_redaction = False
+                self._health.answered(REDACTION)
             if done:
                 used_s = time.thread_time() - used_s
                 self._stop.wait(used_s * (1 / self._share - 1))

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 KAFKA = "kafka"
 POSTGRES = "postgres"
+REDACTION = "redaction"
+"""Policies and keys of tenants; it is only told of while something waits for it."""
 
 
 class Health:

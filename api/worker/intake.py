@@ -34,7 +34,7 @@ from tenacity import (
 from api.redaction.redactors import RedactionUnavailable
 from api.worker.database import BAD_DATA, WorkerConnection
 from api.worker.folding import LogRecord, Poison
-from api.worker.health import KAFKA, POSTGRES, Health
+from api.worker.health import KAFKA, POSTGRES, REDACTION, Health
 from api.worker.letters import LetterBox
 from api.worker.metrics import Metrics
 from api.worker.signals import Written
@@ -100,6 +100,7 @@ class Intake:
         self._batch_records = batch_records
         self._linger_s = linger_s
         self._connection: WorkerConnection | None = None
+        self._lacks_redaction = False
         self.caught_up = False
         """No record was waiting when last looked."""
 
@@ -219,6 +220,9 @@ class Intake:
         except RetryError:
             return False
         self._health.answered(POSTGRES)
+        if self._lacks_redaction:
+            self._lacks_redaction = False
+            self._health.answered(REDACTION)
         self._count(batch, written, time.monotonic() - began)
         return True
 
@@ -249,7 +253,8 @@ class Intake:
 
     def _note_trouble(self, state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
-        dependency = KAFKA if isinstance(error, KafkaException) else POSTGRES
+        dependency = _lacking(error)
+        self._lacks_redaction |= dependency == REDACTION
         self._health.failed(dependency, str(error).strip())
         log.warning("worker.retry", group=self.name, attempt=state.attempt_number, error=str(error))
 
@@ -272,6 +277,13 @@ class Intake:
             log.error("worker.poison", code=each.code, detail=each.detail,
                       topic=each.record.topic, partition=each.record.partition,
                       offset=each.record.offset)  # fmt: skip
+
+
+def _lacking(error: BaseException | None) -> str:
+    """Return who did not answer."""
+    if isinstance(error, RedactionUnavailable):
+        return REDACTION
+    return KAFKA if isinstance(error, KafkaException) else POSTGRES
 
 
 def _both(left: Written, right: Written) -> Written:

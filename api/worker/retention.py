@@ -59,6 +59,7 @@ STEPS: Final = (
     Step("accounts", Kind.ACCOUNTS, "accounts", 5_000),
     Step("rule_accounts", Kind.ACCOUNTS, "rule_accounts", 5_000),
     Step("usage", Kind.USAGE, "usage", 500),
+    Step("redactions", Kind.USAGE, "redactions", 500),
     Step("audit", Kind.AUDIT, "audit", 2_000),
 )
 COPIES: Final = Step("traces", Kind.SIGNALS, "copies", 200)

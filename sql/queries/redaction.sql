@@ -43,10 +43,33 @@ join trace_spans s on s.tenant_id = scope_tenant() and s.trace_id = recent.trace
 limit :spans;
 
 -- name: judged_rules
--- What current rules look at, and how their literals were turned when they were saved.
-select r.id, v.text, v.judged
+-- What current rules and their exceptions look at, and how their literals were turned when they
+-- were saved.
+select r.id, v.text, v.judged, coalesce(v.object -> 'exceptions', '[]') as exceptions,
+       v.judged_exceptions
 from rules r
 join rule_versions v
   on v.tenant_id = r.tenant_id and v.rule_id = r.id and v.version = r.current_version
 where r.tenant_id = scope_tenant() and r.deleted_at is null
 order by r.id;
+
+-- name: add_counts!
+insert into redaction_counts as c (tenant_id, day, policy_version, what, count)
+select scope_tenant(), n.day, n.version, n.what, n.count
+from unnest(:days::date[], :versions::integer[], :whats::text[], :counts::bigint[])
+  as n (day, version, what, count)
+on conflict on constraint redaction_counts_pkey do update set count = c.count + excluded.count;
+
+-- name: counts
+select policy_version, what, sum(count)::bigint as count
+from redaction_counts
+where tenant_id = scope_tenant() and day between :first and :last
+group by policy_version, what;
+
+-- name: rekeyed
+-- Tenants, whichever they are, whose rules are to be judged by another redaction key.
+select tenant_id, key_id from redaction_rekeyings order by noted_at;
+
+-- name: rekeyed_done!
+-- Unless yet another key came meanwhile.
+delete from redaction_rekeyings where tenant_id = scope_tenant() and key_id = :key_id;

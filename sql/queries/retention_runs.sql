@@ -207,6 +207,22 @@ gone as (
 )
 select count(*) as row_count, count(*) as seen_count, :after::timestamptz as last_at from gone;
 
+-- name: retention-redactions(tenant_id, before, after, most)
+with old as materialized (
+  select r.day, r.policy_version, r.what
+  from redaction_counts r
+  where r.tenant_id = :tenant_id and r.day < (:before at time zone 'UTC')::date
+  order by r.day, r.policy_version, r.what
+  limit :most
+),
+gone as (
+  delete from redaction_counts r using old o
+  where r.tenant_id = :tenant_id and r.day = o.day and r.policy_version = o.policy_version
+    and r.what = o.what
+  returning r.day
+)
+select count(*) as row_count, count(*) as seen_count, :after::timestamptz as last_at from gone;
+
 -- name: retention-audit(tenant_id, days, after, most)
 select n as row_count, n as seen_count, :after::timestamptz as last_at
 from forget_audit(:tenant_id, :days, :most) n;

@@ -66,18 +66,18 @@ set state = :state, current_version = :version, updated_at = now(),
 where tenant_id = scope_tenant() and id = :id;
 
 -- name: insert_version!
-insert into rule_versions (tenant_id, rule_id, version, state, object, text, judged, canonical,
-                           language, deleted, author)
-values (scope_tenant(), :id, :version, :state, :object, :text, :judged, :canonical, :language,
-        false, :author);
+insert into rule_versions (tenant_id, rule_id, version, state, object, text, judged,
+                           judged_exceptions, canonical, language, deleted, author)
+values (scope_tenant(), :id, :version, :state, :object, :text, :judged,
+        :judged_exceptions, :canonical, :language, false, :author);
 
 -- name: insert_restated_version!
 -- As the version before, in another state. object_state: what its owner wants of it.
-insert into rule_versions (tenant_id, rule_id, version, state, object, text, judged, canonical,
-                           language, deleted, author)
+insert into rule_versions (tenant_id, rule_id, version, state, object, text, judged,
+                           judged_exceptions, canonical, language, deleted, author)
 select tenant_id, rule_id, :version, :state,
-       object || jsonb_build_object('state', :object_state::text), text, judged, canonical, language,
-       :deleted, :author
+       object || jsonb_build_object('state', :object_state::text), text, judged,
+       judged_exceptions, canonical, language, :deleted, :author
 from rule_versions
 where tenant_id = scope_tenant() and rule_id = :id and version = :before;
 

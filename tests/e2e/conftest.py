@@ -25,8 +25,17 @@ ADMIN = "keeper@example.com"
 
 @pytest.fixture(scope="package")
 def stack() -> Iterator[Stack]:
-    """The whole product on real servers; addresses and API key are in `stack.environment()`."""
-    with running_stack((*SERVERS, *APPS)) as stack:
+    """The whole product on real servers; addresses and API key are in `stack.environment()`.
+
+    Evidence is under a checkpoint within seconds, and one person may look at everything at once.
+    """
+    environment = {
+        "BETRACE_EVIDENCE_CHECKPOINT_S": "5",
+        "BETRACE_LIMIT_PERSON_PER_MIN": "6000",
+        "BETRACE_LIMIT_KEY_PER_MIN": "6000",
+        "BETRACE_LIMIT_TENANT_PER_MIN": "6000",
+    }
+    with running_stack((*SERVERS, *APPS), environment=environment) as stack:
         yield stack
 
 

@@ -1,252 +1,165 @@
-"""Secrets sent by every way in: afterwards nothing that is kept anywhere holds one.
+"""Secrets sent by every way in: afterwards nothing that is kept or shown anywhere holds one.
 
 OTLP over HTTP (protobuf and JSON), over gRPC, and by a topic of a Collector; in every place of a
-span, in several encodings, in spans that are refused, in rules that break by them. Looked through
-are all tables of Postgres, all topics but the one they came by, the folders of checkpoints, all
-logs, the export of the tenant, and the pages that show the traces.
+span, in several encodings, in spans that are refused, in compliance spans, in rules that break by
+them, in what people write. Looked through are all tables of Postgres, all topics but the one they
+came by, the state of the job, all logs and other files, every answer of the REST API, every page,
+and the archives, packs and tables that can be taken along. Canaries tell that a place was read.
 """
 
 from __future__ import annotations
 
+import html
 import io
 import json
 import os
 import subprocess
 import sys
+import time
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
-from random import Random
 from threading import Event
-from typing import Any
+from typing import Any, Final
+from urllib.parse import quote
 from uuid import uuid4
 
 import grpc
 import httpx
 import psycopg
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
 from google.protobuf.json_format import MessageToDict
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from playwright.sync_api import Browser
 from psycopg import sql
 
+from api.auth.access import route_access
+from api.main import create_app
+from api.settings import Settings
+from deploy.embedded.flink_rest import FlinkRest
 from deploy.embedded.stack import Stack
 from tests.e2e.browser import sign_in
-from tests.support import personal_data
 from tests.support.kafka import free_port
-from tests.support.redaction import PLACES
+from tests.support.planted import WAYS, Planted, Search, planted, says_compliance, spans_of
 from udfs.payload import expand_readable
 
 pytestmark = pytest.mark.e2e
 
-PLANTED = 200
-_EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
-_PATIENCE_S = 120.0
+PLANTED: Final = 200
+REFUSED: Final = 60
+_EXPORT: Final = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
+_PATIENCE_S: Final = 300.0
+_QUIET_S: Final = 1.0
+"""So long nothing comes on a stream, and it is taken for told."""
+_SHOWN: Final = 12
+"""Signals, traces and letters whose own pages are looked at."""
+_ALL: Final = set(range(PLANTED))
+
+KEPT_WHOLE: Final = {
+    "table: public.trace_spans": _ALL,
+    "table: public.signals": _ALL,
+    "table: public.evidence_payloads": {n for n in _ALL if says_compliance(n)},
+    "topic: spans": _ALL,
+    "topic: evidence": {n for n in _ALL if says_compliance(n)},
+    "topic: signals": _ALL,
+    "file: flink": _ALL,
+    "export: tenant": _ALL,
+    "export: pack": {n for n in _ALL if says_compliance(n)},
+}
+"""Where every canary is found, as nothing is left out there."""
+SHOWN: Final = ("rest", "stream", "page", "browser")
+"""Where some canary is found."""
+
+
+@dataclass
+class Findings:
+    """What was found where. leaks: place → secrets. canaries: place → numbers."""
+
+    search: Search
+    leaks: dict[str, list[str]] = field(default_factory=dict)
+    canaries: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
+
+    def look(self, where: str, content: bytes) -> None:
+        """Look through some bytes. where: `kind: place`, perhaps with more behind another colon."""
+        if found := self.search.secrets_in(content):
+            self.leaks[where] = found
+        kind, _, place = where.partition(": ")
+        numbers = self.search.canaries_in(content)
+        self.canaries[kind] |= numbers
+        self.canaries[f"{kind}: {place.partition(':')[0]}"] |= numbers
 
 
 @dataclass(frozen=True)
-class Planted:
-    """One secret: what it is, the texts by which it would be known, and a request that holds it."""
+class Site:
+    """The stack as its users reach it. api: with a key; person: with a session."""
 
-    kind: str
-    marks: tuple[bytes, ...]
-    request: ExportTraceServiceRequest
-    trace_id: bytes
+    env: Mapping[str, str]
+    api: httpx.Client
+    person: httpx.Client
+    tenant: str
 
+    @classmethod
+    @contextmanager
+    def of(cls, env: Mapping[str, str]) -> Iterator[Site]:
+        """Sign in."""
+        url, key = env["BETRACE_URL"], {"X-API-Key": env["BETRACE_API_KEY"]}
+        with (
+            httpx.Client(base_url=url, headers=key, timeout=60) as api,
+            httpx.Client(base_url=url, timeout=60) as person,
+        ):
+            login = {"email": env["BETRACE_LOGIN"], "password": env["BETRACE_PASSWORD"]}
+            person.post("/api/v1/session", json=login).raise_for_status()
+            yield cls(env, api, person, api.get("/api/v1/tenant").json()["id"])
 
-def planted(number: int) -> Planted:
-    rng = Random(number)
-    kinds = (*personal_data.MAKERS, *personal_data.IN_CONTEXT)
-    kind = kinds[number % len(kinds)]
-    if kind in personal_data.IN_CONTEXT:
-        secret = personal_data.password(rng)
-        texts = personal_data.IN_CONTEXT[kind]
-        text = texts[number // len(kinds) % len(texts)].format(secret)
-    else:
-        secret = personal_data.MAKERS[kind](rng)
-        text = rng.choice(personal_data.AROUND).format(secret)
-    forms = personal_data.encodings(text)
-    written = forms["plain"] if number % 2 else list(forms.values())[number // 2 % len(forms)]
-    place = list(PLACES)[number % len(PLACES)]
-    request = PLACES[place](written if written == text else f"({written})")
-    trace_id = rng.randbytes(16)
-    for span in _spans(request):
-        span.trace_id, span.span_id, span.parent_span_id = trace_id, rng.randbytes(8), b""
-        span.attributes.append(KeyValue(key="leak.test", value=AnyValue(bool_value=True)))
-    marks = {*personal_data.encodings(secret).values(), json.dumps(secret)[1:-1]}
-    return Planted(kind, tuple(mark.encode() for mark in marks), request, trace_id)
+    def count(self, query: str, *values: object) -> int:
+        """Return the one number that a query of the database's owner gives."""
+        with psycopg.connect(self.env["BETRACE_DATABASE_ADMIN_URL"]) as connection:
+            row = connection.execute(query.encode(), values).fetchone()
+        assert row is not None
+        return int(row[0])
 
 
-def _spans(request: ExportTraceServiceRequest) -> Iterator[Any]:
-    for of_resource in request.resource_spans:
-        for of_scope in of_resource.scope_spans:
-            yield from of_scope.spans
-
-
-@pytest.mark.xfail(run=False, reason="it does not come to its end yet, and nobody has seen why")
+@pytest.mark.xfail(run=False, reason="rewritten, and not yet seen to come to its end")
 def test_no_secret_is_left_anywhere(stack: Stack, browser: Browser) -> None:
-    env = stack.environment()
-    secrets = [planted(number) for number in range(PLANTED)]
-    rule_id = _save_rule(env)
-    with _ingest_from_kafka(stack, env) as raw_topic:
-        ways: Sequence[Callable[[ExportTraceServiceRequest], None]] = (
-            lambda request: _over_http(env, request),
-            lambda request: _over_http_json(env, request),
-            lambda request: _over_grpc(env, request),
-            lambda request: _over_kafka(env, raw_topic, request),
-        )
-        for number, secret in enumerate(secrets):
-            ways[number % len(ways)](secret.request)
-        refused = _send_what_is_refused(env, secrets)
-        _wait_for_signals(env, rule_id, {secret.trace_id.hex() for secret in secrets})
-    assert refused
-    _note_a_secret(env, rule_id, secrets[0])
-    found = {
-        **_in_postgres(env, secrets),
-        **_in_topics(env, secrets, past=raw_topic),
-        **_in_files(stack.settings.home / "flink", secrets),
-        **_in_files(stack.layout.log, secrets),
-        **_in_export(env, secrets),
-        **_in_pages(env, browser, secrets, rule_id),
+    run = uuid4().hex[:8]
+    secrets = [planted(number, run=run, at_ns=time.time_ns()) for number in range(PLANTED)]
+    found = Findings(Search(secrets, run=run))
+    assert [str(one) for one in secrets if not found.search.is_planted(one)] == []
+    with Site.of(stack.environment()) as site:
+        begun = datetime.now(UTC)
+        rules = _save_rules(site, run, secrets)
+        place = _place_of_the_feed(site)
+        with _ingest_from_kafka(stack, site) as raw_topic:
+            _send(site, raw_topic, secrets)
+            _wait_for_copies(site, rules, secrets)
+            refused = _send_what_is_refused(site, raw_topic, secrets)
+            _wait_for_letters(site, refused, since=begun)
+        _wait_for_evidence(site, secrets)
+        _keep_the_state(stack)
+        _look_at_files(stack, found)
+        _write_down(site, rules, secrets)
+        backtest_id = _backtest(site, rules, since=begun)
+        _look_at_tables(site, found)
+        _look_at_topics(site, found, past=raw_topic)
+        _look_at_files(stack, found)
+        ids = _ids_of(site, rules, secrets, backtest_id=backtest_id)
+        _look_at_answers(site, found, ids, place=place)
+        _look_at_exports(site, found)
+        _look_at_metrics(stack, found)
+        _look_in_the_browser(site, browser, found, ids)
+        for rule_id in rules:
+            site.api.delete(f"/api/v1/rules/{rule_id}").raise_for_status()
+    assert found.leaks == {}
+    assert {where: whole - found.canaries[where] for where, whole in KEPT_WHOLE.items()} == {
+        where: set() for where in KEPT_WHOLE
     }
-    assert {where: kinds for where, kinds in found.items() if kinds} == {}
-    assert {where.split(":")[0] for where in found} >= {"table", "topic", "file", "export", "page"}
-
-
-def _look(where: str, content: bytes, secrets: Sequence[Planted]) -> dict[str, list[str]]:
-    """Return which kinds of secrets some bytes hold."""
-    return {where: [s.kind for s in secrets if any(mark in content for mark in s.marks)]}
-
-
-# -- ways in ---------------------------------------------------------------------------------------
-
-
-def _headers(env: dict[str, str], kind: str) -> dict[str, str]:
-    return {"x-api-key": env["BETRACE_API_KEY"], "content-type": kind}
-
-
-def _over_http(env: dict[str, str], request: ExportTraceServiceRequest) -> None:
-    url, headers = f"{env['BETRACE_OTLP_HTTP']}/v1/traces", _headers(env, "application/x-protobuf")
-    httpx.post(url, content=request.SerializeToString(), headers=headers).raise_for_status()
-
-
-def _over_http_json(env: dict[str, str], request: ExportTraceServiceRequest) -> None:
-    url, headers = f"{env['BETRACE_OTLP_HTTP']}/v1/traces", _headers(env, "application/json")
-    httpx.post(url, json=_as_json(request), headers=headers).raise_for_status()
-
-
-def _as_json(request: ExportTraceServiceRequest) -> dict[str, Any]:
-    """Return a request as OTLP/JSON has it: ids in hex."""
-    body = MessageToDict(request, use_integers_for_enums=True)
-    for of_resource, source in zip(body["resourceSpans"], request.resource_spans, strict=True):
-        for of_scope, from_scope in zip(of_resource["scopeSpans"], source.scope_spans, strict=True):
-            for span, message in zip(of_scope["spans"], from_scope.spans, strict=True):
-                span["traceId"], span["spanId"] = message.trace_id.hex(), message.span_id.hex()
-                for link in span.get("links", ()):
-                    link.pop("traceId", None), link.pop("spanId", None)
-    return body
-
-
-def _over_grpc(env: dict[str, str], request: ExportTraceServiceRequest) -> None:
-    address = env["BETRACE_OTLP_GRPC"].removeprefix("http://")
-    with grpc.insecure_channel(address) as channel:
-        call = channel.unary_unary(_EXPORT)
-        call(
-            request.SerializeToString(),
-            metadata=(("x-api-key", env["BETRACE_API_KEY"]),),
-            timeout=30,
-        )
-
-
-def _over_kafka(env: dict[str, str], topic: str, request: ExportTraceServiceRequest) -> None:
-    producer = Producer({"bootstrap.servers": env["BETRACE_KAFKA"], "log_level": 0})
-    producer.produce(topic, request.SerializeToString())
-    assert producer.flush(30) == 0
-
-
-@contextmanager
-def _ingest_from_kafka(stack: Stack, env: dict[str, str]) -> Iterator[str]:
-    """Run one more ingest that reads the raw topic of the tenant; yield its name."""
-    tenant = httpx.get(
-        f"{env['BETRACE_URL']}/api/v1/tenant", headers={"X-API-Key": env["BETRACE_API_KEY"]}
-    ).json()["id"]
-    log = (stack.layout.log / "ingest-from-kafka.log").open("wb")
-    process = subprocess.Popen(
-        [sys.executable, "-c", "from api.command import main; main()", "ingest", "--from-kafka"],
-        env={
-            **os.environ,
-            **env,
-            "BETRACE_OTLP_HTTP_PORT": str(free_port()),
-            "BETRACE_OTLP_GRPC_PORT": str(free_port()),
-            "BETRACE_METRICS_PORT": "0",
-        },
-        stderr=log,
-    )
-    try:
-        yield f"{env['BETRACE_TOPIC_PREFIX']}.raw.{tenant}"
-    finally:
-        process.terminate()
-        process.wait(60)
-        log.close()
-
-
-def _send_what_is_refused(env: dict[str, str], secrets: Sequence[Planted]) -> int:
-    """Send spans and bodies that become dead letters; return how many were refused."""
-    refused = 0
-    for number, secret in enumerate(secrets[:60]):
-        request = ExportTraceServiceRequest()
-        request.CopyFrom(secret.request)
-        if number % 3 == 0:
-            for span in _spans(request):
-                span.trace_id = b"short"
-            _over_http(env, request)
-        elif number % 3 == 1:
-            body = b"\xff\xff" + request.SerializeToString()
-            headers = _headers(env, "application/x-protobuf")
-            httpx.post(f"{env['BETRACE_OTLP_HTTP']}/v1/traces", content=body, headers=headers)
-        else:
-            text = json.dumps(_as_json(request))[:-1].encode()
-            headers = _headers(env, "application/json")
-            httpx.post(f"{env['BETRACE_OTLP_HTTP']}/v1/traces", content=text, headers=headers)
-        refused += 1
-    return refused
-
-
-# -- what comes of it ------------------------------------------------------------------------------
-
-
-def _save_rule(env: dict[str, str]) -> str:
-    """Save a rule that every one of the traces breaks, and wait until it judges."""
-    rule_id = f"leak-{uuid4().hex[:8]}"
-    url, headers = f"{env['BETRACE_URL']}/api/v1/rules/{rule_id}", _api(env)
-    text = 'when { any.where("leak.test") } never { any.where("leak.test" == true) }'
-    body = {"name": "Leaks", "severity": "low", "rule": text, "group_by": ["name", "service"]}
-    httpx.put(url, json=body, headers=headers).raise_for_status()
-    _until(lambda: bool(httpx.get(url, headers=headers).json()["active_since"]), "the rule judges")
-    return rule_id
-
-
-def _api(env: dict[str, str]) -> dict[str, str]:
-    return {"X-API-Key": env["BETRACE_API_KEY"]}
-
-
-def _wait_for_signals(env: dict[str, str], rule_id: str, trace_ids: set[str]) -> None:
-    """Wait until Postgres has the copy of every trace."""
-
-    def missing() -> int:
-        with psycopg.connect(env["BETRACE_DATABASE_ADMIN_URL"]) as connection:
-            rows = connection.execute(
-                "select encode(c.trace_id, 'hex') from trace_copies c join signals s"
-                " using (tenant_id, trace_id) where s.rule_id = %s and s.trace_state = 'copied'",
-                [rule_id],
-            ).fetchall()
-        return len(trace_ids - {row[0] for row in rows})
-
-    _until(lambda: missing() == 0, "all traces are copied")
+    assert [where for where in SHOWN if not found.canaries[where]] == []
 
 
 def _until(condition: Callable[[], bool], what: str) -> None:
@@ -258,126 +171,491 @@ def _until(condition: Callable[[], bool], what: str) -> None:
     pytest.fail(f"{what}: not within {_PATIENCE_S} s")
 
 
-def _note_a_secret(env: dict[str, str], rule_id: str, secret: Planted) -> None:
-    url, headers = f"{env['BETRACE_URL']}/api/v1/signals", _api(env)
-    [signal, *_] = httpx.get(url, params={"rule_id": rule_id}, headers=headers).json()["items"]
-    reason = f"Seen: {min(secret.marks, key=len).decode()}"
-    httpx.patch(
-        f"{url}/{signal['id']}",
-        json={"status": "false_positive", "reason": reason},
-        headers=headers,
-    ).raise_for_status()
+# -- ways in ---------------------------------------------------------------------------------------
+
+
+def _send(site: Site, raw_topic: str, secrets: Sequence[Planted]) -> None:
+    with _ways(site, raw_topic) as ways:
+        for one in secrets:
+            ways[one.way](one.request)
+
+
+@contextmanager
+def _ways(
+    site: Site, raw_topic: str
+) -> Iterator[dict[str, Callable[[ExportTraceServiceRequest], None]]]:
+    """Yield what sends a request by each way; a refusal fails."""
+    key = site.env["BETRACE_API_KEY"]
+    producer = Producer({"bootstrap.servers": site.env["BETRACE_KAFKA"], "log_level": 0})
+    with (
+        httpx.Client(base_url=site.env["BETRACE_OTLP_HTTP"], headers={"X-API-Key": key}) as http,
+        grpc.insecure_channel(site.env["BETRACE_OTLP_GRPC"].removeprefix("http://")) as channel,
+    ):
+        call = channel.unary_unary(_EXPORT)
+
+        def over_grpc(request: ExportTraceServiceRequest) -> None:
+            call(request.SerializeToString(), metadata=(("x-api-key", key),), timeout=30)
+
+        yield {
+            "http": lambda request: _post(http, request.SerializeToString()),
+            "json": lambda request: _post(http, json.dumps(_as_json(request)).encode(), "json"),
+            "grpc": over_grpc,
+            "kafka": lambda request: producer.produce(raw_topic, request.SerializeToString()),
+        }
+        assert producer.flush(30) == 0
+
+
+def _post(http: httpx.Client, body: bytes, kind: str = "x-protobuf", *, status: int = 200) -> None:
+    answer = http.post("/v1/traces", content=body, headers={"content-type": f"application/{kind}"})
+    assert answer.status_code == status, answer.text
+
+
+def _as_json(request: ExportTraceServiceRequest) -> dict[str, Any]:
+    """Return a request as OTLP/JSON has it: ids in hex."""
+    body: dict[str, Any] = MessageToDict(request, use_integers_for_enums=True)
+    for of_resource, source in zip(body["resourceSpans"], request.resource_spans, strict=True):
+        for of_scope, from_scope in zip(of_resource["scopeSpans"], source.scope_spans, strict=True):
+            for span, message in zip(of_scope["spans"], from_scope.spans, strict=True):
+                span["traceId"], span["spanId"] = message.trace_id.hex(), message.span_id.hex()
+    return body
+
+
+@contextmanager
+def _ingest_from_kafka(stack: Stack, site: Site) -> Iterator[str]:
+    """Run one more ingest that reads the raw topic of the tenant; yield the topic's name."""
+    topic = f"{site.env['BETRACE_TOPIC_PREFIX']}.raw.{site.tenant}"
+    admin = AdminClient({"bootstrap.servers": site.env["BETRACE_KAFKA"], "log_level": 0})
+    admin.create_topics([NewTopic(topic, 1, 1)])[topic].result(30)
+    with (stack.layout.log / "ingest-from-kafka.log").open("wb") as log:
+        process = subprocess.Popen(
+            [
+                sys.executable,
+                "-c",
+                "from api.command import main; main()",
+                "ingest",
+                "--from-kafka",
+            ],
+            env={
+                **os.environ,
+                **site.env,
+                "BETRACE_OTLP_HTTP_PORT": str(free_port()),
+                "BETRACE_OTLP_GRPC_PORT": str(free_port()),
+                "BETRACE_METRICS_PORT": "0",
+            },
+            stderr=log,
+        )
+        try:
+            yield topic
+        finally:
+            process.terminate()
+            process.wait(60)
+
+
+def _send_what_is_refused(site: Site, raw_topic: str, secrets: Sequence[Planted]) -> int:
+    """Send spans and bodies that become dead letters; return how many were refused."""
+    headers = {"X-API-Key": site.env["BETRACE_API_KEY"]}
+    broken: dict[str, Callable[[ExportTraceServiceRequest], None]] = {}
+    with (
+        _ways(site, raw_topic) as ways,
+        httpx.Client(base_url=site.env["BETRACE_OTLP_HTTP"], headers=headers) as http,
+    ):
+        producer = Producer({"bootstrap.servers": site.env["BETRACE_KAFKA"], "log_level": 0})
+        broken["http"] = lambda request: _post(
+            http, b"\xff\xff" + request.SerializeToString(), status=400
+        )
+        broken["json"] = lambda request: _post(
+            http, json.dumps(_as_json(request))[:-1].encode(), "json", status=400
+        )
+        broken["kafka"] = lambda request: producer.produce(
+            raw_topic, b"\xff\xff" + request.SerializeToString()
+        )
+        for number, one in enumerate(secrets[:REFUSED]):
+            request = ExportTraceServiceRequest()
+            request.CopyFrom(one.request)
+            way = WAYS[number % len(WAYS)]
+            if number // len(WAYS) % 2 and way in broken:
+                broken[way](request)
+                continue
+            for span in spans_of(request):
+                span.trace_id = b"short"
+            ways[way](request)
+        assert producer.flush(30) == 0
+    return REFUSED
+
+
+# -- what comes of it ------------------------------------------------------------------------------
+
+
+def _save_rules(site: Site, run: str, secrets: Sequence[Planted]) -> list[str]:
+    """Save a rule for each way, which all of its traces break, and wait until they judge.
+
+    What they compare is kept in the state of the job until a trace is forgotten.
+    """
+    rules = [f"leak-{run}-{way}" for way in WAYS]
+    for rule_id, way, one in zip(rules, WAYS, secrets, strict=False):
+        body = {
+            "name": f"Leaks over {way}",
+            "severity": "low",
+            "controls": ["soc2.CC6.1"],
+            "group_by": ["service", "name", "app.note", "leak.canary"],
+            "rule": f'when {{ any.where("leak.way" == {way}) as q }} never {{ any.where('
+            "leak.canary == q.leak.canary or app.note == q.app.note or name == q.name"
+            " or status_message == q.status_message) }",
+            "tests": [
+                {
+                    "name": "a trace that somebody pasted",
+                    "trace": [{"name": "a", "attributes": {"app.note": one.text}}],
+                    "expect": "not_applicable",
+                }
+            ],
+        }
+        site.api.put(f"/api/v1/rules/{rule_id}", json=body).raise_for_status()
+
+    def judge() -> bool:
+        answers = (site.api.get(f"/api/v1/rules/{rule_id}").json() for rule_id in rules)
+        return all(answer["active_since"] for answer in answers)
+
+    _until(judge, "the rules judge")
+    return rules
+
+
+def _wait_for_copies(site: Site, rules: Sequence[str], secrets: Sequence[Planted]) -> None:
+    """Wait until Postgres has the copy of every trace, with its explanation."""
+    ids = [one.trace_id for one in secrets]
+    _until(
+        lambda: (
+            site.count(
+                "select count(distinct s.trace_id) from trace_copies c join signals s"
+                " using (tenant_id, trace_id) where s.rule_id = any(%s) and s.trace_id = any(%s)"
+                " and s.trace_state = 'copied'",
+                list(rules),
+                ids,
+            )
+            == len(ids)
+        ),
+        "all traces are copied",
+    )
+
+
+def _wait_for_letters(site: Site, count: int, *, since: datetime) -> None:
+    query = "select count(*) from dead_letters where source = 'ingest' and at >= %s"
+    _until(lambda: site.count(query, since) >= count, "all that was refused is kept")
+
+
+def _wait_for_evidence(site: Site, secrets: Sequence[Planted]) -> None:
+    """Wait until every compliance span is sealed under a checkpoint."""
+    ids = [one.trace_id.hex() for one in secrets if says_compliance(one.number)]
+    _until(
+        lambda: (
+            site.count(
+                "select count(*) from evidence_records r where kind = 'span'"
+                " and split_part(id, '/', 1) = any(%s) and exists (select from"
+                " evidence_checkpoints c where c.tenant_id = r.tenant_id and c.size > r.seq)",
+                ids,
+            )
+            == len(ids)
+        ),
+        "all compliance spans are sealed",
+    )
+
+
+def _keep_the_state(stack: Stack) -> None:
+    """Have the whole state of the job written to a checkpoint, with all that is in memory."""
+    rest = FlinkRest(stack.settings.flink)
+    job = next(job for job in rest.jobs() if job.running)
+    path = f"{stack.settings.flink}/jobs/{job.id}/checkpoints"
+    order = httpx.post(path, json={"checkpointType": "FULL"}).raise_for_status()
+    trigger = order.json()["request-id"]
+
+    def kept() -> bool:
+        answer = httpx.get(f"{path}/{trigger}").raise_for_status().json()
+        assert "failureCause" not in answer.get("operation", {}), answer
+        return bool(answer["status"]["id"] == "COMPLETED")
+
+    _until(kept, "a checkpoint is complete")
+
+
+def _write_down(site: Site, rules: Sequence[str], secrets: Sequence[Planted]) -> None:
+    """Write and ask as people do, with secrets in it."""
+    items = _signals(site, rules[0])
+    for one, signal in zip(secrets, items, strict=False):
+        path = f"/api/v1/signals/{signal['id']}"
+        reason = {"status": "investigating", "reason": f"Seen: {one.text}"}
+        site.api.patch(path, json=reason).raise_for_status()
+        site.api.post(f"{path}/notes", json={"text": f"It was {one.text}"}).raise_for_status()
+    letters = site.api.get("/api/v1/dead-letters", params={"limit": _SHOWN}).json()["items"]
+    for one, letter in zip(secrets[_SHOWN:], letters, strict=False):
+        path = f"/api/v1/dead-letters/{letter['id']}"
+        site.api.post(f"{path}/replay")
+        site.api.post(f"{path}/discard", json={"note": f"Is of {one.text}"})
+    for one in secrets[:_SHOWN]:
+        site.api.get("/api/v1/signals", params={"rule_id": one.secret})
+        site.person.get("/traces", params={"q": one.secret})
+        site.api.get(f"/api/v1/rules/{quote(one.secret, safe='')}")
+        site.api.post("/api/v1/rules/validate", json={"rule": one.text})
+
+
+def _signals(site: Site, rule_id: str) -> list[dict[str, Any]]:
+    answer = site.api.get("/api/v1/signals", params={"rule_id": rule_id, "limit": _SHOWN})
+    items: list[dict[str, Any]] = answer.raise_for_status().json()["items"]
+    return items
+
+
+def _backtest(site: Site, rules: Sequence[str], *, since: datetime) -> str:
+    """Run the rules once more over what was sent; return the id of the backtest."""
+    order = {"rules": [{"id": rule_id} for rule_id in rules], "from": since.isoformat()}
+    answer = site.api.post("/api/v1/backtests", json=order).raise_for_status().json()
+
+    def over() -> bool:
+        return bool(site.api.get(f"/api/v1/backtests/{answer['id']}").json()["finished_at"])
+
+    _until(over, "the backtest is over")
+    return str(answer["id"])
+
+
+def _place_of_the_feed(site: Site) -> str:
+    """Return from where the stream of signals tells all that comes."""
+    xact = site.count("select pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
+    return f"{xact}-0-{int(datetime.now(UTC).timestamp())}"
 
 
 # -- where it is looked for ------------------------------------------------------------------------
 
 
-def _in_postgres(env: dict[str, str], secrets: Sequence[Planted]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    with psycopg.connect(env["BETRACE_DATABASE_ADMIN_URL"]) as connection:
+def _look_at_tables(site: Site, found: Findings) -> None:
+    """Look through every column of every table, as it is behind its compression and its quotes."""
+    with psycopg.connect(site.env["BETRACE_DATABASE_ADMIN_URL"]) as connection:
         tables = connection.execute(
-            "select c.relname from pg_class c where c.relnamespace = 'public'::regnamespace"
-            " and c.relkind in ('r', 'p') order by 1"
+            "select n.nspname, c.relname from pg_class c join pg_namespace n on n.oid ="
+            " c.relnamespace where c.relkind in ('r', 'p', 'm') and not c.relispartition"
+            " and n.nspname not in ('pg_catalog', 'information_schema') order by 1, 2"
         ).fetchall()
-        for (table,) in tables:
-            query = sql.SQL("select row_to_json(t)::text, t::text from {} t")
-            rows = connection.execute(query.format(sql.Identifier(table))).fetchall()
-            text = "\n".join(part for row in rows for part in row).encode()
-            # bytea is shown in hex
-            raw = b"".join(_bytes_of(connection, table))
-            found |= _look(f"table: {table}", text + raw, secrets)
-    return found
+        for name in tables:
+            query = sql.SQL("copy (select * from {}) to stdout (format binary)")
+            with connection.cursor().copy(query.format(sql.Identifier(*name))) as copy:
+                fields = [value for row in copy.rows() for value in row if value]
+            opened = (expand_readable(value) for value in fields)
+            found.look(f"table: {'.'.join(name)}", b"\0".join([*fields, *opened]))
 
 
-def _bytes_of(connection: psycopg.Connection[Any], table: str) -> Iterator[bytes]:
-    columns = connection.execute(
-        "select column_name from information_schema.columns where table_schema = 'public'"
-        " and table_name = %s and data_type = 'bytea'",
-        [table],
-    ).fetchall()
-    for (column,) in columns:
-        query = sql.SQL("select {} from {}").format(sql.Identifier(column), sql.Identifier(table))
-        for (value,) in connection.execute(query):
-            yield value or b""
-
-
-def _in_topics(
-    env: dict[str, str], secrets: Sequence[Planted], *, past: str
-) -> dict[str, list[str]]:
-    consumer = Consumer(
-        {
-            "bootstrap.servers": env["BETRACE_KAFKA"],
-            "group.id": "leaks",
-            "enable.auto.commit": False,
-            "enable.partition.eof": True,
-            "log_level": 0,
-        }
-    )
-    found: dict[str, list[str]] = {}
+def _look_at_topics(site: Site, found: Findings, *, past: str) -> None:
+    """Look through every topic but one, up to where it ends now."""
+    settings = {
+        "bootstrap.servers": site.env["BETRACE_KAFKA"],
+        "group.id": "leaks",
+        "enable.auto.commit": False,
+        "enable.partition.eof": True,
+        "log_level": 0,
+    }
+    consumer = Consumer(settings)
     try:
         topics = consumer.list_topics(timeout=30).topics
+        prefix = f"{site.env['BETRACE_TOPIC_PREFIX']}."
         for topic, about in topics.items():
-            if topic == past:
-                continue
-            consumer.assign([TopicPartition(topic, number, 0) for number in about.partitions])
-            ended: set[int] = set()
-            content: list[bytes] = []
-            # Heartbeats go on coming, so a partition ends more than once.
-            while len(ended) < len(about.partitions):
-                for message in consumer.consume(500, 5):
-                    if message.error() is not None:
-                        ended.add(message.partition())
-                        continue
-                    value = message.value() or b""
-                    content += [value, expand_readable(value), message.key() or b""]
-                    content += [part for _, part in message.headers() or () if part]
-            found |= _look(f"topic: {topic}", b"\0".join(content), secrets)
+            if topic != past:
+                shown = (
+                    f"betrace.{topic.removeprefix(prefix)}" if topic.startswith(prefix) else topic
+                )
+                content = b"\0".join(_records(consumer, topic, about.partitions))
+                found.look(f"topic: {shown}", content)
     finally:
         consumer.close()
-    return found
 
 
-def _in_files(folder: Path, secrets: Sequence[Planted]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
+def _records(consumer: Consumer, topic: str, partitions: Mapping[int, object]) -> Iterator[bytes]:
+    """Yield keys, values, opened values and headers of a topic."""
+    ends = {
+        number: consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=30)[1]
+        for number in partitions
+    }
+    consumer.assign([TopicPartition(topic, number, 0) for number in partitions])
+    # Heartbeats go on coming: a partition is over at its end of before, or where it ends now.
+    open_ones = {number for number, end in ends.items() if end}
+    while open_ones:
+        for message in consumer.consume(2_000, 5):
+            error, number = message.error(), message.partition()
+            if error is not None:
+                assert error.code() == KafkaError._PARTITION_EOF, error
+                open_ones.discard(number)
+                continue
+            value = message.value() or b""
+            yield from (value, expand_readable(value), message.key() or b"")
+            yield from (part for _, part in message.headers() or () if part)
+            if message.offset() + 1 >= ends[number]:
+                open_ones.discard(number)
+
+
+def _look_at_files(stack: Stack, found: Findings) -> None:
+    """Look through logs, checkpoints and all else that lies below the stack's folder.
+
+    What servers keep of tables and topics is looked at through them.
+    """
+    home = stack.settings.home
+    for folder in sorted(home.iterdir()):
+        if folder.name in ("kafka", "postgres"):
+            continue
+        for path in _files(folder):
+            try:
+                content = path.read_bytes()
+            except FileNotFoundError:
+                continue  # a file of before
+            found.look(f"file: {folder.name}:{path.relative_to(home)}", content)
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    if folder.is_file():
+        yield folder
     for path in folder.rglob("*"):
         if path.is_file() and not path.is_symlink():
-            found |= _look(f"file: {path.relative_to(folder.parent)}", path.read_bytes(), secrets)
-    return found
+            yield path
 
 
-def _in_export(env: dict[str, str], secrets: Sequence[Planted]) -> dict[str, list[str]]:
-    url = f"{env['BETRACE_URL']}/api/v1/tenant/export"
-    archive = httpx.get(url, headers=_api(env), timeout=120).raise_for_status().content
-    found: dict[str, list[str]] = {}
+# -- what is shown ---------------------------------------------------------------------------------
+
+STREAMS: Final = {"/api/v1/signals/stream": "since", "/live/signals": "after"}
+"""What does not end, and by which parameter it is told from where."""
+DEAR: Final = {
+    "/api/v1/tenant/export",
+    "/settings/data/export",
+}
+"""Looked at as archives."""
+UNREAD: Final = {401, 403, 405, 409, 422, 429}
+"""Answers by which nothing was looked at."""
+STRANGERS: Final = ("/operator", "/api/v1/operator")
+"""Beginning of what is for operators alone, who see no tenant's data."""
+
+
+def _ids_of(
+    site: Site, rules: Sequence[str], secrets: Sequence[Planted], *, backtest_id: str
+) -> dict[str, list[str]]:
+    """Return what the parameters of routes may be."""
+    signals = [signal["id"] for rule_id in rules for signal in _signals(site, rule_id)[:3]]
+    letters = site.api.get("/api/v1/dead-letters", params={"limit": _SHOWN}).json()["items"]
+    records = site.api.get("/api/v1/evidence/records", params={"kind": "span", "limit": _SHOWN})
+    keys = site.api.get("/api/v1/keys").json()["items"]
+    members = site.api.get("/api/v1/members").json()["items"]
+    nobody = ["00000000-0000-4000-8000-000000000000"]
+    return {
+        "signal_id": signals,
+        "trace_id": [one.trace_id.hex() for one in secrets[:_SHOWN]],
+        "rule_id": list(rules[:2]),
+        "letter_id": [letter["id"] for letter in letters],
+        "seq": [str(item["seq"]) for item in records.json()["items"]],
+        "backtest_id": [backtest_id],
+        "key_id": [keys[0]["id"]],
+        "member_id": [members[0]["id"]],
+        "control_id": ["soc2.CC6.1"],
+        "version": ["1"],
+        "number": ["1"],
+        "ordinal": ["0"],
+        "target_id": nobody,
+        "anchor_id": nobody,
+        "token": ["nobodys"],
+    }
+
+
+def _look_at_answers(
+    site: Site, found: Findings, ids: Mapping[str, list[str]], *, place: str
+) -> None:
+    """Ask every route that may be read: of the REST API with a key, of pages in a session."""
+    queries: dict[str, dict[str, str]] = {
+        "/backtests/{backtest_id}/traces": {"rule_id": ids["rule_id"][0], "now": "violated"},
+        "/api/v1/signals/{signal_id}/rows/search": {"q": "canary"},
+        "/api/v1/traces/{trace_id}/rows/search": {"q": "canary"},
+        "/api/v1/evidence/consistency": {"from": "1", "to": "2"},
+        "/evidence/control": {"id": "soc2.CC6.1"},
+    }
+    for path in _readable_routes():
+        client, kind = (site.api, "rest") if path.startswith("/api/") else (site.person, "page")
+        if path in STREAMS:
+            _look_at_stream(client, path, {STREAMS[path]: place}, found)
+            continue
+        for filled in _filled(path, ids):
+            answer = client.get(filled, params=queries.get(path))
+            assert answer.status_code not in UNREAD, f"{filled}: {answer.text}"
+            assert answer.status_code < 500, f"{filled}: {answer.text}"
+            found.look(f"{kind}: {path}:{filled}", _plain(answer.content))
+
+
+def _readable_routes() -> list[str]:
+    settings = {"database_url": "postgresql://betrace_app@127.0.0.1:1/x", "secret_key": "s" * 32}
+    app = create_app(Settings.model_validate(settings))
+    return [
+        route.path
+        for route in route_access(app)
+        if "GET" in route.methods
+        and not route.path.startswith((*STRANGERS, "/static"))
+        and route.path not in DEAR
+    ]
+
+
+def _filled(path: str, ids: Mapping[str, list[str]]) -> list[str]:
+    """Return the addresses of a route. A parameter that nobody names here fails."""
+    names = [part[1:-1] for part in path.split("/") if part.startswith("{")]
+    if not names:
+        return [path]
+    first, *others = names
+    fixed = {name: ids[name][0] for name in others}
+    return [path.format(**fixed, **{first: value}) for value in ids[first]]
+
+
+def _look_at_stream(
+    client: httpx.Client, path: str, query: Mapping[str, str], found: Findings
+) -> None:
+    """Look at all that a stream tells until it is quiet."""
+    heard = bytearray()
+    timeout = httpx.Timeout(30, read=_QUIET_S)
+    try:
+        with client.stream("GET", path, params=query, timeout=timeout) as response:
+            for piece in response.iter_raw():
+                heard += piece
+    except httpx.ReadTimeout:
+        pass
+    found.look(f"stream: {path}", _plain(bytes(heard)))
+
+
+def _plain(content: bytes) -> bytes:
+    """Return an answer, and what a browser makes of its entities."""
+    return content + b"\0" + html.unescape(content.decode(errors="replace")).encode()
+
+
+def _look_at_exports(site: Site, found: Findings) -> None:
+    archive = site.api.get("/api/v1/tenant/export", timeout=120).raise_for_status()
+    _look_into_archive("export: tenant", archive.content, found)
+    pack = site.api.post("/api/v1/evidence/export", json={}, timeout=120).raise_for_status()
+    _look_into_archive("export: pack", pack.content, found)
+
+
+def _look_into_archive(where: str, archive: bytes, found: Findings) -> None:
     with zipfile.ZipFile(io.BytesIO(archive)) as files:
         for name in files.namelist():
-            found |= _look(f"export: {name}", files.read(name), secrets)
-    return found
+            found.look(f"{where}:{name}", files.read(name))
 
 
-def _in_pages(
-    env: dict[str, str], browser: Browser, secrets: Sequence[Planted], rule_id: str
-) -> dict[str, list[str]]:
-    """Look at lists, and at some signals and traces, as a person does."""
-    url = env["BETRACE_URL"]
-    items = httpx.get(
-        f"{url}/api/v1/signals", params={"rule_id": rule_id, "limit": 20}, headers=_api(env)
-    ).json()["items"]
+def _look_at_metrics(stack: Stack, found: Findings) -> None:
+    ports = stack.settings.ports
+    for port in (ports.ingest_metrics, ports.worker_metrics):
+        answer = httpx.get(f"http://127.0.0.1:{port}/metrics").raise_for_status()
+        found.look(f"metrics: {port}", answer.content)
+
+
+def _look_in_the_browser(
+    site: Site, browser: Browser, found: Findings, ids: Mapping[str, list[str]]
+) -> None:
+    """Look at some pages after their scripts have run, as a person does."""
+    url = site.env["BETRACE_URL"]
     context = browser.new_context()
     page = context.new_page()
-    sign_in(page, url, email=env["BETRACE_LOGIN"], password=env["BETRACE_PASSWORD"])
-    found: dict[str, list[str]] = {}
+    sign_in(page, url, email=site.env["BETRACE_LOGIN"], password=site.env["BETRACE_PASSWORD"])
     for path in (
-        f"/signals?rule_id={rule_id}",
-        "/traces",
+        f"/signals?rule_id={ids['rule_id'][0]}",
+        f"/signals/{ids['signal_id'][0]}",
+        f"/traces/{ids['trace_id'][0]}",
         "/dead-letters",
-        "/notices",
+        f"/evidence/records/{ids['seq'][0]}",
         "/audit",
-        "/settings/redaction",
-        *(f"/signals/{item['id']}" for item in items[:8]),
-        *(f"/traces/{secret.trace_id.hex()}" for secret in secrets[:16]),
     ):
         page.goto(url + path)
-        found |= _look(f"page: {path}", page.content().encode(), secrets)
+        found.look(f"browser: {path}", _plain(page.content().encode()))
+        found.look(f"browser: {path}", page.locator("body").inner_text().encode())
     context.close()
-    return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from uuid import uuid4
 
+import psycopg
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -44,6 +45,24 @@ def test_an_admin_looks_ahead_changes_the_policy_and_sees_its_versions(
         page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
         found[f"{width} {theme}"] = (accessibility_problems(page), fits(page))
     assert found == dict.fromkeys(found, ([], True))
+
+
+def test_what_was_taken_out_is_told(page: Page, console: Console) -> None:
+    page.goto(f"{console.url}/settings/redaction")
+    expect(page.locator("#counts")).to_contain_text("Nothing was taken out of spans")
+    with psycopg.connect(console.database.admin) as connection:
+        for what, count in (("email", 1234), ("custom.badge", 5), ("spans", 9), ("failures", 2)):
+            connection.execute(
+                "insert into redaction_counts (tenant_id, day, policy_version, what, count)"
+                " values (%s, current_date, 0, %s, %s)",
+                [console.tenant_id, what, count],
+            )
+    page.reload()
+    counts = page.locator("#counts")
+    expect(counts).to_contain_text("1,239 values were taken out of 9 spans")
+    expect(counts.get_by_role("listitem")).to_have_text(["1,234 Mail addresses", "5 custom.badge"])
+    expect(counts.get_by_role("status")).to_contain_text("2 values were removed whole")
+    assert (accessibility_problems(page), fits(page)) == ([], True)
 
 
 def test_what_is_wrong_is_said_on_the_form(page_of_admin: Page, console: Console) -> None:

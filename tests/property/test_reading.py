@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue, KeyValueList
+from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 import dsl
@@ -25,7 +25,7 @@ from udfs.lanes import lane_of, tenant_prefix_crc
 from udfs.match import build_index
 from udfs.members import unpack_member
 from udfs.native import engine_module, reading_module
-from udfs.otlp import decode_spans
+from udfs.otlp import as_any_value, decode_spans
 from udfs.recut import cut_by_lane
 from udfs.rulebook import Matched
 
@@ -90,24 +90,8 @@ VALUES = st.one_of(
 KEYS = st.sampled_from(["amount", "currency", "region", "amounts", "currencx", LONG, "map.inner"])
 
 
-def any_value(value: Any) -> AnyValue:
-    if isinstance(value, bool):
-        return AnyValue(bool_value=value)
-    if isinstance(value, str):
-        return AnyValue(string_value=value)
-    if isinstance(value, int):
-        return AnyValue(int_value=value)
-    if isinstance(value, float):
-        return AnyValue(double_value=value)
-    return AnyValue(
-        kvlist_value=KeyValueList(
-            values=[KeyValue(key=k, value=any_value(v)) for k, v in value.items()]
-        )
-    )
-
-
 def attribute(key: str, value: Any) -> KeyValue:
-    return KeyValue(key=key, value=any_value(value))
+    return KeyValue(key=key, value=as_any_value(value))
 
 
 MAPS = st.sampled_from([{"inner": "x"}, {"inner": {"leaf": 7}}])

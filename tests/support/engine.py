@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 
 import dsl
 from tests.support.many import ManyStages
 from udfs.lanes import lane_of
 from udfs.life import Lane, Output
 from udfs.match import Matcher
+from udfs.otlp import as_any_value
 from udfs.rulebook import ACTIVATION_MS, RuleBook
 from udfs.wire import betrace_pb2 as wire
 
@@ -86,32 +87,7 @@ def export_request(spans: Iterable[SpanDraft]) -> bytes:
 
 def key_value(key: str, value: Any) -> KeyValue:
     """Return an OTLP attribute."""
-    return KeyValue(key=key, value=any_value(value))
-
-
-def any_value(value: Any) -> AnyValue:
-    """Return an OTLP value of a Python one."""
-    match value:
-        case bool():
-            return AnyValue(bool_value=value)
-        case int():
-            return AnyValue(int_value=value)
-        case float():
-            return AnyValue(double_value=value)
-        case str():
-            return AnyValue(string_value=value)
-        case bytes():
-            return AnyValue(bytes_value=value)
-        case list():
-            message = AnyValue()
-            message.array_value.values.extend(any_value(item) for item in value)
-            return message
-        case dict():
-            message = AnyValue()
-            message.kvlist_value.values.extend(key_value(k, v) for k, v in value.items())
-            return message
-        case _:
-            raise TypeError(f"no OTLP value: {value!r}")
+    return KeyValue(key=key, value=as_any_value(value))
 
 
 class RulesLog:

@@ -14,12 +14,7 @@ from typing import Final
 import re2
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.common.v1.common_pb2 import (
-    AnyValue,
-    ArrayValue,
-    KeyValue,
-    KeyValueList,
-)
+from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span
 
@@ -28,7 +23,7 @@ from udfs.evidence.canonical import MAX_INT, Json
 from udfs.evidence.compliance import PREFIXES, read_compliance
 from udfs.evidence.malformed import Malformed
 from udfs.facts import COMPLIANCE
-from udfs.otlp import any_value
+from udfs.otlp import any_value, key_values
 from udfs.wire import betrace_pb2 as wire
 from udfs.wire import otlp_lazy_pb2 as lazy
 
@@ -108,7 +103,8 @@ def rewritten(
     """Return spans as they are when a request with them has been rewritten: redacted, that is.
 
     rewrite: ExportTraceServiceRequest to the same, with as many spans in the same order; it returns
-    the very same object if it changed nothing.
+    the very same object if it changed nothing. The keys of what was left out are in the request as
+    well, as those of a link.
     """
     request = _request(message)
     changed = rewrite(request)
@@ -117,11 +113,9 @@ def rewritten(
     result = wire.ComplianceSpans()
     result.CopyFrom(message)
     del result.spans[:]
-    for before, (resource, span, said) in zip(
-        message.spans, _compliance_spans(changed), strict=True
-    ):
+    for _, (resource, span, said) in zip(message.spans, _compliance_spans(changed), strict=True):
         told = _told(resource, span, said)
-        told.left_out[:] = before.left_out
+        told.left_out.extend(named.key for link in span.links for named in link.attributes)
         result.spans.append(told)
     return result
 
@@ -135,34 +129,13 @@ def _request(message: wire.ComplianceSpans) -> bytes:
             name=told.operation,
             start_time_unix_nano=told.start_ns,
             end_time_unix_nano=told.end_ns,
-            attributes=_key_values(json.loads(told.attributes)),
+            attributes=key_values(json.loads(told.attributes)),
+            links=[Span.Link(attributes=[KeyValue(key=key) for key in told.left_out])],
         )
-        resource = Resource(attributes=_key_values({_SERVICE: told.service}))
+        resource = Resource(attributes=key_values({_SERVICE: told.service}))
         scope_spans = [ScopeSpans(spans=[span])]
         resource_spans.append(ResourceSpans(resource=resource, scope_spans=scope_spans))
     return ExportTraceServiceRequest(resource_spans=resource_spans).SerializeToString()
-
-
-def _key_values(values: Mapping[str, Json]) -> list[KeyValue]:
-    return [KeyValue(key=key, value=_any_value(value)) for key, value in values.items()]
-
-
-def _any_value(value: Json) -> AnyValue:
-    match value:
-        case bool():
-            return AnyValue(bool_value=value)
-        case int():
-            return AnyValue(int_value=value)
-        case float():
-            return AnyValue(double_value=value)
-        case str():
-            return AnyValue(string_value=value)
-        case Mapping():
-            return AnyValue(kvlist_value=KeyValueList(values=_key_values(value)))
-        case Sequence():
-            return AnyValue(array_value=ArrayValue(values=[_any_value(item) for item in value]))
-        case _:
-            return AnyValue()
 
 
 def _packed(message: wire.ComplianceSpans) -> bytes:

@@ -22,7 +22,8 @@ _ASSIGNED = re.compile(
 """Values are only looked at, since there may be members within them."""
 _BRACKETS_AS_DOTS = bytes.maketrans(b"[]", b"..")
 """For `user[email]=` of forms."""
-_NO_VALUES = frozenset((b"true", b"false", b"null", b"none", b"undefined", b"?"))
+_NO_VALUES = frozenset(b"true false null none undefined ? redacted masked hidden filtered".split())
+"""The last ones are what instrumentations and proxies write in place of a value."""
 
 
 def has_members(text: bytes) -> bool:
@@ -38,5 +39,9 @@ def members(text: bytes) -> Iterator[tuple[str, int, int]]:
         for match in pattern.finditer(text):
             value = match.lastindex or 0
             kind = kind_of_key(match["key"].translate(_BRACKETS_AS_DOTS).decode())
-            if kind is not None and match[value].lower() not in _NO_VALUES:
+            if kind is not None and not _is_none(match[value]):
                 yield kind, *match.span(value)
+
+
+def _is_none(value: bytes) -> bool:
+    return value.lower() in _NO_VALUES or not value.strip(b"*")

@@ -10,6 +10,7 @@ from fastapi.responses import RedirectResponse
 from api.auth.access import require
 from api.auth.principal import Permission, Principal
 from api.problems import ApiError
+from api.redaction.counting import read_counts
 from api.redaction.service import (
     Looked,
     Revealed,
@@ -25,6 +26,7 @@ from api.redaction.wanted import RuleInDoubt, change, rules_in_doubt
 from api.services import services_of
 from api.web.render import render
 from api.web.views.redaction import (
+    COUNTED_DAYS,
     DONE,
     REDACTION_HREF,
     SHOWN_VERSIONS,
@@ -159,6 +161,7 @@ async def _page(
     page = redaction_page(
         await read_current(services.pool, who.scope),
         await read_history(services.pool, who.scope, limit=SHOWN_VERSIONS),
+        await read_counts(services.pool, who.scope, days=COUNTED_DAYS),
         has_keys=services.keys is not None,
         may_write=who.may(Permission.TENANT_WRITE),
         may_reveal=who.may(Permission.REDACTION_REVEAL),

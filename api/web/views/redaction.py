@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
+from api.redaction.counting import Counted
 from api.redaction.service import Looked, Revealed, Suggested
 from api.redaction.stored import StoredPolicy
 from api.redaction.wanted import RuleInDoubt
@@ -21,6 +22,7 @@ from udfs.redaction.strategies import Strategy
 
 REDACTION_HREF: Final = "/settings/redaction"
 SHOWN_VERSIONS: Final = 10
+COUNTED_DAYS: Final = 30
 _SHOWN_FOUND: Final = 50
 DONE: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -163,6 +165,23 @@ class PreviewShown:
 
 
 @dataclass(frozen=True, slots=True)
+class CountRow:
+    """How many values of a kind were taken out."""
+
+    kind: str
+    count: str
+
+
+@dataclass(frozen=True, slots=True)
+class CountsShown:
+    """What was taken out lately. trouble: what could not be done as the policy says."""
+
+    said: str
+    rows: tuple[CountRow, ...]
+    trouble: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class VersionRow:
     """A version of the policy. who: as on the audit log."""
 
@@ -182,6 +201,7 @@ class RedactionPage:
     text: PolicyText
     otherwise: tuple[Choice, ...]
     history: tuple[VersionRow, ...]
+    counts: CountsShown
     preview: PreviewShown | None
     revealed: Revealed | None
     may_write: bool
@@ -193,6 +213,7 @@ class RedactionPage:
 def redaction_page(
     stored: StoredPolicy,
     history: Sequence[StoredPolicy],
+    counted: Counted,
     *,
     has_keys: bool,
     may_write: bool,
@@ -214,6 +235,7 @@ def redaction_page(
             for strategy, label in _STRATEGIES.items()
         ),
         history=tuple(_version_row(version) for version in history),
+        counts=_counts(counted),
         preview=_preview(*looked) if looked else None,
         revealed=revealed,
         may_write=may_write,
@@ -233,6 +255,29 @@ def _kind_field(kind: str, text: PolicyText) -> KindField:
             Choice("", f"As usual: {usual.lower()}", not chosen),
             *(Choice(str(s), label, str(s) == chosen) for s, label in _STRATEGIES.items()),
         ),
+    )
+
+
+def _counts(counted: Counted) -> CountsShown:
+    days = (counted.last - counted.first).days + 1
+    said = f"Nothing was taken out of spans in the last {days} days."
+    if counted.values:
+        said = (
+            f"{counted.values:,} values were taken out of {counted.spans:,} spans, resources and "
+            f"scopes in the last {days} days."
+        )
+    trouble = {
+        "values were removed whole, as what the policy asks for failed": counted.failures,
+        "spans were dropped, as they do not decode": counted.unreadable,
+        "spans lost fields that no schema names": counted.unknown_fields,
+    }
+    return CountsShown(
+        said,
+        tuple(
+            CountRow(_KINDS.get(kind, kind), f"{count:,}")
+            for kind, count in counted.by_kind.items()
+        ),
+        tuple(f"{count:,} {what}." for what, count in trouble.items() if count),
     )
 
 

@@ -45,6 +45,7 @@ _DELETED: Final[Mapping[str, str]] = MappingProxyType(
         "accounts": "Counts by minute",
         "rule_accounts": "Counts of rules by minute",
         "usage": "Days of usage",
+        "redactions": "Days of counts of redactions",
         "audit": "Rows of the audit log",
     }
 )

@@ -119,6 +119,7 @@ OWN_OR_NOTHING = {
     ("GET", "/api/v1/tenant/redaction"): "the caller's: test_redaction looks at it",
     ("PUT", "/api/v1/tenant/redaction"): "the caller's: test_redaction looks at it",
     ("GET", "/api/v1/tenant/redaction/versions"): "the caller's: test_redaction looks at it",
+    ("GET", "/api/v1/tenant/redaction/counts"): "the caller's: test_redaction looks at it",
     ("POST", "/api/v1/tenant/redaction/preview"): "the caller's: test_redaction looks at it",
     ("GET", "/api/v1/tenant/redaction/suggestions"): "the caller's: test_redaction looks at it",
     ("POST", "/api/v1/tenant/redaction/reveal"): "the caller's: test_redaction looks at it",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import secrets
+from collections import Counter
+from datetime import UTC, date, datetime
 from typing import Any
 from uuid import uuid4
 
@@ -13,9 +15,12 @@ import pytest
 from fastapi import FastAPI
 
 from api.auth.principal import Role, TenantScope
-from api.database import Pool, open_pool
+from api.database import DatabaseUnavailable, Pool, open_pool
 from api.keyring.wiring import Keys
+from api.redaction.counting import Counted, RedactionCounts, read_counts
 from api.redaction.redactors import RedactionUnavailable, Redactors
+from api.redaction.wanted import follow_new_keys
+from api.rules.outbox import Publisher
 from api.settings import Settings
 from tests.integration.api.conftest import NO_KAFKA, Caller, client_of
 from tests.support.keys import MASTER, local_keys
@@ -29,6 +34,8 @@ from tests.support.tenants import (
     make_key,
     make_tenant,
 )
+from udfs.keysource.keys import Purpose
+from udfs.redaction.counts import Tally
 from udfs.wire import betrace_pb2 as wire
 
 POLICY = "/api/v1/tenant/redaction"
@@ -383,6 +390,179 @@ async def test_a_rule_that_looks_into_tokens_is_refused_and_one_there_already_is
     assert refused.status_code == 422
     assert refused.json()["problems"][0]["code"] == "rule.redacted_operator"
     assert [problem["code"] for problem in checked.json()["problems"]] == ["rule.redacted_operator"]
+
+
+EXCEPTIONS = [
+    {"where": 'user.email == "ada@example.com"', "reason": "known"},
+    {"where": "service == staging", "reason": "load tests"},
+]
+
+
+def stored_exceptions(database: Database, scope: TenantScope) -> list[tuple[int, Any]]:
+    """Return (version, exceptions as they are asked) of the tenant's rules, oldest first."""
+    with psycopg.connect(database.admin) as connection:
+        return connection.execute(
+            "select version, judged_exceptions from rule_versions where tenant_id = %s"
+            " order by version",
+            [scope.tenant_id],
+        ).fetchall()
+
+
+async def test_exceptions_are_asked_of_redacted_spans_and_shown_as_they_were_written(
+    caller: Caller, redactors: Redactors, shared_database: Database
+) -> None:
+    rule = {"id": "excepting", "rule": "when { a } never { b }", "exceptions": EXCEPTIONS}
+    answer = await caller.client.post(RULES, json=rule)
+    redactor = (await redactors.of(caller.scope.tenant_id)).redactor
+    token = redactor.attribute("user.email", "ada@example.com")
+    [(version, asked)] = stored_exceptions(shared_database, caller.scope)
+    assert (answer.status_code, answer.json()["exceptions"], version) == (201, EXCEPTIONS, 1)
+    assert asked == [{**EXCEPTIONS[0], "judged": f'user.email == "{token}"'}, EXCEPTIONS[1]]
+    off = await caller.client.post(f"{RULES}/excepting/state", json={"state": "off"})
+    assert off.status_code == 200
+    assert stored_exceptions(shared_database, caller.scope) == [(1, asked), (2, asked)]
+    await put(caller, {"strategies": {"email": "allow"}})
+    assert stored_exceptions(shared_database, caller.scope)[-1] == (3, None)
+
+
+async def test_an_exception_that_looks_into_tokens_is_refused(caller: Caller) -> None:
+    rule = {
+        "id": "excepting",
+        "rule": "when { a } never { b }",
+        "exceptions": [{"where": 'user.email ends_with "@example.com"', "reason": "ours"}],
+    }
+    refused = await caller.client.post(RULES, json=rule)
+    checked = await caller.client.post(f"{RULES}/validate", json=rule)
+    for answer in (refused, checked):
+        [problem] = answer.json()["problems"]
+        assert problem["code"] == "rule.redacted_operator"
+        assert problem["message"].startswith("exception 1: `user.email` is hashed")
+
+
+async def test_rules_follow_a_new_redaction_key(
+    caller: Caller,
+    pool: Pool,
+    keys: Keys,
+    redactors: Redactors,
+    rules_log: MemoryRulesLog,
+    shared_database: Database,
+) -> None:
+    text = 'when { login } never { any.where(user.email == "ada@example.com") }'
+    rule = {"id": "ada", "rule": text, "exceptions": EXCEPTIONS}
+    await caller.client.post(RULES, json=rule)
+    await caller.client.post(RULES, json={"id": "others", "rule": "when { a } never { b }"})
+    publisher = Publisher(pool, rules_log)
+    await follow_new_keys(pool, publisher, redactors)
+    assert len(await judged_texts(rules_log, "ada")) == 1
+    made = await keys.care.rotate(caller.scope.tenant_id, Purpose.REDACTION, by="ada")
+    await follow_new_keys(pool, publisher, redactors)
+    await follow_new_keys(pool, publisher, redactors)
+    versions = await judged_texts(rules_log, "ada")
+    assert [(version, str(made.id) in said) for version, said in versions] == [
+        (1, False),
+        (2, True),
+    ]
+    [*_, (_, asked)] = [
+        row for row in stored_exceptions(shared_database, caller.scope) if row[1] is not None
+    ]
+    assert str(made.id) in asked[0]["judged"]
+    assert len(await judged_texts(rules_log, "others")) == 1
+    shown = (await caller.client.get(f"{RULES}/ada")).json()
+    assert (shown["rule"], shown["exceptions"]) == (text, EXCEPTIONS)
+
+
+async def test_a_tenant_whose_key_cannot_be_had_waits_and_holds_up_nobody(
+    caller: Caller,
+    stranger: Caller,
+    pool: Pool,
+    keys: Keys,
+    redactors: Redactors,
+    rules_log: MemoryRulesLog,
+    shared_database: Database,
+) -> None:
+    text = 'when { login } never { any.where(user.email == "ada@example.com") }'
+    for one in (caller, stranger):
+        await one.client.post(RULES, json={"id": one.scope.tenant_id.hex, "rule": text})
+        await keys.care.rotate(one.scope.tenant_id, Purpose.REDACTION, by="ada")
+    with psycopg.connect(shared_database.admin) as connection:
+        connection.execute(
+            "insert into redaction_policies (tenant_id, version, form, author)"
+            " values (%s, 1, '{\"format\": 99}', 'betrace')",
+            [caller.scope.tenant_id],
+        )
+    await follow_new_keys(pool, Publisher(pool, rules_log), redactors)
+    assert len(await judged_texts(rules_log, caller.scope.tenant_id.hex)) == 1
+    assert len(await judged_texts(rules_log, stranger.scope.tenant_id.hex)) == 2
+    with psycopg.connect(shared_database.admin) as connection:
+        waiting = connection.execute("select tenant_id from redaction_rekeyings").fetchall()
+    assert (caller.scope.tenant_id,) in waiting
+    assert (stranger.scope.tenant_id,) not in waiting
+
+
+# -- counts ----------------------------------------------------------------------------------------
+
+
+async def count(pool: Pool, caller: Caller, day: int, version: int, **by_kind: int) -> None:
+    counts = RedactionCounts(now=lambda: datetime(2026, 11, day, 23, 59, tzinfo=UTC))
+    counts.add(caller.scope.tenant_id, version, Tally(Counter(by_kind), spans=2, failures=1))
+    await counts.write(pool)
+
+
+async def test_what_was_taken_out_is_counted_by_day_kind_and_policy(
+    caller: Caller, stranger: Caller, pool: Pool
+) -> None:
+    for day, version, kinds in (
+        (20, 1, {"email": 5, "jwt": 1}),
+        (26, 1, {"email": 3}),
+        (27, 1, {"email": 2}),
+        (27, 2, {"phone": 4}),
+    ):
+        await count(pool, caller, day, version, **kinds)
+        await count(pool, caller, day, version, **kinds)
+    found = await read_counts(pool, caller.scope, days=2, today=date(2026, 11, 27))
+    assert found == Counted(
+        first=date(2026, 11, 26),
+        last=date(2026, 11, 27),
+        by_kind={"email": 10, "phone": 8},
+        by_version={1: 10, 2: 8},
+        spans=12,
+        failures=6,
+    )
+    whole = await read_counts(pool, caller.scope, days=30, today=date(2026, 11, 27))
+    assert list(whole.by_kind.items()) == [("jwt", 2), ("email", 20), ("phone", 8)]
+    theirs = await read_counts(pool, stranger.scope, days=30, today=date(2026, 11, 27))
+    assert (theirs.values, theirs.spans) == (0, 0)
+
+
+async def test_counts_are_told_over_the_api(caller: Caller, pool: Pool) -> None:
+    counts = RedactionCounts()
+    counts.add(caller.scope.tenant_id, 0, Tally(Counter(email=1_234), spans=7))
+    await counts.write(pool)
+    body = (await caller.client.get(f"{POLICY}/counts", params={"days": 1})).json()
+    assert (body["values"], body["by_kind"], body["by_version"], body["spans"]) == (
+        1_234,
+        {"email": 1_234},
+        {"0": 1_234},
+        7,
+    )
+    assert body["first"] == body["last"]
+    refused = await caller.client.get(f"{POLICY}/counts", params={"days": 0})
+    assert refused.status_code == 422
+
+
+async def test_counts_that_cannot_be_written_wait(
+    caller: Caller, pool: Pool, shared_database: Database
+) -> None:
+    counts = RedactionCounts()
+    counts.add(caller.scope.tenant_id, 0, Tally(Counter(email=1)))
+    counts.add(uuid4(), 0, Tally(Counter(email=9)))
+    async with open_pool(shared_database.app, size=1) as closed:
+        pass
+    with pytest.raises(DatabaseUnavailable):
+        await counts.write(closed)
+    await counts.write(pool)
+    await counts.write(pool)
+    assert (await read_counts(pool, caller.scope, days=2)).by_kind == {"email": 1}
 
 
 # -- what people write -----------------------------------------------------------------------------

@@ -56,7 +56,7 @@ TABLES_WITH_A_TENANT = [
     "evidence_checkpoints", "evidence_payloads", "evidence_coverage_cursors",
     "evidence_acts_cursors", "evidence_outages", "evidence_days", "evidence_coverage_days",
     "evidence_services",
-    "redaction_policies", "redaction_vault",
+    "redaction_policies", "redaction_vault", "redaction_counts", "redaction_rekeyings",
     "signal_notes", "signal_links",
 ]  # fmt: skip
 
@@ -176,6 +176,8 @@ async def test_a_row_of_another_tenant_cannot_be_changed(
         "update redaction_policies set form = '{}'",
         "delete from redaction_vault",
         "update redaction_vault set sealed = 'enc:x'",
+        "delete from redaction_counts",
+        "update redaction_counts set what = 'email'",
         "delete from tenant_keys",
         "update tenant_keys set public_key = sha256('x')",
         "update tenant_keys set generation = 7",
@@ -219,6 +221,8 @@ def test_versions_cannot_be_changed_even_by_the_owner(
         "select * from audit_log",
         "insert into redaction_policies select * from redaction_policies",
         "delete from redaction_vault",
+        "update redaction_counts set count = 0",
+        "delete from redaction_rekeyings",
     ],
 )
 def test_the_worker_has_no_business_with_people_and_rules(

@@ -72,6 +72,13 @@ def accounting_intake(kafka: str, topics: TopicNames, dsn: str) -> Iterator[Runn
 
 
 @contextmanager
+def intake_of(writer: Writer, kafka: str, topics: TopicNames, dsn: str) -> Iterator[RunningIntake]:
+    """Run an intake of compliance spans with another writer until the block ends."""
+    with _running(kafka, topics, dsn, [topics.evidence], writer, "evidence") as running:
+        yield running
+
+
+@contextmanager
 def _running(
     kafka: str, topics: TopicNames, dsn: str, names: list[str], writer: Writer, group: str
 ) -> Iterator[RunningIntake]:

@@ -95,6 +95,25 @@ def test_a_violation_waits_for_its_exceptions_and_is_then_silenced(
     assert found(seeded, "verdict, status, raised") == ("violated", "open", True)
 
 
+def test_an_exception_is_asked_of_what_redaction_left_and_shown_as_it_was_written(
+    log: Log, copier: Copier, seeded: Database
+) -> None:
+    written = {"where": 'user.email == "ada@example.com"', "reason": "known"}
+    token = f"hash:k1:{'0' * 32}"
+    add_rule(
+        seeded.admin,
+        rule_id=RULE,
+        exceptions=[written],
+        judged_exceptions=[{**written, "judged": f'user.email == "{token}"'}],
+    )
+    charge = a_span(1, "payment.charge", CHARGE, **{"user.email": token})
+    at = log.append(a_request(charge), policy="1")
+    raise_signals(seeded, signal_of(1, at, at, rule_id=RULE))
+    assert found(seeded) == (None, True, False)
+    copier.round()
+    assert found(seeded) == (written, False, False)
+
+
 def test_one_that_no_exception_fits_alerts(log: Log, copier: Copier, seeded: Database) -> None:
     add_rule(seeded.admin, rule_id=RULE, exceptions=[STAGING])
     raise_signals(seeded, a_violation(log, service="shop"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import psycopg
@@ -12,10 +13,13 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 
 from api.kafka.topics import TopicNames
-from api.worker.database import connect
-from api.worker.signals import SignalWriter
+from api.redaction.redactors import RedactionUnavailable
+from api.worker.database import WorkerConnection, connect
+from api.worker.folding import LogRecord
+from api.worker.signals import SignalWriter, Written
 from tests.integration.worker.running import (
     accounting_intake,
+    intake_of,
     sample,
     signals_intake,
     wait_until,
@@ -168,6 +172,42 @@ def test_nothing_is_lost_while_kafka_is_away(
             what="what came afterwards is stored",
         )
         wait_until(lambda: not running.health.trouble(), what="trouble is over")
+
+
+AVAILABLE = "betrace_worker_dependency_available"
+
+
+class WithoutRedaction:
+    """A writer that lacks the policies of tenants until it is told that they are there."""
+
+    there = False
+
+    def write(self, connection: WorkerConnection, records: Sequence[LogRecord]) -> Written:
+        if not self.there:
+            raise RedactionUnavailable("policies do not answer")
+        return Written({"evidence_inbox": len(records)})
+
+
+def test_what_waits_for_redaction_says_so_and_blames_nobody_else(
+    broker: Broker, topics: TopicNames, seeded: Database
+) -> None:
+    writer = WithoutRedaction()
+    send(broker.address, topics.evidence, [(b"k", b"x")], partition=0)
+    with intake_of(writer, broker.address, topics, seeded.worker) as running:
+        wait_until(lambda: "redaction" in running.health.trouble(), what="trouble is seen")
+        assert running.health.trouble()["redaction"] == "policies do not answer"
+        assert sample(running.metrics, "betrace_worker_retries_total", dependency="postgres") == 0
+        assert (
+            sample(running.metrics, "betrace_worker_dependency_available", dependency="redaction")
+            == 0
+        )
+        writer.there = True
+        running.wait_for(topics.evidence, 1)
+        assert "redaction" not in running.health.trouble()
+        assert (
+            sample(running.metrics, "betrace_worker_dependency_available", dependency="redaction")
+            == 1
+        )
 
 
 def test_two_replicas_share_the_work_and_leave_the_same_rows(

@@ -131,6 +131,15 @@ def put_one_of_each(connection: psycopg.Connection, at: datetime, tenant: str = 
     put_letter(connection, number, at, tenant)
     put_backtest(connection, at, tenant)
     insert(connection, "usage_days", **of, day=at.date(), spans=1)
+    insert(
+        connection,
+        "redaction_counts",
+        **of,
+        day=at.date(),
+        policy_version=0,
+        what="email",
+        count=1,
+    )
     put_audit(connection, at, tenant)
 
 
@@ -198,6 +207,7 @@ TABLES: Final = {
     "accounts": "stats_minutes where",
     "rule_accounts": "rule_stats_minutes where",
     "usage": "usage_days where",
+    "redactions": "redaction_counts where",
     "audit": "audit_log where action = 'rule.changed' and",
     "traces": "trace_copies where",
 }
@@ -246,7 +256,7 @@ def test_each_tenant_keeps_its_things_for_as_long_as_it_wants(
     assert retention.round()
     gone = {
         "signals": 3, "open_signals": 2, "folds": 3, "dead_letters": 3, "backtests": 3,
-        "accounts": 2, "rule_accounts": 2, "usage": 1, "audit": 1, "traces": 3,
+        "accounts": 2, "rule_accounts": 2, "usage": 1, "redactions": 1, "audit": 1, "traces": 3,
     }  # fmt: skip
     assert left(seeded) == {what: 4 - n for what, n in gone.items()}
     assert told(seeded) == gone
@@ -414,7 +424,7 @@ def step(what: str, most: int) -> Step:
     return Step(found.what, found.kind, found.statement, most)
 
 
-@pytest.mark.parametrize("what", [what for what in KINDS if what != "usage"])
+@pytest.mark.parametrize("what", [what for what in KINDS if what not in ("usage", "redactions")])
 def test_a_batch_takes_the_oldest_and_no_more_than_it_may(
     what: str, admin: psycopg.Connection, seeded: Database, connection: WorkerConnection
 ) -> None:
@@ -462,7 +472,7 @@ def test_a_round_after_a_crash_goes_on_and_nothing_is_told_twice_or_never(
     assert left(seeded)["audit"] == 10
     assert told(seeded) == {}
     assert made(seeded.worker).round()
-    gone = dict.fromkeys(TABLES, 10) | {"usage": 0}
+    gone = dict.fromkeys(TABLES, 10) | {"usage": 0, "redactions": 0}
     assert left(seeded) == {what: 10 - n for what, n in gone.items()}
     assert told(seeded) == {what: n for what, n in gone.items() if n}
 
@@ -569,6 +579,7 @@ def test_a_worker_that_stops_leaves_the_rest(seeded: Database, admin: psycopg.Co
         ("accounts", "stats_minutes_pkey"),
         ("rule_accounts", "rule_stats_minutes_pkey"),
         ("usage", "usage_days_pkey"),
+        ("redactions", "redaction_counts_pkey"),
         ("traces", "trace_copies_newest"),
     ],
 )

@@ -45,6 +45,7 @@ def add_rule(
     state: str = "active",
     group_by: Sequence[str] = (),
     exceptions: Sequence[dict[str, str]] = (),
+    judged_exceptions: Sequence[dict[str, str]] | None = None,
 ) -> None:
     """Put a rule with one version into the database."""
     stored = {"group_by": list(group_by), "exceptions": list(exceptions)}
@@ -55,9 +56,13 @@ def add_rule(
         )
         connection.execute(
             "insert into rule_versions (tenant_id, rule_id, version, state, object, text,"
-            " canonical, language, deleted, author)"
-            " values (%s, %s, 1, %s, %s, %s, %s, 1, false, 'test')",
-            [tenant, rule_id, state, json.dumps(stored), text, text],
+            " judged_exceptions, canonical, language, deleted, author)"
+            " values (%s, %s, 1, %s, %s, %s, %s, %s, 1, false, 'test')",
+            [
+                *(tenant, rule_id, state, json.dumps(stored), text),
+                None if judged_exceptions is None else json.dumps(judged_exceptions),
+                text,
+            ],
         )
 
 

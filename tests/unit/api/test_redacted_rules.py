@@ -15,7 +15,14 @@ from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Sp
 import dsl
 from api.command.remote import Server
 from api.command.rules_check import check_file, with_redaction
-from api.rules.redacted import Redacted, redacted_rule
+from api.rules.redacted import (
+    Redacted,
+    RedactedExceptions,
+    redacted_exceptions,
+    redacted_filter,
+    redacted_rule,
+)
+from dsl.exceptions import RuleException
 from udfs.otlp import LazySpan, decode_spans
 from udfs.redaction.policy import CustomDetector, Policy
 from udfs.redaction.redactor import Redactor
@@ -180,6 +187,45 @@ def test_without_a_key_what_would_be_hashed_is_warned_about() -> None:
     found = judged(never('any.where(customer.id == "c-17")'), Redactor(POLICY, None))
     assert found.text is None
     assert ["removed" in warning.message for warning in found.warnings] == [True]
+
+
+@pytest.mark.parametrize(
+    ("where", "attributes"),
+    [
+        ('customer.id == "c-17"', {"customer.id": "c-17"}),
+        ("customer.id in [bob, ada] and not order.id exists", {"customer.id": "ada"}),
+        ('name == login and attr(account) == "DE-1"', {"account": "DE-1"}),
+        ("service == crm or customer.id == ada", {"customer.id": "ada"}),
+    ],
+)
+def test_an_exception_holds_for_the_redacted_spans_it_was_written_for(
+    where: str, attributes: dict[str, str | int]
+) -> None:
+    stored = redacted_exceptions([{"where": where, "reason": "known"}], REDACTOR).stored
+    assert stored is not None
+    one = RuleException.from_dict(stored[0])
+    assert (one.where, one.holds_for(*spans(attributes))) == (where, True)
+    assert not one.holds_for(*spans(dict.fromkeys(attributes, "else")))
+
+
+def test_exceptions_that_redaction_does_not_touch_are_asked_as_they_were_written() -> None:
+    exceptions = [{"where": "service == crm", "reason": "x"}, {"where": "a == 1", "reason": "y"}]
+    assert redacted_exceptions(exceptions, REDACTOR) == RedactedExceptions(None)
+    assert redacted_filter("a ==", REDACTOR) == Redacted(None)
+
+
+def test_what_an_exception_cannot_ask_is_said_with_its_number() -> None:
+    found = redacted_exceptions(
+        [
+            {"where": "diagnosis == flu", "reason": "x"},
+            {"where": "customer.id starts_with c", "reason": "y"},
+        ],
+        REDACTOR,
+    )
+    assert [(one.code, one.message[:13]) for one in (*found.warnings, *found.problems)] == [
+        ("rule.redacted_value", "exception 1: "),
+        ("rule.redacted_operator", "exception 2: "),
+    ]
 
 
 @pytest.mark.parametrize("text", ["", "when {", "never ] {", 'when { "', "expect { x }"])

@@ -102,6 +102,7 @@ PERMISSIONS = {
     ("GET", "/api/v1/tenant/redaction"): Permission.TENANT_READ,
     ("PUT", "/api/v1/tenant/redaction"): Permission.TENANT_WRITE,
     ("GET", "/api/v1/tenant/redaction/versions"): Permission.TENANT_READ,
+    ("GET", "/api/v1/tenant/redaction/counts"): Permission.TENANT_READ,
     ("POST", "/api/v1/tenant/redaction/preview"): Permission.TENANT_WRITE,
     ("GET", "/api/v1/tenant/redaction/suggestions"): Permission.TENANT_WRITE,
     ("POST", "/api/v1/tenant/redaction/reveal"): Permission.REDACTION_REVEAL,

@@ -8,10 +8,13 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.semconv import attributes as stable
 from opentelemetry.semconv._incubating import attributes as incubating
 
-from tests.support.redaction import redactor
+from tests.support.redaction import a_span, redactor, request
+from udfs.otlp import key_values
+from udfs.redaction.counts import Counts
 from udfs.redaction.policy import Policy
 from udfs.redaction.rulings import Rulings
 
@@ -128,6 +131,17 @@ def test_what_agents_send_passes_whole(key: str, value: str) -> None:
 )  # fmt: skip
 def test_what_is_somebodys_goes_and_the_rest_stays(key: str, value: str, after: str) -> None:
     assert REDACTOR.attribute(key, value) == after
+
+
+def test_a_record_with_every_attribute_of_the_conventions_goes_on_as_it_came() -> None:
+    spans = [
+        a_span(attributes=key_values(dict.fromkeys((k for k in KEYS if k not in MEANT_TO_GO), v)))
+        for v in ("main", 3, True, 0.5, ["a", "b"])
+    ]
+    record = request(*spans, resource=Resource(attributes=spans[0].attributes)).SerializeToString()
+    after, counts = REDACTOR.record(record)
+    assert after is record
+    assert counts == Counts(policy_version=0)
 
 
 def test_ids_of_the_user_are_hashed_where_the_conventions_call_them_so() -> None:

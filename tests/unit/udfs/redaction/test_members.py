@@ -26,6 +26,8 @@ REDACTOR = redactor()
         ("x=https://h/?access_token=abc&y", "x=https://h/?access_token=[REDACTED]&y"),
         ("user[phone]=030&user[tier]=gold", "user[phone]=***&user[tier]=gold"),
         ('{"email.sent": true, "phone": null}', '{"email.sent": true, "phone": null}'),
+        ("GET /x?api_key=REDACTED&sig=***", "GET /x?api_key=REDACTED&sig=***"),
+        ('{"first_name": "Redacted", "ssn": "****"}', '{"first_name": "Redacted", "ssn": "****"}'),
         ('{"queue.name":"orders","capacity":"7"}', '{"queue.name":"orders","capacity":"7"}'),
     ],
 )
