@@ -13,6 +13,7 @@ from hypothesis import settings
 
 from tests.fault.table import fault_table
 from tests.support import golden, matrix
+from tests.support.attack_table import attack_table
 from tests.support.stack import last_words, running_stacks
 
 # A change is judged by the same examples each time; to look for new ones is the nightly's task.
@@ -35,10 +36,11 @@ def pytest_runtest_makereport(
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say how many golden cases ran, how many requests were judged, and what every fault did."""
+    """Say how many golden cases ran, how many requests were judged, and what every fault and every
+    attack on evidence did."""
     reports = [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]
     for line in (golden.summary(reports), matrix.summary(reports)):
         if line is not None:
             terminalreporter.write_line(line)
-    for line in fault_table(reports):
+    for line in (*fault_table(reports), *attack_table(reports)):
         terminalreporter.write_line(line)

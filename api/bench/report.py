@@ -94,7 +94,7 @@ def evidence_table(figures: EvidenceFigures, *, hardware: str) -> Table:
 def sealing_table(figures: SealingFigures, *, hardware: str) -> Table:
     """Return the table of the evidence log in Postgres."""
     table = _table("betrace bench evidence --postgres", hardware)
-    both = figures.sealed_per_cpu_s
+    both, cpu = figures.sealed_per_cpu_s, figures.proof_cpu_ms
     rows = [
         ("records", f"{figures.records:,}"),
         ("handed over", f"{figures.handed_over_per_s:,} a second"),
@@ -102,6 +102,7 @@ def sealing_table(figures: SealingFigures, *, hardware: str) -> Table:
         ("by CPU second of the sequencer", f"{figures.sealed_per_sequencer_cpu_s:,}"),
         ("the same with its backend", "not known" if both is None else f"{both:,}"),
         ("a record with its proof", f"{figures.proof_ms:.2f} ms"),
+        ("CPU time of both for that", "not known" if cpu is None else f"{cpu:.2f} ms"),
     ]
     return _filled(table, rows)
 

@@ -16,7 +16,7 @@ from uuid import UUID
 import structlog
 
 from api.database import Connection, Pool, tenant_transaction
-from api.evidence.log_keys import signer_in_log
+from api.evidence.log_keys import revoke_in_log, signer_in_log
 from api.evidence.sealing import STATEMENT_MS, lock_log, sealer_of
 from api.evidence.statements import statement
 from api.keyring.wiring import Keys
@@ -39,7 +39,7 @@ PACE: Final = Pace()
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A log's size, and what its newest checkpoint is of; 0 for none."""
+    """A log's size, and what its newest checkpoint that counts is of; 0 for none."""
 
     tenant: UUID
     size: int
@@ -59,6 +59,14 @@ class Head:
         return now_ms - self.signed_ms >= wait_ms
 
 
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """A head that was signed: by how much too late, and how many records waited for it."""
+
+    late_ms: int
+    late_records: int
+
+
 async def list_heads(connection: Connection) -> list[Head]:
     """Return all logs with their heads, of tenants that are not being deleted."""
     rows = await connection.execute(statement("logs"))
@@ -68,8 +76,8 @@ async def list_heads(connection: Connection) -> list[Head]:
     ]
 
 
-async def sign_head(pool: Pool, keys: Keys, tenant: UUID, *, now_ms: int) -> int | None:
-    """Sign the head of a log as it is now; return by how much it is late, None if it is not ours.
+async def sign_head(pool: Pool, keys: Keys, tenant: UUID, *, now_ms: int) -> Signed | None:
+    """Sign the head of a log as it is now; None if its turn is not ours.
 
     The log says first which key signs it. Raises KeyTrouble: nothing was signed or written then.
     """
@@ -107,7 +115,7 @@ async def sign_head(pool: Pool, keys: Keys, tenant: UUID, *, now_ms: int) -> int
         log_of_process.info(
             "evidence.signed_late", tenant=str(tenant), late_ms=late_ms, attempts=outage["attempts"]
         )
-    return late_ms
+    return Signed(late_ms, frontier.size - outage["from_size"] if outage else 0)
 
 
 async def create_log(pool: Pool, keys: Keys, tenant: UUID, *, origin: str, now_ms: int) -> None:
@@ -120,6 +128,21 @@ async def create_log(pool: Pool, keys: Keys, tenant: UUID, *, origin: str, now_m
         log = await lock_log(connection, tenant)
         if log is not None and not log.frontier.size:
             await signer_in_log(connection, keys, log, now_ms=now_ms)
+
+
+async def note_revocations(pool: Pool, keys: Keys, tenant: UUID, *, now_ms: int) -> None:
+    """Let the log say which of its keys were revoked, while none can be had that signs.
+
+    What they signed since then does not count from now on: it is pending again.
+    """
+    async with tenant_transaction(pool, sealer_of(tenant), timeout_ms=STATEMENT_MS) as connection:
+        log = await lock_log(connection, tenant)
+        if log is None:
+            return
+        try:
+            await revoke_in_log(connection, keys, log, now_ms=max(now_ms, log.sealed_ms))
+        except KeyTrouble as trouble:
+            log_of_process.error("evidence.unrevoked", tenant=str(tenant), cause=str(trouble))
 
 
 async def note_outage(pool: Pool, head: Head, trouble: KeyTrouble, *, now_ms: int) -> None:

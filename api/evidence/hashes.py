@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from api.database import Connection, queries
 from api.evidence.sealing import LOWEST_LEVEL
@@ -58,26 +58,31 @@ async def with_hashes(connection: Connection, make: Callable[[Hashes], _T]) -> _
 
 async def read_hashes(connection: Connection, planned: Planned) -> Found:
     """Read what was taken down, in one go."""
-    high = stored_of(planned.nodes)
-    named = queries("evidence")
-    stored = {
-        NodeId(row["level"], row["number"]): bytes(row["hash"])
-        async for row in named.nodes(
-            connection,
-            levels=[node.level for node in high],
-            numbers=[node.number for node in high],
-        )
+    rows = queries("evidence").hashes(connection, **places_of(planned.nodes))
+    return found_of([row async for row in rows])
+
+
+def places_of(nodes: Iterable[NodeId]) -> dict[str, list[int]]:
+    """Return where the hashes of some nodes are, as the statement `hashes` asks for them."""
+    asked = list(nodes)
+    high = [node for node in asked if node.level >= LOWEST_LEVEL]
+    return {
+        "levels": [node.level for node in high],
+        "numbers": [node.number for node in high],
+        "seqs": leaves_of(asked),
     }
-    leaves = {
-        row["seq"]: bytes(row["leaf"])
-        async for row in named.leaves(connection, seqs=leaves_of(planned.nodes))
-    }
+
+
+def found_of(rows: Iterable[Mapping[str, Any]]) -> Found:
+    """Return the hashes in rows of the statement `hashes`."""
+    stored: dict[NodeId, bytes] = {}
+    leaves: dict[int, bytes] = {}
+    for row in rows:
+        if row["level"]:
+            stored[NodeId(row["level"], row["number"])] = bytes(row["hash"])
+        else:
+            leaves[row["number"]] = bytes(row["hash"])
     return Found(stored, leaves)
-
-
-def stored_of(nodes: Iterable[NodeId]) -> list[NodeId]:
-    """Return those of some nodes that are stored."""
-    return [node for node in nodes if node.level >= LOWEST_LEVEL]
 
 
 def leaves_of(nodes: Iterable[NodeId]) -> list[int]:

@@ -72,6 +72,14 @@ async def signer_in_log(connection: Connection, keys: Keys, log: Log, *, now_ms:
     return signer
 
 
+async def revoke_in_log(connection: Connection, keys: Keys, log: Log, *, now_ms: int) -> None:
+    """Let a locked log say which of its keys were revoked, whether or not another one can sign.
+
+    Raises KeyTrouble.
+    """
+    await _Keeper(connection, keys, log, now_ms).revoke()
+
+
 async def read_key_history(connection: Connection, tenant: UUID) -> list[LogKey]:
     """Return the keys of a log, oldest first. Raises ValueError for a record that is not one."""
     rows = await connection.execute(statement("key_records"), {"tenant_id": tenant}, binary=True)

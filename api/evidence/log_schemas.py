@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from dataclasses import asdict
 from typing import Annotated, Final, Self
 from uuid import UUID
 
@@ -70,11 +71,28 @@ class OutageBody(BaseModel):
         return cls(began_ms=outage.began_ms, attempts=outage.attempts, cause=outage.cause)
 
 
+class PastOutageBody(BaseModel):
+    """The source of keys did not sign: records from one size to another were signed late."""
+
+    began_ms: int
+    ended_ms: int
+    from_size: int
+    to_size: int
+    attempts: int
+    cause: str
+
+    @classmethod
+    def of(cls, outage: Outage) -> Self:
+        """Return it as JSON."""
+        return cls.model_validate(asdict(outage))
+
+
 class LogBody(BaseModel):
     """A tenant's log. origin: null while nothing was sealed.
 
-    waiting: handed over and not sealed, up to 100,000. pending: sealed and under no checkpoint yet.
-    late: checkpoints that were signed late.
+    waiting: handed over and not sealed, up to 100,000. pending: sealed and under no checkpoint that
+    counts. newest: the newest one that does. late: checkpoints that were signed late; outages: the
+    last twenty that are over, newest first.
     """
 
     origin: str | None
@@ -87,6 +105,7 @@ class LogBody(BaseModel):
     late: int
     newest: CheckpointBody | None
     outage: OutageBody | None
+    outages: list[PastOutageBody]
     verifier_keys: list[str]
 
     @classmethod
@@ -103,6 +122,7 @@ class LogBody(BaseModel):
             late=state.late,
             newest=CheckpointBody.of(state.newest) if state.newest else None,
             outage=OutageBody.of(state.outage) if state.outage else None,
+            outages=[PastOutageBody.of(each) for each in state.outages],
             verifier_keys=list(state.verifier_keys),
         )
 

@@ -83,7 +83,9 @@ class LogState:
     """A tenant's log. origin: None while nothing was sealed.
 
     waiting: handed over and not sealed; pending: sealed and under no checkpoint yet, which is usual
-    for a minute; outage: why it is longer, if it is. late: checkpoints that were signed late.
+    for a minute; outage: why it is longer, if it is. newest: the newest checkpoint that counts: its
+    key was not revoked. late: checkpoints that were signed late; outages: the last of those that
+    are over, newest first.
     verifier_keys: every key of the log, oldest first.
     """
 
@@ -98,4 +100,13 @@ class LogState:
     late: int
     newest: StoredCheckpoint | None
     outage: Outage | None
+    outages: tuple[Outage, ...]
     verifier_keys: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Unsigned:
+    """Since when, and why, no key signs a log, and how many records are pending meanwhile."""
+
+    outage: Outage
+    pending: int

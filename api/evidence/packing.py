@@ -22,9 +22,10 @@ from psycopg.rows import DictRow, dict_row
 from api.audit.trail import record
 from api.auth.principal import TenantScope
 from api.database import Pool, queries, tenant_transaction
-from api.evidence.hashes import Found, leaves_of, stored_of
+from api.evidence.hashes import found_of, places_of
 from api.evidence.log_keys import LogSigner
 from api.evidence.reading import key_history_up_to
+from api.exports.places import ExportPlaces
 from api.keyring.wiring import Keys
 from api.problems import ApiError, unavailable
 from udfs.evidence.commitments import Payload
@@ -43,7 +44,7 @@ from udfs.evidence.pack import (
     Why,
 )
 from udfs.evidence.pack_range import CLOCK_SKEW_MS
-from udfs.evidence.pack_writer import PackParts, write_pack
+from udfs.evidence.pack_writer import CannotPack, PackParts, write_pack
 from udfs.evidence.tree import NodeId
 from udfs.keysource.trouble import KeysUnavailable, KeyTrouble
 
@@ -98,7 +99,7 @@ class PackMaker:
         self._pool = pool
         self._keys = keys
         self._dsn = dsn
-        self._free = at_once
+        self._places = ExportPlaces(at_once, others="Other packs are being made")
 
     async def make(self, scope: TenantScope, asked: Asked) -> Pack:
         """Make a pack and put that on the audit log.
@@ -108,7 +109,7 @@ class PackMaker:
         or no key signs.
         """
         plan = await self._plan(scope, asked)
-        with self._place():
+        with self._places.taken():
             async with tenant_transaction(self._pool, scope) as connection:
                 await record(
                     connection,
@@ -154,7 +155,9 @@ class PackMaker:
             to_ms = newest["time_ms"] if asked.to_ms is None else asked.to_ms
             if from_ms >= to_ms:
                 raise ApiError(400, "request.range", "`from` must lie before `to`.")
-            after = await queries("evidence").checkpoint_after(connection, time_ms=to_ms, **of_keys)
+            after = await queries("evidence").checkpoint_after(
+                connection, time_ms=to_ms, newest=newest["number"], **of_keys
+            )
             if after is None:
                 raise ApiError(
                     409,
@@ -234,22 +237,12 @@ class PackMaker:
                 raise ApiError(
                     500, "evidence.damaged", f"A hash of the log is missing: {error}."
                 ) from error
+            except CannotPack as error:
+                raise ApiError(
+                    500, "evidence.damaged", f"The log is not as it was sealed: {error}."
+                ) from error
             except KeyTrouble as trouble:
                 raise _no_signature(trouble) from trouble
-
-    @contextmanager
-    def _place(self) -> Iterator[None]:
-        if not self._free:
-            raise unavailable(
-                "export.busy",
-                "Other packs are being made on this server: try again in a minute.",
-                retry_after_s=60,
-            )
-        self._free -= 1
-        try:
-            yield
-        finally:
-            self._free += 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -307,15 +300,7 @@ class _Reader:
 
     def read(self, nodes: Sequence[NodeId]) -> list[bytes]:
         """Return the hashes of full subtrees (`udfs.evidence.proofs.Hashes`)."""
-        high = stored_of(nodes)
-        stored = self._rows(
-            "nodes", levels=[one.level for one in high], numbers=[one.number for one in high]
-        )
-        leaves = self._rows("leaves", seqs=leaves_of(nodes))
-        return Found(
-            {NodeId(row["level"], row["number"]): row["hash"] for row in stored},
-            {row["seq"]: row["leaf"] for row in leaves},
-        ).read(nodes)
+        return found_of(self._rows("hashes", **places_of(nodes))).read(nodes)
 
     def _lines(self) -> Iterator[bytes]:
         for row in self._stream("lines_for_pack"):

@@ -3,8 +3,8 @@ transaction of the tenant."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any, Final
 
@@ -12,13 +12,14 @@ from api.auth.principal import TenantScope
 from api.database import Connection, Pool, queries, tenant_transaction
 from api.evidence.hashes import with_hashes
 from api.evidence.log_keys import history_of
-from api.evidence.model import LogState, Outage, SealedRecord, StoredCheckpoint
+from api.evidence.model import LogState, Outage, SealedRecord, StoredCheckpoint, Unsigned
 from api.problems import ApiError, not_found
 from udfs.evidence.pack import LogKey
 from udfs.evidence.proofs import consistency_proof, inclusion_proof
 from udfs.evidence.records import Kind
 
 PAGE_MAX: Final = 1_000
+OUTAGES: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,8 @@ async def read_state(pool: Pool, scope: TenantScope) -> LogState:
         row = await queries("evidence").state(connection)
         newest = await queries("evidence").newest_checkpoint(connection)
         outage = await queries("evidence").outage(connection)
+        over = queries("evidence").outages(connection, limit=OUTAGES)
+        outages = tuple([Outage(**each) async for each in over])
         keys = await key_history_up_to(connection, row["size"] or 0)
     checkpoint = _checkpoint(newest) if newest else None
     size = row["size"] or 0
@@ -58,8 +61,20 @@ async def read_state(pool: Pool, scope: TenantScope) -> LogState:
         late=row["late"],
         newest=checkpoint,
         outage=Outage(**outage) if outage else None,
+        outages=outages,
         verifier_keys=tuple(key.verifier_key for key in keys),
     )
+
+
+async def read_unsigned(pool: Pool, scope: TenantScope) -> Unsigned | None:
+    """Return since when no key signs the log, None while one does."""
+    async with tenant_transaction(pool, scope) as connection:
+        outage = await queries("evidence").outage(connection)
+        if outage is None:
+            return None
+        row = await queries("evidence").state(connection)
+        newest = await queries("evidence").newest_checkpoint(connection)
+    return Unsigned(Outage(**outage), (row["size"] or 0) - (newest["size"] if newest else 0))
 
 
 async def list_checkpoints(
@@ -86,22 +101,17 @@ async def find_record(pool: Pool, scope: TenantScope, seq: int) -> SealedRecord:
 async def prove_record(pool: Pool, scope: TenantScope, seq: int) -> Proven:
     """Return a record with what proves it. Raises ApiError 404, 500 where the log is damaged."""
     async with tenant_transaction(pool, scope) as connection:
-        record = await _find_record(connection, seq)
-        row = await queries("evidence").checkpoint_over(connection, size=seq + 1)
-        checkpoint = _checkpoint(row) if row else None
+        row = await queries("evidence").proven(connection, seq=seq)
+        if row is None:
+            raise not_found("record")
+        checkpoint = _checkpoint({**row, "time_ms": row["signed_ms"]}) if row["number"] else None
         proof: list[bytes] = []
         if checkpoint is not None:
-            size = checkpoint.size
-            make = partial(inclusion_proof, index=seq, size=size)
+            make = partial(inclusion_proof, index=seq, size=checkpoint.size)
             proof = await _proof(connection, make)
-        payload = (
-            await queries("evidence").payload(connection, seq=seq) if record.has_payload else None
-        )
-    personal = None
-    if payload is not None and payload["salt"] is not None:
-        personal = (payload["payload"], bytes(payload["salt"]))
-    erased = payload is not None and payload["erased_at"] is not None
-    return Proven(record, checkpoint, tuple(proof), personal, erased)
+    personal = (row["payload"], bytes(row["salt"])) if row["salt"] is not None else None
+    erased = row["erased_at"] is not None
+    return Proven(_record(row), checkpoint, tuple(proof), personal, erased)
 
 
 async def prove_consistency(
@@ -140,14 +150,14 @@ async def _find_record(connection: Connection, seq: int) -> SealedRecord:
     row = await queries("evidence").record(connection, seq=seq)
     if row is None:
         raise not_found("record")
-    return SealedRecord(
-        **{
-            **row,
-            "kind": Kind(row["kind"]),
-            "line": bytes(row["line"]),
-            "leaf": bytes(row["leaf"]),
-        }
-    )
+    return _record(row)
+
+
+def _record(row: Mapping[str, Any]) -> SealedRecord:
+    """Return the record of a row that has it among other columns."""
+    told = {field.name: row[field.name] for field in fields(SealedRecord)}
+    line, leaf = bytes(row["line"]), bytes(row["leaf"])
+    return SealedRecord(**{**told, "kind": Kind(row["kind"]), "line": line, "leaf": leaf})
 
 
 async def _find_checkpoint(connection: Connection, number: int) -> StoredCheckpoint:
@@ -157,5 +167,7 @@ async def _find_checkpoint(connection: Connection, number: int) -> StoredCheckpo
     return _checkpoint(row)
 
 
-def _checkpoint(row: dict[str, Any]) -> StoredCheckpoint:
-    return StoredCheckpoint(**{**row, "root": bytes(row["root"])})
+def _checkpoint(row: Mapping[str, Any]) -> StoredCheckpoint:
+    """Return the checkpoint of a row that has it among other columns."""
+    told = {field.name: row[field.name] for field in fields(StoredCheckpoint)}
+    return StoredCheckpoint(**{**told, "root": bytes(row["root"])})

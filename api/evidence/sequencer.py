@@ -29,7 +29,15 @@ from api.database import (
     open_pool,
     tenant_transaction,
 )
-from api.evidence.checkpointing import PACE, Pace, create_log, list_heads, note_outage, sign_head
+from api.evidence.checkpointing import (
+    PACE,
+    Pace,
+    create_log,
+    list_heads,
+    note_outage,
+    note_revocations,
+    sign_head,
+)
 from api.evidence.sealing import BATCH, STATEMENT_MS, Batch, lock_log, seal_batch, sealer_of
 from api.evidence.statements import statement
 from api.keyring.config import KeyConfig
@@ -74,6 +82,11 @@ class SealingMetrics:
             "Of these, those that were signed late since the source of keys was away.",
             registry=registry,
         )
+        self.late_records = Counter(
+            "betrace_evidence_records_signed_late",
+            "Records that were pending while the source of keys was away, and are signed now.",
+            registry=registry,
+        )
         self.unsigned = Counter(
             "betrace_evidence_unsigned",
             "Attempts to sign a head that failed; records are pending meanwhile.",
@@ -81,7 +94,7 @@ class SealingMetrics:
         )
         self.pending = Gauge(
             "betrace_evidence_pending_records",
-            "Records of all logs that are under no checkpoint yet.",
+            "Records of all logs that are under no checkpoint that counts.",
             registry=registry,
         )
         self.broken = Counter(
@@ -214,12 +227,13 @@ class Sequencer:
             if away is None:
                 try:
                     with self._its_own_trouble(head.tenant):
-                        late_ms = await sign_head(
+                        signed = await sign_head(
                             self._pool, self._keys, head.tenant, now_ms=self._clock()
                         )
-                        if late_ms is not None:
+                        if signed is not None:
                             self._metrics.checkpoints.inc()
-                            self._metrics.late.inc(late_ms > 0)
+                            self._metrics.late.inc(signed.late_ms > 0)
+                            self._metrics.late_records.inc(signed.late_records)
                     continue
                 except KeyTrouble as trouble:
                     log.error("evidence.unsigned", tenant=str(head.tenant), cause=str(trouble))
@@ -229,6 +243,8 @@ class Sequencer:
                 failed = away
             self._metrics.unsigned.inc()
             await note_outage(self._pool, head, failed, now_ms=self._clock())
+            with self._its_own_trouble(head.tenant):
+                await note_revocations(self._pool, self._keys, head.tenant, now_ms=self._clock())
 
     async def _waiting(self) -> list[UUID]:
         async with one_statement(self._pool) as connection:

@@ -7,8 +7,7 @@ it, and rows of different files fit together.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Final
 from uuid import uuid4
@@ -20,7 +19,7 @@ from api.auth.principal import TenantScope
 from api.database import Connection, Pool, snapshot_transaction, tenant_transaction
 from api.exports.archive import Archive
 from api.exports.kinds import KINDS, LEFT_OUT, Kind
-from api.problems import unavailable
+from api.exports.places import ExportPlaces
 
 FORMAT: Final = "betrace.tenant-export/1"
 AT_ONCE: Final = 2
@@ -41,7 +40,7 @@ class Exporter:
 
     def __init__(self, pool: Pool, *, at_once: int = AT_ONCE) -> None:
         self._pool = pool
-        self._free = at_once
+        self._places = ExportPlaces(at_once, others="Other exports are under way")
 
     async def begin(self, scope: TenantScope) -> AsyncIterator[bytes]:
         """Put an export on the record, and return its archive in pieces.
@@ -53,25 +52,11 @@ class Exporter:
         return _with_first(await anext(pieces), pieces)
 
     async def _archive(self, scope: TenantScope) -> AsyncIterator[bytes]:
-        with self._place():
+        with self._places.taken():
             async with tenant_transaction(self._pool, scope) as connection:
                 await record(connection, scope, "tenant.exported", f"tenant:{scope.tenant_id}")
             async for piece in archive_of(self._pool, scope):
                 yield piece
-
-    @contextmanager
-    def _place(self) -> Iterator[None]:
-        if not self._free:
-            raise unavailable(
-                "export.busy",
-                "Other exports are under way on this server: try again in a minute.",
-                retry_after_s=60,
-            )
-        self._free -= 1
-        try:
-            yield
-        finally:
-            self._free += 1
 
 
 async def _with_first(first: bytes, others: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

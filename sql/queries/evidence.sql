@@ -1,4 +1,7 @@
 -- The evidence log of the tenant of the transaction, as people read it.
+--
+-- A checkpoint does not count once its key was revoked at a smaller size: the record of the log that
+-- says so has the id revoked:<key>:<size>.
 
 -- name: state^
 select l.origin, l.size, l.root, l.sealed_ms,
@@ -16,8 +19,18 @@ from (select scope_tenant() as tenant_id) s
 left join evidence_logs l on l.tenant_id = s.tenant_id;
 
 -- name: newest_checkpoint^
-select number, size, root, time_ms, late_ms, key_id, note
-from evidence_checkpoints where tenant_id = scope_tenant() order by number desc limit 1;
+-- The newest one that counts.
+select c.number, c.size, c.root, c.time_ms, c.late_ms, c.key_id, c.note
+from evidence_checkpoints c
+where c.tenant_id = scope_tenant()
+  and not exists (
+    select from evidence_records r
+    where r.tenant_id = c.tenant_id and r.kind = 'key'
+      and r.id >= 'revoked:' and r.id < 'revoked;'
+      and starts_with(r.id, 'revoked:' || c.key_id || ':')
+      and c.size > substring(r.id from ':([0-9]{1,18})$')::bigint
+  )
+order by c.number desc limit 1;
 
 -- name: checkpoint^
 select number, size, root, time_ms, late_ms, key_id, note
@@ -30,21 +43,39 @@ where tenant_id = scope_tenant() and (:before::bigint is null or number < :befor
 order by number desc
 limit :limit;
 
--- name: checkpoint_over^
--- The oldest checkpoint that covers so many records.
-select number, size, root, time_ms, late_ms, key_id, note
-from evidence_checkpoints
-where tenant_id = scope_tenant() and size >= :size
-order by size, number
-limit 1;
+-- name: proven^
+-- A record, the oldest checkpoint that covers it and counts, and what is personal in it.
+select r.seq, r.kind, r.id, r.time_ms, r.sealed_ms, r.has_payload, r.line, r.leaf,
+  c.number, c.size, c.root, c.time_ms as signed_ms, c.late_ms, c.key_id, c.note,
+  p.payload, p.salt, p.erased_at
+from evidence_records r
+left join lateral (
+  select c.number, c.size, c.root, c.time_ms, c.late_ms, c.key_id, c.note
+  from evidence_checkpoints c
+  where c.tenant_id = r.tenant_id and c.size > r.seq
+    and not exists (
+      select from evidence_records k
+      where k.tenant_id = c.tenant_id and k.kind = 'key'
+        and k.id >= 'revoked:' and k.id < 'revoked;'
+        and starts_with(k.id, 'revoked:' || c.key_id || ':')
+        and c.size > substring(k.id from ':([0-9]{1,18})$')::bigint
+    )
+  order by c.size, c.number
+  limit 1
+) c on true
+left join evidence_payloads p on p.tenant_id = r.tenant_id and p.seq = r.seq
+where r.tenant_id = scope_tenant() and r.seq = :seq;
 
 -- name: outage^
 select began_ms, ended_ms, from_size, to_size, attempts, cause
 from evidence_outages where tenant_id = scope_tenant() and ended_ms is null;
 
 -- name: outages
+-- Those that are over, the newest first.
 select began_ms, ended_ms, from_size, to_size, attempts, cause
-from evidence_outages where tenant_id = scope_tenant() order by began_ms desc limit :limit;
+from evidence_outages
+where tenant_id = scope_tenant() and ended_ms is not null
+order by began_ms desc limit :limit;
 
 -- name: record^
 select seq, kind, id, time_ms, sealed_ms, has_payload, line, leaf
@@ -68,15 +99,15 @@ where tenant_id = scope_tenant() and seq = :seq and erased_at is null;
 select line from evidence_records
 where tenant_id = scope_tenant() and kind = 'key' and seq < :size order by seq;
 
--- name: nodes
+-- name: hashes
+-- Of full subtrees that are stored, and, as level 0, of leaves.
 select n.level, n.number, n.hash
 from unnest(:levels::integer[], :numbers::bigint[]) as a (level, number)
 join evidence_nodes n
-  on n.tenant_id = scope_tenant() and n.level = a.level and n.number = a.number;
-
--- name: leaves
-select seq, leaf from evidence_records
-where tenant_id = scope_tenant() and seq = any (:seqs::bigint[]);
+  on n.tenant_id = scope_tenant() and n.level = a.level and n.number = a.number
+union all
+select 0::smallint, r.seq, r.leaf from evidence_records r
+where r.tenant_id = scope_tenant() and r.seq = any (:seqs::bigint[]);
 
 -- name: checkpoint_before^
 -- The newest checkpoint from before a moment whose signature counts.
@@ -91,7 +122,7 @@ order by time_ms desc limit 1;
 -- name: checkpoint_after^
 -- The oldest one from a moment on whose signature counts.
 select number, size, time_ms from evidence_checkpoints c
-where tenant_id = scope_tenant() and time_ms >= :time_ms
+where tenant_id = scope_tenant() and time_ms >= :time_ms and number <= :newest
   and not exists (
     select from unnest(:revoked::uuid[], :sizes::bigint[]) as r (key_id, since)
     where r.key_id = c.key_id and c.size > r.since

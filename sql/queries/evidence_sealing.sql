@@ -38,14 +38,23 @@ with recursive waiting as (
 select tenant_id from waiting where tenant_id is not null;
 
 -- name: sealing-logs()
--- Logs, and what their newest checkpoint is of.
+-- Logs, and what the newest checkpoint of each is of that counts: whose key was not revoked at a
+-- smaller size.
 select l.tenant_id, l.size, l.sealed_ms, coalesce(c.size, 0) as signed_size,
   coalesce(c.time_ms, 0) as signed_ms
 from evidence_logs l
 join tenants t on t.id = l.tenant_id and t.purge_began_at is null
 left join lateral (
   select c.size, c.time_ms from evidence_checkpoints c
-  where c.tenant_id = l.tenant_id order by c.number desc limit 1
+  where c.tenant_id = l.tenant_id
+    and not exists (
+      select from evidence_records r
+      where r.tenant_id = c.tenant_id and r.kind = 'key'
+        and r.id >= 'revoked:' and r.id < 'revoked;'
+        and starts_with(r.id, 'revoked:' || c.key_id || ':')
+        and c.size > substring(r.id from ':([0-9]{1,18})$')::bigint
+    )
+  order by c.number desc limit 1
 ) c on true;
 
 -- name: sealing-tenants()
@@ -192,7 +201,8 @@ values (:tenant_id, :number, :size, :root, :time_ms, :late_ms, :key_id, :note);
 insert into evidence_outages (tenant_id, began_ms, from_size, attempts, cause)
 values (:tenant_id, :now_ms, :size, 1, :cause)
 on conflict (tenant_id) where ended_ms is null
-do update set attempts = evidence_outages.attempts + 1, cause = excluded.cause;
+do update set attempts = evidence_outages.attempts + 1, cause = excluded.cause,
+  from_size = least(evidence_outages.from_size, excluded.from_size);
 
 -- name: sealing-end-outage(tenant_id, now_ms, size)^
 update evidence_outages set ended_ms = :now_ms, to_size = :size

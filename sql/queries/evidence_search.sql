@@ -203,10 +203,18 @@ where tenant_id = scope_tenant() and control = any (:controls)
 group by control;
 
 -- name: newest_checkpoint^
-select number, size, root, time_ms, key_id, note
-from evidence_checkpoints
-where tenant_id = scope_tenant()
-order by number desc
+-- The newest one that counts, as in evidence.sql.
+select c.number, c.size, c.root, c.time_ms, c.key_id, c.note
+from evidence_checkpoints c
+where c.tenant_id = scope_tenant()
+  and not exists (
+    select from evidence_records r
+    where r.tenant_id = c.tenant_id and r.kind = 'key'
+      and r.id >= 'revoked:' and r.id < 'revoked;'
+      and starts_with(r.id, 'revoked:' || c.key_id || ':')
+      and c.size > substring(r.id from ':([0-9]{1,18})$')::bigint
+  )
+order by c.number desc
 limit 1;
 
 -- name: key_records
@@ -215,12 +223,20 @@ where tenant_id = scope_tenant() and kind = 'key' and line is not null
 order by seq;
 
 -- name: log_head^
--- The log's name, and the newest checkpoint: what is under it is exported.
+-- The log's name, and the newest checkpoint that counts: what is under it is exported.
 select l.origin, c.size, c.time_ms, c.note
 from evidence_logs l
 left join lateral (
   select size, time_ms, note from evidence_checkpoints k
-  where k.tenant_id = l.tenant_id order by k.number desc limit 1
+  where k.tenant_id = l.tenant_id
+    and not exists (
+      select from evidence_records r
+      where r.tenant_id = k.tenant_id and r.kind = 'key'
+        and r.id >= 'revoked:' and r.id < 'revoked;'
+        and starts_with(r.id, 'revoked:' || k.key_id || ':')
+        and k.size > substring(r.id from ':([0-9]{1,18})$')::bigint
+    )
+  order by k.number desc limit 1
 ) c on true
 where l.tenant_id = scope_tenant();
 

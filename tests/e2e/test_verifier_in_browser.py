@@ -11,7 +11,7 @@ from playwright.sync_api import Browser
 
 from tests.e2e.browser import FRONTEND
 from tests.support.evidence import EvidenceLog, a_log
-from tests.support.evidence_attacks import ATTACKS
+from tests.support.evidence_attacks import ATTACKS, InMemory
 from tests.support.evidence_verifiers import codes
 
 pytestmark = pytest.mark.e2e
@@ -52,7 +52,7 @@ def verified(browser: Browser, packs: list[bytes], log: EvidenceLog) -> list[dic
 def test_packs_are_verified_in_the_browser(browser: Browser) -> None:
     log = a_log()
     attacks = [one for one in ATTACKS if one.name in ("flip", "edit the root of a checkpoint")]
-    packs = [log.pack(), *(one.make().close(signed=True) for one in attacks)]
+    packs = [log.pack(), *(one.make(InMemory()).close(signed=True) for one in attacks)]
     passed, *failed = verified(browser, packs, log)
     assert (passed["valid"], passed["failures"], passed["warnings"]) == (True, [], [])
     assert passed["population"]["records"] == len(log.records)

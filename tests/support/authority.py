@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -61,15 +61,25 @@ class Authority:
         return self.folder / "ca.pem"
 
     @classmethod
-    def made_in(cls, folder: Path, *, good_for: timedelta | None = None) -> Authority:
+    def made_in(
+        cls,
+        folder: Path,
+        *,
+        good_for: timedelta | None = None,
+        key: Sequence[str] = ("ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
+        digest: str = "sha256",
+    ) -> Authority:
         """Make a root, and a certificate for time stamps under it.
 
-        good_for: how long that is valid from now on, None: for years.
+        good_for: how long that is valid from now on, None: for years. key: of both, as
+        `openssl req -newkey` takes it; digest: that stamps are signed by.
         """
         authority = cls(folder)
-        (folder / "authority.cnf").write_text(_CONFIGURATION)
+        (folder / "authority.cnf").write_text(
+            _CONFIGURATION.replace("signer_digest = sha256", f"signer_digest = {digest}")
+        )
         (folder / "serial").write_text("01\n")
-        new_key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
+        new_key = ("-newkey", *key, "-nodes")
         configured = ("-config", "authority.cnf", "-extensions")
         root = ("req", "-x509", *new_key, *configured, "root", "-subj", "/CN=root", "-days", "3650")
         authority._openssl(*root, "-keyout", "ca.key", "-out", "ca.pem")

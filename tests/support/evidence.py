@@ -91,10 +91,21 @@ class MemoryHashes:
 class EvidenceLog:
     """One tenant's log, as the sequencer will keep it."""
 
-    def __init__(self, *, tenant: str = TENANT, signer: LocalSigner | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        tenant: str = TENANT,
+        signer: LocalSigner | None = None,
+        begin_ms: int = BEGIN_MS,
+    ) -> None:
         self.tenant = tenant
         self.signer = signer or LocalSigner.numbered(1)
-        self.now_ms = BEGIN_MS
+        self.begin_ms = begin_ms
+        self.now_ms = begin_ms
+        self.rules = [
+            RuleText(RULE.id, RULE.version, RULE_TEXT, (CONTROL,), (Approval("user:1", 7),))
+        ]
+        self.suppressions = [Suppression(RULE.id, "service == crm", "load test", "user:2", 0, 3)]
         self.records: list[Record] = []
         self.payloads: dict[int, Payload] = {}
         self.erased: dict[int, AbsentPayload] = {}
@@ -208,7 +219,7 @@ class EvidenceLog:
         return PackHead(
             tenant=self.tenant,
             origin=self.origin,
-            query=query or Query(BEGIN_MS, self.now_ms),
+            query=query or Query(self.begin_ms, self.now_ms),
             disclosure=disclosure,
             first=first,
             end=end or self.frontier.size,
@@ -227,10 +238,8 @@ class EvidenceLog:
             keys=key_history(self.records),
             payloads=[(seq, one) for seq, one in self.payloads.items() if seq in seqs],
             absent=[one for seq, one in self.erased.items() if seq in seqs],
-            rules=[
-                RuleText(RULE.id, RULE.version, RULE_TEXT, (CONTROL,), (Approval("user:1", 7),))
-            ],
-            suppressions=[Suppression(RULE.id, "service == crm", "load test", "user:2", 0, 3)],
+            rules=self.rules,
+            suppressions=self.suppressions,
         )
 
     def pack(self, head: PackHead | None = None) -> bytes:
@@ -241,9 +250,9 @@ class EvidenceLog:
         return file.getvalue()
 
 
-def a_log(*, minutes: int = 4) -> EvidenceLog:
+def a_log(*, minutes: int = 4, begin_ms: int = BEGIN_MS) -> EvidenceLog:
     """Return a log with all kinds of records, a rotated key and an erased payload."""
-    log = EvidenceLog()
+    log = EvidenceLog(begin_ms=begin_ms)
     log.append(Act("rule.changed", "user:1", f"rule:{RULE.id}", Outcome.SUCCESS))
     log.minute(begins=True)
     log.minute(violated=0, spans=0)

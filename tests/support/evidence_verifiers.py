@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -46,8 +47,11 @@ def codes(rows: Iterable[dict[str, Any]]) -> list[str]:
     return sorted(row["code"] for row in rows)
 
 
-def assert_javascript_says(cases: Sequence[Case], folder: Path) -> None:
-    """Have every case verified by the verifier in JavaScript, in one run of node."""
+def assert_javascript_says(cases: Sequence[Case], folder: Path) -> dict[str, list[str]]:
+    """Have every case verified by the verifier in JavaScript, in one run of node.
+
+    Returns the codes of the failures that it told of, by the names of the cases.
+    """
     told = []
     for number, case in enumerate(cases):
         (folder / f"{number}.zip").write_bytes(case.pack)
@@ -65,6 +69,14 @@ def assert_javascript_says(cases: Sequence[Case], folder: Path) -> None:
     )
     assert done.returncode == 0, _failed(done.stdout)
     assert f"# pass {len(cases) + OF_ITS_OWN}" in done.stdout
+    said = json.loads((folder / "told.json").read_text())
+    return {name: one["failures"] for name, one in said.items()}
+
+
+def python_says(case: Case) -> tuple[list[str], list[str]]:
+    """Return the codes of failures and warnings that verify.py tells of a case."""
+    result = verify.verify(io.BytesIO(case.pack), verify.Asked(case.keys, case.checkpoint))
+    return codes(result["failures"]), codes(result["warnings"])
 
 
 def _failed(tap: str) -> str:

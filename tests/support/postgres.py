@@ -55,6 +55,10 @@ class Server:
         """Create a database with the newest schema and no rows."""
         return roles_of(self._create(_TEMPLATE))
 
+    def copy_of(self, database: Database) -> Database:
+        """Create a database with the rows of another, to which nobody is connected."""
+        return roles_of(self._create(str(conninfo_to_dict(database.admin)["dbname"])))
+
     def owned_database(self) -> Database:
         """As `database`, of an owner whom row-level security binds, as on a managed server.
 

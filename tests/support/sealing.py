@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -30,9 +30,10 @@ from tests.support.postgres import Database
 from udfs.evidence.checkpoints import parse_checkpoint
 from udfs.evidence.commitments import Payload
 from udfs.evidence.key_history import key_history
+from udfs.evidence.keys import VerifierKey, parse_verifier_key
 from udfs.evidence.malformed import Malformed
 from udfs.evidence.notes import parse_note
-from udfs.evidence.pack import AbsentPayload, SealedCheckpoint, Why
+from udfs.evidence.pack import AbsentPayload, LogKey, SealedCheckpoint, Why
 from udfs.evidence.record_codec import decode_record
 from udfs.evidence.records import KeyChange, KeyEvent, Record
 from udfs.evidence.tree import Frontier, NodeId, leaf_hash
@@ -150,9 +151,9 @@ class Sealing:
 
 @asynccontextmanager
 async def sealing(database: Database, scope: TenantScope, **given: Any) -> AsyncIterator[Sealing]:
-    """Open a sequencer for a tenant."""
+    """Open a sequencer for a tenant, with numbered keys unless a source is given."""
     numbers = given.pop("numbers", tuple(range(1, 100)))
-    source = NumberedKeys(numbers)
+    source = given.pop("source", None) or NumberedKeys(numbers)
     async with open_pool(database.worker, size=4) as pool:
         yield Sealing(pool, scope, source, keys_of(source, pool), **given)
 
@@ -190,20 +191,29 @@ def add_rule(database: Database, tenant: UUID) -> None:
         )
 
 
-async def seal_like(log: EvidenceLog, world: Sealing, pool: Pool) -> None:
+async def seal_like(
+    log: EvidenceLog,
+    world: Sealing,
+    pool: Pool,
+    *,
+    signed: Callable[[int], Awaitable[None]] | None = None,
+) -> None:
     """Seal in Postgres what a log in memory holds, at the same times and signed as often.
 
-    pool: of the application's role. Its acts of erasing are done rather than told.
+    pool: of the application's role. Its acts of erasing are done rather than told. signed: is
+    called with the number of each checkpoint once it is there.
     """
     sealed = 0
     salts = iter([payload.salt for _, payload in sorted(_payloads(log).items())])
-    for head in log.heads:
+    for number, head in enumerate(log.heads, 1):
         for record in log.records[sealed : head.size]:
             await _do(record, log, world, pool, salts)
         sealed = head.size
         world.now_ms = head.time_ms
         await world.seal()
         await world.sign()
+        if signed is not None:
+            await signed(number)
 
 
 async def _do(
@@ -252,10 +262,11 @@ def stored_log(database: Database, tenant: UUID, *, like: EvidenceLog) -> Eviden
             "select note from evidence_checkpoints where tenant_id = %s order by number", [tenant]
         ).fetchall()
         payloads = connection.execute(
-            "select seq, payload, salt, erased_at from evidence_payloads where tenant_id = %s",
+            "select seq, payload, salt, floor(extract(epoch from erased_at) * 1000)::bigint"
+            " from evidence_payloads where tenant_id = %s order by seq",
             [tenant],
         ).fetchall()
-    read = EvidenceLog(tenant=str(tenant))
+    read = EvidenceLog(tenant=str(tenant), begin_ms=like.begin_ms)
     read.records.clear()
     read.hashes.nodes.clear()
     read.frontier = Frontier()
@@ -271,9 +282,8 @@ def stored_log(database: Database, tenant: UUID, *, like: EvidenceLog) -> Eviden
         assert not isinstance(head, Malformed)
         read.heads.append(head)
         read.checkpoints.append(SealedCheckpoint(text.encode()))
-    for seq, text, salt, erased_at in payloads:
+    for seq, text, salt, at_ms in payloads:
         if salt is None:
-            at_ms = int(erased_at.timestamp() * 1000)
             read.erased[seq] = AbsentPayload(seq, Why.ERASED, at_ms)
         else:
             read.payloads[seq] = Payload(text, salt)
@@ -292,6 +302,35 @@ def assert_sound(log: EvidenceLog) -> None:
     for head in log.heads:
         assert roots[head.size] == head.root
     assert [key.verifier_key for key in key_history(log.records)]
+
+
+def heads_that_do_not_count(log: EvidenceLog) -> list[int]:
+    """Return the places of heads that a key signed after its compromise.
+
+    Checks that every other one was signed by the key that was in force at its size.
+    """
+    history = key_history(log.records)
+    found = []
+    for place, (head, sealed) in enumerate(zip(log.heads, log.checkpoints, strict=True)):
+        key = _signer_of(sealed.note, history)
+        if key.revoked_since is not None and head.size > key.revoked_since:
+            found.append(place)
+        else:
+            in_force = [one for one in history if one.introduced < head.size]
+            assert key == in_force[-1], f"checkpoint {place + 1}"
+    return found
+
+
+def _signer_of(note: bytes, history: Sequence[LogKey]) -> LogKey:
+    """Return the one key of a log that signed a note."""
+    parsed = parse_note(note)
+    assert not isinstance(parsed, Malformed)
+    by_text = {one.verifier_key: one for one in history}
+    keys = [key for key in map(parse_verifier_key, by_text) if isinstance(key, VerifierKey)]
+    signers = parsed.signed_by(keys)
+    assert not isinstance(signers, Malformed)
+    [signer] = signers
+    return by_text[str(signer)]
 
 
 _ONE_OF_EACH = (

@@ -128,7 +128,10 @@ def _log(
     sizes = sorted({one.size for one in checkpoints})
     at = 0
     for line in parts.records:
-        record = json.loads(line)
+        try:
+            record = json.loads(line)
+        except ValueError as error:
+            raise CannotPack(f"the record after {at - 1} cannot be read: {error}") from error
         seq = record["seq"]
         if not at <= seq < sizes[-1]:
             raise CannotPack(f"record {seq} comes after {at - 1}; {sizes[-1]} records are sealed")

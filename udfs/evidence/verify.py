@@ -36,15 +36,20 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from hashlib import sha256, sha512
+from hashlib import sha256, sha384, sha512
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
 try:
-    from cryptography.exceptions import InvalidSignature
+    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePublicKey
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+    from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+    from cryptography.hazmat.primitives.serialization import load_der_public_key
 except ImportError:
     Ed25519PublicKey = None  # type: ignore[assignment, misc]
 
@@ -99,7 +104,8 @@ REASONS: Final = {
     "coverage_mismatch": "The sums of coverage are not those of the records.",
     "stamp_malformed": "A time stamp is not an answer of RFC 3161.",
     "stamp_foreign": "A time stamp is of something else than its checkpoint.",
-    "stamp_forged": "A time stamp was not signed by the authority that you trust.",
+    "stamp_forged": "A time stamp was changed after it was signed, or was not signed by the "
+    "authority that you trust.",
 }
 """Every failure has one of these codes; they are stable."""
 
@@ -744,6 +750,98 @@ def stamped(raw: bytes) -> tuple[bytes, int]:
     return _nested(fields[2][1], 1), int(at.timestamp() * 1000)
 
 
+_HASHES: Final = {
+    bytes.fromhex("608648016503040201"): sha256,
+    bytes.fromhex("608648016503040202"): sha384,
+    bytes.fromhex("608648016503040203"): sha512,
+}
+_MESSAGE_DIGEST: Final = bytes.fromhex("2a864886f70d010904")
+_RSA: Final = bytes.fromhex("2a864886f70d010101")
+_SIGNED_WITH: Final = {
+    bytes.fromhex("2a8648ce3d040302"): sha256,
+    bytes.fromhex("2a8648ce3d040303"): sha384,
+    bytes.fromhex("2a8648ce3d040304"): sha512,
+    bytes.fromhex("2a864886f70d01010b"): sha256,
+    bytes.fromhex("2a864886f70d01010c"): sha384,
+    bytes.fromhex("2a864886f70d01010d"): sha512,
+}
+"""Signatures by ECDSA and RSA (PKCS #1 v1.5), and the hash of each."""
+
+
+def stamp_is_whole(raw: bytes) -> bool:
+    """Tell whether a TimeStampResp says what its signer signed, whoever that is (RFC 5652, 5.4).
+
+    False for one that was changed. What cannot be looked at is taken as it is: a signature where
+    there is no `cryptography`, no certificate, or another algorithm. Raises ValueError.
+    """
+    # TimeStampResp → token → SignedData
+    data = list(_der(_nested(raw, 0, 1, 1, 0)))
+    signer = list(_der(_nested(data[-1][1], 0)))
+    if len(signer) < 6 or signer[3][0] != 0xA0:
+        raise ValueError("DER has not the form of RFC 3161")
+    (_, sid), (_, algorithm), (_, attributes), (_, signed_with), (_, signature) = signer[1:6]
+    content, digest = _nested(data[2][1], 1, 0), _attribute(attributes, _MESSAGE_DIGEST)
+    hashed, oid, key = (
+        _HASHES.get(_nested(algorithm, 0)),
+        _nested(signed_with, 0),
+        _key_of(data, sid),
+    )
+    if hashed is None:
+        return True
+    if digest != hashed(content).digest():
+        return False
+    by = hashed if oid == _RSA else _SIGNED_WITH.get(oid)
+    # A SET of attributes is signed; within the signer they have another tag.
+    return by is None or not key or _signature_holds(key, signature, _tlv(0x31, attributes), by)
+
+
+def _attribute(attributes: bytes, wanted: bytes) -> bytes:
+    for _, attribute in _der(attributes):
+        if _nested(attribute, 0) == wanted:
+            return _nested(attribute, 1, 0)
+    return b""
+
+
+def _key_of(data: Sequence[tuple[int, bytes]], sid: bytes) -> bytes:
+    """Return the SubjectPublicKeyInfo of the signer's certificate; empty if it is not there."""
+    certificates = next((content for tag, content in data[3:] if tag == 0xA0), b"")
+    for _, certificate in _der(certificates):
+        fields = list(_der(_nested(certificate, 0)))
+        at = int(fields[0][0] == 0xA0)  # the version
+        if len(fields) < at + 6:
+            raise ValueError("DER has not the form of a certificate")
+        if _tlv(0x30, fields[at + 2][1]) + _tlv(0x02, fields[at][1]) == sid:
+            return _tlv(0x30, fields[at + 5][1])
+    return b""
+
+
+def _tlv(tag: int, content: bytes) -> bytes:
+    """Return a DER value."""
+    size = len(content)
+    if size < 0x80:
+        return bytes([tag, size]) + content
+    packed = size.to_bytes((size.bit_length() + 7) // 8, "big")
+    return bytes([tag, 0x80 | len(packed)]) + packed + content
+
+
+def _signature_holds(public_key: bytes, signature: bytes, message: bytes, by: Any) -> bool:
+    if Ed25519PublicKey is None:
+        return True
+    made: dict[Any, Any] = {sha256: hashes.SHA256, sha384: hashes.SHA384, sha512: hashes.SHA512}
+    algorithm = made[by]()
+    try:
+        key = load_der_public_key(public_key)
+        if isinstance(key, EllipticCurvePublicKey):
+            key.verify(signature, message, ECDSA(algorithm))
+        elif isinstance(key, RSAPublicKey):
+            key.verify(signature, message, PKCS1v15(), algorithm)
+    except InvalidSignature:
+        return False
+    except (ValueError, UnsupportedAlgorithm):
+        return True
+    return True
+
+
 def openssl_accepts(checkpoint: bytes, stamp: bytes, authority: Path) -> bool:
     """Tell whether `openssl ts -verify` takes a time stamp for one of an authority's.
 
@@ -1015,13 +1113,18 @@ class Verification:
     # after the walk
 
     def check_roots(self) -> None:
+        # A head that records do not lead to contradicts a later one that they do lead to. Without
+        # such a one nothing tells a fork from records that were altered, their proofs with them.
+        newest = max(self.agreed, default=0)
         explained: set[int] = set()
         for old, new in self.unproven:
-            if old.size != new.size and {old.size, new.size} <= self.agreed:
-                self.tell("consistency_broken", f"{old.place} to {new.place}")
-            else:
+            if old.size == new.size or self.disagreed.keys() & {
+                one.size for one in (old, new) if one.size < newest
+            }:
                 self.tell("fork", f"{old.place} and {new.place}")
                 explained |= {old.size, new.size}
+            elif {old.size, new.size} <= self.agreed:
+                self.tell("consistency_broken", f"{old.place} to {new.place}")
         for size, place in self.disagreed.items():
             if size not in explained:
                 self.tell("records_altered", place)
@@ -1050,11 +1153,14 @@ class Verification:
             raw, checkpoint = self.pack.read(name), checkpoints.get(name[-10:-4])
             try:
                 imprint, at_ms = stamped(raw)
+                whole = stamp_is_whole(raw)
             except (ValueError, IndexError) as error:
                 self.tell("stamp_malformed", f"{name}: {error}")
                 continue
             if checkpoint is None or sha256(checkpoint.raw).digest() != imprint:
                 self.tell("stamp_foreign", name)
+            elif not whole:
+                self.tell("stamp_forged", f"{name}: it was changed")
             elif at_ms + CLOCK_SKEW_MS < checkpoint.time_ms:
                 self.tell("stamp_foreign", f"{name}: it is older than the checkpoint")
             elif self.asked.authority is None:

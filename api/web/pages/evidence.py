@@ -17,6 +17,7 @@ from api.evidence.exporting import Form
 from api.evidence.matrix import known_frameworks, read_control, read_matrix
 from api.evidence.model import SealedRecord
 from api.evidence.packing import Asked
+from api.evidence.reading import read_unsigned
 from api.evidence.search import EvidenceFilter, find_sealed, ms_of, search
 from api.evidence.search_routes import TEXT, Days, assessment, export
 from api.evidence.verification import Verified, verify_records
@@ -90,6 +91,7 @@ async def evidence(request: Request, who: Reader, query: Chosen) -> Response:
         verified,
         query,
         frameworks=await known_frameworks(pool, who.scope),
+        waiting=await read_unsigned(pool, who.scope),
         may_export=who.may(Permission.EVIDENCE_EXPORT),
     )
     return render(request, "evidence/list.html", page=page)

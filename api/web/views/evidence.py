@@ -10,7 +10,7 @@ from datetime import date, timedelta
 from types import MappingProxyType
 from typing import Final
 
-from api.evidence.model import SealedRecord
+from api.evidence.model import SealedRecord, Unsigned
 from api.evidence.search import OUTCOMES, EvidenceFilter, EvidencePage, ms_of
 from api.evidence.verification import Badge, Checked, Verified
 from api.web.views.addresses import with_query
@@ -148,6 +148,15 @@ class EvidenceRow:
 
 
 @dataclass(frozen=True, slots=True)
+class OutageView:
+    """No key signs: since when, why, and what waits for one."""
+
+    since: Moment
+    cause: str
+    pending: str
+
+
+@dataclass(frozen=True, slots=True)
 class EvidenceList:
     """The page."""
 
@@ -165,6 +174,7 @@ class EvidenceList:
     jsonl_href: str
     pack_href: str
     unsigned: int
+    outage: OutageView | None
     may_export: bool
 
 
@@ -174,9 +184,10 @@ def evidence_list(
     query: EvidenceQuery,
     *,
     frameworks: Sequence[str],
+    waiting: Unsigned | None,
     may_export: bool,
 ) -> EvidenceList:
-    """Return a page of the list."""
+    """Return a page of the list. waiting: since when no key signs."""
     first = replace(query, cursor="")
     titles = {one: title_of(one) for one in frameworks}
     rows = tuple(evidence_row(one, verified.by_seq.get(one.seq)) for one in page.items)
@@ -195,7 +206,16 @@ def evidence_list(
         jsonl_href=first.href("/evidence/export", format="jsonl"),
         pack_href=first.href("/evidence/pack"),
         unsigned=sum(row.badge.label == "Unsigned" for row in rows),
+        outage=_outage(waiting) if waiting else None,
         may_export=may_export,
+    )
+
+
+def _outage(waiting: Unsigned) -> OutageView:
+    count = waiting.pending
+    pending = f"{count:,} record{' is' if count == 1 else 's are'}"
+    return OutageView(
+        exact_moment(waiting.outage.began_ms * 1_000_000), waiting.outage.cause, pending
     )
 
 

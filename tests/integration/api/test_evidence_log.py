@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -13,28 +12,26 @@ import psycopg
 import pytest
 
 from api.auth.principal import TenantScope
-from api.database import Pool
+from api.database import Pool, open_pool
 from api.evidence.acts import offer_acts
 from api.evidence.coverage import CoverageFeeder
 from api.evidence.erasing import erase_payload
 from api.evidence.model import Offer
 from api.evidence.packing import Asked, PackMaker
-from api.evidence.reading import prove_consistency, prove_record, read_state
+from api.evidence.reading import find_record, prove_consistency, prove_record, read_state
+from api.evidence.verification import Badge, verify_records
 from api.problems import ApiError
-from tests.support import evidence_attacks
 from tests.support.evidence import (
     BEGIN_MS,
     CONTROL,
     MINUTE_MS,
     RULE,
     EvidenceLog,
-    a_log,
     span,
     verdict,
 )
-from tests.support.evidence_attacks import ATTACKS
 from tests.support.evidence_opened import Opened
-from tests.support.evidence_verifiers import Case, assert_javascript_says, codes
+from tests.support.evidence_verifiers import codes
 from tests.support.postgres import Database
 from tests.support.sealing import (
     Sealing,
@@ -42,7 +39,6 @@ from tests.support.sealing import (
     add_tenant,
     assert_sound,
     keys_of,
-    seal_like,
     sealing,
     stored_log,
 )
@@ -360,6 +356,51 @@ async def test_while_keys_are_away_records_are_sealed_and_pending_and_signed_lat
     assert world.counted("checkpoints_late_total") == 1
 
 
+async def test_a_key_that_is_revoked_while_no_other_can_be_had_takes_its_heads_along(
+    alone: Sealing, database: Database
+) -> None:
+    world = alone
+    await a_sealed_log(world)
+    [stolen] = await world.keys.care.all_of(world.tenant)
+
+    async def minute(number: int) -> None:
+        world.now_ms += MINUTE_MS
+        await world.offer(a_verdict(world.tenant, 1_000 + number))
+        await world.sequencer.round()
+
+    await minute(1)
+    world.source.away = True
+    async with open_pool(database.app) as pool:
+        since = datetime.fromtimestamp((BEGIN_MS + 30_000) / 1000, UTC)
+        await keys_of(world.source, pool).care.revoke(
+            world.tenant, stolen.id, reason="it was stolen", by="test", untrusted_from=since
+        )
+        await minute(2)
+        await minute(3)
+        state = await read_state(pool, world.scope)
+        assert state.newest is not None
+        assert (state.size, state.newest.size, state.pending) == (45, 41, 4)
+        assert state.outage is not None
+        assert (state.outage.from_size, state.outage.attempts) == (41, 2)
+        assert world.counted("pending_records") == 4
+        heads = {seq: (await prove_record(pool, world.scope, seq)).checkpoint for seq in (40, 41)}
+        assert heads == {40: state.newest, 41: None}
+        sealed = [await find_record(pool, world.scope, seq) for seq in (40, 41, 44)]
+        looked_at = (await verify_records(pool, world.scope, sealed)).by_seq
+        assert [looked_at[seq].badge for seq in (40, 41, 44)] == [
+            *(Badge.VALID, Badge.UNSIGNED, Badge.UNSIGNED),
+        ]
+        world.source.away = False
+        await minute(4)
+        state = await read_state(pool, world.scope)
+        assert (state.size, state.pending, state.outage) == (47, 0, None)
+        [outage] = state.outages
+        assert (outage.from_size, outage.to_size) == (41, 47)
+        assert world.counted("records_signed_late_total") == 6
+        result = verified(await a_pack(pool, world, database), state.verifier_keys[-1])
+    assert (result["valid"], result["checkpoints"]) == (True, 2), result["failures"]
+
+
 async def test_without_its_first_key_a_log_does_not_begin_and_nothing_is_lost(
     alone: Sealing,
 ) -> None:
@@ -634,55 +675,3 @@ async def test_a_pack_of_some_controls_and_a_period_is_valid(
     with pytest.raises(ApiError) as refused:
         await a_pack(pool, world, shared_database, Asked(to_ms=world.now_ms + 1))
     assert refused.value.code == "evidence.not_sealed"
-
-
-@pytest.fixture
-async def real(
-    shared_database: Database, pool: Pool, monkeypatch: pytest.MonkeyPatch
-) -> Callable[[], Opened]:
-    """Let the table of attacks be made on a log and a pack that come out of Postgres."""
-    memory = a_log()
-    tenant = UUID(memory.tenant)
-    add_tenant(shared_database, tenant)
-    scope = scope_of(tenant)
-    async with sealing(shared_database, scope) as world:
-        await seal_like(memory, world, pool)
-        asked = Asked(from_ms=BEGIN_MS, to_ms=memory.now_ms)
-        pack = await a_pack(pool, world, shared_database, asked)
-
-    def log(**_: int) -> EvidenceLog:
-        return stored_log(shared_database, tenant, like=memory)
-
-    def opened() -> Opened:
-        return Opened.of(log(), pack)
-
-    assert_sound(log())
-    monkeypatch.setattr(evidence_attacks, "opened", opened)
-    return opened
-
-
-async def test_every_attack_on_a_real_pack_fails_for_its_own_reason(
-    real: Callable[[], Opened], tmp_path: Path
-) -> None:
-    cases = [Case("untouched", real().close(signed=True), real().keys, b"", [], [])]
-    for attack in ATTACKS:
-        if "a_log" in attack.make.__code__.co_names:
-            continue
-        opened = attack.make()
-        cases.append(
-            Case(
-                name=attack.name,
-                pack=opened.close(signed=True),
-                keys=opened.keys,
-                checkpoint=opened.checkpoint,
-                failures=sorted(attack.reasons),
-                warnings=sorted(attack.warnings),
-            )
-        )
-    told = {}
-    for case in cases:
-        result = verify.verify(io.BytesIO(case.pack), verify.Asked(case.keys, case.checkpoint))
-        told[case.name] = (codes(result["failures"]), codes(result["warnings"]))
-    assert told == {case.name: (case.failures, case.warnings) for case in cases}
-    assert len(cases) > 30
-    assert_javascript_says(cases, tmp_path)

@@ -1,9 +1,10 @@
 // `node --test tests` in api/web/frontend. pytest writes packs and what is to be said of them into
-// the folder EVIDENCE_CASES; without it only what needs none is tried.
+// the folder EVIDENCE_CASES, and reads what was said of them from told.json; without it only what
+// needs none is tried.
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { test } from "node:test";
+import { after, test } from "node:test";
 import { hex } from "../src/verify/bytes.js";
 import { Malformed, parse } from "../src/verify/json.js";
 import { Sha256, sha256 } from "../src/verify/sha256.js";
@@ -12,6 +13,7 @@ import { REASONS, WARNINGS, verify } from "../src/verify/verify.js";
 const folder = process.env.EVIDENCE_CASES;
 const cases = folder ? JSON.parse(readFileSync(path.join(folder, "cases.json"), "utf8")) : [];
 const codes = (rows) => rows.map((row) => row.code).sort();
+const said = {};
 
 for (const { name, file, keys, checkpoint, failures, warnings } of cases) {
   test(name, async () => {
@@ -19,12 +21,15 @@ for (const { name, file, keys, checkpoint, failures, warnings } of cases) {
     const seen = checkpoint ? Buffer.from(checkpoint, "base64") : undefined;
     const result = await verify(blob, { keys, checkpoint: seen });
     const told = { failures: codes(result.failures), warnings: codes(result.warnings) };
+    said[name] = told;
     assert.deepEqual(told, { failures, warnings }, JSON.stringify(result.failures));
     assert.equal(result.valid, failures.length === 0);
   });
 }
 
 if (folder) {
+  after(() => writeFileSync(path.join(folder, "told.json"), JSON.stringify(said)));
+
   test("has the reasons of verify.py, in the same words", () => {
     const ours = { reasons: REASONS, warnings: WARNINGS };
     const theirs = JSON.parse(readFileSync(path.join(folder, "reasons.json"), "utf8"));

@@ -12,7 +12,7 @@ from zipfile import ZIP_BZIP2, ZIP_DEFLATED, ZipFile, ZipInfo
 import pytest
 
 from tests.support.evidence import a_log
-from tests.support.evidence_attacks import opened
+from tests.support.evidence_attacks import InMemory
 from tests.support.evidence_opened import Opened
 from tests.support.evidence_verifiers import Case, assert_javascript_says, codes
 from udfs.evidence import verify
@@ -42,7 +42,7 @@ def _bomb() -> bytes:
 
 
 def _endless_checkpoint() -> bytes:
-    pack = opened()
+    pack = InMemory().whole()
     pack.files["checkpoints/000001.note"] += b"\n" * 2**20
     return pack.close(signed=True)
 
@@ -138,7 +138,7 @@ def test_python_does_not_read_it(case: Case) -> None:
 
 def malformed(name: str) -> bytes:
     """Return a pack one file of which is not what it should be; the manifest is signed."""
-    pack = opened()
+    pack = InMemory().whole()
     MALFORMED[name](pack)
     pack.recounts = False
     return pack.close(signed=True)
@@ -154,7 +154,7 @@ def mutants(count: int, seed: int = 20) -> Iterator[bytes]:
     """Yield packs with a few bytes of one file changed, and the manifest written anew."""
     chance = random.Random(seed)
     for _ in range(count):
-        pack = opened()
+        pack = InMemory().whole()
         pack.recounts = False
         name = chance.choice([one for one in sorted(pack.files) if one != "manifest.json"])
         content = bytearray(pack.files[name])
@@ -171,7 +171,7 @@ def edited(count: int, seed: int = 30) -> Iterator[bytes]:
     """Yield packs some lines or values of which are others, well formed and signed for."""
     chance = random.Random(seed)
     for _ in range(count):
-        pack = opened()
+        pack = InMemory().whole()
         pack.recounts = chance.random() < 0.8
         for _ in range(chance.randint(1, 2)):
             name = chance.choice([one for one in sorted(pack.files) if one.endswith("l")])
@@ -228,7 +228,7 @@ def test_both_say_the_same_of_whatever_comes(tmp_path: Path) -> None:
     for number, pack in enumerate(packs):
         result = verify.verify(io.BytesIO(pack), verify.Asked(key))
         failures, warnings = codes(result["failures"]), codes(result["warnings"])
-        assert failures or _sealed(pack) == _sealed(opened().close(signed=True)), number
+        assert failures or _sealed(pack) == _sealed(InMemory().whole().close(signed=True)), number
         cases.append(Case(f"mutant {number}", pack, key, b"", failures, warnings))
     assert_javascript_says(cases, tmp_path)
 
@@ -259,7 +259,7 @@ def test_what_a_terminal_would_obey_is_not_printed() -> None:
 def test_a_name_that_leads_out_is_never_written_anywhere(tmp_path: Path) -> None:
     file = io.BytesIO()
     with ZipFile(file, "w") as archive:
-        for name, content in opened().files.items():
+        for name, content in InMemory().whole().files.items():
             archive.writestr(name, content)
         archive.writestr(ZipInfo("../../../../tmp/outside"), b"x")
     result = verify.verify(io.BytesIO(file.getvalue()))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import io
+import random
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,11 +14,11 @@ from cryptography.x509 import load_pem_x509_certificate
 
 from tests.support.authority import Authority
 from tests.support.evidence import EvidenceLog, a_log
-from tests.support.evidence_opened import Opened
-from tests.support.evidence_verifiers import Case, assert_javascript_says, codes
+from tests.support.evidence_attacks import ATTACKS, InMemory
+from tests.support.evidence_verifiers import Case, assert_javascript_says, codes, python_says
 from udfs.evidence import verify
 
-STAMP = "stamps/000002.tsr"
+UNVERIFIED = "stamps_unverified"
 
 
 @pytest.fixture(scope="module")
@@ -71,59 +71,77 @@ def test_a_stamp_outlives_the_certificate_of_its_authority(tmp_path: Path) -> No
     assert codes(result["failures"]) == ["stamp_forged"]
 
 
-def _of_the_other(pack: Opened) -> None:
-    pack.files[STAMP] = pack.files["stamps/000003.tsr"]
+ON_STAMPS = [one for one in ATTACKS if one.on_stamp]
 
 
-def _of_no_checkpoint(pack: Opened) -> None:
-    pack.files["stamps/000099.tsr"] = pack.files.pop(STAMP)
-
-
-def _cut(pack: Opened) -> None:
-    pack.files[STAMP] = pack.files[STAMP][:100]
-
-
-def _no_der(pack: Opened) -> None:
-    pack.files[STAMP] = b"\x30\x84\xff\xff\xff\xff"
-
-
-def _of_another_time(pack: Opened) -> None:
-    """Set the year in the stamp back; the authority's signature breaks as well."""
-    at = pack.files[STAMP].index(b"\x18\x0f20") + 2
-    pack.files[STAMP] = pack.files[STAMP][:at] + b"1999" + pack.files[STAMP][at + 4 :]
-
-
-CHANGES: list[tuple[Callable[[Opened], None], str]] = [
-    (_of_the_other, "stamp_foreign"),
-    (_of_no_checkpoint, "stamp_foreign"),
-    (_of_another_time, "stamp_foreign"),
-    (_cut, "stamp_malformed"),
-    (_no_der, "stamp_malformed"),
-]
-
-
-def test_changed_stamps_are_told_of_by_both(stamped_log: EvidenceLog, tmp_path: Path) -> None:
-    key = [stamped_log.verifier_key()]
+def test_changed_stamps_are_told_of_by_both(authority: Authority, tmp_path: Path) -> None:
     cases = []
-    for change, reason in CHANGES:
-        pack = Opened.of(stamped_log)
-        change(pack)
-        closed = pack.close(signed=True)
-        result = verify.verify(io.BytesIO(closed), verify.Asked(key))
-        assert codes(result["failures"]) == [reason], change.__name__
-        case = Case(change.__name__, closed, key, b"", [reason], ["stamps_unverified"])
-        cases.append(case)
+    for attack in ON_STAMPS:
+        pack = attack.make(InMemory(authority))
+        reasons = sorted(attack.reasons)
+        cases.append(Case(attack.name, pack.close(signed=True), pack.keys, b"", reasons, []))
+    for case in cases:
+        result = verify.verify(io.BytesIO(case.pack), verify.Asked(case.keys))
+        told = (codes(result["failures"]), codes(result["warnings"]))
+        assert told == (case.failures, case.warnings), case.name
+    assert len(cases) > 5
     assert_javascript_says(cases, tmp_path)
 
 
-def test_a_forged_time_is_found_where_the_authority_is_known(
-    stamped_log: EvidenceLog, authority: Authority
+def test_a_stamp_from_before_the_checkpoint_is_foreign(
+    authority: Authority, tmp_path: Path
 ) -> None:
-    pack = Opened.of(stamped_log)
-    at = pack.files[STAMP].index(b"\x18\x0f20") + 6
-    month = b"0102" if pack.files[STAMP][at : at + 4] != b"0102" else b"0103"
-    later = b"2099" + month
-    pack.files[STAMP] = pack.files[STAMP][: at - 4] + later + pack.files[STAMP][at + 4 :]
-    asked = verify.Asked([stamped_log.verifier_key()], authority=authority.certificate)
-    result = verify.verify(io.BytesIO(pack.close(signed=True)), asked)
+    in_an_hour_ms = (int(time.time()) + 3_600) * 1000
+    log = a_log(begin_ms=in_an_hour_ms)
+    log.checkpoints[0] = replace(log.checkpoints[0], stamp=authority.stamp(log.checkpoints[0].note))
+    case = Case("early", log.pack(), [log.verifier_key()], b"", ["stamp_foreign"], [])
+    result = verify.verify(io.BytesIO(case.pack), verify.Asked(case.keys))
+    assert codes(result["failures"]) == case.failures
+    assert_javascript_says([case], tmp_path)
+
+
+def test_a_changed_stamp_is_found_without_the_package_for_signatures(authority: Authority) -> None:
+    """By the hash alone, where whoever changed it left that as it was."""
+    attack = next(one for one in ON_STAMPS if one.name == "edit the time of a stamp")
+    pack = attack.make(InMemory(authority))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(verify, "Ed25519PublicKey", None)
+        result = verify.verify(io.BytesIO(pack.close(signed=True)), verify.Asked(pack.keys))
     assert codes(result["failures"]) == ["stamp_forged"]
+
+
+def test_both_say_the_same_of_any_change(authority: Authority, tmp_path: Path) -> None:
+    """Of a byte anywhere in a time stamp: in what it says, certificates, or the signature."""
+    chance, pack = random.Random(52), InMemory(authority).whole()
+    [name] = [name for name in pack.files if name.startswith("stamps/")]
+    stamp, cases = pack.files[name], []
+    # Every fifth byte, and all of the signature, which is the last of it.
+    for at in [*range(0, len(stamp), 5), *range(len(stamp) - 75, len(stamp))]:
+        changed = bytearray(stamp)
+        changed[at] ^= chance.randrange(1, 256)
+        pack.files[name] = bytes(changed)
+        case = Case(f"byte {at}, {len(cases)}", pack.close(signed=True), pack.keys, b"", [], [])
+        failures, warnings = python_says(case)
+        cases.append(replace(case, failures=failures, warnings=warnings))
+    assert {code for case in cases for code in case.failures} == {
+        *("stamp_forged", "stamp_foreign", "stamp_malformed"),
+    }
+    assert_javascript_says(cases, tmp_path)
+
+
+@pytest.mark.parametrize("digest", ["sha256", "sha384", "sha512"])
+def test_stamps_of_authorities_with_rsa_are_checked_as_well(digest: str, tmp_path: Path) -> None:
+    made_by, cases_in = tmp_path / "authority", tmp_path / "cases"
+    made_by.mkdir()
+    cases_in.mkdir()
+    ground = InMemory(Authority.made_in(made_by, key=("rsa:2048",), digest=digest))
+    whole = ground.whole()
+    cases = [Case("untouched", whole.close(signed=True), whole.keys, b"", [], [UNVERIFIED])]
+    for attack in ON_STAMPS:
+        pack = attack.make(ground)
+        reasons = sorted(attack.reasons)
+        cases.append(Case(attack.name, pack.close(signed=True), pack.keys, b"", reasons, []))
+    for case in cases:
+        result = verify.verify(io.BytesIO(case.pack), verify.Asked(case.keys))
+        assert codes(result["failures"]) == case.failures, case.name
+    assert_javascript_says(cases, cases_in)

@@ -50,7 +50,9 @@ export const REASONS = {
   coverage_mismatch: "The sums of coverage are not those of the records.",
   stamp_malformed: "A time stamp is not an answer of RFC 3161.",
   stamp_foreign: "A time stamp is of something else than its checkpoint.",
-  stamp_forged: "A time stamp was not signed by the authority that you trust.",
+  stamp_forged:
+    "A time stamp was changed after it was signed, or was not signed by the " +
+    "authority that you trust.",
 };
 
 export const WARNINGS = {

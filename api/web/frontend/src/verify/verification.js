@@ -16,7 +16,7 @@ import {
 } from "./json.js";
 import { ed25519Holds, parseCheckpoint, parseKey, parseNote, signedBy, standing } from "./notes.js";
 import { sha256 } from "./sha256.js";
-import { stamped } from "./stamps.js";
+import { isWhole, stamped } from "./stamps.js";
 import { Tally } from "./tally.js";
 import { consistencyHolds } from "./tree.js";
 import { CLOCK_SKEW_MS, Walk } from "./walk.js";
@@ -258,13 +258,17 @@ export class Verification {
   // after the walk
 
   #checkRoots({ agreed, disagreed }) {
+    // A head that records do not lead to contradicts a later one that they do lead to. Without such
+    // a one nothing tells a fork from records that were altered, and their proofs with them.
+    const newest = Math.max(0, ...agreed);
     const explained = new Set();
     for (const [older, newer] of this.#unproven) {
-      if (older.size !== newer.size && agreed.has(older.size) && agreed.has(newer.size)) {
-        this.tell("consistency_broken", `${older.place} to ${newer.place}`);
-      } else {
+      const sizes = [older.size, newer.size];
+      if (older.size === newer.size || sizes.some((size) => size < newest && disagreed.has(size))) {
         this.tell("fork", `${older.place} and ${newer.place}`);
-        explained.add(older.size).add(newer.size);
+        for (const size of sizes) explained.add(size);
+      } else if (sizes.every((size) => agreed.has(size))) {
+        this.tell("consistency_broken", `${older.place} to ${newer.place}`);
       }
     }
     const first = [...disagreed].find(([size]) => !explained.has(size));
@@ -296,9 +300,12 @@ export class Verification {
       const raw = await this.pack.read(name);
       const stamp = this.#attempt(() => stamped(raw), "stamp_malformed", name);
       if (!stamp) continue;
+      const whole = await isWhole(stamp);
       const checkpoint = checkpoints.get(name.slice(-10, -4));
       if (!checkpoint || !same(sha256(checkpoint.raw), stamp.imprint)) {
         this.tell("stamp_foreign", name);
+      } else if (!whole) {
+        this.tell("stamp_forged", `${name}: it was changed`);
       } else if (stamp.atMs + CLOCK_SKEW_MS < checkpoint.timeMs) {
         this.tell("stamp_foreign", `${name}: it is older than the checkpoint`);
       } else this.tell("stamps_unverified", name);
