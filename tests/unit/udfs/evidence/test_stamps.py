@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from cryptography.x509 import load_pem_x509_certificate
 
-from tests.support.authority import Authority
+from tests.support.authority import Authority, with_twin
 from tests.support.evidence import EvidenceLog, a_log
 from tests.support.evidence_opened import Opened
 from tests.support.evidence_verifiers import Case, assert_javascript_says, codes
@@ -124,6 +124,16 @@ def test_a_forged_time_is_found_where_the_authority_is_known(
     month = b"0102" if pack.files[STAMP][at : at + 4] != b"0102" else b"0103"
     later = b"2099" + month
     pack.files[STAMP] = pack.files[STAMP][: at - 4] + later + pack.files[STAMP][at + 4 :]
+    asked = verify.Asked([stamped_log.verifier_key()], authority=authority.certificate)
+    result = verify.verify(io.BytesIO(pack.close(signed=True)), asked)
+    assert codes(result["failures"]) == ["stamp_forged"]
+
+
+def test_another_certificate_in_place_of_the_signer_s_is_found_where_the_authority_is_known(
+    stamped_log: EvidenceLog, authority: Authority
+) -> None:
+    pack = Opened.of(stamped_log)
+    pack.files[STAMP] = with_twin(pack.files[STAMP], authority)
     asked = verify.Asked([stamped_log.verifier_key()], authority=authority.certificate)
     result = verify.verify(io.BytesIO(pack.close(signed=True)), asked)
     assert codes(result["failures"]) == ["stamp_forged"]
