@@ -27,6 +27,7 @@ from api.auth.sign_in import SignIn
 from api.database import Pool, open_pool
 from api.dead_letters.replay import Replayer
 from api.evidence.packing import PackMaker
+from api.evidence.quiet import keep_listening
 from api.exports.service import Exporter
 from api.health.service import Check, kafka_check, postgres_check
 from api.identity.provider import Inviter
@@ -203,6 +204,7 @@ async def run_services(
             asyncio.create_task(keep_uses(pool, uses), name="key-uses"),
             asyncio.create_task(services.decisions.run(), name="decisions"),
             asyncio.create_task(keep_usage(pool), name="usage"),
+            asyncio.create_task(keep_listening(pool), name="quiet-controls"),
             asyncio.create_task(
                 keep_purging(pool, services.publisher, keys=services.keys), name="purge"
             ),
