@@ -78,7 +78,8 @@ def _told(notice: Notice) -> tuple[str, str, str]:
         return f"{notice.quota.percent} % of the quota", "is used", USAGE_HREF
     if notice.quiet:
         control_id = notice.quiet.control
-        return control_id, "has no evidence any more", control_href(control_id)
+        happened = "has no evidence any more" if notice.quiet.last_at else "has no evidence"
+        return control_id, happened, control_href(control_id)
     if notice.target:
         return notice.target.place, "takes no checkpoints", EVIDENCE_HREF
     return notice.rule_name or "", "was put into quarantine", rule_href(notice.rule_id or "")
