@@ -22,6 +22,7 @@ from api.dead_letters.routes import router as dead_letters_router
 from api.evidence.log_routes import router as evidence_log_router
 from api.evidence.search_routes import controls_router
 from api.evidence.search_routes import router as evidence_router
+from api.evidence.verification_routes import router as verifications_router
 from api.exports.routes import router as exports_router
 from api.health.routes import router as health_router
 from api.hosts import HostCheck, allow_origins
@@ -104,6 +105,7 @@ def create_app(
         controls_router,
         evidence_log_router,
         evidence_router,
+        verifications_router,
         operator_router,
     ):
         app.include_router(router, prefix=API_PREFIX)

@@ -27,6 +27,7 @@ from api.auth.sign_in import SignIn
 from api.database import Pool, open_pool
 from api.dead_letters.replay import Replayer
 from api.evidence.packing import PackMaker
+from api.evidence.quiet import keep_listening
 from api.exports.service import Exporter
 from api.health.service import Check, kafka_check, postgres_check
 from api.identity.provider import Inviter
@@ -210,6 +211,7 @@ async def run_services(
             asyncio.create_task(
                 keep_rules_along(pool, services.publisher, redactors), name="redaction-keys"
             ),
+            asyncio.create_task(keep_listening(pool), name="quiet-controls"),
             asyncio.create_task(
                 keep_purging(pool, services.publisher, keys=services.keys), name="purge"
             ),

@@ -158,6 +158,7 @@ async def remove_target(pool: Pool, scope: TenantScope, target_id: UUID) -> None
         target = await _read(connection, target_id)
         await queries("anchors").remove_target(connection, id=target_id)
         await queries("anchors").give_up_on_target(connection, target_id=target_id)
+        await queries("anchors").settle_failing(connection, id=target_id, actor=scope.actor)
         await record(
             connection,
             scope,

@@ -1,7 +1,8 @@
 """Time stamps of RFC 3161: what is asked, and what an answer must be before it is kept.
 
 `rfc3161_client` writes and reads DER and lets OpenSSL check signature and chain. Checked here as
-well: that an auditor's verifier reads the same out of the answer, and that its time can be true.
+well: that an auditor's verifier reads the same out of the answer, that it names the certificate
+that came along (`signers`), and that its time can be true.
 
     TimeStampResp ─► token ─► [0] ─► SignedData ─► [0] certificates, a SET OF
 
@@ -12,8 +13,7 @@ what is kept the answer as it came.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Final
@@ -31,7 +31,9 @@ from rfc3161_client import (
 )
 from rfc3161_client.verify import SHA256_OID
 
+from api.anchors.der import Value, nth, values
 from api.anchors.model import NotAnchored
+from api.anchors.signers import refuse_another_signer
 from udfs.evidence.verify import stamped
 
 REQUEST_TYPE: Final = "application/timestamp-query"
@@ -80,7 +82,7 @@ def accept(
 
     answer: DER TimeStampResp. trusted: the roots. now: by our clock. Raises NotAnchored unless the
     answer is granted, over this data, to this request (its nonce), signed by a certificate for time
-    stamping below a trusted root, and of now.
+    stamping below a trusted root, which is the one that the stamp names, and of now.
     """
     response = _decoded(answer)
     _refuse_rejection(response)
@@ -92,6 +94,7 @@ def accept(
         algorithm = response.tst_info.message_imprint.hash_algorithm
         stamped_at = response.tst_info.gen_time
         read_by_auditors = stamped(answer)
+        refuse_another_signer(answer)
     except (VerificationError, x509.InvalidVersion, ValueError, IndexError) as error:
         raise NotAnchored(f"The time stamp is not accepted: {_words(error)}.") from error
     if algorithm.dotted_string != SHA256_OID:
@@ -113,56 +116,22 @@ def _decoded(answer: bytes) -> TimeStampResponse:
         raise NotAnchored("The answer is no time stamp of RFC 3161.") from error
 
 
-@dataclass(frozen=True, slots=True)
-class _Value:
-    """One DER value: where it begins, where its content does, and where both end."""
-
-    tag: int
-    begin: int
-    content: int
-    end: int
-
-
 def _with_sorted_certificates(answer: bytes) -> bytes:
     """Return an answer of the same length with its certificates sorted; a rejection as it is.
 
     Raises ValueError for what is no DER.
     """
-    whole = _Value(0, 0, 0, len(answer))
-    response = _nth(answer, whole, 0)
-    if len(list(_values(answer, response))) < 2:
+    whole = Value(0, 0, 0, len(answer))
+    response = nth(answer, whole, 0)
+    if len(list(values(answer, response))) < 2:
         return answer
-    token = _nth(answer, response, 1)
-    signed_data = _nth(answer, _nth(answer, token, 1), 0)
-    for value in _values(answer, signed_data):
+    token = nth(answer, response, 1)
+    signed_data = nth(answer, nth(answer, token, 1), 0)
+    for value in values(answer, signed_data):
         if value.tag == _CERTIFICATES:
-            each = sorted(answer[one.begin : one.end] for one in _values(answer, value))
+            each = sorted(answer[one.begin : one.end] for one in values(answer, value))
             return answer[: value.content] + b"".join(each) + answer[value.end :]
     return answer
-
-
-def _nth(raw: bytes, within: _Value, position: int) -> _Value:
-    found = list(_values(raw, within))
-    if position >= len(found):
-        raise ValueError("the form is not that of RFC 3161")
-    return found[position]
-
-
-def _values(raw: bytes, within: _Value) -> Iterator[_Value]:
-    """Yield the values in another one. Raises ValueError where it ends too early."""
-    at = within.content
-    while at < within.end:
-        content = at + 2
-        if content > within.end:
-            raise ValueError("DER ends too early")
-        size = raw[at + 1]
-        if size & 0x80:
-            content += size & 0x7F
-            size = int.from_bytes(raw[at + 2 : content], "big")
-        if content + size > within.end:
-            raise ValueError("DER ends too early")
-        yield _Value(raw[at], at, content, content + size)
-        at = content + size
 
 
 def _refuse_rejection(response: TimeStampResponse) -> None:

@@ -26,6 +26,7 @@ from api.anchors.model import Anchor, Head, Kind, NotAnchored, Receipt, State, T
 from api.anchors.sending import Sender
 from api.auth.principal import TenantScope, grant_scope
 from api.database import Pool, one_statement, queries, tenant_transaction
+from api.notices.model import ITSELF
 
 LEASE_S: Final = 300
 """A process that dies while it is at a target is followed by another one after so long."""
@@ -34,6 +35,8 @@ TURN_S: Final = 60.0
 FIRST_S: Final = 30
 MOST_S: Final = 3_600
 GIVE_UP_S: Final = 30 * 86_400
+TOLD_AFTER: Final = 5
+"""Failures in a row, after which the tenant's admins have a notice: some eight minutes."""
 _AT_ONCE: Final = 8
 _DUE_AT_ONCE: Final = 200
 
@@ -192,6 +195,8 @@ class Anchoring:
                 stamped_at=receipt.stamped_at,
             )
             await queries("anchors").worked(connection, id=target.id)
+            if target.failures:
+                await queries("anchors").settle_failing(connection, id=target.id, actor=ITSELF)
         self._count(target.kind, "done")
         if target.failures:
             log.info("anchors.works_again", **_of(target), failures=target.failures)
@@ -207,6 +212,7 @@ class Anchoring:
             failures = await queries("anchors").failed(
                 connection, id=target.id, reason=said, first_s=FIRST_S, most_s=MOST_S
             )
+            await queries("anchors").tell_of_failing(connection, id=target.id, least=TOLD_AFTER)
         given_up = row is not None and row["state"] == State.FAILED
         self._count(target.kind, "given_up" if given_up else "refused")
         log.warning(

@@ -37,6 +37,7 @@ class Permission(StrEnum):
     AUDIT_READ = "audit.read"
     EVIDENCE_READ = "evidence.read"
     EVIDENCE_EXPORT = "evidence.export"
+    EVIDENCE_NOTICES = "evidence.notices"
     TENANT_EXPORT = "tenant.export"
     TENANT_DELETE = "tenant.delete"
     REDACTION_REVEAL = "redaction.reveal"
@@ -87,7 +88,13 @@ GRANTS: Final[Mapping[Role, frozenset[Permission]]] = MappingProxyType(
             }
         ),
         Role.COMPLIANCE_VIEWER: frozenset(
-            {_P.TENANT_READ, _P.AUDIT_READ, _P.EVIDENCE_READ, _P.EVIDENCE_EXPORT}
+            {
+                _P.TENANT_READ,
+                _P.AUDIT_READ,
+                _P.EVIDENCE_READ,
+                _P.EVIDENCE_EXPORT,
+                _P.EVIDENCE_NOTICES,
+            }
         ),
         Role.AUDITOR: frozenset(
             {

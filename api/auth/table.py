@@ -31,8 +31,11 @@ PERMISSIONS: Final[Mapping[Permission, str]] = MappingProxyType(
         Permission.LETTERS_READ: "See dead letters, and what is kept of their content.",
         Permission.LETTERS_WRITE: "Put dead letters back or aside.",
         Permission.AUDIT_READ: "See and export the audit log.",
-        Permission.EVIDENCE_READ: "See sealed evidence and its proofs, and the matrix of controls.",
-        Permission.EVIDENCE_EXPORT: "Export evidence: packs, lists and assessment results.",
+        Permission.EVIDENCE_READ: "See sealed evidence and its proofs, the matrix of controls and "
+        "notices about them; verify records.",
+        Permission.EVIDENCE_EXPORT: "Export evidence: packs, lists, reports and assessment "
+        "results.",
+        Permission.EVIDENCE_NOTICES: "Take notices about evidence for read.",
         Permission.TENANT_EXPORT: "Export all that the tenant has.",
         Permission.TENANT_DELETE: "Ask for the deletion of the tenant, and take that back.",
         Permission.REDACTION_REVEAL: "Be told what a token or an encrypted value stands for.",

@@ -11,6 +11,7 @@ from rich.table import Table
 from api.bench.engine import EngineRun
 from api.bench.evaluator import TRACE_SPANS, EvaluatorFigures
 from api.bench.evidence import EvidenceFigures
+from api.bench.evidence_lists import ListFigures
 from api.bench.many_rules import ManyRulesFigures
 from api.bench.overhead import OverheadFigures, Spread
 from api.bench.recovery import RecoveryFigures
@@ -105,6 +106,22 @@ def sealing_table(figures: SealingFigures, *, hardware: str) -> Table:
         ("CPU time of both for that", "not known" if cpu is None else f"{cpu:.2f} ms"),
     ]
     return _filled(table, rows)
+
+
+def lists_table(figures: ListFigures, *, hardware: str) -> Table:
+    """Return the table of what is asked of much evidence."""
+    table = Table("question", "p50 ms", "p95 ms", "most ms", "records it chose")
+    table.title = f"betrace bench evidence --matrix, {figures.records:,} records"
+    table.caption = f"{hardware}; sealed {figures.sealed_per_s:,} a second"
+    for one in figures.questions:
+        table.add_row(
+            one.question,
+            f"{one.p50_ms:,.1f}",
+            f"{one.p95_ms:,.1f}",
+            f"{one.most_ms:,.1f}",
+            "" if one.found is None else f"{one.found:,}",
+        )
+    return table
 
 
 def evaluator_table(figures: EvaluatorFigures, *, hardware: str) -> Group:

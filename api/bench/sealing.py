@@ -89,7 +89,7 @@ async def _measure(
     dsn: str, tenant: UUID, records: int, handed_over_per_s: float
 ) -> SealingFigures:
     async with open_pool(dsn, size=2, name=_NAME) as pool:
-        keys = _keys(pool)
+        keys = bench_keys(pool)
         origin = f"bench.example/log/{tenant}"
         await create_log(pool, keys, tenant, origin=origin, now_ms=now_ms())
         sequencer = Sequencer(pool, keys, site="bench", metrics=SealingMetrics(CollectorRegistry()))
@@ -152,7 +152,8 @@ def _offer(tenant: UUID, number: int) -> Offer:
     )
 
 
-def _keys(pool: Pool) -> Keys:
+def bench_keys(pool: Pool) -> Keys:
+    """Return keys of a local source, with a master key of its own."""
     settings = {"keys_provider": "local", "keys_master": f"bench:{token_hex(32)}"}
     keys = open_keys(key_config(KeySettings.model_validate(settings)), pool)
     assert keys is not None, "settings of keys make keys"

@@ -14,6 +14,7 @@ from rich.console import Console
 from api.bench.engine import EngineSettings, run_engine
 from api.bench.evaluator import RULE_COUNTS, measure_evaluator
 from api.bench.evidence import measure_evidence
+from api.bench.evidence_lists import measure_lists
 from api.bench.machine import hardware
 from api.bench.many_rules import ChildFailed, RulesAsked, measure_many_rules
 from api.bench.overhead import measure_overhead
@@ -24,6 +25,7 @@ from api.bench.report import (
     engine_table,
     evaluator_table,
     evidence_table,
+    lists_table,
     many_rules_table,
     overhead_table,
     recovery_table,
@@ -177,12 +179,33 @@ def evidence(
             "which can be thrown away.",
         ),
     ] = False,
+    matrix: Annotated[
+        bool,
+        typer.Option(
+            "--matrix",
+            help="Have them sealed there, and ask for the matrix, lists, words and verifications.",
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Measure the evidence log alone, in this process: appends, proofs, a pack verified.
 
     Exit 1 if the pack is not valid.
     """
+    if matrix:
+        settings = load_settings()
+        asked = measure_lists(
+            admin_dsn=settings.admin_dsn,
+            worker_dsn=settings.worker_dsn,
+            app_dsn=settings.app_dsn,
+            records=records,
+            say=say,
+        )
+        if as_json:
+            typer.echo(json.dumps({"hardware": hardware(), "lists": asked.to_dict()}))
+        else:
+            Console().print(lists_table(asked, hardware=hardware()))
+        return
     if postgres:
         settings = load_settings()
         sealed = measure_sealing(

@@ -1,4 +1,4 @@
-"""`betrace evidence list|controls|records|oscal|check`: single records and sums of controls.
+"""`betrace evidence list|controls|records|oscal|report|check`: single records and sums of controls.
 
 All but `check` ask the server of BETRACE_URL, as whoever owns BETRACE_API_KEY; reading needs the
 permission evidence.read, files evidence.export.
@@ -30,6 +30,7 @@ Framework = Annotated[str | None, typer.Option(help="As soc2.")]
 Control = Annotated[str | None, typer.Option(help="As soc2.CC7.2.")]
 Rule = Annotated[str | None, typer.Option(help="Id of a rule.")]
 Service = Annotated[str | None, typer.Option(help="That sent a compliance span.")]
+Text = Annotated[str | None, typer.Option(help="Words that a record says, as: login blocked.")]
 Kind = Annotated[list[str] | None, typer.Option(help="span, verdict, coverage, act or key.")]
 Outcome = Annotated[list[str] | None, typer.Option(help="satisfied, violated, success, …")]
 From = Annotated[datetime | None, typer.Option("--from", formats=_TIMES, help="In UTC, inclusive.")]
@@ -42,6 +43,7 @@ def extend(app: typer.Typer) -> None:
     app.command("controls")(controls_command)
     app.command("records")(records_command)
     app.command("oscal")(oscal_command)
+    app.command("report")(report_command)
     app.command("check")(check_command)
 
 
@@ -50,6 +52,7 @@ def list_command(
     control: Control = None,
     rule: Rule = None,
     service: Service = None,
+    text: Text = None,
     kind: Kind = None,
     outcome: Outcome = None,
     from_at: From = None,
@@ -58,7 +61,7 @@ def list_command(
     as_json: AsJson = False,
 ) -> None:
     """List sealed records, newest first, with what the server finds of each."""
-    asked = _filters(framework, control, rule, service, kind, outcome, from_at, to_at)
+    asked = _filters(framework, control, rule, service, text, kind, outcome, from_at, to_at)
     with Server() as server:
         total, records = _records(server, asked, limit)
     if as_json:
@@ -110,13 +113,14 @@ def records_command(
     control: Control = None,
     rule: Rule = None,
     service: Service = None,
+    text: Text = None,
     kind: Kind = None,
     outcome: Outcome = None,
     from_at: From = None,
     to_at: To = None,
 ) -> None:
     """Export records into a file; json and jsonl end with a manifest that the log signed."""
-    asked = _filters(framework, control, rule, service, kind, outcome, from_at, to_at)
+    asked = _filters(framework, control, rule, service, text, kind, outcome, from_at, to_at)
     _save("/evidence/export", out, {**asked, "format": form})
 
 
@@ -132,6 +136,20 @@ def oscal_command(
         out,
         {"framework": framework, "from": _day(from_at), "to": _day(to_at)},
     )
+
+
+def report_command(
+    out: Out,
+    framework: Framework = None,
+    control: Control = None,
+    from_at: From = None,
+    to_at: To = None,
+) -> None:
+    """Export a report of a framework or of one control for an auditor, as PDF."""
+    if (framework is None) == (control is None):
+        raise OperatorError("Give either --framework or --control.")
+    asked = {"framework": framework, "control": control}
+    _save("/evidence/report", out, {**asked, "from": _day(from_at), "to": _day(to_at)})
 
 
 def check_command(
@@ -170,6 +188,7 @@ def _filters(
     control: str | None,
     rule: str | None,
     service: str | None,
+    text: str | None,
     kind: list[str] | None,
     outcome: list[str] | None,
     from_at: datetime | None,
@@ -180,6 +199,7 @@ def _filters(
         "control": control,
         "rule": rule,
         "service": service,
+        "text": text,
         "kind": kind or None,
         "outcome": outcome or None,
         "from": from_at.replace(tzinfo=UTC).isoformat() if from_at else None,

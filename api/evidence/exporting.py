@@ -7,6 +7,7 @@ of its own, so a slow reader holds no connection; the log only grows, so the pag
 from __future__ import annotations
 
 import asyncio
+from array import array
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -163,6 +164,10 @@ class Exporter:
         """Yield the lines of the records in the order of the log, a page in memory at a time."""
         if export.controls == []:
             return
+        if export.chosen.text:
+            async for line in self._lines_by_text(export, most):
+                yield line
+            return
         columns = export.chosen.columns() | {"controls": export.controls}
         after, told = -1, 0
         while told < most:
@@ -183,6 +188,30 @@ class Exporter:
             told += len(page)
             if len(page) < PAGE:
                 return
+
+    async def _lines_by_text(self, export: Export, most: int) -> AsyncIterator[bytes]:
+        """Yield the lines of the records that say some words, in the order of the log.
+
+        Their places are read at once, 8 bytes each: they stand in the order of time.
+        """
+        columns = export.chosen.columns_of_text() | {"controls": export.controls}
+        async with tenant_transaction(
+            self._pool, export.scope, timeout_ms=_PATIENCE_MS
+        ) as connection:
+            rows = queries("evidence_search").numbers_by_text(
+                connection, **columns, end=export.head.end, limit=most
+            )
+            seqs = array("q", [row["seq"] async for row in rows])
+        for first in range(0, len(seqs), PAGE):
+            async with tenant_transaction(
+                self._pool, export.scope, timeout_ms=_PATIENCE_MS
+            ) as connection:
+                found = queries("evidence_search").lines(
+                    connection, seqs=list(seqs[first : first + PAGE])
+                )
+                page = [bytes(row["line"]) async for row in found]
+            for line in page:
+                yield line
 
 
 async def export_oscal(pool: Pool, scope: TenantScope, matrix: Matrix) -> bytes:
@@ -219,6 +248,7 @@ def query_of(chosen: EvidenceFilter) -> dict[str, Json]:
         "rule": chosen.rule,
         "service": chosen.service,
         "to_ms": chosen.to_ms,
+        **({"text": chosen.text} if chosen.text else {}),
     }
 
 

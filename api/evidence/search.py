@@ -38,13 +38,16 @@ class EvidenceFilter:
     """Which records; what is empty or None asks for all. Times: from inclusive, to exclusive.
 
     control: soc2.CC6.1; service: the one that sent a compliance span, so that no other kinds of
-    records are found by it.
+    records are found by it. text: words that a record says: its kind, outcome, controls, rule (id,
+    and the name it had), service, evidence type, operation or action, target; each may be the
+    beginning of one, and all must be there. Ids and numbers are no words of a record.
     """
 
     framework: str = ""
     control: str = ""
     rule: str = ""
     service: str = ""
+    text: str = ""
     kinds: tuple[Kind, ...] = ()
     outcomes: tuple[str, ...] = ()
     from_ms: int | None = None
@@ -59,6 +62,10 @@ class EvidenceFilter:
             "from_ms": self.from_ms,
             "to_ms": self.to_ms,
         }
+
+    def columns_of_text(self) -> dict[str, Any]:
+        """Return what statements that look for words are given."""
+        return self.columns() | {"text": self.text, "service": self.service or None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +140,8 @@ async def count(
     """Return how many records a filter chooses. controls: as `asked_controls` says."""
     if controls is not None and not controls:
         return 0
+    if chosen.text:
+        return await _count_by_text(connection, chosen, controls)
     columns = chosen.columns() | {"controls": controls}
     if chosen.service:
         return int(
@@ -149,6 +158,26 @@ async def count(
     if days is not None:
         total += await _count_by_days(connection, chosen, days)
     return total
+
+
+async def _count_by_text(
+    connection: Connection, chosen: EvidenceFilter, controls: Sequence[str] | None
+) -> int:
+    days, hours = _days_and_hours(chosen.from_ms, chosen.to_ms)
+    columns = chosen.columns_of_text() | {"controls": controls}
+    del columns["from_ms"], columns["to_ms"]
+    from_day, to_day = days or (None, None)
+    return int(
+        await queries("evidence_search").count_by_text(
+            connection,
+            **columns,
+            has_days=days is not None,
+            from_day=from_day,
+            to_day=to_day,
+            hours_from=[begins for begins, _ in hours],
+            hours_to=[ends for _, ends in hours],
+        )
+    )
 
 
 async def _count_by_days(
@@ -176,6 +205,9 @@ async def _page(
     if controls is not None and not controls:
         return []
     named = queries("evidence_search")
+    if chosen.text:
+        rows = named.by_text(connection, **chosen.columns_of_text(), **place, controls=controls)
+        return [record_of(row) async for row in rows]
     columns = chosen.columns() | dict(place) | {"controls": controls}
     if (chosen.kinds or chosen.outcomes) and not chosen.service:
         columns["from_ms"] = await _reach(connection, chosen, columns)

@@ -16,6 +16,8 @@ from api.auth.access import authenticated, require
 from api.auth.principal import Permission, Principal
 from api.evidence.exporting import MEDIA_TYPES, Exporter, Form, export_oscal
 from api.evidence.matrix import RANGE_MAX_DAYS, read_control, read_matrix
+from api.evidence.report import MEDIA_TYPE as REPORT_TYPE
+from api.evidence.report import take_report
 from api.evidence.search import OUTCOMES, PAGE_MAX, EvidenceFilter, find_sealed, search
 from api.evidence.search_schemas import (
     CatalogueBody,
@@ -25,6 +27,7 @@ from api.evidence.search_schemas import (
     EvidencePageBody,
     MatrixBody,
     ProofBody,
+    ms_of_moment,
 )
 from api.evidence.verification import verify_records
 from api.problems import ApiError, not_found
@@ -43,8 +46,6 @@ ControlId = Annotated[str, Path(max_length=200, pattern=TEXT, examples=["soc2.CC
 Framework = Annotated[str, Query(max_length=100, pattern=TEXT, examples=["soc2"])]
 
 USUAL_DAYS: Final = 30
-_MS: Final = timedelta(milliseconds=1)
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def evidence_filter(
@@ -55,6 +56,16 @@ def evidence_filter(
     rule: Annotated[str, Query(max_length=255, pattern=TEXT)] = "",
     service: Annotated[
         str, Query(max_length=300, pattern=TEXT, description="That sent a compliance span.")
+    ] = "",
+    text: Annotated[
+        str,
+        Query(
+            max_length=200,
+            pattern=TEXT,
+            description="Words that a record says, each perhaps only begun: kind, outcome, "
+            "control, rule and its name, service, operation, action. Not ids, numbers or anything "
+            "personal.",
+        ),
     ] = "",
     kind: Annotated[list[Kind] | None, Query()] = None,
     outcome: Annotated[list[str] | None, Query(description=", ".join(OUTCOMES))] = None,
@@ -74,10 +85,11 @@ def evidence_filter(
         control=control_id,
         rule=rule,
         service=service,
+        text=text.strip(),
         kinds=tuple(kind or ()),
         outcomes=tuple(outcome or ()),
-        from_ms=_ms(from_at),
-        to_ms=_ms(to_at),
+        from_ms=ms_of_moment(from_at),
+        to_ms=ms_of_moment(to_at),
     )
 
 
@@ -207,6 +219,42 @@ async def export_assessment(
     return await assessment(request, principal, days, framework)
 
 
+@router.get(
+    "/report",
+    response_class=Response,
+    responses={200: {"content": {"application/pdf": {}}}},
+)
+async def export_report(
+    request: Request,
+    principal: Taker,
+    days: Days,
+    framework: Framework = "",
+    control_id: Annotated[
+        str, Query(alias="control", max_length=200, pattern=TEXT, examples=["soc2.CC6.1"])
+    ] = "",
+) -> Response:
+    """Export a report of a framework, or of one control, as PDF: numbers, and how to verify them.
+
+    It is recorded.
+    """
+    return await report(request, principal, days, framework=framework, control_id=control_id)
+
+
+async def report(
+    request: Request, principal: Principal, days: Period, *, framework: str, control_id: str
+) -> Response:
+    """Answer with a report as a file to be saved."""
+    document = await take_report(
+        services_of(request).pool,
+        principal.scope,
+        from_day=days.from_day,
+        to_day=days.to_day,
+        framework=framework,
+        control=control_id,
+    )
+    return Response(document, media_type=REPORT_TYPE, headers=_file("report", "pdf"))
+
+
 async def export(
     request: Request, principal: Principal, chosen: EvidenceFilter, form: Form
 ) -> StreamingResponse:
@@ -256,10 +304,6 @@ async def read_described(control_id: ControlId) -> ControlBody:
     if found is None:
         raise not_found("control")
     return ControlBody.of(found)
-
-
-def _ms(at: datetime | None) -> int | None:
-    return None if at is None else (at - _EPOCH) // _MS
 
 
 def _now_ms() -> int:

@@ -24,6 +24,11 @@ def moment_of(time_ms: int) -> datetime:
     return _EPOCH + timedelta(milliseconds=time_ms)
 
 
+def ms_of_moment(at: datetime | None) -> int | None:
+    """Return an aware datetime as milliseconds of Unix time; None stays None."""
+    return None if at is None else (at - _EPOCH) // timedelta(milliseconds=1)
+
+
 class VerificationBody(BaseModel):
     """What this server found of a record; `valid` has neither code nor reason."""
 

@@ -212,6 +212,18 @@ KINDS: Final = (
         what="Signed heads of the log.",
     ),
     Kind(
+        name="verifications",
+        table="evidence_verifications",
+        order=("at", "id"),
+        what="Verifications of evidence: who, when, over what, and how many were valid.",
+    ),
+    Kind(
+        name="verified",
+        table="evidence_verified",
+        order=("verification_id", "seq"),
+        what="What they found of each record.",
+    ),
+    Kind(
         name="evidence-outages",
         table="evidence_outages",
         order=("began_ms",),
@@ -244,6 +256,9 @@ LEFT_OUT: Final[Mapping[str, str]] = MappingProxyType(
         "evidence_days": "Counts of records by framework and day.",
         "evidence_coverage_days": "Numbers of coverage summed by day.",
         "evidence_services": "Records of compliance spans once more, to find them by service.",
+        "evidence_texts": "Words of records, to find them by.",
+        "evidence_text_records": "Records once more, to find them by their words.",
+        "evidence_text_days": "Counts of records by their words and day.",
         "evidence_nodes": "Hashes of the log's tree, which follow from the records.",
         "evidence_coverage_cursors": "How far coverage was handed over.",
         "evidence_acts_cursors": "How far the audit log was handed over.",

@@ -24,6 +24,8 @@ _EXAMPLE: Final[JsonDict] = {
         "until": "2026-11-23T21:06:00Z",
     },
     "quota": None,
+    "quiet": None,
+    "target": None,
     "what": "Its budget ran out in 412 of 980 judgements, in 4 of ten minutes. It is not judged "
     "any more.",
     "next_step": "Make the rule cheaper, or switch it on again.",
@@ -54,12 +56,35 @@ class QuotaBody(BaseModel):
     month: str
 
 
+class QuietBody(BaseModel):
+    """Nothing was seen of a control for so many days; last_at: null: nothing ever was."""
+
+    model_config = ConfigDict(from_attributes=True)
+    control: str
+    days: int
+    since: datetime
+    last_at: datetime | None
+
+
+class TargetBody(BaseModel):
+    """A target of checkpoints fails. kind: tsa, webhook, s3 or mail; reason: the last time."""
+
+    model_config = ConfigDict(from_attributes=True)
+    target: str
+    kind: str
+    place: str
+    failures: int
+    since: datetime
+    reason: str
+
+
 class NoticeBody(BaseModel):
     """What happened, and what can be done now.
 
     kind `over_budget`: a rule was put into quarantine. rule_version: the one that ran out of its
     budget; quarantined_version: the one that put it into quarantine, at `at`. kind `quota`: a part
-    of the month's spans is used; only `quota` says more.
+    of the month's spans is used; only `quota` says more. `quiet_control`: there is no evidence of a
+    control any more, `quiet`. `failing_target`: checkpoints do not get to `target`.
     """
 
     model_config = ConfigDict(from_attributes=True, json_schema_extra={"examples": [_EXAMPLE]})
@@ -72,6 +97,8 @@ class NoticeBody(BaseModel):
     owner: str
     figures: FiguresBody | None
     quota: QuotaBody | None
+    quiet: QuietBody | None
+    target: TargetBody | None
     what: str
     next_step: str
     at: datetime

@@ -21,6 +21,7 @@ _LIFE: Final[JsonDict] = {
     "external_roots": False,
     "clock_skew_ms": 0,
     "fold_after": 10,
+    "quiet_days": 30,
 }
 _TENANT: Final[JsonDict] = {
     "id": "6f1f4a0e-8a57-4c0b-9d43-0f2f7c3d0a11",
@@ -28,6 +29,7 @@ _TENANT: Final[JsonDict] = {
     "settings": _LIFE,
     "limits": {"max_rules": 1_000, "max_trace_spans": 200_000},
 }
+_NULLABLE: Final = frozenset({"fold_after", "quiet_days"})
 Milliseconds = Annotated[int | None, Field(ge=0)]
 
 
@@ -38,7 +40,8 @@ class LifeBody(BaseModel):
     for a root or a parent. max_life_ms: and then in any case. lateness_ms: for so long after that
     spans still correct a verdict. span_sampled: spans are sampled one by one. external_roots:
     traces begin outside. clock_skew_ms: by how much clocks differ. fold_after: whole signals of a
-    rule, lane and minute; more are counted; null: never.
+    rule, lane and minute; more are counted; null: never. quiet_days: after so many days without
+    evidence of a control there is a notice; null: never.
     """
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_LIFE]})
@@ -50,11 +53,12 @@ class LifeBody(BaseModel):
     external_roots: bool | None = None
     clock_skew_ms: Milliseconds = None
     fold_after: int | None = None
+    quiet_days: int | None = None
 
     def changes(self) -> dict[str, Any]:
-        """Return what was sent; null says something for fold_after alone."""
+        """Return what was sent; null says something for two of them alone."""
         sent = self.model_dump(exclude_unset=True)
-        return {k: v for k, v in sent.items() if v is not None or k == "fold_after"}
+        return {k: v for k, v in sent.items() if v is not None or k in _NULLABLE}
 
 
 class TenantChangeBody(BaseModel):

@@ -27,7 +27,9 @@ _LIMITS = {
 _REQUEST_LIMITS = frozenset(field.name for field in fields(TenantLimits))
 _MOST_OF_A_LIMIT = 10**12
 QUOTAS = frozenset({"max_rules", "max_members", "monthly_spans", *_REQUEST_LIMITS})
-"""What a tier grants, unless a tenant has its own. The job need not know them."""
+"""What a tier grants, unless a tenant has its own."""
+UNTOLD = QUOTAS | {"quiet_days"}
+"""What the job need not know."""
 OPERATORS = frozenset(
     {
         "max_trace_spans",
@@ -41,6 +43,7 @@ OPERATORS = frozenset(
 _MOST_WHOLE = 1_000_000
 _MOST_SPANS = 10**15
 _MOST_MEMBERS = 1_000_000
+_MOST_QUIET_DAYS = 3_660
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +58,7 @@ class TenantSettings:
     fold_after: so many signals of a rule, lane and minute are written whole, the others of them
     counted; None: all are whole. max_rules: that are not deleted. max_members: and invitations that
     are open; None: any number. monthly_spans: the quota of which people are warned; None: there is
-    none.
+    none. quiet_days: after so many days without evidence of a control that is told; None: never.
     requests_per_min, person_requests_per_min, key_requests_per_min, spans_per_s, span_bytes_per_s:
     in place of the installation's limits; None: those. Raises ValueError for values outside their
     limits.
@@ -76,6 +79,7 @@ class TenantSettings:
     max_rules: int = 1_000
     max_members: int | None = None
     monthly_spans: int | None = None
+    quiet_days: int | None = 30
     requests_per_min: int | None = None
     person_requests_per_min: int | None = None
     key_requests_per_min: int | None = None
@@ -102,6 +106,11 @@ class TenantSettings:
                 f"monthly_spans is {self.monthly_spans}; it must lie between 1 and {_MOST_SPANS}, "
                 "or be none: there is no quota then"
             )
+        if self.quiet_days is not None and not 1 <= self.quiet_days <= _MOST_QUIET_DAYS:
+            raise ValueError(
+                f"quiet_days is {self.quiet_days}; it must lie between 1 and {_MOST_QUIET_DAYS}, "
+                "or be none: nothing is told then"
+            )
         if self.fold_after is not None and not 1 <= self.fold_after <= _MOST_WHOLE:
             raise ValueError(
                 f"fold_after is {self.fold_after}; it must lie between 1 and {_MOST_WHOLE}, "
@@ -121,6 +130,6 @@ class TenantSettings:
     def log_record(self, tenant_id: UUID) -> bytes:
         """Return the serialized RuleLogRecord that announces these settings."""
         fold_after = FOLD_NEVER if self.fold_after is None else self.fold_after
-        told = {name: value for name, value in asdict(self).items() if name not in QUOTAS}
+        told = {name: value for name, value in asdict(self).items() if name not in UNTOLD}
         message = pb.TenantSettings(tenant=str(tenant_id), **{**told, "fold_after": fold_after})
         return pb.RuleLogRecord(tenant=message).SerializeToString(deterministic=True)

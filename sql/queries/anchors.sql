@@ -131,6 +131,26 @@ set failures = failures + 1, failing_since = coalesce(failing_since, now()), las
 where tenant_id = scope_tenant() and id = :id
 returning failures;
 
+-- name: tell_of_failing!
+-- Once for each time that it fails.
+insert into notices (tenant_id, kind, subject, figures, acted_at)
+select t.tenant_id, 'failing_target', t.id || ' ' || extract(epoch from t.failing_since),
+  jsonb_build_object(
+    'target', t.id, 'kind', t.kind, 'place', t.place, 'failures', t.failures,
+    'since', t.failing_since, 'reason', t.last_error),
+  now()
+from anchor_targets t
+where t.tenant_id = scope_tenant() and t.id = :id and t.failures >= :least
+  and t.removed_at is null
+on conflict on constraint notices_subject_once do nothing;
+
+-- name: settle_failing!
+-- It works again, or is removed: nobody needs to look.
+update notices
+set acknowledged_at = now(), acknowledged_by = :actor
+where tenant_id = scope_tenant() and kind = 'failing_target' and acknowledged_at is null
+  and starts_with(subject, :id::text || ' ');
+
 -- name: page
 -- Checkpoints of the tenant, the newest first.
 select c.number, c.size, c.time_ms, c.note

@@ -65,6 +65,93 @@ where s.tenant_id = scope_tenant() and s.service = :service
 order by s.time_ms desc, s.seq desc
 limit :limit;
 
+-- name: by_text
+-- Of what says the words, the newest of each combination, and of these the newest.
+with wanted as materialized (
+  select t.id
+  from evidence_texts t
+  where t.tenant_id = scope_tenant() and t.words @@ evidence_wanted(:text)
+    and (:rule_id::text is null or t.rule_id = :rule_id)
+    and (:service::text is null or t.service = :service)
+    and (:kinds::text[] is null or t.kind = any (:kinds))
+    and (:outcomes::text[] is null or t.outcome = any (:outcomes))
+    and (:controls::text[] is null or t.controls && :controls)
+    and (:from_ms::bigint is null or t.last_ms >= :from_ms)
+    and (:to_ms::bigint is null or t.first_ms < :to_ms)
+    and (:before_ms::bigint is null or t.first_ms <= :before_ms)
+),
+page as (
+  select f.time_ms, f.seq
+  from wanted w
+  cross join lateral (
+    select s.time_ms, s.seq
+    from evidence_text_records s
+    where s.tenant_id = scope_tenant() and s.text_id = w.id
+      and (:from_ms::bigint is null or s.time_ms >= :from_ms)
+      and (:to_ms::bigint is null or s.time_ms < :to_ms)
+      and (:before_ms::bigint is null or (s.time_ms, s.seq) < (:before_ms, :before_seq::bigint))
+    order by s.time_ms desc, s.seq desc
+    limit :limit
+  ) f
+  order by f.time_ms desc, f.seq desc
+  limit :limit
+)
+select r.seq, r.kind, r.id, r.time_ms, r.sealed_ms, r.controls, r.outcome, r.rule_id,
+       r.rule_version, r.trace_id, r.has_payload, r.leaf, r.line
+from page p
+join evidence_records r on r.tenant_id = scope_tenant() and r.seq = p.seq
+order by r.time_ms desc, r.seq desc;
+
+-- name: count_by_text$
+-- Whole days (from_day, to_day: null for without an end) as sums, the hours beside them one by one.
+with wanted as materialized (
+  select t.id
+  from evidence_texts t
+  where t.tenant_id = scope_tenant() and t.words @@ evidence_wanted(:text)
+    and (:rule_id::text is null or t.rule_id = :rule_id)
+    and (:service::text is null or t.service = :service)
+    and (:kinds::text[] is null or t.kind = any (:kinds))
+    and (:outcomes::text[] is null or t.outcome = any (:outcomes))
+    and (:controls::text[] is null or t.controls && :controls)
+)
+select (
+  select coalesce(sum(d.record_count), 0)
+  from wanted w
+  join evidence_text_days d on d.tenant_id = scope_tenant() and d.text_id = w.id
+  where :has_days
+    and (:from_day::date is null or d.day >= :from_day)
+    and (:to_day::date is null or d.day < :to_day)
+)::bigint + (
+  select count(*)
+  from wanted w
+  cross join unnest(:hours_from::bigint[], :hours_to::bigint[]) as h (from_ms, to_ms)
+  join evidence_text_records s on s.tenant_id = scope_tenant() and s.text_id = w.id
+    and s.time_ms >= h.from_ms and s.time_ms < h.to_ms
+);
+
+-- name: numbers_by_text
+-- Where the records stand that say the words, up to a place of the log.
+select s.seq
+from evidence_texts t
+join evidence_text_records s on s.tenant_id = t.tenant_id and s.text_id = t.id
+where t.tenant_id = scope_tenant() and t.words @@ evidence_wanted(:text)
+  and (:rule_id::text is null or t.rule_id = :rule_id)
+  and (:service::text is null or t.service = :service)
+  and (:kinds::text[] is null or t.kind = any (:kinds))
+  and (:outcomes::text[] is null or t.outcome = any (:outcomes))
+  and (:controls::text[] is null or t.controls && :controls)
+  and (:from_ms::bigint is null or s.time_ms >= :from_ms)
+  and (:to_ms::bigint is null or s.time_ms < :to_ms)
+  and s.seq < :end
+order by s.seq
+limit :limit;
+
+-- name: lines
+-- By their places, in the order of the log.
+select seq, line from evidence_records
+where tenant_id = scope_tenant() and seq = any (:seqs::bigint[])
+order by seq;
+
 -- name: reach$
 -- The day back to which one must look to find so many: of all records or those of a framework. A day
 -- in which a page or the period ends in the middle is not counted (to_day: exclusive).
@@ -261,3 +348,41 @@ where r.tenant_id = scope_tenant() and r.seq > :after and r.seq < :end
   ))
 order by r.seq
 limit :limit;
+
+-- name: since_when
+-- Of controls that have records: when something of them was seen last, null: never; and the first
+-- day on which rules looked or something was seen.
+select asked.control, last.last_ms, first.day as first_day
+from unnest(:controls::text[]) as asked (control)
+cross join lateral (
+  select max(t.last_ms) as last_ms
+  from evidence_totals t
+  where t.tenant_id = scope_tenant() and t.control = asked.control and t.outcome <> 'none'
+    and t.day = (
+      select n.day from evidence_totals n
+      where n.tenant_id = scope_tenant() and n.control = asked.control and n.outcome <> 'none'
+      order by n.day desc limit 1
+    )
+) last
+cross join lateral (
+  select t.day from evidence_totals t
+  where t.tenant_id = scope_tenant() and t.control = asked.control
+  order by t.day limit 1
+) first;
+
+-- name: population
+-- Records of a framework in days, each once, by kind and outcome.
+select kind, outcome, sum(record_count)::bigint as record_count
+from evidence_days
+where tenant_id = scope_tenant() and framework = :framework
+  and day >= :from_day and day < :to_day
+group by kind, outcome
+order by kind, outcome;
+
+-- name: population_of_control
+select kind, outcome, sum(record_count)::bigint as record_count
+from evidence_totals
+where tenant_id = scope_tenant() and control = :control
+  and day >= :from_day and day < :to_day
+group by kind, outcome
+order by kind, outcome;

@@ -7,7 +7,8 @@ from notices n
 left join rule_versions v
   on v.tenant_id = n.tenant_id and v.rule_id = n.rule_id and v.version = n.rule_version
 where n.tenant_id = scope_tenant()
-  and (n.quarantined_version is not null or n.kind = 'quota')
+  and (n.quarantined_version is not null or n.kind <> 'over_budget')
+  and n.kind = any (:kinds)
   and (:acknowledged::boolean is null or (n.acknowledged_at is not null) = :acknowledged)
   and (:rule_id::text is null or n.rule_id = :rule_id)
   and (:before_at::timestamptz is null or (n.acted_at, n.id) < (:before_at, :before_id::uuid))
@@ -21,13 +22,14 @@ select n.id, n.kind, n.rule_id, n.rule_version, n.quarantined_version, n.figures
 from notices n
 left join rule_versions v
   on v.tenant_id = n.tenant_id and v.rule_id = n.rule_id and v.version = n.rule_version
-where n.tenant_id = scope_tenant() and (n.quarantined_version is not null or n.kind = 'quota') and n.id = :id;
+where n.tenant_id = scope_tenant() and n.id = :id
+  and (n.quarantined_version is not null or n.kind <> 'over_budget');
 
 -- name: count_new$
 select count(*)
 from notices
-where tenant_id = scope_tenant() and (quarantined_version is not null or kind = 'quota')
-  and acknowledged_at is null;
+where tenant_id = scope_tenant() and (quarantined_version is not null or kind <> 'over_budget')
+  and kind = any (:kinds) and acknowledged_at is null;
 
 -- name: acknowledge!
 update notices
@@ -54,3 +56,15 @@ order by found_at, id;
 update notices
 set acted_at = now(), quarantined_version = :quarantined_version
 where tenant_id = scope_tenant() and id = :id;
+
+-- name: tell_quiet!
+insert into notices (tenant_id, kind, subject, figures, acted_at)
+values (scope_tenant(), 'quiet_control', :subject, :figures, now())
+on conflict on constraint notices_subject_once do nothing;
+
+-- name: settle_quiet!
+-- What was seen of since is told no more. subjects: of every control as it is now.
+update notices
+set acknowledged_at = now(), acknowledged_by = :actor
+where tenant_id = scope_tenant() and kind = 'quiet_control' and acknowledged_at is null
+  and subject <> all (:subjects);

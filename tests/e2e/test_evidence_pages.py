@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +15,21 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from api.auth.principal import Role
+from api.database import open_pool
+from api.evidence.model import Offer
+from api.evidence.quiet import tell_quiet
+from dsl.controls import control
 from tests.e2e.browser import Complaints, accessibility_problems, sign_in
 from tests.support.console import CHECKOUT_RULE, Console, run_apart, running_console
 from tests.support.keys import MASTER
 from tests.support.postgres import Server
-from tests.support.sealed import days_of_evidence, now_ms, seal
+from tests.support.sealed import a_span, days_of_evidence, now_ms, seal
 from udfs.evidence.exports import check_export
 from udfs.evidence.keys import VerifierKey, parse_verifier_key
+from udfs.evidence.records import Outcome
 
 OFFICER, STRANGER = "officer@example.com", "stranger@example.com"
-RULE, CONTROL, SAID = "large-charges", "soc2.CC7.2", "soc2.CC6.1"
+RULE, CONTROL, SAID, QUIET = "large-charges", "soc2.CC7.2", "soc2.CC6.1", "soc2.CC6.7"
 PAGES = (
     "/evidence/controls",
     "/evidence/controls?framework=gdpr&quiet=30",
@@ -32,6 +38,7 @@ PAGES = (
     "/evidence?service=nobody",
     "/evidence/records/2",
     "/evidence/verify",
+    "/evidence/verifications",
 )
 
 
@@ -71,7 +78,7 @@ def test_an_officer_goes_from_the_matrix_to_a_pack_that_the_browser_verifies(
 ) -> None:
     with officer_at(browser, sealed) as (context, page):
         nav = page.get_by_role("navigation", name="Main")
-        assert nav.get_by_role("link").all_inner_texts() == ["Evidence"]
+        assert nav.get_by_role("link").all_inner_texts() == ["Evidence", "Notices"]
         row = page.get_by_role("row").filter(has_text="CC7.2")
         expect(row).to_contain_text("Violated")
         expect(row).to_contain_text("14,399")
@@ -145,6 +152,67 @@ def test_what_is_exported_is_what_the_filters_choose(browser: Browser, sealed: C
         assert {one["target"]["target-id"] for one in result["findings"]} == {
             *("soc2_CC6.1", "soc2_CC7.2")
         }
+
+
+def test_words_are_looked_for_and_what_is_found_is_verified_on_the_record(
+    browser: Browser, sealed: Console
+) -> None:
+    with officer_at(browser, sealed) as (_, page):
+        page.goto(f"{sealed.url}/evidence")
+        page.get_by_label("Words").fill("charges succ")
+        page.get_by_role("button", name="Apply").click()
+        page.wait_for_url("**text=charges*")
+        expect(page.get_by_text("24 records")).to_be_visible()
+        page.get_by_role("button", name="Verify all of them").click()
+        expect(page.get_by_role("heading", name="“charges succ”")).to_be_visible()
+        expect(page.get_by_text(f"24 records, verified by {OFFICER}")).to_be_visible()
+        assert accessibility_problems(page) == []
+        page.locator(".finding-row").get_by_role("link").first.click()
+        history = page.get_by_role("region", name="Verifications")
+        expect(history.locator(".history-row")).to_have_count(1)
+        expect(history).to_contain_text("Valid")
+        history.get_by_role("button", name="Verify on the record").click()
+        expect(history.locator(".history-row")).to_have_count(2)
+        page.goto(f"{sealed.url}/evidence/controls")
+        page.get_by_role("link", name="Verifications").click()
+        expect(page.get_by_role("article")).to_have_count(2)
+        with page.expect_download() as download:
+            page.goto(f"{sealed.url}/evidence/control?id={CONTROL}")
+            page.get_by_role("link", name="PDF").click()
+        assert download.value.path().read_bytes().startswith(b"%PDF-")
+
+
+def test_a_control_that_went_quiet_is_told_of_on_the_matrix_and_once_as_a_notice(
+    browser: Browser, sealed: Console
+) -> None:
+    long_ago = now_ms() - 40 * 24 * 60 * 60_000
+    old = Offer(
+        tenant=sealed.tenant_id,
+        id="long-ago",
+        time_ms=long_ago,
+        body=a_span(Outcome.SUCCESS),
+        controls=(QUIET,),
+    )
+    run_apart(seal(sealed.database, [old]))
+    run_apart(_tell_quiet(sealed))
+    with officer_at(browser, sealed) as (_, page):
+        told = page.get_by_role("status").filter(has_text="No evidence for 30 days or longer")
+        expect(told.get_by_role("link", name=QUIET)).to_be_visible()
+        page.get_by_role("link", name="Notices").click()
+        [notice] = page.get_by_role("listitem").all()
+        expect(notice).to_contain_text(f"{QUIET} has no evidence any more")
+        notice.get_by_role("button", name="Acknowledge").click()
+        expect(page.get_by_text("Acknowledged.")).to_be_visible()
+        assert accessibility_problems(page) == []
+        page.get_by_role("link", name=QUIET).click()
+        described = control(QUIET)
+        assert described is not None
+        expect(page.get_by_role("heading", name=described.title)).to_be_visible()
+
+
+async def _tell_quiet(console: Console) -> None:
+    async with open_pool(console.database.app, size=1) as pool:
+        await tell_quiet(pool, console.scope, now=datetime.now(UTC))
 
 
 def verifier_keys(page: Page) -> list[str]:

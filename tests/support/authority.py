@@ -92,9 +92,20 @@ class Authority:
             authority._shorten(datetime.now(UTC) + good_for)
         return authority
 
+    def twin(self, until: datetime) -> bytes:
+        """Return another certificate, DER, of the same issuer, number and key; with an end."""
+        made = x509.load_pem_x509_certificate((self.folder / "tsa.pem").read_bytes())
+        return self._signed_anew(made, until, made.serial_number).public_bytes(Encoding.DER)
+
     def _shorten(self, until: datetime) -> None:
         """Sign the certificate for time stamps anew, with an end."""
         made = x509.load_pem_x509_certificate((self.folder / "tsa.pem").read_bytes())
+        short = self._signed_anew(made, until, x509.random_serial_number())
+        (self.folder / "tsa.pem").write_bytes(short.public_bytes(Encoding.PEM))
+
+    def _signed_anew(
+        self, made: x509.Certificate, until: datetime, number: int
+    ) -> x509.Certificate:
         key = load_pem_private_key((self.folder / "ca.key").read_bytes(), password=None)
         assert isinstance(key, EllipticCurvePrivateKey)
         builder = (
@@ -102,14 +113,13 @@ class Authority:
             .subject_name(made.subject)
             .issuer_name(made.issuer)
             .public_key(made.public_key())
-            .serial_number(x509.random_serial_number())
+            .serial_number(number)
             .not_valid_before(made.not_valid_before_utc)
             .not_valid_after(until)
         )
         for extension in made.extensions:
             builder = builder.add_extension(extension.value, critical=extension.critical)
-        short = builder.sign(key, SHA256())
-        (self.folder / "tsa.pem").write_bytes(short.public_bytes(Encoding.PEM))
+        return builder.sign(key, SHA256())
 
     def stamp(self, data: bytes) -> bytes:
         """Return the DER TimeStampResp over some bytes."""
@@ -127,6 +137,19 @@ class Authority:
     def _openssl(self, *arguments: str) -> None:
         command = ["openssl", *arguments]
         subprocess.run(command, cwd=self.folder, check=True, capture_output=True)
+
+
+def with_twin(answer: bytes, authority: Authority) -> bytes:
+    """Return an answer with another certificate of the same issuer, number and key in place of the
+    signer's. The signature, which does not cover certificates, stays good."""
+    own = x509.load_pem_x509_certificate((authority.folder / "tsa.pem").read_bytes())
+    der = own.public_bytes(Encoding.DER)
+    for days in range(1, 200):
+        twin = authority.twin(own.not_valid_after_utc + timedelta(days=days))
+        # Signatures of elliptic curves differ in length: one of the same, so that no length moves.
+        if len(twin) == len(der):
+            return answer.replace(der, twin)
+    raise AssertionError("no twin of the same length")
 
 
 @dataclass

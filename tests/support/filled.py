@@ -20,7 +20,7 @@ from tests.support.anchors import insert_target
 from tests.support.keys import insert_key
 from tests.support.policies import insert_redaction
 from tests.support.postgres import Database
-from tests.support.sealing import insert_evidence
+from tests.support.sealing import insert_evidence, verification_id_of
 from tests.support.tenants import (
     PEPPER,
     add_key,
@@ -109,6 +109,7 @@ async def filled_tenant(pool: Pool, database: Database, *, evidence: bool = True
         "invitation_id": str(invited.invitation.id),
         "target_id": str(target_id),
         "anchor_id": str(target_id),
+        "verification_id": str(verification_id_of(scope)),
         "tenant_id": str(scope.tenant_id),
         "token": "nobodys",
         "session_id": str(uuid4()),

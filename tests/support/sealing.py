@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid5
 
 import psycopg
 from prometheus_client import CollectorRegistry
@@ -359,12 +359,27 @@ _ONE_OF_EACH = (
     "insert into evidence_acts_cursors (tenant_id, xact, seq) values (%(tenant)s, '1', 1)",
     "insert into evidence_outages (tenant_id, began_ms, ended_ms, from_size, to_size, attempts,"
     " cause) values (%(tenant)s, 1, 2, 0, 1, 1, 'the test')",
+    "insert into evidence_verifications (tenant_id, id, actor, asked, head_number, head_size,"
+    " valid_count, invalid_count, unsigned_count, unverified_count, act_id)"
+    " values (%(tenant)s, %(verification)s, %(mark)s, '{\"records\":[0]}', 1, 1, 0, 1, 0, 0,"
+    " gen_random_uuid())",
+    "insert into evidence_verified (tenant_id, verification_id, seq, badge, code, reason)"
+    " values (%(tenant)s, %(verification)s, 0, 'invalid', 'record_altered', %(mark)s)",
 )
+
+
+def verification_id_of(scope: TenantScope) -> UUID:
+    """Return the id of the verification that `insert_evidence` writes."""
+    return uuid5(scope.tenant_id, "verification")
 
 
 def insert_evidence(database: Database, scope: TenantScope, *, mark: str = "mark") -> str:
     """Write a row into each table of a log, of one record; return its number."""
-    values = {"tenant": str(scope.tenant_id), "mark": mark}
+    values = {
+        "tenant": str(scope.tenant_id),
+        "mark": mark,
+        "verification": verification_id_of(scope),
+    }
     with psycopg.connect(database.admin) as connection:
         connection.execute("select set_config('app.tenant_id', %s, true)", [str(scope.tenant_id)])
         for statement in _ONE_OF_EACH:

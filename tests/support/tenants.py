@@ -87,7 +87,9 @@ def insert_member(database: Database, scope: TenantScope, role: Role = Role.DEVE
     return str(user_id)
 
 
-def insert_rule(dsn: str, scope: TenantScope, rule_id: str = "promise", *, version: int = 1) -> str:
+def insert_rule(
+    dsn: str, scope: TenantScope, rule_id: str = "promise", *, version: int = 1, name: str = ""
+) -> str:
     """Write a rule with one version, past the API. dsn: of the application role."""
     with psycopg.connect(dsn) as connection:
         connection.execute("select set_config('app.tenant_id', %s, true)", [str(scope.tenant_id)])
@@ -104,7 +106,7 @@ def insert_rule(dsn: str, scope: TenantScope, rule_id: str = "promise", *, versi
                 scope.tenant_id,
                 rule_id,
                 version,
-                Jsonb({"id": rule_id}),
+                Jsonb({"id": rule_id, **({"name": name} if name else {})}),
                 *(["when { a } never { b }"] * 2),
             ],
         )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Form, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
 from api.anchors.drafts import TargetChange
-from api.anchors.model import Kind
+from api.anchors.model import Kind, Target
 from api.anchors.routes import TargetId
 from api.anchors.service import (
     AnchoredPage,
@@ -17,6 +18,7 @@ from api.anchors.service import (
     list_anchored,
     list_targets,
     make_target,
+    read_target,
     remove_target,
     send_now,
 )
@@ -57,6 +59,7 @@ def _text(
     secret: Word = "",
     lock: Word = "none",
     lock_days: Word = "",
+    new_secret: Word = "",
 ) -> TargetText:
     return TargetText(
         kind=kind,
@@ -72,6 +75,7 @@ def _text(
         secret=secret,
         lock=lock,
         lock_days=lock_days,
+        new_secret=bool(new_secret),
     )
 
 
@@ -118,6 +122,38 @@ async def add(request: Request, who: Keeper, text: Text) -> Response:
     if made.secret:
         return await _page(request, who, made=made)
     return RedirectResponse(f"{EVIDENCE_HREF}?done=added", 303)
+
+
+@router.get(f"{EVIDENCE_HREF}/{{target_id}}/edit")
+async def edit(request: Request, who: Keeper, target_id: TargetId) -> Response:
+    """Show the form of a target that is there."""
+    target = await read_target(services_of(request).pool, who.scope, target_id)
+    return _form(request, TargetText.of(target), target=target)
+
+
+@router.post(f"{EVIDENCE_HREF}/{{target_id}}")
+async def change(request: Request, who: Keeper, target_id: TargetId, text: Text) -> Response:
+    """Change a target; show the new secret of a webhook, once; a refusal is said on the form."""
+    services = services_of(request)
+    target = await read_target(services.pool, who.scope, target_id)
+    shown = replace(text, kind=target.kind.value, secret="")
+    try:
+        made = await change_target(
+            services.pool,
+            who.scope,
+            target_id,
+            text.change(target),
+            secrets=services.anchor_secrets,
+        )
+    except ValueError as error:
+        return _form(request, shown, target=target, problem=sentence(error), status=400)
+    except ApiError as error:
+        if error.status not in _EXPECTED:
+            raise
+        return _form(request, shown, target=target, problem=error.detail, status=error.status)
+    if made.secret:
+        return await _page(request, who, made=made)
+    return RedirectResponse(f"{EVIDENCE_HREF}?done=changed", 303)
 
 
 @router.post(f"{EVIDENCE_HREF}/{{target_id}}/send")
@@ -182,6 +218,13 @@ async def _page(
     return render(request, "settings/evidence.html", page=page, status=status)
 
 
-def _form(request: Request, text: TargetText, *, problem: str = "", status: int = 200) -> Response:
-    page = target_form(text, message=bad(problem) if problem else None)
+def _form(
+    request: Request,
+    text: TargetText,
+    *,
+    target: Target | None = None,
+    problem: str = "",
+    status: int = 200,
+) -> Response:
+    page = target_form(text, target=target, message=bad(problem) if problem else None)
     return render(request, "settings/evidence_target.html", page=page, status=status)

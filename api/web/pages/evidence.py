@@ -7,26 +7,45 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Depends, Path, Query, Request, Response
-from fastapi.responses import StreamingResponse
+from fastapi import APIRouter, Depends, Form, Path, Query, Request, Response
+from fastapi.responses import RedirectResponse, StreamingResponse
 
 from api.auth.access import require
 from api.auth.principal import Permission, Principal
 from api.database import DatabaseUnavailable, QueryTooSlow
-from api.evidence.exporting import Form
+from api.evidence.exporting import Form as FileForm
 from api.evidence.matrix import known_frameworks, read_control, read_matrix
 from api.evidence.model import SealedRecord
 from api.evidence.packing import Asked
+from api.evidence.quiet import read_quiet
 from api.evidence.reading import read_unsigned
 from api.evidence.search import EvidenceFilter, find_sealed, ms_of, search
-from api.evidence.search_routes import TEXT, Days, assessment, export
+from api.evidence.search_routes import TEXT, Days, assessment, export, report
 from api.evidence.verification import Verified, verify_records
+from api.evidence.verifying import (
+    history_of,
+    list_verifications,
+    read_verification,
+    verify_chosen,
+    verify_named,
+)
+from api.ids import id_of
 from api.problems import not_found
 from api.services import services_of
 from api.web.render import render
-from api.web.views.evidence import EvidenceQuery, Opens, evidence_list, record_page
+from api.web.views.evidence import (
+    VERIFICATIONS_HREF,
+    EvidenceQuery,
+    Opens,
+    evidence_list,
+    record_href,
+    record_page,
+    verification_href,
+)
 from api.web.views.evidence_controls import MatrixQuery, control_page, matrix_page
+from api.web.views.verifications import verification_list, verification_page
 from dsl.controls import misnamed
+from udfs.evidence.canonical import MAX_INT
 from udfs.evidence.pack import Disclosure
 
 router = APIRouter(include_in_schema=False)
@@ -43,6 +62,7 @@ def evidence_query(
     control: Annotated[str, Query(max_length=200, pattern=TEXT)] = "",
     rule: Annotated[str, Query(max_length=255, pattern=TEXT)] = "",
     service: Annotated[str, Query(max_length=300, pattern=TEXT)] = "",
+    text: Annotated[str, Query(max_length=200, pattern=TEXT)] = "",
     kind: Annotated[str, Query(max_length=20)] = "",
     outcome: Annotated[str, Query(max_length=20)] = "",
     since: Annotated[str, Query(max_length=20)] = "",
@@ -55,11 +75,30 @@ def evidence_query(
         control=control.strip(),
         rule=rule.strip(),
         service=service.strip(),
+        text=text.strip(),
         kind=kind,
         outcome=outcome,
         since=since,
         until=until,
         cursor=cursor,
+    )
+
+
+def form_query(
+    framework: Annotated[str, Form(max_length=100, pattern=TEXT)] = "",
+    control: Annotated[str, Form(max_length=200, pattern=TEXT)] = "",
+    rule: Annotated[str, Form(max_length=255, pattern=TEXT)] = "",
+    service: Annotated[str, Form(max_length=300, pattern=TEXT)] = "",
+    text: Annotated[str, Form(max_length=200, pattern=TEXT)] = "",
+    kind: Annotated[str, Form(max_length=20)] = "",
+    outcome: Annotated[str, Form(max_length=20)] = "",
+    since: Annotated[str, Form(max_length=20)] = "",
+    until: Annotated[str, Form(max_length=20)] = "",
+    cursor: Annotated[str, Form(max_length=200)] = "",
+) -> EvidenceQuery:
+    """Read the filters of a form, as the address has them."""
+    return evidence_query(
+        framework, control, rule, service, text, kind, outcome, since, until, cursor
     )
 
 
@@ -107,8 +146,13 @@ async def controls(request: Request, who: Reader, asked: AskedOfMatrix) -> Respo
     matrix = await read_matrix(
         pool, who.scope, from_day=from_day, to_day=to_day, framework=framework
     )
+    quiet = await read_quiet(pool, who.scope, now=datetime.now(UTC))
     page = matrix_page(
-        matrix, asked, frameworks=frameworks, may_export=who.may(Permission.EVIDENCE_EXPORT)
+        matrix,
+        asked,
+        frameworks=frameworks,
+        quiet=quiet,
+        may_export=who.may(Permission.EVIDENCE_EXPORT),
     )
     return render(request, "evidence/controls.html", page=page)
 
@@ -149,9 +193,46 @@ async def record(
     """Show a record with its bytes and its proof."""
     sealed = await find_sealed(services_of(request).pool, who.scope, seq)
     verified = await _looked_at(request, who, [sealed])
-    return render(
-        request, "evidence/record.html", page=record_page(sealed, verified, opens=_opens(who))
+    history = await history_of(services_of(request).pool, who.scope, seq, limit=NEWEST)
+    page = record_page(sealed, verified, history, opens=_opens(who))
+    return render(request, "evidence/record.html", page=page)
+
+
+@router.get(VERIFICATIONS_HREF)
+async def verifications(
+    request: Request, who: Reader, cursor: Annotated[str, Query(max_length=500)] = ""
+) -> Response:
+    """Show verifications that are on record, newest first."""
+    page = await list_verifications(
+        services_of(request).pool, who.scope, cursor=cursor or None, limit=PAGE_SIZE
     )
+    return render(
+        request, "evidence/verifications.html", page=verification_list(page, cursor=cursor)
+    )
+
+
+@router.get(f"{VERIFICATIONS_HREF}/{{verification_id}}")
+async def verification(request: Request, who: Reader, verification_id: str) -> Response:
+    """Show a verification with what it found."""
+    wanted = id_of(verification_id, "verification")
+    found = await read_verification(services_of(request).pool, who.scope, wanted)
+    return render(request, "evidence/verification.html", page=verification_page(found))
+
+
+@router.post(VERIFICATIONS_HREF)
+async def verify_many(
+    request: Request,
+    who: Reader,
+    query: Annotated[EvidenceQuery, Depends(form_query)],
+    seq: Annotated[int | None, Form(ge=0, le=MAX_INT)] = None,
+) -> Response:
+    """Verify a record, or the newest that the filters of a form choose, on the record."""
+    pool = services_of(request).pool
+    if seq is not None:
+        await verify_named(pool, who.scope, [seq])
+        return RedirectResponse(f"{record_href(seq)}#verifications", 303)
+    found = await verify_chosen(pool, who.scope, query.chosen(), cursor=query.cursor or None)
+    return RedirectResponse(verification_href(str(found.verification.id)), 303)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +277,7 @@ async def export_records(
     request: Request,
     who: Taker,
     query: Chosen,
-    format: Form = Form.CSV,  # noqa: A002 - of the URL
+    format: FileForm = FileForm.CSV,  # noqa: A002 - of the URL
 ) -> Response:
     """Hand out what the filters choose as a file."""
     return await export(request, who, query.chosen(), format)
@@ -211,6 +292,18 @@ async def export_assessment(
 ) -> Response:
     """Hand out the matrix as OSCAL assessment results."""
     return await assessment(request, who, days, framework)
+
+
+@router.get("/evidence/report")
+async def export_report(
+    request: Request,
+    who: Taker,
+    days: Days,
+    framework: Annotated[str, Query(max_length=100, pattern=TEXT)] = "",
+    control: Annotated[str, Query(max_length=200, pattern=TEXT)] = "",
+) -> Response:
+    """Hand out a report of a framework or a control as PDF."""
+    return await report(request, who, days, framework=framework, control_id=control)
 
 
 async def _looked_at(request: Request, who: Principal, records: Sequence[SealedRecord]) -> Verified:

@@ -15,6 +15,7 @@ from fastapi.responses import RedirectResponse
 from api.auth.access import require
 from api.auth.principal import Permission, Principal
 from api.database import Pool
+from api.notices.model import OVER_BUDGET
 from api.notices.service import list_notices
 from api.problems import ApiError
 from api.rules import definitions
@@ -135,7 +136,7 @@ async def _rule(
 ) -> Response:
     pool = services_of(request).pool
     now = datetime.now(UTC)
-    notices = await list_notices(pool, who.scope, rule_id=rule_id, limit=10)
+    notices = await list_notices(pool, who.scope, kinds=(OVER_BUDGET,), rule_id=rule_id, limit=10)
     page = rule_page(
         await get_rule(pool, who.scope, rule_id),
         await list_versions(pool, who.scope, rule_id),

@@ -35,6 +35,7 @@ def _text(
     span_sampled: Word = "",
     external_roots: Word = "",
     fold_after: Word = "",
+    quiet_days: Word = "",
 ) -> TenantText:
     return TenantText(
         name=name,
@@ -48,6 +49,7 @@ def _text(
         span_sampled=bool(span_sampled),
         external_roots=bool(external_roots),
         fold_after=fold_after,
+        quiet_days=quiet_days,
     )
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final
 
-from api.anchors.drafts import TargetDraft
+from api.anchors.drafts import TargetChange, TargetDraft
 from api.anchors.model import (
     Anchor,
     Authority,
@@ -64,6 +64,7 @@ LOCKS: Final[Mapping[str, str]] = MappingProxyType(
 DONE: Final[Mapping[str, str]] = MappingProxyType(
     {
         "added": "Added. The newest checkpoint goes there within seconds.",
+        "changed": "Changed.",
         "removed": "Removed. What was handed over before stays on record.",
         "on": "Switched on.",
         "off": "Switched off.",
@@ -95,6 +96,7 @@ class TargetRow:
     problem: str
     since: Moment | None
     next_try: Moment | None
+    edit_href: str
     send_action: str
     switch_action: str
     switch_to: str
@@ -150,7 +152,7 @@ class EvidenceSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetText:
-    """What a person has put into the form of a new target."""
+    """What a person has put into the form of a target. new_secret: of a webhook, is wanted."""
 
     kind: str
     every_s: str = "3600"
@@ -165,6 +167,51 @@ class TargetText:
     secret: str = ""
     lock: str = Lock.NONE.value
     lock_days: str = ""
+    new_secret: bool = False
+
+    @classmethod
+    def of(cls, target: Target) -> TargetText:
+        """Return the form of a target that is there; secrets are in none."""
+        text = cls(kind=target.kind.value, every_s=str(target.every_s))
+        match target.where:
+            case Authority(_, certificates):
+                return replace(text, certificates=certificates)
+            case Bucket() as bucket:
+                return replace(
+                    text,
+                    access_key_id=bucket.access_key_id,
+                    lock=bucket.lock.value,
+                    lock_days=str(bucket.lock_days) if bucket.lock_days else "",
+                )
+        return text
+
+    def change(self, target: Target) -> TargetChange:
+        """Return what is wanted other than it is. Raises ValueError."""
+        if self.every_s not in (*INTERVALS, str(target.every_s)):
+            raise ValueError("choose how often checkpoints go there")
+        every_s = int(self.every_s)
+        match target.where:
+            case Authority():
+                return TargetChange(every_s=every_s, certificates=self.certificates)
+            case Webhook():
+                return TargetChange(every_s=every_s, new_secret=self.new_secret)
+            case Bucket() as bucket:
+                key = self.access_key_id.strip()
+                is_other = key != bucket.access_key_id or bool(self.secret)
+                return TargetChange(
+                    every_s=every_s,
+                    access_key_id=key if is_other else None,
+                    secret=self.secret if is_other else None,
+                    lock=Lock(self.lock),
+                    lock_days=self._days(),
+                )
+        return TargetChange(every_s=every_s)
+
+    def _days(self) -> int:
+        days = self.lock_days.strip() or "0"
+        if not (days.isascii() and days.isdecimal() and len(days) < 6):
+            raise ValueError("lock_days: a number of days")
+        return 0 if Lock(self.lock) is Lock.NONE else int(days)
 
     def draft(self) -> TargetDraft:
         """Return the target that is wanted. Raises ValueError."""
@@ -186,24 +233,21 @@ class TargetText:
             case Kind.MAIL:
                 return Mailbox(self.address.strip())
             case Kind.S3:
-                lock = Lock(self.lock)
-                days = self.lock_days.strip() or "0"
-                if not (days.isascii() and days.isdecimal() and len(days) < 6):
-                    raise ValueError("lock_days: a number of days")
                 return Bucket(
                     name=self.name.strip(),
                     region=self.region.strip(),
                     endpoint=self.endpoint.strip(),
                     prefix=self.prefix.strip(),
                     access_key_id=self.access_key_id.strip(),
-                    lock=lock,
-                    lock_days=0 if lock is Lock.NONE else int(days),
+                    lock=Lock(self.lock),
+                    lock_days=self._days(),
                 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetForm:
-    """The form of a new target of a kind."""
+    """The form of a target of a kind. place: of one that is there, which never changes; empty: of
+    a new one."""
 
     kind: Kind
     title: str
@@ -212,6 +256,9 @@ class TargetForm:
     intervals: tuple[Choice, ...]
     locks: tuple[Choice, ...]
     message: Message | None
+    action: str
+    submit: str
+    place: str
 
 
 def evidence_settings(
@@ -241,18 +288,30 @@ def evidence_settings(
     )
 
 
-def target_form(text: TargetText, *, message: Message | None = None) -> TargetForm:
-    """Return the form. Raises ValueError for a kind that is none."""
+def target_form(
+    text: TargetText, *, target: Target | None = None, message: Message | None = None
+) -> TargetForm:
+    """Return the form. target: that is to be changed. Raises ValueError for a kind that is none."""
     kind = Kind(text.kind)
+    often = dict(INTERVALS)
+    if target is not None:
+        often.setdefault(str(target.every_s), _often(target.every_s))
     return TargetForm(
         kind=kind,
         title=KINDS[kind],
         about=ABOUT[kind],
         text=text,
-        intervals=choices(INTERVALS, text.every_s),
+        intervals=choices(often, text.every_s),
         locks=choices(LOCKS, text.lock),
         message=message,
+        action=f"{EVIDENCE_HREF}/{target.id}" if target else EVIDENCE_HREF,
+        submit="Change" if target else "Add",
+        place=target.place if target else "",
     )
+
+
+def _often(every_s: int) -> str:
+    return INTERVALS.get(str(every_s), f"Every {every_s:,} s")
 
 
 def _row(target: Target, *, may_write: bool) -> TargetRow:
@@ -261,7 +320,7 @@ def _row(target: Target, *, may_write: bool) -> TargetRow:
     return TargetRow(
         place=target.place,
         kind=KINDS[target.kind],
-        often=INTERVALS.get(str(target.every_s), f"Every {target.every_s:,} s"),
+        often=_often(target.every_s),
         state_label=label,
         state_chip=chip,
         last_done=moment(target.last_done_at) if target.last_done_at else None,
@@ -269,6 +328,7 @@ def _row(target: Target, *, may_write: bool) -> TargetRow:
         problem=target.last_error or "",
         since=moment(target.failing_since) if target.failing_since else None,
         next_try=moment(target.next_try_at) if target.next_try_at and target.enabled else None,
+        edit_href=f"{href}/edit" if may_write else "",
         send_action=f"{href}/send" if may_write else "",
         switch_action=f"{href}/switch" if may_write else "",
         switch_to="off" if target.enabled else "on",

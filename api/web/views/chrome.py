@@ -62,6 +62,11 @@ class Viewer:
     acting: str = ""
 
     @property
+    def may_read_notices(self) -> bool:
+        """Whether there are notices for them."""
+        return self.may_read_rules or self.may_read_evidence
+
+    @property
     def home(self) -> str:
         """Where the console begins for them."""
         return home_of(signals=self.may_read_signals, evidence=self.may_read_evidence)

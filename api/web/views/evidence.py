@@ -13,10 +13,11 @@ from typing import Final
 from api.evidence.model import SealedRecord, Unsigned
 from api.evidence.search import OUTCOMES, EvidenceFilter, EvidencePage, ms_of
 from api.evidence.verification import Badge, Checked, Verified
+from api.evidence.verifying import RECORDS_MAX, FoundThen, HistoryPage
 from api.web.views.addresses import with_query
 from api.web.views.links import rule_href
-from api.web.views.moments import Moment, exact_moment
-from api.web.views.words import Choice, choices
+from api.web.views.moments import Moment, exact_moment, moment
+from api.web.views.words import Choice, choices, doer
 from dsl.controls import catalogue, control
 from udfs.evidence.malformed import Malformed
 from udfs.evidence.record_codec import decode_record
@@ -33,6 +34,11 @@ from udfs.evidence.records import (
 )
 
 LIST_HREF: Final = "/evidence"
+VERIFICATIONS_HREF: Final = "/evidence/verifications"
+_FIELDS: Final = (
+    *("framework", "control", "rule", "service", "text", "kind", "outcome", "since", "until"),
+    "cursor",
+)
 KINDS: Final[Mapping[str, str]] = MappingProxyType(
     {
         Kind.SPAN: "Compliance spans",
@@ -85,6 +91,7 @@ class EvidenceQuery:
     control: str = ""
     rule: str = ""
     service: str = ""
+    text: str = ""
     kind: str = ""
     outcome: str = ""
     since: str = ""
@@ -93,9 +100,11 @@ class EvidenceQuery:
 
     def href(self, path: str = LIST_HREF, **more: str) -> str:
         """Return the address with the filters that are set."""
-        names = ("framework", "control", "rule", "service", "kind", "outcome", "since", "until")
-        fields = {name: getattr(self, name) for name in names}
-        return with_query(path, {**fields, "cursor": self.cursor, **more})
+        return with_query(path, {**self.fields(), **more})
+
+    def fields(self) -> dict[str, str]:
+        """Return the filters by the names of their fields, empty ones too."""
+        return {name: getattr(self, name) for name in _FIELDS}
 
     def chosen(self) -> EvidenceFilter:
         """Return the filter for the service; what is no day or word of a field means any."""
@@ -105,6 +114,7 @@ class EvidenceQuery:
             control=self.control,
             rule=self.rule,
             service=self.service,
+            text=self.text,
             kinds=tuple(kind for kind in Kind if kind == self.kind),
             outcomes=(self.outcome,) if self.outcome in OUTCOMES else (),
             from_ms=ms_of(since) if since else None,
@@ -176,6 +186,8 @@ class EvidenceList:
     unsigned: int
     outage: OutageView | None
     may_export: bool
+    fields: tuple[tuple[str, str], ...]
+    verify_label: str
 
 
 def evidence_list(
@@ -208,6 +220,8 @@ def evidence_list(
         unsigned=sum(row.badge.label == "Unsigned" for row in rows),
         outage=_outage(waiting) if waiting else None,
         may_export=may_export,
+        fields=tuple((name, value) for name, value in query.fields().items() if value),
+        verify_label=_verify_label(page, query),
     )
 
 
@@ -217,6 +231,14 @@ def _outage(waiting: Unsigned) -> OutageView:
     return OutageView(
         exact_moment(waiting.outage.began_ms * 1_000_000), waiting.outage.cause, pending
     )
+
+
+def _verify_label(page: EvidencePage, query: EvidenceQuery) -> str:
+    if query.cursor:
+        return "Verify from here on"
+    if (page.total or 0) <= RECORDS_MAX:
+        return "Verify all of them"
+    return f"Verify the newest {RECORDS_MAX:,}"
 
 
 def evidence_row(sealed: SealedRecord, checked: Checked | None) -> EvidenceRow:
@@ -248,8 +270,13 @@ def evidence_row(sealed: SealedRecord, checked: Checked | None) -> EvidenceRow:
 def badge_view(checked: Checked | None) -> BadgeView:
     """Return how a finding is shown; None: nobody could look."""
     found = checked or Checked(Badge.UNVERIFIED, "", "It could not be looked at.")
-    label, chip, icon = BADGES[found.badge]
-    return BadgeView(label, chip, icon, found.reason)
+    return badge_of(found.badge, found.reason)
+
+
+def badge_of(badge: Badge, why: str) -> BadgeView:
+    """Return how a badge is shown. why: empty for a valid one."""
+    label, chip, icon = BADGES[badge]
+    return BadgeView(label, chip, icon, why)
 
 
 def told(record: Record) -> str:
@@ -348,6 +375,16 @@ class ProofView:
 
 
 @dataclass(frozen=True, slots=True)
+class HistoryRow:
+    """What a verification found of the record whose page this is."""
+
+    href: str
+    badge: BadgeView
+    who: str
+    at: Moment
+
+
+@dataclass(frozen=True, slots=True)
 class RecordPage:
     """A record's page."""
 
@@ -357,10 +394,15 @@ class RecordPage:
     has_payload: bool
     proof: ProofView
     json_href: str
+    history: tuple[HistoryRow, ...]
+    more_history: bool
+    history_href: str
 
 
-def record_page(sealed: SealedRecord, verified: Verified, *, opens: Opens) -> RecordPage:
-    """Return the page of a record."""
+def record_page(
+    sealed: SealedRecord, verified: Verified, history: HistoryPage, *, opens: Opens
+) -> RecordPage:
+    """Return the page of a record. history: what verifications found of it."""
     checked = verified.by_seq.get(sealed.seq)
     record = decode_record(sealed.line)
     return RecordPage(
@@ -370,7 +412,33 @@ def record_page(sealed: SealedRecord, verified: Verified, *, opens: Opens) -> Re
         has_payload=sealed.has_payload,
         proof=_proof(sealed, verified, checked),
         json_href=f"/api/v1/evidence/records/{sealed.seq}/verification",
+        history=history_rows(history.items),
+        more_history=history.next_cursor is not None,
+        history_href=f"/api/v1/evidence/records/{sealed.seq}/verifications",
     )
+
+
+def history_rows(found: Sequence[FoundThen]) -> tuple[HistoryRow, ...]:
+    """Return what verifications found of a record."""
+    return tuple(
+        HistoryRow(
+            href=verification_href(str(one.verification_id)),
+            badge=badge_of(one.finding.badge, one.finding.reason),
+            who=who_did(one.actor, one.actor_name, one.acting),
+            at=moment(one.at),
+        )
+        for one in found
+    )
+
+
+def verification_href(verification_id: str) -> str:
+    """Return the address of a verification's page."""
+    return f"{VERIFICATIONS_HREF}/{verification_id}"
+
+
+def who_did(actor: str, name: str, acting: str) -> str:
+    """Return who did something: by name, if they are known still, and for whom."""
+    return doer(name or actor, acting)
 
 
 def _proof(sealed: SealedRecord, verified: Verified, checked: Checked | None) -> ProofView:

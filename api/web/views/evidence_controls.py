@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Final
 
 from api.evidence.matrix import ControlRow, Matrix, RuleSums, Standing
+from api.evidence.quiet import Quiet
 from api.evidence.search import EvidencePage
 from api.evidence.search_schemas import moment_of
 from api.evidence.verification import Verified
@@ -131,6 +132,15 @@ class Tally:
 
 
 @dataclass(frozen=True, slots=True)
+class QuietNow:
+    """A control that should have evidence and has none since."""
+
+    id: str
+    href: str
+    since: Moment
+
+
+@dataclass(frozen=True, slots=True)
 class MatrixPage:
     """The page."""
 
@@ -147,20 +157,33 @@ class MatrixPage:
     quiet: tuple[Choice, ...]
     clear_href: str
     oscal_href: str
+    report_href: str
     pack_href: str
     records_href: str
     has_evidence: bool
     may_export: bool
+    quiet_now: tuple[QuietNow, ...]
+    quiet_days: str
 
 
 def matrix_page(
-    matrix: Matrix, query: MatrixQuery, *, frameworks: Sequence[str], may_export: bool
+    matrix: Matrix,
+    query: MatrixQuery,
+    *,
+    frameworks: Sequence[str],
+    quiet: Quiet,
+    may_export: bool,
 ) -> MatrixPage:
-    """Return the matrix of a framework."""
+    """Return the matrix of a framework. quiet: what is quiet now, whatever the period."""
     described = catalogue(matrix.framework)
-    quiet = int(query.quiet) if query.quiet in QUIET else None
-    shown = matrix.rows if quiet is None else matrix.without_since(quiet)
+    without = int(query.quiet) if query.quiet in QUIET else None
+    shown = matrix.rows if without is None else matrix.without_since(without)
     last = matrix.to_day - timedelta(days=1)
+    asked = {
+        "framework": matrix.framework,
+        "from": matrix.from_day.isoformat(),
+        "to": matrix.to_day.isoformat(),
+    }
     return MatrixPage(
         title=title_of(matrix.framework),
         edition=described.edition if described else "A framework of your own",
@@ -176,15 +199,9 @@ def matrix_page(
         until=last.isoformat(),
         periods=choices(PERIODS, "" if query.since else query.days or str(USUAL_DAYS)),
         quiet=choices(QUIET, query.quiet, nothing="All controls"),
-        clear_href=with_query(MATRIX_HREF, {"framework": matrix.framework}) if quiet else "",
-        oscal_href=with_query(
-            "/evidence/oscal",
-            {
-                "framework": matrix.framework,
-                "from": matrix.from_day.isoformat(),
-                "to": matrix.to_day.isoformat(),
-            },
-        ),
+        clear_href=with_query(MATRIX_HREF, {"framework": matrix.framework}) if without else "",
+        oscal_href=with_query("/evidence/oscal", asked),
+        report_href=with_query("/evidence/report", asked),
         pack_href=EvidenceQuery(
             framework=matrix.framework, since=matrix.from_day.isoformat(), until=last.isoformat()
         ).href("/evidence/pack"),
@@ -193,6 +210,11 @@ def matrix_page(
         ).href(),
         has_evidence=any(row.last_ms is not None or row.rules for row in matrix.rows),
         may_export=may_export,
+        quiet_now=tuple(
+            QuietNow(one.id, control_href(one.id), minute_moment(moment_of(one.since_ms)))
+            for one in quiet.of(matrix.framework)
+        ),
+        quiet_days=_quiet(quiet.days) if quiet.days else "",
     )
 
 
@@ -225,6 +247,7 @@ class ControlPage:
     records: tuple[EvidenceRow, ...]
     records_count: str
     records_href: str
+    report_href: str
     pack_href: str
     may_export: bool
     back_href: str
@@ -262,6 +285,10 @@ def control_page(
         records=tuple(evidence_row(one, verified.by_seq.get(one.seq)) for one in page.items),
         records_count=f"{page.total or 0:,}",
         records_href=of_control.href(),
+        report_href=with_query(
+            "/evidence/report",
+            {"control": row.id, "from": from_day.isoformat(), "to": to_day.isoformat()},
+        ),
         pack_href=of_control.href("/evidence/pack"),
         may_export=may_export,
         back_href=query.href(framework=framework),

@@ -36,6 +36,7 @@ MAY: Final[Mapping[Permission, str]] = MappingProxyType(
         _P.AUDIT_READ: "Read the audit log",
         _P.EVIDENCE_READ: "Read evidence and the matrix of controls",
         _P.EVIDENCE_EXPORT: "Export evidence",
+        _P.EVIDENCE_NOTICES: "Take notices about evidence for read",
         _P.TENANT_EXPORT: "Export all that the tenant has",
         _P.TENANT_DELETE: "Keep the tenant when its deletion was asked for",
     }

@@ -65,6 +65,7 @@ class TenantText:
     span_sampled: bool
     external_roots: bool
     fold_after: str
+    quiet_days: str
 
     @classmethod
     def of(cls, tenant: Tenant) -> TenantText:
@@ -76,6 +77,7 @@ class TenantText:
             span_sampled=settings.span_sampled,
             external_roots=settings.external_roots,
             fold_after=NEVER if settings.fold_after is None else str(settings.fold_after),
+            quiet_days=NEVER if settings.quiet_days is None else str(settings.quiet_days),
         )
 
     def change(self) -> TenantChange:
@@ -85,7 +87,12 @@ class TenantText:
         }
         settings["span_sampled"] = self.span_sampled
         settings["external_roots"] = self.external_roots
-        settings["fold_after"] = _count(self.fold_after)
+        settings["fold_after"] = _count(
+            self.fold_after, "number of signals; leave it empty for all of them"
+        )
+        settings["quiet_days"] = _count(
+            self.quiet_days, "number of days; leave it empty to be told of none"
+        )
         return TenantChange(display_name=self.name.strip(), settings=settings)
 
 
@@ -137,9 +144,9 @@ def _duration(name: str, text: str) -> int:
         raise ValueError(f"{DURATIONS[name][0]}: {error}") from error
 
 
-def _count(text: str) -> int | None:
+def _count(text: str, meant: str) -> int | None:
     if text.strip() == NEVER:
         return None
     if not text.strip().isdecimal():
-        raise ValueError(f"{text!r} is no number of signals; leave it empty for all of them")
+        raise ValueError(f"{text!r} is no {meant}")
     return int(text)

@@ -16,14 +16,16 @@ import boto3
 import httpx
 import psycopg
 import pytest
+from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
 from api.anchors.metrics import AnchorMetrics
 from api.anchors.model import NotAnchored
 from api.anchors.sealed_secrets import SecretBox
 from api.anchors.sending import Sender, open_ways
-from api.anchors.work import Anchoring
+from api.anchors.work import TOLD_AFTER, Anchoring
 from api.auth.addresses import parse_networks
+from api.auth.principal import Role
 from api.database import Pool, open_pool
 from api.mail import Security, SmtpMailer
 from api.settings import Settings
@@ -213,6 +215,50 @@ async def test_an_outage_is_seen_left_alone_for_a_while_and_caught_up(
     assert (told["waiting"], told["failures"], told["failing_since"]) == (0, 0, None)
     assert told["last_done_at"] is not None
     assert worker.told("_waiting", kind="tsa") == waiting - 3
+
+
+async def test_admins_have_one_notice_of_a_target_that_keeps_failing_and_it_ends_by_itself(
+    app: FastAPI,
+    pool: Pool,
+    caller: Caller,
+    stranger: Caller,
+    worker: Worker,
+    tsa: Served,
+    shared_database: Database,
+) -> None:
+    target = await made(caller, tsa_draft(tsa), every_s=60)
+    put_checkpoint(shared_database, caller.scope, size=1, time_ms=BEGIN_MS)
+
+    async def notices(of: httpx.AsyncClient) -> list[dict[str, Any]]:
+        items: list[dict[str, Any]] = (await of.get("/api/v1/notices")).json()["items"]
+        return items
+
+    async def fail(times: int) -> None:
+        for _ in range(times):
+            may_try_now(shared_database)
+            await worker.anchoring.round()
+
+    tsa.down = True
+    await fail(TOLD_AFTER - 1)
+    assert await notices(caller.client) == []
+    await fail(3)
+    [told] = await notices(caller.client)
+    assert (told["kind"], told["acknowledged_at"]) == ("failing_target", None)
+    assert (told["target"]["target"], told["target"]["failures"]) == (target["id"], TOLD_AFTER)
+    assert told["target"]["place"] == tsa.url
+    assert "no time today" in told["what"]
+    assert await notices(stranger.client) == []
+    officer = await make_key(pool, caller.scope, Role.COMPLIANCE_VIEWER)
+    async with client_of(app, key=officer) as client:
+        assert await notices(client) == []
+    tsa.down = False
+    await fail(1)
+    [told] = await notices(caller.client)
+    assert told["acknowledged_by"] == "betrace"
+    put_checkpoint(shared_database, caller.scope, size=2, time_ms=BEGIN_MS + HOUR_MS)
+    tsa.down = True
+    await fail(TOLD_AFTER)
+    assert [one["acknowledged_by"] for one in await notices(caller.client)] == [None, "betrace"]
 
 
 async def test_a_replayed_answer_is_not_kept(

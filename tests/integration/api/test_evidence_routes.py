@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
+import pypdfium2
 import pytest
 from fastapi import FastAPI
 
@@ -178,16 +179,46 @@ async def test_assessment_results_are_the_same_twice(officer: Caller) -> None:
     assert unknown.status_code == 404
 
 
+async def test_a_report_is_the_same_twice_and_has_the_numbers_of_the_matrix(
+    officer: Caller,
+) -> None:
+    for asked in ({"framework": "soc2"}, {"control": CONTROL}):
+        first, second = [
+            await officer.client.get("/api/v1/evidence/report", params=asked) for _ in range(2)
+        ]
+        assert first.headers["content-type"] == "application/pdf"
+        assert first.content == second.content
+        document = pypdfium2.PdfDocument(first.content)
+        text = " ".join(page.get_textpage().get_text_range() for page in document)
+        assert "14,399" in text
+        assert (await keys_of(officer))[0].id.hex() in text
+    for unknown in ({"framework": "sox"}, {"control": "soc2.NO"}, {}):
+        missing = await officer.client.get("/api/v1/evidence/report", params=unknown)
+        assert missing.status_code == 404
+
+
+async def test_words_are_found_listed_and_exported(officer: Caller) -> None:
+    page = await told(officer, "records", text="charges block", limit=5)
+    assert (len(page["items"]), page["total"]) == (5, 12)
+    lines = (await exported(officer, "jsonl", text="charges block")).splitlines()
+    found = check_export(lines, await keys_of(officer))
+    assert (found.problems, found.records) == ((), 12)
+    assert found.manifest["query"]["text"] == "charges block"
+    of_control = await told(officer, "records", text="charges", control=CONTROL)
+    assert of_control["total"] == 0
+
+
 async def test_exports_are_on_record(officer: Caller, shared_database: Database) -> None:
     await exported(officer, "csv", control=SAID)
     await officer.client.get("/api/v1/evidence/oscal", params={"framework": "soc2"})
+    await officer.client.get("/api/v1/evidence/report", params={"control": SAID})
     with psycopg.connect(shared_database.admin) as connection:
         rows = connection.execute(
             "select details ->> 'format', details ->> 'filters' from audit_log"
             " where tenant_id = %s and action = 'evidence.exported' order by at",
             [officer.scope.tenant_id],
         ).fetchall()
-    assert [form for form, _ in rows] == ["csv", "oscal"]
+    assert [form for form, _ in rows] == ["csv", "oscal", "pdf"]
     assert rows[0][1] == f"control={SAID}"
 
 
@@ -198,6 +229,11 @@ async def test_another_tenant_sees_nothing(officer: Caller, stranger: Caller) ->
     matrix = await told(stranger, "controls", framework="soc2")
     assert {row["standing"] for row in matrix["controls"]} == {"none"}
     assert (await exported(stranger, "csv")).count(b"\r\n") == 1
+    assert (await exported(stranger, "csv", text="charges")).count(b"\r\n") == 1
+    assert (await told(stranger, "records", text="charges"))["total"] == 0
+    theirs = await stranger.client.get("/api/v1/evidence/report", params={"framework": "soc2"})
+    pages = pypdfium2.PdfDocument(theirs.content)
+    assert "14,399" not in " ".join(page.get_textpage().get_text_range() for page in pages)
     found = check_export((await exported(stranger, "jsonl")).splitlines(), ())
     assert (found.records, found.manifest["unsigned"]) == (0, "no key could sign at this moment")
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
+from uuid import uuid5
 
 import psycopg
 import pytest
@@ -26,8 +28,15 @@ from tests.support.evidence import (
 )
 from tests.support.postgres import Database
 from tests.support.stored_evidence import log_of, outcome_of, store_log
-from tests.support.tenants import make_tenant
-from udfs.evidence.records import ComplianceSpan, Coverage, Kind, Outcome, Record
+from tests.support.tenants import insert_rule, make_tenant
+from udfs.evidence.records import (
+    ComplianceSpan,
+    Coverage,
+    Kind,
+    Outcome,
+    Record,
+    RuleVerdict,
+)
 
 CC61, CC72, LOGGED = "soc2.CC6.1", "soc2.CC7.2", "hipaa.164.312(b)"
 FIRST_DAY = day_of(BEGIN_MS)
@@ -92,6 +101,7 @@ def expected(log: EvidenceLog, chosen: EvidenceFilter) -> list[int]:
                 not chosen.service
                 or (isinstance(one.body, ComplianceSpan) and one.body.service == chosen.service)
             )
+            and (not chosen.text or says(one, chosen.text))
             and (not chosen.kinds or one.kind in chosen.kinds)
             and (not chosen.outcomes or outcome_of(one) in chosen.outcomes)
             and (chosen.from_ms is None or one.time_ms >= chosen.from_ms)
@@ -100,6 +110,32 @@ def expected(log: EvidenceLog, chosen: EvidenceFilter) -> list[int]:
 
     found = [one for one in log.records if fits(one)]
     return [one.seq for one in sorted(found, key=lambda one: (-one.time_ms, -one.seq))]
+
+
+def words_of(one: Record) -> list[str]:
+    """Return what a record says, word by word."""
+    body = one.body
+    said = [one.kind.value, outcome_of(one), *one.controls]
+    for name in ("evidence_type", "operation", "service", "action", "target"):
+        said.append(getattr(body, name, ""))
+    said.append(body.rule.id if isinstance(body, RuleVerdict | Coverage) else "")
+    return re.findall(r"[^\W_]+", " ".join(said).lower())
+
+
+def says(one: Record, text: str) -> bool:
+    """Return whether a record has every group of words in a row, the last perhaps only begun."""
+    words = words_of(one)
+
+    def has(group: list[str]) -> bool:
+        *whole, last = group
+        return any(
+            words[at : at + len(whole)] == whole and words[at + len(whole)].startswith(last)
+            for at in range(len(words) - len(whole))
+        )
+
+    groups = [re.findall(r"[^\W_]+", term.lower()) for term in text.split()]
+    asked = [group for group in groups if group]
+    return bool(asked) and all(map(has, asked))
 
 
 BEGIN = BEGIN_MS // DAY_MS * DAY_MS
@@ -123,6 +159,22 @@ FILTERS = [
     EvidenceFilter(from_ms=BEGIN + 6 * 3_600_000, to_ms=BEGIN + 3 * DAY_MS + 1, framework="soc2"),
     EvidenceFilter(from_ms=BEGIN + 6 * 3_600_000, to_ms=BEGIN + 11 * 3_600_000, control=CC72),
     EvidenceFilter(from_ms=BEGIN + DAY_MS, to_ms=BEGIN + DAY_MS),
+    EvidenceFilter(text="crm"),
+    EvidenceFilter(text="FAIL  soc2.CC6.1"),
+    EvidenceFilter(text="cc7.2 viol"),
+    EvidenceFilter(text="pii-needs"),
+    EvidenceFilter(text="needs pii hipaa"),
+    EvidenceFilter(text="span", service="web", outcomes=("failure",)),
+    EvidenceFilter(text="verdict", framework="own", rule=RULE.id),
+    EvidenceFilter(text="span", control="gdpr.32"),
+    EvidenceFilter(text="nothing of the kind"),
+    EvidenceFilter(text="':* & !"),
+    EvidenceFilter(text="ccm.7.2"),
+    EvidenceFilter(
+        text="soc2", from_ms=BEGIN + 6 * 3_600_000, to_ms=BEGIN + 3 * DAY_MS + 7 * 3_600_000
+    ),
+    EvidenceFilter(text="soc2", from_ms=BEGIN + 6 * 3_600_000, to_ms=BEGIN + 11 * 3_600_000),
+    EvidenceFilter(text="soc2", from_ms=BEGIN + DAY_MS, to_ms=BEGIN + DAY_MS),
 ]
 
 
@@ -134,6 +186,39 @@ async def test_pages_have_what_the_filters_choose_and_count_it_exactly(
         found = [one.seq for page in pages for one in page.items]
         assert found == expected(log, chosen), chosen
         assert {page.total for page in pages} == {len(found)}, chosen
+
+
+async def test_a_record_is_found_by_the_name_that_its_rule_had(
+    pool: Pool, scope: TenantScope, shared_database: Database
+) -> None:
+    insert_rule(shared_database.app, scope, RULE.id, name="Every look at a patient is audited")
+    log = log_of(scope.tenant_id)
+    log.append(replace(verdict(1), rule=replace(RULE, version=1)), controls=[CC72])
+    log.append(verdict(2), controls=[CC72])
+    log.seal()
+    store_log(shared_database, log)
+    found = await search(pool, scope, EvidenceFilter(text="patient audit"))
+    assert ([one.seq for one in found.items], found.total) == ([1], 1)
+
+
+async def test_ids_and_numbers_are_no_words_and_make_no_combinations(
+    pool: Pool, scope: TenantScope, shared_database: Database
+) -> None:
+    log = log_of(scope.tenant_id)
+    for number in range(1_000, 1_030):
+        order = uuid5(scope.tenant_id, str(number))
+        operation = f"GET /v2/orders/{order}/lines/{number}/item4f00{number}"
+        log.append(replace(span(number), operation=operation), controls=[CC61])
+    log.seal()
+    store_log(shared_database, log)
+    assert (await search(pool, scope, EvidenceFilter(text="v2/orders"))).total == 30
+    assert (await search(pool, scope, EvidenceFilter(text="1007"))).total == 0
+    with psycopg.connect(shared_database.admin) as connection:
+        counted = connection.execute(
+            "select count(*) from evidence_texts where tenant_id = %s and kind = 'span'",
+            [scope.tenant_id],
+        ).fetchone()
+    assert counted == (1,)
 
 
 async def test_another_tenant_finds_nothing(

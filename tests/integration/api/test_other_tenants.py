@@ -12,7 +12,7 @@ from api.auth.access import route_access
 from api.auth.principal import Role
 from tests.integration.api.conftest import Caller
 from tests.support.postgres import Database
-from tests.support.sealing import insert_evidence
+from tests.support.sealing import insert_evidence, verification_id_of
 from tests.support.tenants import (
     add_key,
     insert_backtest,
@@ -66,6 +66,7 @@ FOREIGN: list[tuple[str, str, dict[str, Any] | None]] = [
     ("GET", "/api/v1/evidence/checkpoints/{number}", None),
     ("GET", "/api/v1/evidence/records/{seq}", None),
     ("GET", "/api/v1/evidence/records/{seq}/verification", None),
+    ("GET", "/api/v1/evidence/verifications/{verification_id}", None),
     ("DELETE", "/api/v1/evidence/records/{seq}/payload", None),
     ("POST", "/api/v1/invitations/{invitation_id}/resend", None),
     ("POST", "/api/v1/invitations/{invitation_id}/cancel", None),
@@ -98,10 +99,14 @@ OWN_OR_NOTHING = {
     ("GET", "/api/v1/evidence/consistency"): "test_a_log_of_another_tenant_is_not_seen",
     ("POST", "/api/v1/evidence/export"): "test_a_log_of_another_tenant_is_not_seen",
     ("GET", "/api/v1/evidence/records"): "test_evidence_routes looks at it",
+    ("POST", "/api/v1/evidence/verifications"): "test_verifications looks at it",
+    ("GET", "/api/v1/evidence/verifications"): "test_verifications looks at it",
+    ("GET", "/api/v1/evidence/records/{seq}/verifications"): "test_verifications looks at it",
     ("GET", "/api/v1/evidence/controls"): "test_evidence_routes looks at it",
     ("GET", "/api/v1/evidence/controls/{control_id}"): "test_evidence_routes looks at it",
     ("GET", "/api/v1/evidence/export"): "test_evidence_routes looks at it",
     ("GET", "/api/v1/evidence/oscal"): "test_evidence_routes looks at it",
+    ("GET", "/api/v1/evidence/report"): "test_evidence_routes looks at it",
     ("GET", "/api/v1/controls"): "reads nothing stored",
     ("GET", "/api/v1/controls/{control_id}"): "reads nothing stored",
     ("POST", "/api/v1/dead-letters/{letter_id}/replay"): "test_dead_letters looks at it",
@@ -181,6 +186,7 @@ async def ids(app: FastAPI, caller: Caller, shared_database: Database) -> dict[s
         "letter_id": insert_letter(shared_database.worker, caller.scope),
         "notice_id": insert_notice(shared_database, caller.scope),
         "seq": insert_evidence(shared_database, caller.scope),
+        "verification_id": str(verification_id_of(caller.scope)),
         "number": "1",
         "backtest_id": insert_backtest(shared_database.app, caller.scope),
         "member_id": insert_member(shared_database, caller.scope),

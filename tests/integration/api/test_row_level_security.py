@@ -55,7 +55,8 @@ TABLES_WITH_A_TENANT = [
     "evidence_controls", "evidence_totals", "evidence_coverage", "evidence_nodes",
     "evidence_checkpoints", "evidence_payloads", "evidence_coverage_cursors",
     "evidence_acts_cursors", "evidence_outages", "evidence_days", "evidence_coverage_days",
-    "evidence_services",
+    "evidence_services", "evidence_texts", "evidence_text_records", "evidence_text_days",
+    "evidence_verifications", "evidence_verified",
     "redaction_policies", "redaction_vault", "redaction_counts", "redaction_rekeyings",
     "signal_notes", "signal_links",
 ]  # fmt: skip

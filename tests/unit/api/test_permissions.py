@@ -30,6 +30,7 @@ dead-letters.write x     -         x   -                 -       -      -
 audit.read         x     -         -   x                 x       -      -
 evidence.read      x     -         -   x                 x       -      -
 evidence.export    x     -         -   x                 x       -      -
+evidence.notices   x     -         -   x                 -       -      -
 tenant.export      x     -         -   -                 -       -      -
 tenant.delete      x     -         -   -                 -       -      -
 redaction.reveal   x     -         -   -                 -       -      -
@@ -107,6 +108,7 @@ def test_only_authentication_and_operators_grant_scopes() -> None:
         "api/identity/bearers.py",
         "api/identity/people.py",
         "api/operators/actions.py",
+        "api/evidence/quiet.py",
         "api/evidence/sealing.py",
         "api/keyring/shelf.py",
         "api/redaction/redactors.py",

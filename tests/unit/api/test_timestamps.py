@@ -7,11 +7,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import load_pem_x509_certificate
 from rfc3161_client import TimeStampRequest
 
 from api.anchors.model import NotAnchored
+from api.anchors.signers import refuse_another_signer
 from api.anchors.timestamps import accept, new_request, read_certificates
-from tests.support.authority import Authority
+from tests.support.authority import Authority, with_twin
 from udfs.evidence.verify import openssl_accepts, stamped
 
 DATA = b"betrace.example/log/1\n7\n"
@@ -160,6 +163,28 @@ def test_a_refusal_is_told_in_the_authority_s_words(
     other_hash = query[:at] + bytes.fromhex("608648016503040203") + query[at + 9 :]
     with pytest.raises(NotAnchored, match="The authority answers: rejection"):
         accepted(authority.answer(other_hash), asked, authority)
+
+
+def test_another_certificate_of_the_same_key_in_place_of_the_signer_s_is_not_taken(
+    authority: Authority, asked: TimeStampRequest, answer: bytes
+) -> None:
+    changed = with_twin(answer, authority)
+    with pytest.raises(NotAnchored, match="names another certificate"):
+        accepted(changed, asked, authority)
+    assert not openssl_accepts(DATA, changed, authority.certificate)
+
+
+def test_a_stamp_without_the_certificate_of_its_signer_is_not_taken(
+    authority: Authority, asked: TimeStampRequest, answer: bytes
+) -> None:
+    own = load_pem_x509_certificate((authority.folder / "tsa.pem").read_bytes())
+    der = own.public_bytes(Encoding.DER)
+    renumbered = der.replace(
+        own.serial_number.to_bytes(20, "big"), (own.serial_number ^ 1).to_bytes(20, "big")
+    )
+    assert renumbered != der
+    with pytest.raises(ValueError, match="0 certificates of its signer"):
+        refuse_another_signer(answer.replace(der, renumbered))
 
 
 def test_a_text_without_certificates_is_refused() -> None:

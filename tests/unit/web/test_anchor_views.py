@@ -9,6 +9,7 @@ from uuid import UUID
 
 import pytest
 
+from api.anchors.drafts import TargetChange
 from api.anchors.model import Anchor, Bucket, Head, Kind, Lock, State, Target, Webhook
 from api.anchors.service import Anchored
 from api.web.views.anchors import INTERVALS, KINDS, TargetText, evidence_settings, target_form
@@ -92,3 +93,62 @@ def test_every_kind_has_a_form_and_every_form_a_draft() -> None:
     for changed in ({"lock_days": "ten"}, {"every_s": "5"}, {"lock": "iron"}, {"kind": "pigeon"}):
         with pytest.raises(ValueError, match=r"."):
             replace(text, **changed).draft()
+
+
+BUCKET = Bucket(
+    name="evidence",
+    region="eu-central-1",
+    endpoint="",
+    prefix="betrace/",
+    access_key_id="AKIAEXAMPLE",
+    lock=Lock.COMPLIANCE,
+    lock_days=30,
+)
+
+
+def test_the_form_of_a_target_asks_for_what_it_has_and_no_secret() -> None:
+    target = replace(TARGET, where=BUCKET, every_s=7_200)
+    form = target_form(TargetText.of(target), target=target)
+    assert (form.place, form.action) == (
+        "s3://evidence/betrace/",
+        f"/settings/evidence/{target.id}",
+    )
+    assert (form.text.access_key_id, form.text.secret) == ("AKIAEXAMPLE", "")
+    assert [one.label for one in form.intervals if one.selected] == ["Every 7,200 s"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "changed"),
+    [
+        ({}, {}),
+        ({"every_s": "86400"}, {"every_s": 86_400}),
+        (
+            {"access_key_id": "AKIAOTHER", "secret": "a new secret"},
+            {"access_key_id": "AKIAOTHER", "secret": "a new secret"},
+        ),
+        ({"secret": "a new secret"}, {"access_key_id": "AKIAEXAMPLE", "secret": "a new secret"}),
+        ({"lock": "none", "lock_days": "30"}, {"lock": Lock.NONE, "lock_days": 0}),
+    ],
+)
+def test_a_form_changes_what_was_typed(typed: dict[str, str], changed: dict[str, Any]) -> None:
+    target = replace(TARGET, where=BUCKET, every_s=7_200)
+    as_it_is = {"every_s": 7_200, "lock": Lock.COMPLIANCE, "lock_days": 30}
+    text = replace(TargetText.of(target), **typed)
+    assert text.change(target) == TargetChange(**(as_it_is | changed))
+
+
+def test_a_key_without_its_secret_is_refused_and_so_is_an_unknown_interval() -> None:
+    target = replace(TARGET, where=BUCKET)
+    for typed, words in (
+        ({"access_key_id": "AKIAOTHER"}, "secret"),
+        ({"every_s": "5"}, "how often"),
+        ({"lock_days": "many"}, "number of days"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            replace(TargetText.of(target), **typed).change(target)
+
+
+def test_a_webhook_gets_a_new_secret_only_if_that_is_wanted() -> None:
+    for wanted in (False, True):
+        text = replace(TargetText.of(TARGET), new_secret=wanted)
+        assert text.change(TARGET) == TargetChange(every_s=3_600, new_secret=wanted)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from cryptography.x509 import load_pem_x509_certificate
 
-from tests.support.authority import Authority
+from tests.support.authority import Authority, with_twin
 from tests.support.evidence import EvidenceLog, a_log
 from tests.support.evidence_attacks import ATTACKS, InMemory
 from tests.support.evidence_verifiers import Case, assert_javascript_says, codes, python_says
@@ -145,3 +145,14 @@ def test_stamps_of_authorities_with_rsa_are_checked_as_well(digest: str, tmp_pat
         result = verify.verify(io.BytesIO(case.pack), verify.Asked(case.keys))
         assert codes(result["failures"]) == case.failures, case.name
     assert_javascript_says(cases, cases_in)
+
+
+def test_another_certificate_in_place_of_the_signer_s_is_found_where_the_authority_is_known(
+    authority: Authority,
+) -> None:
+    pack = InMemory(authority).whole()
+    [name] = [name for name in pack.files if name.startswith("stamps/")]
+    pack.files[name] = with_twin(pack.files[name], authority)
+    asked = verify.Asked(pack.keys, authority=authority.certificate)
+    result = verify.verify(io.BytesIO(pack.close(signed=True)), asked)
+    assert codes(result["failures"]) == ["stamp_forged"]
