@@ -58,23 +58,23 @@ def _record(row: Mapping[str, Any]) -> bytes:
     span = Span(
         name=row["name"],
         status=Status(message=row["status_message"]),
-        attributes=_attributes(row["attributes"]),
+        attributes=attributes_of(row["attributes"]),
         events=[
-            Span.Event(name=event["name"], attributes=_attributes(event["attributes"]))
+            Span.Event(name=event["name"], attributes=attributes_of(event["attributes"]))
             for event in row["events"]
         ],
-        links=[Span.Link(attributes=_attributes(link["attributes"])) for link in row["links"]],
+        links=[Span.Link(attributes=attributes_of(link["attributes"])) for link in row["links"]],
     )
     request = ExportTraceServiceRequest(
         resource_spans=[
             ResourceSpans(
-                resource=Resource(attributes=_attributes(row["resource"])),
+                resource=Resource(attributes=attributes_of(row["resource"])),
                 scope_spans=[
                     ScopeSpans(
                         scope=InstrumentationScope(
                             name=scope.get("name", ""),
                             version=scope.get("version", ""),
-                            attributes=_attributes(scope.get("attributes", {})),
+                            attributes=attributes_of(scope.get("attributes", {})),
                         ),
                         spans=[span],
                     )
@@ -85,7 +85,8 @@ def _record(row: Mapping[str, Any]) -> bytes:
     return bytes(request.SerializeToString())
 
 
-def _attributes(values: Mapping[str, Any]) -> list[KeyValue]:
+def attributes_of(values: Mapping[str, Any]) -> list[KeyValue]:
+    """Return stored attributes as OTLP has them."""
     return [KeyValue(key=key, value=_value(value)) for key, value in values.items()]
 
 
@@ -102,7 +103,7 @@ def _value(value: Any) -> AnyValue:
         case list():
             return AnyValue(array_value=_array(value))
         case dict():
-            return AnyValue(kvlist_value=KeyValueList(values=_attributes(value)))
+            return AnyValue(kvlist_value=KeyValueList(values=attributes_of(value)))
     return AnyValue()
 
 
