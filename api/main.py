@@ -18,6 +18,7 @@ from api.auth.account_routes import router as account_router
 from api.auth.routes import router as session_router
 from api.backtests.routes import router as backtests_router
 from api.bodies import BodyGuard
+from api.cases.routes import router as cases_router
 from api.dead_letters.routes import router as dead_letters_router
 from api.evidence.log_routes import router as evidence_log_router
 from api.evidence.search_routes import controls_router
@@ -39,6 +40,7 @@ from api.redaction.routes import router as redaction_router
 from api.retention.routes import router as retention_router
 from api.rules.log import RulesLog
 from api.rules.routes import router as rules_router
+from api.samples.routes import router as samples_router
 from api.services import run_services
 from api.settings import Settings
 from api.signals.routes import router as signals_router
@@ -89,6 +91,8 @@ def create_app(
         backtests_router,
         signals_router,
         traces_router,
+        samples_router,
+        cases_router,
         dead_letters_router,
         notices_router,
         keys_router,

@@ -24,6 +24,7 @@ from api.auth.passwords import Passwords
 from api.auth.second_factor import SecondFactors
 from api.auth.sessions import Sessions, SessionTimes
 from api.auth.sign_in import SignIn
+from api.cases.service import Cases
 from api.database import Pool, open_pool
 from api.dead_letters.replay import Replayer
 from api.evidence.packing import PackMaker
@@ -54,6 +55,8 @@ from api.rules.log import KafkaRulesLog, RulesLog
 from api.rules.outbox import Publisher, keep_house
 from api.rules.quarantine import keep_quarantine
 from api.rules.trial import Trials
+from api.samples.judging import Judge
+from api.samples.service import Samples
 from api.settings import Settings
 from api.signals.feed import FeedHub, SignalFeed
 from api.signals.notes import Notes
@@ -89,6 +92,9 @@ class Services:
     feed: SignalFeed
     layouts: Layouts
     notes: Notes
+    samples: Samples
+    judge: Judge
+    cases: Cases
     replayer: Replayer
     exporter: Exporter
     packs: PackMaker
@@ -152,6 +158,8 @@ async def run_services(
         )
         redactors = Redactors(pool, keys.ring if keys else None)
         redaction_counts = RedactionCounts()
+        trials = Trials()
+        judge = Judge(trials, redactors)
         services = Services(
             settings=settings,
             pool=pool,
@@ -186,10 +194,13 @@ async def run_services(
             mailer=settings.mailer,
             decisions=Decisions(pool),
             publisher=Publisher(pool, rules_log or kafka_log),
-            trials=Trials(),
+            trials=trials,
             feed=SignalFeed(pool, hub),
             layouts=Layouts(pool),
             notes=Notes(pool, redactors),
+            samples=Samples(pool, redactors),
+            judge=judge,
+            cases=Cases(pool, redactors, judge),
             replayer=Replayer(settings.kafka, topics, redactors, redaction_counts),
             exporter=Exporter(pool),
             packs=PackMaker(pool, keys, dsn=settings.app_dsn),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from api.command.rules_backtest import backtest
+from api.command.rules_cases import cases
 from api.command.rules_check import check
 from api.command.rules_explain import explain_rules
 from api.command.rules_fmt import format_rules
@@ -20,3 +21,4 @@ app.command("test")(run_tests)
 app.command("explain")(explain_rules)
 app.command("fmt")(format_rules)
 app.command("backtest")(backtest)
+app.command("cases")(cases)

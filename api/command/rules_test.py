@@ -38,11 +38,11 @@ def run_tests(
     suites = [_run_file(file) for file in files]
     match output:
         case TestFormat.TEXT:
-            say(_as_text(suites))
+            say(as_text(suites))
         case TestFormat.JSON:
-            typer.echo(json.dumps(_as_json(suites)))
+            typer.echo(json.dumps(as_json(suites)))
         case TestFormat.JUNIT:
-            typer.echo(junit(suites, why=_told))
+            typer.echo(junit(suites, why=told_of))
     if any(suite.problems or suite.failed or suite.broken for suite in suites):
         raise typer.Exit(1)
 
@@ -58,7 +58,8 @@ def _result(suites: list[Suite]) -> SuiteResult:
     return SuiteResult(tuple(test for suite in suites for test in suite.tests))
 
 
-def _as_json(suites: list[Suite]) -> dict[str, Any]:
+def as_json(suites: list[Suite]) -> dict[str, Any]:
+    """Return what became of tests as JSON values."""
     told = _result(suites).to_dict()
     problems = [
         {"file": suite.file, **problem.to_dict()} for suite in suites for problem in suite.problems
@@ -69,7 +70,8 @@ def _as_json(suites: list[Suite]) -> dict[str, Any]:
 # -- text ------------------------------------------------------------------------------------------
 
 
-def _as_text(suites: list[Suite]) -> str:
+def as_text(suites: list[Suite]) -> str:
+    """Return what became of tests, for people."""
     refused = [
         render(read_text(Path(suite.file)), suite.problems, name=suite.file, paint=paint)
         for suite in suites
@@ -96,7 +98,8 @@ def _summary(result: SuiteResult) -> str:
     return f"{passed}, {paint('bad', failed) if result.failed else failed}"
 
 
-def _told(test: TestResult) -> str:
+def told_of(test: TestResult) -> str:
+    """Return why a test came to what it did, as lines."""
     return "\n".join(_why(test))
 
 

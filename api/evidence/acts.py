@@ -6,6 +6,8 @@ place; how far it was read moves in the transaction that hands the rows over.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Final
 from uuid import UUID
 
@@ -17,6 +19,10 @@ from api.evidence.sealing import STATEMENT_MS, sealer_of
 from api.evidence.statements import statement
 from udfs.evidence.records import Act, Outcome
 
+CONTROLS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {"rule.cases_passed": ("soc2.CC8.1",), "rule.cases_failed": ("soc2.CC8.1",)}
+)
+"""Acts that are evidence of a control by themselves: tests of a change."""
 ROWS: Final = 1_000
 """Of one tenant at once; more follow in the next round."""
 
@@ -48,6 +54,7 @@ def _offer(tenant: UUID, row: dict[str, Any]) -> Offer:
         tenant=tenant,
         id=str(row["id"]),
         time_ms=row["time_ms"],
+        controls=CONTROLS.get(row["action"], ()),
         body=Act(
             action=row["action"],
             actor=row["actor"],

@@ -128,6 +128,25 @@ KINDS: Final = (
         what="The spans of these copies.",
     ),
     Kind(
+        name="samples",
+        table="trace_samples",
+        order=("created_at", "id"),
+        what="Traces that rules are tried on.",
+    ),
+    Kind(
+        name="cases",
+        table="rule_cases",
+        order=("rule_id", "created_at", "id"),
+        what="What rules have to say of which samples.",
+    ),
+    Kind(name="case-runs", table="case_runs", order=("at", "id"), what="Runs of these cases."),
+    Kind(
+        name="case-results",
+        table="case_results",
+        order=("run_id", "place"),
+        what="What came of each case in them.",
+    ),
+    Kind(
         name="backtests",
         table="backtests",
         order=("id",),
@@ -245,6 +264,7 @@ LEFT_OUT: Final[Mapping[str, str]] = MappingProxyType(
         "redaction_rekeyings": "That rules are to follow a new key, for some seconds.",
         "rules_outbox": "Rule versions once more, as the job reads them.",
         "signal_feed": "Wakes pages that are open; forgotten after a day.",
+        "trace_search": "What stored traces hold once more, to find them by.",
         "trace_tasks": "The worker's list of traces still to copy.",
         "trace_budgets": "How many copies the worker made in an hour.",
         "backtest_parts": "How workers shared the reading of the log.",

@@ -15,10 +15,14 @@ REFUSED_CREDENTIAL: Final = 20
 """To the address: a look into the database for nothing."""
 _RULE_CHECK: Final = 2
 _RULE_TRIAL: Final = 10
+_CASES: Final = 20
+_SAMPLE: Final = 5
+"""Up to 2,000 spans redacted and kept."""
 _CALL_OUTSIDE: Final = 10
 _PREVIEW: Final = 20
 """Of redaction: a core for a second."""
 _SPAN_SEARCH: Final = 3
+_TRACE_SEARCH: Final = 2
 _COMPARISON: Final = 5
 _PASSWORD: Final = 20
 _EXPORT: Final = 50
@@ -34,11 +38,20 @@ COSTS: Final[Mapping[tuple[str, str], int]] = MappingProxyType(
         ("POST", "/rules/check"): _RULE_CHECK,
         ("POST", "/rules/{rule_id}/backtest/draft"): _RULE_CHECK,
         ("POST", "/api/v1/rules/trial"): _RULE_TRIAL,
+        ("POST", "/samples/{sample_id}/trial"): _RULE_TRIAL,
+        ("POST", "/api/v1/rules/{rule_id}/test-runs"): _CASES,
+        ("POST", "/api/v1/test-runs"): _CASES,
+        ("POST", "/rules/{rule_id}/cases/run"): _CASES,
+        ("POST", "/test-runs"): _CASES,
+        ("POST", "/api/v1/samples"): _SAMPLE,
+        ("POST", "/samples"): _SAMPLE,
         ("POST", "/api/v1/tenant/redaction/preview"): _PREVIEW,
         ("POST", "/settings/redaction/preview"): _PREVIEW,
         ("GET", "/api/v1/tenant/redaction/suggestions"): _PREVIEW,
         ("PUT", "/api/v1/tenant/redaction"): _RULE_TRIAL,
         ("POST", "/settings/redaction"): _RULE_TRIAL,
+        ("GET", "/api/v1/traces"): _TRACE_SEARCH,
+        ("GET", "/traces"): _TRACE_SEARCH,
         ("GET", "/api/v1/traces/{trace_id}/rows/search"): _SPAN_SEARCH,
         ("GET", "/api/v1/signals/{signal_id}/rows/search"): _SPAN_SEARCH,
         ("GET", "/api/v1/signals/{signal_id}/comparison"): _COMPARISON,

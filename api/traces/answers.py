@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from fastapi import Path, Query
 
 from api.traces.layouts import FOUND_MAX
 from api.traces.rows import ROWS_MAX, Drawn
 
+WITHOUT_NUL: Final = r"^[^\x00]*$"
+"""What texts of an address may be: Postgres knows no NUL."""
 First = Annotated[int, Query(ge=0, le=2**31 - 1, description="Number of the first row wanted.")]
 Limit = Annotated[int, Query(ge=1, le=ROWS_MAX, description="How many rows at most.")]
 Ordinal = Annotated[int, Path(ge=0, le=2**31 - 1, description="As the span's row says.")]

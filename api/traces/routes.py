@@ -2,24 +2,128 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
-from fastapi import APIRouter, Depends, Path, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from pydantic import AwareDatetime, StringConstraints
 
 from api.auth.access import require
 from api.auth.principal import Permission, Principal
 from api.compact import compact_json
 from api.services import services_of
-from api.traces.answers import Failed, First, Limit, Ordinal, Text, found_answer, rows_answer
+from api.traces.answers import (
+    WITHOUT_NUL,
+    Failed,
+    First,
+    Limit,
+    Ordinal,
+    Text,
+    found_answer,
+    rows_answer,
+)
 from api.traces.layouts import FOUND_MAX, read_span
 from api.traces.rows import Drawn
-from api.traces.schemas import FoundRowsBody, RowsBody, SpanBody, TraceBody
+from api.traces.schemas import FoundRowsBody, RowsBody, SpanBody, TraceBody, TracePageBody
+from api.traces.search import (
+    ATTRIBUTES_MAX,
+    PAGE_MAX,
+    TEXT_MAX,
+    Found,
+    TraceFilter,
+    read_attribute,
+    search_traces,
+)
 from api.traces.service import get_trace
 
 router = APIRouter(prefix="/traces", tags=["traces"])
 
 Reader = Annotated[Principal, Depends(require(Permission.TRACES_READ))]
 TraceId = Annotated[str, Path(examples=["5b8aa5a2d2c872e8321cf37308d69df2"])]
+Name = Annotated[str, Query(max_length=1_000, pattern=WITHOUT_NUL)]
+Duration = Annotated[float | None, Query(ge=0, le=1e12, description="In milliseconds, inclusive.")]
+_NS_PER_MS: Final = 1_000_000
+
+
+def trace_filter(
+    service: Name = "",
+    operation: Annotated[
+        str,
+        Query(
+            max_length=1_000,
+            pattern=WITHOUT_NUL,
+            description="The name of a span; of one of `service`, if that is given.",
+        ),
+    ] = "",
+    attribute: Annotated[
+        list[Annotated[str, StringConstraints(max_length=2 * TEXT_MAX + 1, pattern=WITHOUT_NUL)]]
+        | None,
+        Query(
+            max_length=ATTRIBUTES_MAX,
+            description="`key=value`, or `key` for any value, of a span, its resource or one of "
+            "its events. Several must all be there, each on some span. What redaction changes is "
+            "asked for as it stands in spans.",
+            examples=[["order.id=4711"]],
+        ),
+    ] = None,
+    min_duration_ms: Duration = None,
+    max_duration_ms: Duration = None,
+    error: Annotated[bool, Query(description="Whether a span must have failed.")] = False,
+    verdict: Annotated[
+        Found | None, Query(description="What a rule says of it; `none`: no signal is about it.")
+    ] = None,
+    rule_id: Annotated[str, Query(max_length=255, pattern=WITHOUT_NUL)] = "",
+    from_at: Annotated[
+        AwareDatetime | None, Query(alias="from", description="started_at, inclusive")
+    ] = None,
+    to_at: Annotated[
+        AwareDatetime | None, Query(alias="to", description="started_at, exclusive")
+    ] = None,
+) -> TraceFilter:
+    """Read from the query which traces are wanted. Raises ApiError 400."""
+    chosen = TraceFilter(
+        service=service.strip(),
+        operation=operation.strip(),
+        attributes=tuple(read_attribute(text) for text in attribute or ()),
+        min_ns=_in_ns(min_duration_ms),
+        max_ns=_in_ns(max_duration_ms),
+        failed=error,
+        found=verdict,
+        rule_id=rule_id,
+        from_at=from_at,
+        to_at=to_at,
+    )
+    chosen.check()
+    return chosen
+
+
+def _in_ns(ms: float | None) -> int | None:
+    return None if ms is None else round(ms * _NS_PER_MS)
+
+
+@router.get("")
+async def read_traces(
+    request: Request,
+    principal: Reader,
+    chosen: Annotated[TraceFilter, Depends(trace_filter)],
+    facets: Annotated[bool, Query(description="Whether to count services and operations.")] = False,
+    cursor: Annotated[str | None, Query(max_length=200)] = None,
+    limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 50,
+) -> TracePageBody:
+    """Search stored traces: those that signals are about, and examples of backtests.
+
+    Conditions are about a trace: different spans may fulfil different ones.
+    """
+    services = services_of(request)
+    page = await search_traces(
+        services.pool,
+        services.redactors,
+        principal.scope,
+        chosen,
+        cursor=cursor,
+        limit=limit,
+        with_facets=facets,
+    )
+    return TracePageBody.model_validate(page)
 
 
 @router.get("/{trace_id}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class SpanBody(BaseModel):
@@ -125,3 +125,102 @@ class FoundRowsBody(BaseModel):
 
     rows: list[int]
     more: bool
+
+
+class JudgedBody(BaseModel):
+    """What a rule says of a trace; status: of the signal."""
+
+    model_config = ConfigDict(from_attributes=True)
+    signal_id: str
+    rule_id: str
+    rule_name: str
+    severity: str
+    verdict: str
+    status: str
+
+
+class StoredTraceBody(BaseModel):
+    """A stored trace, without its spans.
+
+    started_at: when its first span came in; duration_ns: from the first start to the last end, by
+    the spans' own clocks. whole: false if the log no longer held all of it. verdicts: of all rules
+    that said something, the latest first.
+    """
+
+    model_config = ConfigDict(
+        from_attributes=True,
+        json_schema_extra={
+            "examples": [
+                {
+                    "trace_id": "5b8aa5a2d2c872e8321cf37308d69df2",
+                    "root_name": "POST /checkout",
+                    "root_service": "shop",
+                    "services": ["payments", "shop"],
+                    "span_count": 12,
+                    "error_count": 1,
+                    "duration_ns": 341_000_000,
+                    "started_at": "2026-11-27T12:00:00Z",
+                    "whole": True,
+                    "verdicts": [
+                        {
+                            "signal_id": "0f0c2b6d5a0e4d7f9b1a2c3d4e5f6071",
+                            "rule_id": "large-payments-are-checked",
+                            "rule_name": "Large payments are checked",
+                            "severity": "high",
+                            "verdict": "violated",
+                            "status": "open",
+                        }
+                    ],
+                }
+            ]
+        },
+    )
+    trace_id: str
+    root_name: str
+    root_service: str
+    services: list[str]
+    span_count: int
+    error_count: int
+    duration_ns: int
+    started_at: datetime
+    whole: bool
+    verdicts: list[JudgedBody]
+
+
+class FacetBody(BaseModel):
+    """A service or an operation, and in how many of the counted traces it is."""
+
+    model_config = ConfigDict(from_attributes=True)
+    name: str
+    trace_count: int
+
+
+class FacetsBody(BaseModel):
+    """What matching traces hold: the most frequent 15 of each.
+
+    counted: the newest so many were looked at; more: others match as well.
+    """
+
+    model_config = ConfigDict(from_attributes=True)
+    counted: int
+    more: bool
+    services: list[FacetBody]
+    operations: list[FacetBody]
+
+
+class SearchNoteBody(BaseModel):
+    """Something to know about an attribute that was asked for."""
+
+    model_config = ConfigDict(from_attributes=True)
+    about: str = Field(examples=["user.email=ada@example.com"])
+    text: str
+
+
+class TracePageBody(BaseModel):
+    """A page of stored traces, newest first. facets: null where they were not asked for."""
+
+    model_config = ConfigDict(from_attributes=True)
+    items: list[StoredTraceBody]
+    next_cursor: str | None
+    facets: FacetsBody | None
+    notes: list[SearchNoteBody]

@@ -81,6 +81,7 @@ def _viewer(person: UserPrincipal) -> Viewer:
             for other in person.others
         ),
         may_read_signals=person.may(Permission.SIGNALS_READ),
+        may_read_traces=person.may(Permission.TRACES_READ),
         may_read_evidence=person.may(Permission.EVIDENCE_READ),
         may_read_letters=person.may(Permission.LETTERS_READ),
         may_read_rules=person.may(Permission.RULES_READ),

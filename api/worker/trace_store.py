@@ -52,3 +52,4 @@ def store_copy(
             for row in span_rows(found):
                 copy.write_row((tenant, trace_id, *row))
         connection.execute(statement("store_spans"))
+        connection.execute(statement("index_trace"), key)

@@ -620,6 +620,10 @@ select tenant_id, trace_id, ordinal, span_id, parent_span_id, name, service, kin
   dropped_attributes_count
 from incoming_spans;
 
+-- name: worker-index-trace(tenant_id, trace_id)
+-- So that the copy is found by what it holds.
+select index_trace(:tenant_id::uuid, :trace_id);
+
 -- name: worker-finish-signal(trace_state, trace_problem, explanation, revision, explain_mismatch, services, root_name, root_service, group_values, group_fingerprint, exception, tenant_id, signal_id)!
 -- Only if the signal is still at the revision that was explained; a newer one has its own task.
 update signals set

@@ -351,6 +351,9 @@ class Console:
                         ),
                     ],
                 )
+            connection.execute(
+                "select index_trace(%s, %s)", [self.tenant_id, bytes.fromhex(trace_id)]
+            )
 
     def add_fold(
         self,

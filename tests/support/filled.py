@@ -25,6 +25,7 @@ from tests.support.tenants import (
     PEPPER,
     add_key,
     insert_backtest,
+    insert_case,
     insert_count,
     insert_fold,
     insert_letter,
@@ -35,6 +36,7 @@ from tests.support.tenants import (
     insert_part,
     insert_result,
     insert_rule,
+    insert_sample,
     insert_signal,
     insert_trace,
     make_tenant,
@@ -72,6 +74,8 @@ async def filled_tenant(pool: Pool, database: Database, *, evidence: bool = True
     note_id = insert_note(database.app, scope, mark)
     insert_fold(database.worker, scope, rule_name=mark)
     insert_trace(database.worker, scope, trace_id, mark, "child")
+    sample_id = insert_sample(database.app, scope, name=mark)
+    case = insert_case(database.app, scope, name=mark)
     backtest_id = insert_backtest(database.app, scope, requested_by=mark)
     insert_part(database.worker, scope, backtest_id)
     insert_count(database.worker, scope, backtest_id, "", "violated", 1)
@@ -98,6 +102,8 @@ async def filled_tenant(pool: Pool, database: Database, *, evidence: bool = True
         "note_id": note_id,
         "ordinal": "0",
         "trace_id": trace_id,
+        "sample_id": sample_id,
+        **case,
         "letter_id": insert_letter(database.worker, scope, detail=mark),
         "seq": "0",
         "control_id": "soc2.CC6.1",

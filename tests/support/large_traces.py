@@ -10,7 +10,7 @@ from typing import Final
 import psycopg
 
 from api.auth.principal import TenantScope
-from tests.support.tenants import NOON
+from tests.support.tenants import NOON, index_trace
 
 _SERVICES: Final = ("shop", "cart", "payments", "risk", "stock", "mail", "postgres", "gateway")
 _NS: Final = 1_000_000
@@ -78,3 +78,4 @@ def insert_large_trace(dsn: str, scope: TenantScope, trace_id: str, *, spans: in
         connection.execute(
             f"insert into trace_spans ({_COLUMNS}) select {_COLUMNS} from large".encode()
         )
+        index_trace(connection, scope, trace_id)

@@ -299,6 +299,65 @@ def insert_trace(dsn: str, scope: TenantScope, trace_id: str, *names: str) -> No
                 "attributes": Jsonb({"amount": 12}),
             }
             connection.execute(_insert("trace_spans", span), span)
+        index_trace(connection, scope, trace_id)
+
+
+def insert_sample(dsn: str, scope: TenantScope, **columns: Any) -> str:
+    """Write a sample of two spans and return its id. dsn: of the application role."""
+    row = {
+        "tenant_id": scope.tenant_id,
+        "id": uuid4(),
+        "name": "A payment",
+        "spans": Jsonb(
+            [
+                {"name": "POST /pay", "id": "s1", "service": "shop", "start": "0ms"},
+                {"name": "payment.charge", "id": "s2", "parent": "s1", "start": "5ms"},
+            ]
+        ),
+        "span_count": 2,
+        "trace_count": 1,
+        "services": ["shop"],
+        "redaction_version": 0,
+        "created_by": "test",
+        **columns,
+    }
+    with psycopg.connect(dsn) as connection:
+        connection.execute("select set_config('app.tenant_id', %s, true)", [str(scope.tenant_id)])
+        connection.execute(_insert("trace_samples", row), row)
+    return str(row["id"])
+
+
+def insert_case(dsn: str, scope: TenantScope, *, name: str = "A case") -> dict[str, str]:
+    """Write a case of `promise` and a run of it; return their ids. dsn: of the application role."""
+    ids = {"case_id": str(uuid4()), "run_id": str(uuid4())}
+    row = {**ids, "tenant": scope.tenant_id, "sample": "retry-storm", "name": name}
+    with psycopg.connect(dsn) as connection:
+        connection.execute("select set_config('app.tenant_id', %s, true)", [str(scope.tenant_id)])
+        connection.execute(
+            "insert into rule_cases (tenant_id, id, rule_id, name, library_id, expect, created_by)"
+            " values (%(tenant)s, %(case_id)s, 'promise', %(name)s, %(sample)s, 'violated',"
+            " 'test')",
+            row,
+        )
+        connection.execute(
+            "insert into case_runs (tenant_id, id, actor, rule_id, draft, case_count,"
+            " passed_count, duration_ms, digest) values (%(tenant)s, %(run_id)s, 'test',"
+            " 'promise', false, 1, 1, 5, sha256('x'))",
+            row,
+        )
+        connection.execute(
+            "insert into case_results (tenant_id, run_id, place, rule_id, rule_version, text_hash,"
+            " case_id, case_name, sample, expect, verdict, passed) values (%(tenant)s,"
+            " %(run_id)s, 0, 'promise', 1, sha256('x'), %(case_id)s, %(name)s, %(sample)s,"
+            " 'violated', 'violated', true)",
+            row,
+        )
+    return ids
+
+
+def index_trace(connection: psycopg.Connection, scope: TenantScope, trace_id: str) -> None:
+    """Let a stored trace be found, as the worker does. The connection is of the worker's role."""
+    connection.execute("select index_trace(%s, %s)", [scope.tenant_id, bytes.fromhex(trace_id)])
 
 
 def insert_backtest(

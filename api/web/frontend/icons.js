@@ -17,6 +17,7 @@ export const icons = [
   "circle-help",
   "circle-x",
   "clock",
+  "command",
   "copy",
   "download",
   "eye",

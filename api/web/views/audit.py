@@ -24,6 +24,7 @@ _CHIPS: Final[Mapping[str, str]] = MappingProxyType(
 KINDS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "rule": "Rules",
+        "sample": "Sample traces",
         "signal": "Signals",
         "notice": "Notices",
         "letter": "Dead letters",
@@ -56,6 +57,13 @@ _ACTIONS: Final[Mapping[str, str]] = MappingProxyType(
         "rule.deleted": "deleted a rule",
         "rule.key_forgotten": "forgot a key that a rule expected",
         "signal.changed": "worked on a signal",
+        "rule.case_added": "kept a case that a rule is held to",
+        "rule.case_deleted": "deleted a case that a rule was held to",
+        "rule.cases_passed": "ran cases, and all passed",
+        "rule.cases_failed": "ran cases, and some failed",
+        "sample.added": "took in a sample trace",
+        "sample.changed": "changed what is said of a sample trace",
+        "sample.deleted": "deleted a sample trace",
         "notice.acknowledged": "took a notice for read",
         "letter.replayed": "put a dead letter back",
         "letter.discarded": "discarded a dead letter",

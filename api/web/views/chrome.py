@@ -12,6 +12,7 @@ THEMES: Final[tuple[Theme, ...]] = get_args(Theme)
 _THEME_ICONS: Final = {"system": "monitor", "light": "sun", "dark": "moon"}
 _PLACES: Final = (
     ("signals", "Signals", "/signals"),
+    ("traces", "Traces", "/traces"),
     ("rules", "Rules", "/rules"),
     ("evidence", "Evidence", "/evidence"),
 )
@@ -53,6 +54,7 @@ class Viewer:
     tenant: str = ""
     others: tuple[OtherTenant, ...] = ()
     may_read_signals: bool = True
+    may_read_traces: bool = False
     may_read_evidence: bool = False
     may_read_letters: bool = False
     may_read_rules: bool = False
@@ -75,6 +77,7 @@ class Viewer:
         """Tell whether a place of the main navigation has something for them."""
         lacks = {
             "signals": not self.may_read_signals and self.may_read_evidence,
+            "traces": not self.may_read_traces,
             "rules": not self.may_read_rules and self.may_read_evidence,
             "evidence": not self.may_read_evidence,
         }

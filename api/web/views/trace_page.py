@@ -37,10 +37,17 @@ class TracePage:
     signals: tuple[TraceSignalRow, ...]
     waterfall: Waterfall
     json_href: str
+    sample_name: str
+    """What it would be called as a sample; empty where nobody here may keep one."""
 
 
-def trace_page(trace: Trace, layout: Layout | None, *, span_count: int) -> TracePage:
-    """Return the page of a copied trace. layout: of its spans, if they are not too many."""
+def trace_page(
+    trace: Trace, layout: Layout | None, *, span_count: int, may_keep: bool = False
+) -> TracePage:
+    """Return the page of a copied trace. layout: of its spans, if they are not too many.
+
+    may_keep: whether who looks at it may make a sample of it.
+    """
     url = f"/api/v1/traces/{trace.trace_id}"
     return TracePage(
         trace_id=trace.trace_id,
@@ -62,4 +69,5 @@ def trace_page(trace: Trace, layout: Layout | None, *, span_count: int) -> Trace
         ),
         waterfall=waterfall(Drawn(layout), url) if layout else large_waterfall(span_count, url),
         json_href=url,
+        sample_name=f"{trace.root_name or 'Trace'} {trace.trace_id[:8]}"[:255] if may_keep else "",
     )

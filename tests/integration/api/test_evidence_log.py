@@ -524,6 +524,28 @@ async def test_acts_of_the_audit_log_are_sealed_once_in_their_order(
     assert "tenant_key.created" in {action for _, action in logged}
 
 
+async def test_runs_of_cases_are_evidence_of_change_management(
+    alone: Sealing, database: Database
+) -> None:
+    world = alone
+    await world.begin()
+    insert = (
+        "insert into audit_log (id, tenant_id, at, until_at, actor, action, target, outcome)"
+        " values (gen_random_uuid(), %s, now(), now(), 'user:1', %s, 'case-run:1:ff', 'allowed')"
+    )
+    for action in ("rule.cases_passed", "rule.cases_failed", "rule.changed"):
+        owner_runs(database, insert, world.tenant, action)
+    await offer_acts(world.pool, world.now_ms)
+    await world.seal()
+    read = stored_log(database, world.tenant, like=EvidenceLog())
+    told = {one.body.action: one.controls for one in read.records if isinstance(one.body, Act)}
+    assert {action: told[action] for action in told if action.startswith("rule.")} == {
+        "rule.cases_passed": ("soc2.CC8.1",),
+        "rule.cases_failed": ("soc2.CC8.1",),
+        "rule.changed": (),
+    }
+
+
 async def test_an_act_of_a_running_transaction_is_waited_for(
     alone: Sealing, database: Database
 ) -> None:

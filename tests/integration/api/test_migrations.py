@@ -8,8 +8,10 @@ from psycopg.conninfo import make_conninfo
 from yoyo import get_backend, read_migrations
 
 import sql
+from api.auth.principal import grant_scope
 from api.migrations import _yoyo_uri, migrate, pending, set_role_password
 from tests.support.postgres import Database, Server
+from tests.support.stored_traces import StoredSpan, store_trace
 
 _COLUMNS = """
     select table_name, column_name, data_type, is_nullable, column_default
@@ -66,6 +68,34 @@ def test_an_owner_without_superuser_rights_can_migrate_and_is_bound_by_policies(
         )
         connection.execute("select set_config('app.tenant_id', '', false)")
         assert connection.execute("select * from tenants").fetchall() == []
+
+
+def test_copies_that_were_made_before_are_found_after_migrating(postgres: Server) -> None:
+    database = postgres.owned_database()
+    with psycopg.connect(database.admin) as connection:
+        (owner,) = connection.execute(_OWNER).fetchone() or ()
+        tenant = connection.execute(
+            "insert into tenants (id, name, settings) values (gen_random_uuid(), 'a', '{}')"
+            " returning id"
+        ).fetchone()
+    assert tenant is not None
+    scope = grant_scope(tenant[0], actor="test")
+    store_trace(database.worker, scope, StoredSpan(name="POST /pay", attributes={"amount": 12}))
+    found = (
+        "select trace_id, started_at, duration_ns, services, operations, terms from trace_search"
+    )
+    with psycopg.connect(database.admin) as connection:
+        before = connection.execute(found).fetchall()
+    dsn = make_conninfo(database.admin, user=owner)
+    backend = get_backend(_yoyo_uri(dsn))
+    with backend.lock():
+        done = backend.to_rollback(read_migrations(str(sql.MIGRATIONS)))
+        backend.rollback_migrations(done.filter(lambda migration: migration.id >= "0080"))
+    backend.connection.close()
+    migrate(dsn, say=lambda _: None)
+    with psycopg.connect(database.admin) as connection:
+        assert connection.execute(found).fetchall() == before
+    assert len(before) == 1
 
 
 def test_every_table_with_a_tenant_forces_row_level_security(database: Database) -> None:

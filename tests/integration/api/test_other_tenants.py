@@ -16,10 +16,12 @@ from tests.support.sealing import insert_evidence, verification_id_of
 from tests.support.tenants import (
     add_key,
     insert_backtest,
+    insert_case,
     insert_fold,
     insert_letter,
     insert_member,
     insert_notice,
+    insert_sample,
     insert_signal,
     insert_trace,
 )
@@ -48,6 +50,18 @@ FOREIGN: list[tuple[str, str, dict[str, Any] | None]] = [
     ("POST", "/api/v1/signals/{signal_id}/notes", {"text": "Not ours."}),
     ("PUT", "/api/v1/signals/{signal_id}/notes/{note_id}", {"text": "Not ours."}),
     ("DELETE", "/api/v1/signals/{signal_id}/notes/{note_id}", None),
+    ("GET", "/api/v1/rules/{rule_id}/cases", None),
+    (
+        "POST",
+        "/api/v1/rules/{rule_id}/cases",
+        {"sample": "retry-storm", "expect": "violated"},
+    ),
+    ("POST", "/api/v1/rules/{rule_id}/test-runs", {}),
+    ("GET", "/api/v1/test-runs/{run_id}", None),
+    ("DELETE", "/api/v1/rules/{rule_id}/cases/{case_id}", None),
+    ("GET", "/api/v1/samples/{sample_id}", None),
+    ("PUT", "/api/v1/samples/{sample_id}", {"name": "Not ours"}),
+    ("DELETE", "/api/v1/samples/{sample_id}", None),
     ("GET", "/api/v1/traces/{trace_id}", None),
     ("GET", "/api/v1/traces/{trace_id}/rows", None),
     ("GET", "/api/v1/traces/{trace_id}/rows/search", None),
@@ -76,6 +90,8 @@ LISTS = [
     "/api/v1/signals",
     "/api/v1/signals/folds",
     "/api/v1/backtests",
+    "/api/v1/samples",
+    "/api/v1/test-runs",
     "/api/v1/dead-letters",
     "/api/v1/notices",
     "/api/v1/members",
@@ -90,6 +106,10 @@ OWN_OR_NOTHING = {
     ("GET", "/api/v1/keys"): "test_a_list_of_keys_holds_none_of_anothers",
     ("POST", "/api/v1/keys"): "test_a_list_of_keys_holds_none_of_anothers",
     ("POST", "/api/v1/backtests"): "test_a_rule_of_another_tenant_cannot_be_tried",
+    ("POST", "/api/v1/test-runs"): "the caller's: test_cases looks at it",
+    ("POST", "/api/v1/samples"): "the caller's: test_samples looks at it",
+    ("GET", "/api/v1/samples/library"): "the same for everybody",
+    ("GET", "/api/v1/traces"): "test_traces_of_another_tenant_are_not_found",
     ("GET", "/api/v1/signals/stream"): "test_a_stream_tells_nothing_of_another_tenant",
     ("GET", "/api/v1/session"): "tells of the caller",
     ("GET", "/api/v1/audit"): "test_audit and test_isolation look at it",
@@ -174,7 +194,9 @@ async def ids(app: FastAPI, caller: Caller, shared_database: Database) -> dict[s
     pool = app.state.services.pool
     body = {"email": f"{secrets.token_hex(8)}@example.com", "role": "viewer"}
     invited = await caller.client.post("/api/v1/invitations", json=body)
+    sample_id = insert_sample(shared_database.app, caller.scope)
     return {
+        **insert_case(shared_database.app, caller.scope),
         "key_id": str((await add_key(pool, caller.scope, role=Role.VIEWER)).key.id),
         "rule_id": "promise",
         "version": "1",
@@ -183,6 +205,7 @@ async def ids(app: FastAPI, caller: Caller, shared_database: Database) -> dict[s
         "note_id": note.json()["id"],
         "ordinal": "0",
         "trace_id": trace_id,
+        "sample_id": sample_id,
         "letter_id": insert_letter(shared_database.worker, caller.scope),
         "notice_id": insert_notice(shared_database, caller.scope),
         "seq": insert_evidence(shared_database, caller.scope),

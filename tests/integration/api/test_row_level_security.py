@@ -31,6 +31,7 @@ from tests.support.sealing import insert_evidence
 from tests.support.tenants import (
     PEPPER,
     insert_backtest,
+    insert_case,
     insert_count,
     insert_fold,
     insert_link,
@@ -39,6 +40,7 @@ from tests.support.tenants import (
     insert_part,
     insert_result,
     insert_rule,
+    insert_sample,
     insert_signal,
     insert_trace,
     make_key,
@@ -48,7 +50,9 @@ from tests.support.tenants import (
 
 TABLES_WITH_A_TENANT = [
     "memberships", "api_keys", "rules", "rule_versions", "rules_outbox", "signals",
-    "signal_feed", "trace_copies", "trace_spans", "backtests", "backtest_parts",
+    "signal_feed", "trace_copies", "trace_spans", "trace_search", "trace_samples", "rule_cases",
+    "case_runs", "case_results", "backtests",
+    "backtest_parts",
     "backtest_counts", "backtest_results", "notices", "signal_folds", "audit_log",
     "invitations", "provider_grants", "tenant_keys", "anchor_targets", "anchors",
     "evidence_logs", "evidence_records",
@@ -77,6 +81,8 @@ async def filled(pool: Pool, shared_database: Database) -> TenantScope:
     insert_link(shared_database.app, scope, insert_signal(shared_database.worker, scope))
     insert_fold(shared_database.worker, scope)
     insert_trace(shared_database.worker, scope, trace_id, "root", "child")
+    insert_sample(shared_database.app, scope)
+    insert_case(shared_database.app, scope)
     backtest_id = insert_backtest(shared_database.app, scope)
     insert_part(shared_database.worker, scope, backtest_id)
     insert_count(shared_database.worker, scope, backtest_id, "", "violated", 1)

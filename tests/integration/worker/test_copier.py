@@ -268,6 +268,37 @@ def test_the_copy_of_a_trace_equals_what_was_sent(
     assert tasks(seeded) == 0
 
 
+def test_a_copy_is_found_by_what_it_holds_and_by_no_more_once_it_is_made_anew(
+    log: Log, copier: Copier, seeded: Database
+) -> None:
+    def found(kind: str, key: str, value: str) -> int:
+        [row] = rows(
+            seeded.admin,
+            "select count(*) from trace_search where terms @> array[trace_term(%s, %s, %s, %s)]",
+            TENANT, kind, key, value,
+        )  # fmt: skip
+        count: int = row["count"]
+        return count
+
+    first = log.append(a_request(a_span(1, "POST /pay", ROOT, order="4711")))
+    raise_signals(seeded, signal_of(1, first, first))
+    copier.round()
+    assert found("attribute", "order", "4711") == found("service", "", "shop") == 1
+    assert found("service", "", "bank") == found("error", "", "") == 0
+    charge = a_span(1, "payment.charge", CHARGE, ROOT, after_ms=8, amount=12.50)
+    charge.status.code = 2
+    last = log.append(a_request(charge, service="bank"))
+    raise_signals(seeded, signal_of(1, first, last, revision=2))
+    copier.round()
+    assert found("attribute", "order", "4711") == found("attribute", "amount", "12.500") == 1
+    assert found("operation", "bank", "payment.charge") == found("error", "", "") == 1
+    [row] = rows(seeded.admin, "select * from trace_search")
+    assert (row["duration_ns"], row["error_count"]) == (9_000_000, 1)
+    assert (row["services"], row["operations"]) == (
+        ["bank", "shop"], ["POST /pay", "payment.charge"],
+    )  # fmt: skip
+
+
 def test_a_signal_is_explained_by_the_evaluator_on_its_spans(
     log: Log, copier: Copier, seeded: Database, metrics: Metrics
 ) -> None:

@@ -1,5 +1,5 @@
 // Keys: j and k walk the rows of a list, Enter opens the row (it is a link), / goes to the first
-// filter, g then s or r goes to a page, u goes up, ? lists the keys.
+// filter, g then s, t or r goes to a page, u goes up, ? lists the keys.
 
 /** Listen for keys anywhere but in fields. */
 export function startKeys(): void {
@@ -25,6 +25,7 @@ const actions: Record<string, () => void> = {
   "/": () => document.querySelector<HTMLElement>("[data-first-filter]")?.focus(),
   u: () => document.querySelector<HTMLElement>("[data-up]")?.click(),
   gs: () => follow("signals"),
+  gt: () => follow("traces"),
   gr: () => follow("rules"),
   "?": openHelp,
 };

@@ -1,0 +1,1 @@
+"""Cases that rules are held to, and what came of running them."""
