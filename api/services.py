@@ -49,7 +49,9 @@ from api.operators.sign_in import Operators
 from api.redaction.redactors import Redactors
 from api.rules.log import KafkaRulesLog, RulesLog
 from api.rules.outbox import Publisher, keep_house
+from api.rules.playground import Playground
 from api.rules.quarantine import keep_quarantine
+from api.rules.seen import SeenNames
 from api.rules.trial import Trials
 from api.settings import Settings
 from api.signals.feed import FeedHub, SignalFeed
@@ -83,6 +85,8 @@ class Services:
     decisions: Decisions
     publisher: Publisher
     trials: Trials
+    playground: Playground
+    seen_names: SeenNames
     feed: SignalFeed
     layouts: Layouts
     notes: Notes
@@ -148,6 +152,7 @@ async def run_services(
             mailer=settings.mailer,
         )
         redactors = Redactors(pool, keys.ring if keys else None)
+        trials = Trials()
         services = Services(
             settings=settings,
             pool=pool,
@@ -182,7 +187,9 @@ async def run_services(
             mailer=settings.mailer,
             decisions=Decisions(pool),
             publisher=Publisher(pool, rules_log or kafka_log),
-            trials=Trials(),
+            trials=trials,
+            playground=Playground(pool, redactors, trials),
+            seen_names=SeenNames(pool),
             feed=SignalFeed(pool, hub),
             layouts=Layouts(pool),
             notes=Notes(pool, redactors),

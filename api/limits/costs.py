@@ -15,6 +15,8 @@ REFUSED_CREDENTIAL: Final = 20
 """To the address: a look into the database for nothing."""
 _RULE_CHECK: Final = 2
 _RULE_TRIAL: Final = 10
+_RULE_TRY: Final = 5
+"""A draft on a few thousand spans at most: people try at every pause while they write."""
 _CALL_OUTSIDE: Final = 10
 _PREVIEW: Final = 20
 """Of redaction: a core for a second."""
@@ -30,7 +32,10 @@ COSTS: Final[Mapping[tuple[str, str], int]] = MappingProxyType(
         ("POST", "/api/v1/rules/validate"): _RULE_CHECK,
         ("POST", "/rules/check"): _RULE_CHECK,
         ("POST", "/rules/{rule_id}/backtest/draft"): _RULE_CHECK,
+        ("POST", "/api/v1/rules/editor/marks"): _RULE_CHECK,
         ("POST", "/api/v1/rules/trial"): _RULE_TRIAL,
+        ("POST", "/api/v1/rules/trial/stored"): _RULE_TRY,
+        ("POST", "/rules/try"): _RULE_TRY,
         ("POST", "/api/v1/tenant/redaction/preview"): _PREVIEW,
         ("POST", "/settings/redaction/preview"): _PREVIEW,
         ("GET", "/api/v1/tenant/redaction/suggestions"): _PREVIEW,

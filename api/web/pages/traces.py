@@ -34,5 +34,10 @@ async def trace(request: Request, who: Reader, trace_id: str) -> Response:
     span_count = await services.layouts.span_count(who.scope, trace_id) or 0
     few = span_count <= AT_ONCE_MAX
     layout = await services.layouts.layout(who.scope, trace_id) if few else None
-    page = trace_page(found, layout, span_count=span_count)
+    page = trace_page(
+        found,
+        layout,
+        span_count=span_count,
+        may_write_rules=who.may(Permission.RULES_WRITE),
+    )
     return render(request, "traces/detail.html", page=page)

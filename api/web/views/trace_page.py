@@ -37,9 +37,12 @@ class TracePage:
     signals: tuple[TraceSignalRow, ...]
     waterfall: Waterfall
     json_href: str
+    rule_href: str
 
 
-def trace_page(trace: Trace, layout: Layout | None, *, span_count: int) -> TracePage:
+def trace_page(
+    trace: Trace, layout: Layout | None, *, span_count: int, may_write_rules: bool = False
+) -> TracePage:
     """Return the page of a copied trace. layout: of its spans, if they are not too many."""
     url = f"/api/v1/traces/{trace.trace_id}"
     return TracePage(
@@ -62,4 +65,5 @@ def trace_page(trace: Trace, layout: Layout | None, *, span_count: int) -> Trace
         ),
         waterfall=waterfall(Drawn(layout), url) if layout else large_waterfall(span_count, url),
         json_href=url,
+        rule_href=f"/traces/{trace.trace_id}/rule" if may_write_rules else "",
     )
