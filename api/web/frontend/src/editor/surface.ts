@@ -1,12 +1,13 @@
 // A textarea becomes an editor: CodeMirror in a shadow root beside it. The textarea stays the field
 // of the form, hidden and kept up to date.
 import {
+  acceptCompletion,
   autocompletion,
   closeBrackets,
   closeBracketsKeymap,
   completionKeymap,
 } from "@codemirror/autocomplete";
-import { defaultKeymap, history, historyKeymap, indentWithTab } from "@codemirror/commands";
+import { defaultKeymap, history, historyKeymap } from "@codemirror/commands";
 import { bracketMatching, indentUnit } from "@codemirror/language";
 import { forEachDiagnostic, lintKeymap, setDiagnostics, type Diagnostic } from "@codemirror/lint";
 import { EditorState } from "@codemirror/state";
@@ -30,7 +31,9 @@ export function startEditor(field: HTMLTextAreaElement): void {
   const label = form?.querySelector<HTMLLabelElement>(`label[for="${field.id}"]`);
   const host = make("div", "editor");
   const root = host.attachShadow({ mode: "open" });
-  const keys = "Tab indents. Press Escape, then Tab to leave the editor. F8 goes to the next problem.";
+  const keys =
+    "Tab leaves the editor, or takes what is offered while a list is open; Escape closes the list. " +
+    "Control and Space offer what may come next, F8 goes to the next problem.";
   root.append(make("p", "", { id: "keys", hidden: "" }, keys));
   field.before(host);
   const watch = new Watch(field, server);
@@ -52,12 +55,12 @@ export function startEditor(field: HTMLTextAreaElement): void {
         autocompletion({ override: [offersOf(server)], icons: false }),
         hoverTooltip((at, place) => explain(server, at, place), { hoverTime: HOVER_MS }),
         keymap.of([
+          { key: "Tab", run: acceptCompletion }, // without a list it leads on: nobody is trapped
           ...closeBracketsKeymap,
           ...defaultKeymap,
           ...historyKeymap,
           ...completionKeymap,
           ...lintKeymap,
-          indentWithTab,
         ]),
         EditorView.contentAttributes.of({
           "aria-label": label?.textContent?.trim() ?? "Rule",
