@@ -38,6 +38,7 @@ from api.operators.routes import router as operator_router
 from api.problems import install_handlers
 from api.redaction.routes import router as redaction_router
 from api.retention.routes import router as retention_router
+from api.rules.editor_routes import router as rules_editor_router
 from api.rules.log import RulesLog
 from api.rules.routes import router as rules_router
 from api.samples.routes import router as samples_router
@@ -87,6 +88,7 @@ def create_app(
     for router in (
         session_router,
         account_router,
+        rules_editor_router,
         rules_router,
         backtests_router,
         signals_router,

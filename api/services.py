@@ -53,7 +53,9 @@ from api.redaction.redactors import Redactors
 from api.redaction.wanted import keep_rules_along
 from api.rules.log import KafkaRulesLog, RulesLog
 from api.rules.outbox import Publisher, keep_house
+from api.rules.playground import Playground
 from api.rules.quarantine import keep_quarantine
+from api.rules.seen import SeenNames
 from api.rules.trial import Trials
 from api.samples.judging import Judge
 from api.samples.service import Samples
@@ -89,6 +91,8 @@ class Services:
     decisions: Decisions
     publisher: Publisher
     trials: Trials
+    playground: Playground
+    seen_names: SeenNames
     feed: SignalFeed
     layouts: Layouts
     notes: Notes
@@ -195,6 +199,8 @@ async def run_services(
             decisions=Decisions(pool),
             publisher=Publisher(pool, rules_log or kafka_log),
             trials=trials,
+            playground=Playground(pool, redactors, trials),
+            seen_names=SeenNames(pool),
             feed=SignalFeed(pool, hub),
             layouts=Layouts(pool),
             notes=Notes(pool, redactors),

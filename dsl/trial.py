@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias
 
-from dsl.life import Arrival, Before, unbounded
-from dsl.many.trials import Trial, TriedRule
+from dsl.life import Arrival, Before, judge_whole, unbounded
+from dsl.many.trials import Trial, TriedRule, TriedSpan, TriedTrace
 from dsl.rule import CompiledRule
+from dsl.spans import Span
 from dsl.suites import arrivals_of, standing_after_all, tried_traces, verdict_at
 from dsl.traces import TraceError
 
@@ -55,6 +56,33 @@ def try_rules(
             before(spans * len(tried.rule.predicates))
             told = together.judge(tried.rule)
             yield Told(tried.id, told.verdict.value, told.to_dict())
+
+
+def try_on_spans(
+    rule: TriedRule, traces: Sequence[tuple[str, Sequence[Span]]], *, before: Before = unbounded
+) -> Iterator[Told]:
+    """Judge whole traces by a promise, or all of them together by another rule, at their own times.
+
+    traces: ids in hex with the spans. Raises what `try_rules` raises.
+    """
+    if isinstance(rule.rule, CompiledRule):
+        for number, (trace_id, spans) in enumerate(traces, 1):
+            standing = judge_whole(rule.rule, spans, rule.life, before=before)
+            told = standing.explain(rule.rule)
+            yield Told(rule.id, standing.verdict.value, told, number, trace_id)
+        return
+    before(sum(len(spans) for _, spans in traces) * len(rule.rule.predicates))
+    together = Trial(
+        {rule.id: rule}, list(_at_their_times(traces)), partial(verdict_at, before=before)
+    )
+    found = together.judge(rule.rule)
+    yield Told(rule.id, found.verdict.value, found.to_dict())
+
+
+def _at_their_times(traces: Sequence[tuple[str, Sequence[Span]]]) -> Iterator[TriedTrace]:
+    for trace_id, spans in traces:
+        at_ns = min((span.start_ns for span in spans), default=0)
+        yield TriedTrace(trace_id, at_ns, tuple(TriedSpan(at_ns, span) for span in spans))
 
 
 @dataclass(frozen=True, slots=True)

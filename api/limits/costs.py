@@ -18,6 +18,8 @@ _RULE_TRIAL: Final = 10
 _CASES: Final = 20
 _SAMPLE: Final = 5
 """Up to 2,000 spans redacted and kept."""
+_RULE_TRY: Final = 5
+"""A draft on a few thousand spans at most: people try at every pause while they write."""
 _CALL_OUTSIDE: Final = 10
 _PREVIEW: Final = 20
 """Of redaction: a core for a second."""
@@ -37,6 +39,7 @@ COSTS: Final[Mapping[tuple[str, str], int]] = MappingProxyType(
         ("POST", "/api/v1/rules/validate"): _RULE_CHECK,
         ("POST", "/rules/check"): _RULE_CHECK,
         ("POST", "/rules/{rule_id}/backtest/draft"): _RULE_CHECK,
+        ("POST", "/api/v1/rules/editor/marks"): _RULE_CHECK,
         ("POST", "/api/v1/rules/trial"): _RULE_TRIAL,
         ("POST", "/samples/{sample_id}/trial"): _RULE_TRIAL,
         ("POST", "/api/v1/rules/{rule_id}/test-runs"): _CASES,
@@ -45,6 +48,8 @@ COSTS: Final[Mapping[tuple[str, str], int]] = MappingProxyType(
         ("POST", "/test-runs"): _CASES,
         ("POST", "/api/v1/samples"): _SAMPLE,
         ("POST", "/samples"): _SAMPLE,
+        ("POST", "/api/v1/rules/trial/stored"): _RULE_TRY,
+        ("POST", "/rules/try"): _RULE_TRY,
         ("POST", "/api/v1/tenant/redaction/preview"): _PREVIEW,
         ("POST", "/settings/redaction/preview"): _PREVIEW,
         ("GET", "/api/v1/tenant/redaction/suggestions"): _PREVIEW,

@@ -1,7 +1,8 @@
 """A language server for rule files, over standard input and output.
 
 Serves `.betrace` and `.rule` files, and `rule: |` blocks of YAML: what is wrong, what would put it
-right, what may come next, what a word means, and the layout. All answers come from `dsl.editor`.
+right, what may come next, what a word means, what it is (to be coloured by), and the layout. All
+answers come from `dsl.editor`.
 Source: Language Server Protocol 3.17.
 """
 
@@ -19,8 +20,9 @@ from pygls.lsp.server import LanguageServer
 
 from api.lsp.positions import Lines
 from dsl.editor.completion import Completion
-from dsl.editor.file import Finding, Placed, completions, findings, hover_at
+from dsl.editor.file import Finding, Placed, completions, file_tokens, findings, hover_at
 from dsl.editor.learned import known_from, spans_of_tests
+from dsl.editor.tokens import KINDS, TokenKind
 from dsl.lint import KnownNames
 from dsl.objects import parse_rules
 from dsl.rule import Checked, check
@@ -50,6 +52,26 @@ _KINDS: Final = {
     "binding": types.CompletionItemKind.Variable,
     "value": types.CompletionItemKind.Value,
 }
+_TOKEN_TYPES: Final[dict[TokenKind, types.SemanticTokenTypes]] = {
+    "clause": types.SemanticTokenTypes.Macro,
+    "keyword": types.SemanticTokenTypes.Keyword,
+    "operator": types.SemanticTokenTypes.Operator,
+    "function": types.SemanticTokenTypes.Function,
+    "scope": types.SemanticTokenTypes.Namespace,
+    "intrinsic": types.SemanticTokenTypes.Modifier,
+    "trace": types.SemanticTokenTypes.Modifier,
+    "span": types.SemanticTokenTypes.Class,
+    "attribute": types.SemanticTokenTypes.Property,
+    "binding": types.SemanticTokenTypes.Variable,
+    "value": types.SemanticTokenTypes.EnumMember,
+    "string": types.SemanticTokenTypes.String,
+    "number": types.SemanticTokenTypes.Number,
+    "comment": types.SemanticTokenTypes.Comment,
+}
+"""In the words that the themes of editors know."""
+LEGEND: Final = types.SemanticTokensLegend(
+    token_types=[_TOKEN_TYPES[kind].value for kind in KINDS], token_modifiers=[]
+)
 
 
 class RuleServer(LanguageServer):
@@ -135,6 +157,20 @@ def _hover(ls: RuleServer, params: types.HoverParams) -> types.Hover | None:
     return types.Hover(content, lines.range(told.start, told.end))
 
 
+def _tokens(ls: RuleServer, params: types.SemanticTokensParams) -> types.SemanticTokens:
+    uri = params.text_document.uri
+    text, lines = ls.text_of(uri)
+    data: list[int] = []
+    line, character = 0, 0
+    for token in file_tokens(text, filename=_filename(uri)):
+        found = lines.range(token.start, token.end)
+        down, begins = found.start.line - line, found.start.character
+        right = begins if down else begins - character
+        data += (down, right, found.end.character - begins, KINDS.index(token.value), 0)
+        line, character = found.start.line, begins
+    return types.SemanticTokens(data)
+
+
 def _format(ls: RuleServer, params: types.DocumentFormattingParams) -> list[types.TextEdit]:
     uri = params.text_document.uri
     text, lines = ls.text_of(uri)
@@ -163,6 +199,7 @@ _FEATURES: Final[dict[str, tuple[Any, Callable[..., Any]]]] = {
         _complete,
     ),
     types.TEXT_DOCUMENT_HOVER: (None, _hover),
+    types.TEXT_DOCUMENT_SEMANTIC_TOKENS_FULL: (LEGEND, _tokens),
     types.TEXT_DOCUMENT_FORMATTING: (None, _format),
     types.TEXT_DOCUMENT_CODE_ACTION: (
         types.CodeActionOptions(code_action_kinds=[types.CodeActionKind.QuickFix]),

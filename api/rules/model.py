@@ -31,7 +31,8 @@ class Rule:
     object: the rule as in a rules file (id, name, severity, state, rule, …); in quarantine its
     state is still the one that its owner wants.
     author: of this version; acting: who acted in the author's place, empty: nobody.
-    created_at: of the rule; updated_at: of this version.
+    created_at: of the rule; updated_at: of this version. reason: why it was made, where somebody
+    said so. restored: the earlier version that it brings back.
     published_at: when the rules log took this version (the broker's clock), None while it waits.
     takes_effect_at: traces that begin from then on are judged by it. read_everywhere_at: when every
     subtask of the job was first seen to have read it, None until then.
@@ -49,6 +50,8 @@ class Rule:
     updated_at: datetime
     published_at: datetime | None
     read_everywhere_at: datetime | None = None
+    reason: str = ""
+    restored: int | None = None
 
     @property
     def published(self) -> bool:

@@ -12,19 +12,28 @@ from api.auth.access import require
 from api.auth.principal import Permission, Principal
 from api.etags import version_of
 from api.rules.bodies import PLAIN, form_of, media_type, text_of
+from api.rules.bulk import act_on_rules
 from api.rules.definitions import Definition, read_definition, validate_object, validate_text
 from api.rules.forgetting import forget_key
+from api.rules.library import install_rules, shipped
 from api.rules.model import RuleState
 from api.rules.redacted import fit, with_redaction
 from api.rules.schemas import (
     OBJECT_BODY,
     VALIDATE_BODY,
+    BulkBody,
+    BulkDoneBody,
+    DifferenceBody,
     ForgetBody,
     ForgottenBody,
+    LibraryBody,
+    RestoreBody,
     RuleBody,
     RulePageBody,
     RuleStateBody,
     RuleVersionsBody,
+    TakeBody,
+    TakenBody,
     ValidationBody,
 )
 from api.rules.service import (
@@ -41,6 +50,7 @@ from api.rules.service import (
 )
 from api.rules.states import switch_rule
 from api.rules.trial_schemas import TRIAL_BODY, TrialBody
+from api.rules.versions import difference, restore_rule
 from api.services import services_of
 
 router = APIRouter(prefix="/rules", tags=["rules"])
@@ -52,6 +62,7 @@ RuleId = Annotated[str, Path(max_length=255, examples=["large-payments-are-check
 IfMatch = Annotated[str | None, Header(description='The version that is to be changed, as "3".')]
 
 _VERSION_MAX: Final = 2**31 - 1
+VersionNumber = Annotated[int, Query(ge=1, le=_VERSION_MAX)]
 
 
 @router.post("", status_code=201, openapi_extra=OBJECT_BODY)
@@ -112,6 +123,45 @@ async def try_rules(request: Request, _: Tester) -> TrialBody:
     """
     form, text = form_of(request), await text_of(request)
     return TrialBody.of(await services_of(request).trials.run(text, form=form))
+
+
+@router.get("/library")
+async def read_library(_: Reader) -> LibraryBody:
+    """List the rules that are shipped with BeTrace, in packs."""
+    return LibraryBody.of(await asyncio.to_thread(shipped))
+
+
+@router.post("/library")
+async def take_from_library(request: Request, principal: Writer, body: TakeBody) -> TakenBody:
+    """Take shipped rules; those whose ids are in use in the tenant stay as they are.
+
+    404 for an id that no pack has: nothing is taken then.
+    """
+    services = services_of(request)
+    done = await install_rules(
+        services.pool,
+        services.publisher,
+        services.redactors,
+        principal.scope,
+        body.ids,
+        RuleState(body.state),
+    )
+    return TakenBody(taken=[*done.taken], there=[*done.there])
+
+
+@router.post("/bulk")
+async def change_many(request: Request, principal: Writer, body: BulkBody) -> BulkDoneBody:
+    """Switch, delete or duplicate many rules: all of them or none."""
+    services = services_of(request)
+    done = await act_on_rules(
+        services.pool,
+        services.publisher,
+        services.redactors,
+        principal.scope,
+        body.ids,
+        body.act,
+    )
+    return BulkDoneBody(changed=[*done.changed], unchanged=[*done.unchanged])
 
 
 @router.get("/{rule_id}")
@@ -207,6 +257,48 @@ async def read_versions(request: Request, principal: Reader, rule_id: RuleId) ->
     versions = await list_versions(services_of(request).pool, principal.scope, rule_id)
     now = datetime.now(UTC)
     return RuleVersionsBody(items=[RuleBody.of(rule, now=now) for rule in versions])
+
+
+@router.get("/{rule_id}/difference")
+async def read_difference(
+    request: Request, principal: Reader, rule_id: RuleId, was: VersionNumber, now: VersionNumber
+) -> DifferenceBody:
+    """Tell how two versions of a rule differ, line by line and field by field."""
+    pool = services_of(request).pool
+    return DifferenceBody.of(
+        difference(
+            await get_version(pool, principal.scope, rule_id, was),
+            await get_version(pool, principal.scope, rule_id, now),
+        )
+    )
+
+
+@router.post("/{rule_id}/restore")
+async def restore(
+    request: Request,
+    response: Response,
+    principal: Writer,
+    rule_id: RuleId,
+    body: RestoreBody,
+    if_match: IfMatch = None,
+) -> RuleBody:
+    """Bring back an earlier version as a new one, with the reason; the rule's state stays.
+
+    412 if the rule has another version than `If-Match` says, 409 for a version that is a deletion.
+    """
+    services = services_of(request)
+    saved = await restore_rule(
+        services.pool,
+        services.publisher,
+        services.redactors,
+        principal.scope,
+        rule_id,
+        version=body.version,
+        reason=body.reason,
+        precondition=Precondition(version=version_of(if_match)),
+    )
+    response.headers["ETag"] = saved.rule.etag
+    return RuleBody.of(saved.rule, now=datetime.now(UTC))
 
 
 @router.get("/{rule_id}/versions/{version}")

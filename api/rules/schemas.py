@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
+from api.rules.bulk import BULK_MAX, BulkAct
 from api.rules.definitions import Validation
+from api.rules.library import ShippedPack
 from api.rules.model import Rule, RuleState
+from api.rules.versions import REASON_MAX, Difference
 
 RULE_TEXT: Final = """\
 when   { payment.charge.where(amount > 1000) }
@@ -124,6 +127,7 @@ class RuleBody(BaseModel):
     takes_effect_at: traces that begin from then on are judged by this version. active_since: the
     same, once it is past and the rule is judged. active_everywhere_since: since when every subtask
     of the job is known to have read it. acting: who acted in the author's place, null: nobody.
+    reason: why this version was made, null: nobody said. restored: the version it brings back.
     """
 
     model_config = ConfigDict(
@@ -136,6 +140,8 @@ class RuleBody(BaseModel):
                     "deleted": False,
                     "author": "ada@example.com",
                     "acting": None,
+                    "reason": None,
+                    "restored": None,
                     "created_at": "2026-11-23T21:00:00Z",
                     "updated_at": "2026-11-23T21:00:00Z",
                     "published": True,
@@ -154,6 +160,8 @@ class RuleBody(BaseModel):
     deleted: bool
     author: str
     acting: str | None
+    reason: str | None
+    restored: int | None
     created_at: datetime
     updated_at: datetime
     published: bool
@@ -176,6 +184,8 @@ class RuleBody(BaseModel):
                 "deleted": rule.deleted,
                 "author": rule.author,
                 "acting": rule.acting or None,
+                "reason": rule.reason or None,
+                "restored": rule.restored,
                 "created_at": rule.created_at,
                 "updated_at": rule.updated_at,
                 "published": rule.published,
@@ -193,6 +203,130 @@ class RuleStateBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"state": "active"}]})
     state: Literal["active", "shadow", "off"]
+
+
+class RestoreBody(BaseModel):
+    """The version to bring back, and why."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"version": 3, "reason": "Version 4 missed refunds."}]},
+    )
+    version: int = Field(ge=1, le=2**31 - 1)
+    reason: str = Field(min_length=1, max_length=REASON_MAX, pattern=r"^[^\x00]*$")
+
+
+class FieldChangeBody(BaseModel):
+    """A field of the rule object in both versions; null where one has none."""
+
+    name: str
+    was: Any
+    now: Any
+
+
+class LineBody(BaseModel):
+    """A line of the texts side by side; null where one has nothing there."""
+
+    was: str | None
+    now: str | None
+    changed: bool
+
+
+class DifferenceBody(BaseModel):
+    """How two versions of a rule differ: the lines of their texts, and the other fields."""
+
+    was: int
+    now: int
+    lines: list[LineBody]
+    fields: list[FieldChangeBody]
+
+    @classmethod
+    def of(cls, difference: Difference) -> Self:
+        """Lay out a difference."""
+        return cls(
+            was=difference.was.version,
+            now=difference.now.version,
+            lines=[
+                LineBody(was=line.was, now=line.now, changed=line.changed)
+                for line in difference.lines
+            ],
+            fields=[
+                FieldChangeBody(name=field.name, was=field.was, now=field.now)
+                for field in difference.fields
+            ],
+        )
+
+
+RuleIds = Annotated[
+    list[Annotated[str, Field(max_length=255, pattern=r"^[^\x00]*$")]],
+    Field(min_length=1, max_length=BULK_MAX),
+]
+
+
+class BulkBody(BaseModel):
+    """Rules, and what is done to all of them. A duplicate is off, and called a copy."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"ids": ["large-payments-are-checked"], "act": "shadow"}]},
+    )
+    ids: RuleIds
+    act: BulkAct
+
+
+class BulkDoneBody(BaseModel):
+    """Ids of the rules that are another now, or new, and of those that were so already."""
+
+    changed: list[str]
+    unchanged: list[str]
+
+
+class ShippedPackBody(BaseModel):
+    """A pack of shipped rules, as rule objects with their tests."""
+
+    id: str
+    title: str
+    description: str
+    rules: list[dict[str, Any]]
+
+
+class LibraryBody(BaseModel):
+    """Every pack."""
+
+    packs: list[ShippedPackBody]
+
+    @classmethod
+    def of(cls, packs: tuple[ShippedPack, ...]) -> Self:
+        """Lay out the packs."""
+        return cls(
+            packs=[
+                ShippedPackBody(
+                    id=pack.id,
+                    title=pack.title,
+                    description=pack.description,
+                    rules=[one.rule.to_dict() for one in pack.rules],
+                )
+                for pack in packs
+            ]
+        )
+
+
+class TakeBody(BaseModel):
+    """Shipped rules, and the state that they begin in."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"ids": ["security-weak-tls"], "state": "shadow"}]},
+    )
+    ids: RuleIds
+    state: Literal["active", "shadow", "off"] = "shadow"
+
+
+class TakenBody(BaseModel):
+    """Ids of the rules that are new, and of those that were there and stayed as they were."""
+
+    taken: list[str]
+    there: list[str]
 
 
 class ForgetBody(BaseModel):

@@ -67,6 +67,14 @@ class Precondition:
     absent: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Why:
+    """Why a version is made. restored: the earlier version that it brings back."""
+
+    reason: str = ""
+    restored: int | None = None
+
+
 async def list_rules(
     pool: Pool,
     scope: TenantScope,
@@ -131,6 +139,7 @@ async def save_rule(
     definition: Definition,
     *,
     precondition: Precondition | None = None,
+    why: Why = Why(),
 ) -> Saved:
     """Save a rule as its next version; the same object again changes nothing.
 
@@ -142,7 +151,7 @@ async def save_rule(
         before = await current_rule(connection, definition.id)
         check_precondition(before, precondition or Precondition())
         await refuse_unfit(connection, [definition])
-        outcome = await _store(connection, scope, definition, before)
+        outcome = await _store(connection, scope, definition, before, why=why)
     return Saved(await published_rule(pool, publisher, scope, definition.id), outcome)
 
 
@@ -238,7 +247,12 @@ def check_precondition(before: Rule | None, precondition: Precondition) -> None:
 
 
 async def _store(
-    connection: Connection, scope: TenantScope, definition: Definition, before: Rule | None
+    connection: Connection,
+    scope: TenantScope,
+    definition: Definition,
+    before: Rule | None,
+    *,
+    why: Why = Why(),
 ) -> Outcome:
     outcome = _outcome(before, definition)
     if outcome is Outcome.UNCHANGED:
@@ -250,7 +264,7 @@ async def _store(
         await queries("rules").insert_rule(
             connection, id=definition.id, state=definition.state.value, version=version
         )
-    await _write(connection, scope, definition, version=version)
+    await _write(connection, scope, definition, version=version, why=why)
     if before is not None:
         await _leave_quarantine(connection, scope, before)
     await record(
@@ -261,6 +275,7 @@ async def _store(
         version=version,
         state=definition.state.value,
         fields=_changed_fields(before, definition),
+        restored=why.restored,
     )
     return outcome
 
@@ -296,6 +311,7 @@ async def _write(
     *,
     version: int,
     state: RuleState | None = None,
+    why: Why = Why(),
 ) -> None:
     state = state or definition.state
     numbers = await number_predicates(connection, definition.judging.predicates)
@@ -313,6 +329,8 @@ async def _write(
         canonical=definition.judging.canonical,
         language=definition.compiled.language,
         author=scope.actor,
+        reason=why.reason,
+        restored=why.restored,
     )
     await queries("rules").update_rule(
         connection, id=definition.id, state=state.value, version=version, deleted=False

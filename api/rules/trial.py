@@ -12,7 +12,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from time import thread_time
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from api.problems import ApiError, unavailable
 from api.rules.definitions import Form
@@ -33,6 +33,7 @@ MAX_SPAN_TESTS: Final = 5_000_000
 MAX_SECONDS: Final = 5.0
 """Of a core, for all judgements of a request; looked at between them."""
 _AT_A_TIME: Final = 2
+T = TypeVar("T")
 _ON_TRACES: Final = ("rule", "rules", "traces", "external_roots")
 
 
@@ -54,12 +55,16 @@ class Trials:
 
     async def run(self, text: str, *, form: Form) -> Tried:
         """Do what `try_text` does. Raises ApiError 503 where others try for too long."""
+        return await self.turn(lambda: try_text(text, form=form))
+
+    async def turn(self, work: Callable[[], T]) -> T:
+        """Do work in a thread when it is our turn. Raises ApiError 503 as `run`."""
         try:
             await asyncio.wait_for(self._turns.acquire(), MAX_SECONDS)
         except TimeoutError as error:
             raise unavailable("trial.busy", "Others are trying rules: send it again.") from error
         try:
-            return await asyncio.to_thread(try_text, text, form=form)
+            return await asyncio.to_thread(work)
         finally:
             self._turns.release()
 
@@ -70,7 +75,7 @@ def try_text(text: str, *, form: Form, clock: Callable[[], float] = thread_time)
     Raises ApiError: 400 for what is no JSON, no trace or no rule, 422 over a limit.
     """
     document = _read(text, form=form)
-    before = _bounds(clock)
+    before = bounds(clock)
     top = document.values[0] if len(document.values) == 1 else None
     try:
         if isinstance(top, dict) and "traces" in top and "id" not in top:
@@ -90,7 +95,7 @@ def _read(text: str, *, form: Form) -> Document:
     return read_document(text, filename=f"trial.{form}")
 
 
-def _bounds(clock: Callable[[], float]) -> Callable[[int], None]:
+def bounds(clock: Callable[[], float] = thread_time) -> Callable[[int], None]:
     """Return what is asked before every judgement. It raises ApiError 422 over a bound."""
     until = clock() + MAX_SECONDS
 

@@ -18,6 +18,7 @@ from api.auth.principal import TenantScope
 from api.database import Pool, queries, tenant_transaction
 from api.signals.service import parse_signal_id, trace_of_signal
 from api.traces.difference import Difference, difference
+from api.traces.judged import dsl_span
 from api.traces.layouts import Layouts
 from api.traces.service import Span, spans_of
 from dsl.judging import Moment
@@ -62,37 +63,10 @@ def _keeps(rule_text: str, spans: Sequence[Span]) -> bool:
     promise = _promise(rule_text)
     if promise is None:
         return False
-    judgement = dsl.judge_spans(promise, [_span(span) for span in spans], moment=Moment())
+    judgement = dsl.judge_spans(promise, [dsl_span(span) for span in spans], moment=Moment())
     return judgement.verdict is dsl.Verdict.SATISFIED
 
 
 @lru_cache(maxsize=256)
 def _promise(rule_text: str) -> dsl.CompiledRule | None:
     return dsl.check(rule_text).promise
-
-
-def _span(span: Span) -> dsl.Span:
-    return dsl.Span(
-        span_id=bytes.fromhex(span.span_id),
-        name=span.name,
-        parent_span_id=bytes.fromhex(span.parent_span_id or ""),
-        kind=span.kind,
-        status=span.status,  # type: ignore[arg-type]  # the database knows no other
-        status_message=span.status_message,
-        start_ns=span.start_ns,
-        end_ns=span.end_ns,
-        attributes=span.attributes,
-        resource=span.resource,
-        scope=span.scope,
-        events=tuple(
-            dsl.Event(event["name"], int(event["time_ns"]), event["attributes"])
-            for event in span.events
-        ),
-        links=tuple(
-            dsl.Link(
-                bytes.fromhex(link["trace_id"]), bytes.fromhex(link["span_id"]), link["attributes"]
-            )
-            for link in span.links
-        ),
-        dropped_attributes_count=span.dropped_attributes_count,
-    )

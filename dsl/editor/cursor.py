@@ -7,6 +7,7 @@ part of the grammar we are in, the words since the last `and` or `or` what has b
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -112,7 +113,7 @@ def cursor_at(text: str, offset: int) -> Cursor | None:
     if quoted and text[offset : offset + 1] == '"':
         end += 1
     inner = frames[-1]
-    place, key, op = _place(inner, frames)
+    place, key, op = _place(inner)
     return Cursor(
         place=place,
         written=written,
@@ -125,7 +126,7 @@ def cursor_at(text: str, offset: int) -> Cursor | None:
         op=op,
         clauses=frozenset(re.findall(rf"\b({'|'.join(CLAUSES)})\s*\{{", text)),
         parts=_idents(frames[0].said),
-        bindings=_bindings(text),
+        bindings=tuple(bindings_of(text).items()),
     )
 
 
@@ -157,8 +158,16 @@ _SKIPPED = re.compile(
 def _frames(tokens: list[Token]) -> list[_Frame]:
     """Return the brackets that are open after these tokens, the outermost first."""
     frames = [_Frame("top", [])]
+    for _ in _walk(tokens, frames):
+        pass
+    return frames
+
+
+def _walk(tokens: list[Token], frames: list[_Frame]) -> Iterator[int]:
+    """Yield the number of every token while `frames` are as they stand in front of it."""
     closed = _Frame("top", [])  # the bracket that was closed last
     for i, token in enumerate(tokens):
+        yield i
         inner = frames[-1]
         if token.kind in ("{", "(", "["):
             frames.append(_opened(tokens, i, inner, closed))
@@ -175,7 +184,19 @@ def _frames(tokens: list[Token]) -> list[_Frame]:
         else:
             inner.timed |= token.value in ("before", "after") and not _after_dot(tokens, i)
             inner.said.append(token)
-    return frames
+
+
+def places(tokens: list[Token]) -> Iterator[tuple[int, Place]]:
+    """Yield the number of every token with what may stand there, as far as what is in front says.
+
+    tokens: without the last one, which is the end.
+    """
+    frames = [_Frame("top", [])]
+    for i in _walk(tokens, frames):
+        if _after_dot(tokens, i):
+            continue  # the rest of a name
+        # In lists nothing else can stand, and looking back would take the square of their length.
+        yield i, Place.VALUE if frames[-1].kind == "list" else _place(frames[-1])[0]
 
 
 def _joins(tokens: list[Token], i: int) -> bool:
@@ -256,7 +277,7 @@ def _is_operator(said: list[Token], i: int) -> bool:
 # -- what may come next ----------------------------------------------------------------------------
 
 
-def _place(inner: _Frame, frames: list[_Frame]) -> tuple[Place, str, str]:
+def _place(inner: _Frame) -> tuple[Place, str, str]:
     said = inner.said
     key, op = _compared(said)
     last = said[-1] if said else None
@@ -357,11 +378,11 @@ def _in_term(said: list[Token], word: str) -> Place | None:
 # -- bindings --------------------------------------------------------------------------------------
 
 
-def _bindings(text: str) -> tuple[tuple[str, str], ...]:
+def bindings_of(text: str) -> dict[str, str]:
     """Return the bindings of a text with the names of their spans."""
     tokens = tokenize(Source(text))
     if tokens is None:
-        return ()
+        return {}
     found: dict[str, str] = {}
     name = ""
     filters = [False]  # of each open bracket, whether filters stand in it
@@ -375,7 +396,7 @@ def _bindings(text: str) -> tuple[tuple[str, str], ...]:
             found.setdefault(str(tokens[i + 1].value), name)
         elif not filters[-1] and _begins_term(tokens, i):
             name = _path_from(tokens, i)
-    return tuple(found.items())
+    return found
 
 
 def _begins_term(tokens: list[Token], i: int) -> bool:

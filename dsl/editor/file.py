@@ -5,13 +5,14 @@ Places are lines and columns from 1, of the file; a rule text may stand in a blo
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeAlias, TypeVar
 
 from dsl.editor.completion import Completion, complete
 from dsl.editor.fixes import fix_of
 from dsl.editor.hover import hover
+from dsl.editor.tokens import EditorToken, TokenKind, editor_tokens
 from dsl.lint import KnownNames
 from dsl.objects import parse_rules
 from dsl.problems import Problem
@@ -100,6 +101,25 @@ def hover_at(
         return None
     rule = found[0]
     return Placed(told.markdown, rule.place_of(told.start), rule.place_of(told.end))
+
+
+def file_tokens(text: str, *, filename: str) -> list[Placed[TokenKind]]:
+    """Return what each word of the rule texts of a file is; pieces end with their lines."""
+    return [
+        Placed(token.kind, rule.place_of(start), rule.place_of(end))
+        for rule in rule_texts(text, filename=filename)
+        if rule.place is None or rule.place.block
+        for token in editor_tokens(rule.text)
+        for start, end in _by_line(rule.text, token)
+    ]
+
+
+def _by_line(text: str, token: EditorToken) -> Iterator[tuple[int, int]]:
+    start = token.start
+    for line in text[token.start : token.end].split("\n"):
+        if line:
+            yield start, start + len(line)
+        start += len(line) + 1
 
 
 def _at(text: str, filename: str, line: int, column: int) -> tuple[RuleText, int] | None:

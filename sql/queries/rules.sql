@@ -1,8 +1,8 @@
 -- name: current^
 -- A rule with its newest version, deleted or not.
 select r.id, r.state, r.current_version as version, r.deleted_at is not null as deleted,
-       r.created_at, v.created_at as updated_at, v.author, v.acting, v.object, v.text, v.canonical,
-       o.published_at, o.read_everywhere_at
+       r.created_at, v.created_at as updated_at, v.author, v.acting, v.reason, v.restored,
+       v.object, v.text, v.canonical, o.published_at, o.read_everywhere_at
 from rules r
 join rule_versions v
   on v.tenant_id = r.tenant_id and v.rule_id = r.id and v.version = r.current_version
@@ -12,8 +12,8 @@ where r.tenant_id = scope_tenant() and r.id = :id;
 
 -- name: page
 select r.id, r.state, r.current_version as version, false as deleted,
-       r.created_at, v.created_at as updated_at, v.author, v.acting, v.object, v.text, v.canonical,
-       o.published_at, o.read_everywhere_at
+       r.created_at, v.created_at as updated_at, v.author, v.acting, v.reason, v.restored,
+       v.object, v.text, v.canonical, o.published_at, o.read_everywhere_at
 from rules r
 join rule_versions v
   on v.tenant_id = r.tenant_id and v.rule_id = r.id and v.version = r.current_version
@@ -28,8 +28,8 @@ limit :limit;
 
 -- name: versions
 select v.rule_id as id, v.state, v.version, v.deleted, r.created_at, v.created_at as updated_at,
-       v.author, v.acting, v.object, v.text, v.canonical, o.published_at,
-       o.read_everywhere_at
+       v.author, v.acting, v.reason, v.restored, v.object, v.text, v.canonical,
+       o.published_at, o.read_everywhere_at
 from rule_versions v
 join rules r on r.tenant_id = v.tenant_id and r.id = v.rule_id
 left join rules_outbox o
@@ -67,9 +67,10 @@ where tenant_id = scope_tenant() and id = :id;
 
 -- name: insert_version!
 insert into rule_versions (tenant_id, rule_id, version, state, object, text, judged,
-                           judged_exceptions, canonical, language, deleted, author)
+                           judged_exceptions, canonical, language, deleted, author, reason,
+                           restored)
 values (scope_tenant(), :id, :version, :state, :object, :text, :judged,
-        :judged_exceptions, :canonical, :language, false, :author);
+        :judged_exceptions, :canonical, :language, false, :author, :reason, :restored);
 
 -- name: insert_restated_version!
 -- As the version before, in another state. object_state: what its owner wants of it.
@@ -103,3 +104,42 @@ select
   coalesce(sum(failed), 0)::bigint as failed
 from rule_stats_minutes
 where tenant_id = scope_tenant() and rule_id = :id and minute >= :since;
+
+-- name: health
+-- How rules are doing: verdicts since then, the newest signal, and how the newest ones ended.
+select r.id, s.judged, s.violated, s.inconclusive, s.over_budget, s.failed,
+       n.occurred_at as last_raised_at, e.ended, e.false_positives
+from unnest(:ids::text[]) as r (id)
+cross join lateral (
+  select
+    coalesce(sum(violated + satisfied + inconclusive), 0)::bigint as judged,
+    coalesce(sum(violated), 0)::bigint as violated,
+    coalesce(sum(inconclusive), 0)::bigint as inconclusive,
+    coalesce(sum(over_budget), 0)::bigint as over_budget,
+    coalesce(sum(failed), 0)::bigint as failed
+  from rule_stats_minutes m
+  where m.tenant_id = scope_tenant() and m.rule_id = r.id and m.minute >= :since
+) s
+left join lateral (
+  select occurred_at
+  from signals
+  where tenant_id = scope_tenant() and rule_id = r.id and raised
+  order by occurred_at desc, id desc
+  limit 1
+) n on true
+cross join lateral (
+  select
+    count(*) filter (where status in ('resolved', 'false_positive')) as ended,
+    count(*) filter (where status = 'false_positive') as false_positives
+  from (
+    select status
+    from signals
+    where tenant_id = scope_tenant() and rule_id = r.id and raised
+    order by occurred_at desc, id desc
+    limit :ended_max
+  ) newest
+) e;
+
+-- name: ids
+-- Every id that is or was in use.
+select id from rules where tenant_id = scope_tenant();

@@ -71,3 +71,31 @@ where tenant_id = scope_tenant() and trace_id = :trace_id
   )
 order by ordinal
 limit :limit;
+
+-- name: recent
+-- The newest copies that are not too large, as many of them as hold so many spans together.
+select trace_id, root_name, root_service, span_count, whole, first_span_at
+from (
+  select *, sum(span_count) over (order by first_span_at desc, trace_id) as spans_so_far
+  from (
+    select trace_id, root_name, root_service, span_count, whole, first_span_at
+    from trace_copies
+    where tenant_id = scope_tenant() and span_count <= :spans_max
+    order by first_span_at desc, trace_id
+    limit :limit
+  ) newest
+) counted
+where spans_so_far <= :spans_in_all
+order by first_span_at desc, trace_id;
+
+-- name: spans_of_many
+select trace_id, span_id, parent_span_id, name, service, kind, status, status_message,
+       start_ns, end_ns, attributes, resource, scope, events, links, dropped_attributes_count
+from trace_spans
+where tenant_id = scope_tenant() and trace_id = any(:trace_ids)
+order by trace_id, ordinal;
+
+-- name: names_of_many
+select name, attributes, resource
+from trace_spans
+where tenant_id = scope_tenant() and trace_id = any(:trace_ids);

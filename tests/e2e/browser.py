@@ -62,6 +62,27 @@ def accessibility_problems(page: Page) -> list[str]:
     ]
 
 
+_PASTE = """
+(field, text) => {
+  field.focus();
+  const data = new DataTransfer();
+  data.setData("text/plain", text);
+  const paste = { clipboardData: data, bubbles: true, cancelable: true };
+  field.dispatchEvent(new ClipboardEvent("paste", paste));
+}
+"""
+
+
+def write_rule(page: Page, text: str) -> None:
+    """Put a text in place of what the editor of a rule holds, as somebody does who pastes it.
+
+    `fill` makes Chromium replace many lines by itself, with styles that the policy refuses.
+    """
+    field = page.get_by_role("textbox", name="Promise")
+    field.press("ControlOrMeta+a")
+    field.evaluate(_PASTE, text)
+
+
 _INTERRUPTED = "[object Event]"
 """htmx's words for a request that got no answer: here one whose page was left meanwhile."""
 

@@ -12,7 +12,7 @@ from psycopg.types.json import Jsonb
 
 from dsl import Span, check
 from dsl.explain import explain
-from tests.e2e.browser import accessibility_problems, sign_in
+from tests.e2e.browser import accessibility_problems, sign_in, write_rule
 from tests.e2e.conftest import DEVELOPER, SRE
 from tests.support.console import CHECKOUT, CHECKOUT_RULE, Console
 from tests.support.tenants import (
@@ -240,7 +240,7 @@ def test_a_draft_is_brought_along_from_the_editor(
     page = context.new_page()
     sign_in(page, console.url, email=DEVELOPER)
     page.goto(f"{console.url}/rules/{RULE}/edit")
-    page.get_by_label("Promise").fill(STRICTER)
+    write_rule(page, STRICTER)
     page.get_by_role("button", name="Backtest").click()
     expect(page.get_by_text("A draft. Nothing is saved.")).to_be_visible()
     expect(page.get_by_label("Promise")).to_have_value(STRICTER)

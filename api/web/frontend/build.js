@@ -28,7 +28,7 @@ const tokensPlugin = {
 async function bundle() {
   const result = await esbuild.build({
     absWorkingDir: here,
-    entryPoints: ["src/console.ts", "src/console.css", "src/evidence.ts"],
+    entryPoints: ["src/console.ts", "src/console.css", "src/evidence.ts", "src/editor.ts"],
     outdir: out,
     bundle: true,
     minify: true,

@@ -224,6 +224,7 @@ async def _signal(
         actor=scope.actor,
         me=who.email if isinstance(who, UserPrincipal) else "",
         may_write=may_write,
+        may_write_rules=who.may(Permission.RULES_WRITE),
         feed_position=position,
         **said,
     )

@@ -103,6 +103,6 @@ async def trace(request: Request, who: Reader, trace_id: str) -> Response:
     span_count = await services.layouts.span_count(who.scope, trace_id) or 0
     few = span_count <= AT_ONCE_MAX
     layout = await services.layouts.layout(who.scope, trace_id) if few else None
-    may_keep = who.may(Permission.RULES_WRITE)
-    page = trace_page(found, layout, span_count=span_count, may_keep=may_keep)
+    may_write_rules = who.may(Permission.RULES_WRITE)
+    page = trace_page(found, layout, span_count=span_count, may_write_rules=may_write_rules)
     return render(request, "traces/detail.html", page=page)

@@ -27,8 +27,8 @@ from api.web.views.backtest_keys import counted as counted_keys
 from api.web.views.backtest_keys import headline as headline_of_keys
 from api.web.views.links import rule_href
 from api.web.views.moments import Moment, duration_text, moment
+from api.web.views.problems import ProblemView, problem_view
 from api.web.views.rule_text import Piece, pieces
-from api.web.views.rules import ProblemView, problem_view
 from api.web.views.words import REASONS, Choice, Message, choices
 from dsl.problems import Problem
 

@@ -80,7 +80,7 @@ class Evidence:
 class Miss:
     """The span that came nearest to fulfilling a condition, and what it failed."""
 
-    span_id: str
+    href: str
     name: str
     failed: tuple[str, ...]
 
@@ -136,15 +136,18 @@ def explanation_view(
     mismatch: bool,
     outdated: bool,
     rule_text: str,
-    rule_version: int,
+    rule_version: int | None,
     has_trace: bool = True,
+    trace_href: str | None = "",
 ) -> Explanation:
-    """Return the panel of a signal.
+    """Return the panel of a signal, or of a draft that was tried.
 
     explanation: as `dsl.explain(...).to_dict()`, or None if the trace has not been copied yet.
     mismatch: the explanation disagrees with the stream; said, since one of them is wrong.
     outdated: the signal was judged anew since the explanation was made.
     broken_clause: of a rule over many traces its kind, or how it ended. has_trace: false for those.
+    rule_version: None for a draft. trace_href: the page that has the spans, empty: this one; None:
+    there is none.
     """
     tone, icon, headline = _headline(verdict, broken_clause)
     details = [REASONS.get(reason, reason) for reason in reasons]
@@ -155,7 +158,10 @@ def explanation_view(
     clauses: Iterable[Mapping[str, Any]] = (explanation or {}).get("clauses", ())
     if outdated:
         details.append("The clauses below are of an earlier judgement; newer ones are on the way.")
-    views = tuple(_clause(clause, verdict=verdict, broken=broken_clause) for clause in clauses)
+    views = tuple(
+        _clause(clause, verdict=verdict, broken=broken_clause, trace_href=trace_href)
+        for clause in clauses
+    )
     if not views and has_trace:
         details.append("The trace is being copied; the clauses are explained in a moment.")
     return Explanation(
@@ -163,7 +169,7 @@ def explanation_view(
         icon=icon,
         headline=headline,
         details=tuple(details),
-        source=f"Rule version {rule_version}",
+        source="Draft" if rule_version is None else f"Rule version {rule_version}",
         clauses=views,
         rule=() if views else pieces(rule_text),
     )
@@ -186,12 +192,16 @@ def _headline(verdict: str, broken: str) -> tuple[str, str, str]:
     return _HEADLINES.get((verdict, broken)) or _HEADLINES[verdict, ""]
 
 
-def _clause(clause: Mapping[str, Any], *, verdict: str, broken: str) -> Clause:
+def _clause(
+    clause: Mapping[str, Any], *, verdict: str, broken: str, trace_href: str | None
+) -> Clause:
     word, state = clause["clause"], clause["state"]
     bad = {"always": "false", "never": "true"}.get(word) == state
     tone = _tone(word, state)
     text = _outdent(str(clause["text"]))
-    conditions = tuple(_condition(condition, word) for condition in clause.get("conditions", ()))
+    conditions = tuple(
+        _condition(condition, word, trace_href) for condition in clause.get("conditions", ())
+    )
     return Clause(
         word=word,
         state=state,
@@ -214,7 +224,7 @@ def _tone(word: str, state: str) -> str:
     return "unknown" if state == "unknown" else _TONES.get((word, state), "plain")
 
 
-def _condition(condition: Mapping[str, Any], word: str) -> Condition:
+def _condition(condition: Mapping[str, Any], word: str, trace_href: str | None) -> Condition:
     state = condition["state"]
     spans = condition.get("spans") or ()
     miss = condition.get("nearest_miss")
@@ -224,8 +234,8 @@ def _condition(condition: Mapping[str, Any], word: str) -> Condition:
         tone=_tone(word, state),
         icon=_ICONS[state],
         note=_note(condition, word),
-        evidence=tuple(_evidence(span, word) for span in spans[:EVIDENCE_MAX]),
-        miss=_miss(miss) if miss else None,
+        evidence=tuple(_evidence(span, word, trace_href) for span in spans[:EVIDENCE_MAX]),
+        miss=_miss(miss, trace_href) if miss else None,
     )
 
 
@@ -255,17 +265,22 @@ def _range(found: Any) -> str:
     return f"at least {least}" if greatest is None else f"{least} to {greatest}"
 
 
-def _evidence(span: Mapping[str, Any], word: str) -> Evidence:
+def _evidence(span: Mapping[str, Any], word: str, trace_href: str | None) -> Evidence:
     values = span.get("values") or {}
     return Evidence(
-        "" if word in _MANY else f"#span-{span['span_id']}",
+        "" if word in _MANY else _span_href(trace_href, span["span_id"]),
         span.get("name", ""),
         tuple(Attribute(key, value_text(value)) for key, value in values.items()),
     )
 
 
-def _miss(miss: Mapping[str, Any]) -> Miss:
-    return Miss(miss["span_id"], miss["name"], tuple(map(str, miss["failed"])))
+def _miss(miss: Mapping[str, Any], trace_href: str | None) -> Miss:
+    href = _span_href(trace_href, miss["span_id"])
+    return Miss(href, miss["name"], tuple(map(str, miss["failed"])))
+
+
+def _span_href(trace_href: str | None, span_id: str) -> str:
+    return "" if trace_href is None else f"{trace_href}#span-{span_id}"
 
 
 def _outdent(text: str) -> str:

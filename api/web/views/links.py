@@ -22,3 +22,8 @@ def local_path(path: str, *, otherwise: str) -> str:
     """
     local = path.startswith("/") and not path.startswith(("//", "/\\"))
     return path if local and path.isprintable() else otherwise
+
+
+def difference_href(rule_id: str, *, was: int, now: int) -> str:
+    """Return where two versions of a rule stand side by side."""
+    return f"{rule_href(rule_id)}/difference?was={was}&now={now}"

@@ -106,6 +106,9 @@ class SignalPage:
     compared_href: str
     """Where the comparison with a trace that kept the promise is; empty without a trace."""
     json_href: str
+    edit_href: str
+    """Where its rule is changed, and tried on its trace; empty for who may not."""
+    make_rule_href: str
     feed_position: str
     """The page is as of this place in the feed."""
     note_max: int
@@ -154,6 +157,7 @@ class Around:
     actor: str
     me: str
     may_write: bool
+    may_write_rules: bool = False
     feed_position: str = ""
     reason: str = ""
     note: str = ""
@@ -165,6 +169,7 @@ def signal_page(detail: SignalDetail, around: Around) -> SignalPage:
     signal, message = detail.signal, around.message
     href, url = f"/signals/{signal.id}", f"/api/v1/signals/{signal.id}"
     actions = _actions(signal.status) if around.may_write else ()
+    has_rule = around.may_write_rules and around.span_count is not None
     return SignalPage(
         id=signal.id,
         href=href,
@@ -199,6 +204,8 @@ def signal_page(detail: SignalDetail, around: Around) -> SignalPage:
         related=related_panel(around.related),
         compared_href=f"{href}/comparison" if around.span_count is not None else "",
         json_href=f"{url}?spans=false",
+        edit_href=f"{rule_href(signal.rule_id)}/edit?signal={signal.id}" if has_rule else "",
+        make_rule_href=f"/traces/{signal.trace_id}/rule?signal={signal.id}" if has_rule else "",
         feed_position=around.feed_position,
         note_max=TEXT_MAX,
         note=around.note,

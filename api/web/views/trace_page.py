@@ -39,14 +39,15 @@ class TracePage:
     json_href: str
     sample_name: str
     """What it would be called as a sample; empty where nobody here may keep one."""
+    rule_href: str
 
 
 def trace_page(
-    trace: Trace, layout: Layout | None, *, span_count: int, may_keep: bool = False
+    trace: Trace, layout: Layout | None, *, span_count: int, may_write_rules: bool = False
 ) -> TracePage:
     """Return the page of a copied trace. layout: of its spans, if they are not too many.
 
-    may_keep: whether who looks at it may make a sample of it.
+    may_write_rules: whether who looks at it may make a sample or a rule of it.
     """
     url = f"/api/v1/traces/{trace.trace_id}"
     return TracePage(
@@ -69,5 +70,8 @@ def trace_page(
         ),
         waterfall=waterfall(Drawn(layout), url) if layout else large_waterfall(span_count, url),
         json_href=url,
-        sample_name=f"{trace.root_name or 'Trace'} {trace.trace_id[:8]}"[:255] if may_keep else "",
+        sample_name=f"{trace.root_name or 'Trace'} {trace.trace_id[:8]}"[:255]
+        if may_write_rules
+        else "",
+        rule_href=f"/traces/{trace.trace_id}/rule" if may_write_rules else "",
     )

@@ -131,3 +131,8 @@ def sentence(error: ValueError) -> str:
 def doer(actor: str, acting: str) -> str:
     """Return who did something. acting: who acted in the actor's place, empty: nobody."""
     return f"{acting}, in the place of {actor}" if acting else actor
+
+
+def as_word(values: Mapping[str, str], value: str, *, otherwise: str) -> str:
+    """Return the value if it is one of the known, else `otherwise`: forms can be forged."""
+    return value if value in values else otherwise

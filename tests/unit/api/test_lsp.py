@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from api.lsp.server import LEGEND
 from tests.support.lsp import Client, language_server
 
 pytest.importorskip("pygls", reason="the language server is an extra: betrace[editor]")
@@ -127,6 +128,28 @@ def test_hovering_tells_what_a_word_means(client: Client) -> None:
         "value": "The span `payment` was seen once.\n\nAttributes: `amount`, `currency`",
     }
     assert found["range"] == {"start": at(RULES, "payment.w"), "end": at(RULES, ".where")}
+
+
+def test_words_are_told_by_what_they_are(client: Client) -> None:
+    text = 'id: a\nrule: |\n  when { a.where(\n    "x" == \U0001f600 and status == ok) }\n'
+    client.open(YAML, text)
+    told = client.ask("textDocument/semanticTokens/full", {"textDocument": {"uri": YAML}})
+    data = [tuple(told["data"][i : i + 5]) for i in range(0, len(told["data"]), 5)]
+    line, character, found = 0, 0, []
+    for down, right, length, kind, _ in data:
+        line, character = line + down, right + (0 if down else character)
+        found.append((line, character, length, LEGEND.token_types[kind]))
+    assert found == [
+        (2, 2, 4, "macro"),
+        (2, 9, 1, "class"),
+        (2, 11, 5, "keyword"),
+        (3, 4, 3, "property"),
+        (3, 8, 2, "operator"),
+        (3, 14, 3, "keyword"),
+        (3, 18, 6, "modifier"),
+        (3, 25, 2, "operator"),
+        (3, 28, 2, "enumMember"),
+    ]
 
 
 def test_formatting_lays_out_the_blocks_of_a_file(client: Client) -> None:

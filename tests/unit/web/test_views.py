@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from api.web.views.explanation import explanation_view, marks_of
 from api.web.views.links import local_path, rule_href, web_href
 from api.web.views.moments import duration_text, exact_moment
+from api.web.views.problems import problem_view
 from api.web.views.rule_text import pieces
-from api.web.views.rules import problem_view
 from api.web.views.signal_list import SignalQuery
 from api.web.views.waterfall import Attribute
 from dsl import Span, check

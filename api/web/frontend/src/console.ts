@@ -2,6 +2,7 @@
 // instant theme changes, copying and waterfalls of traces.
 import htmx from "./htmx";
 import "htmx-ext-sse";
+import { startChoosing } from "./choosing";
 import { startCopying } from "./copying";
 import { startFeed } from "./feed";
 import { startKeys } from "./keys";
@@ -17,6 +18,7 @@ startTheme();
 startTimes();
 startMenus();
 startModals();
+startChoosing();
 startCopying();
 startKeys();
 startPalette();

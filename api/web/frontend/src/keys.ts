@@ -6,7 +6,7 @@ export function startKeys(): void {
   let leader = "";
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
-    if ((event.target as Element).closest("input, textarea, select, dialog")) return;
+    if ((event.target as Element).closest("input, textarea, select, dialog, .editor")) return;
     const key = leader + event.key;
     leader = event.key === "g" ? "g" : "";
     const act = actions[key];

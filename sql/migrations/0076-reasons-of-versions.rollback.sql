@@ -1,0 +1,1 @@
+alter table rule_versions drop column restored, drop column reason;
