@@ -28,6 +28,7 @@ from api.database import Pool, open_pool
 from api.dead_letters.replay import Replayer
 from api.evidence.packing import PackMaker
 from api.exports.service import Exporter
+from api.health.condition import Condition
 from api.health.service import Check, kafka_check, postgres_check
 from api.identity.provider import Inviter
 from api.identity.sign_in import ProviderSignIn
@@ -92,6 +93,7 @@ class Services:
     log_times: LogTimes
     registry: CollectorRegistry
     checks: Mapping[str, Check]
+    condition: Condition
 
 
 def services_of(request: Request) -> Services:
@@ -148,6 +150,10 @@ async def run_services(
             mailer=settings.mailer,
         )
         redactors = Redactors(pool, keys.ring if keys else None)
+        checks = {
+            "postgres": postgres_check(pool),
+            "kafka": kafka_check(admin, topic=topics.rules),
+        }
         services = Services(
             settings=settings,
             pool=pool,
@@ -191,10 +197,8 @@ async def run_services(
             packs=PackMaker(pool, keys, dsn=settings.app_dsn),
             log_times=LogTimes(admin, topics.spans),
             registry=registry,
-            checks={
-                "postgres": postgres_check(pool),
-                "kafka": kafka_check(admin, topic=topics.rules),
-            },
+            checks=checks,
+            condition=Condition(pool, {"kafka": checks["kafka"]}),
         )
         beside = [
             asyncio.create_task(hub.run(), name="feed"),
@@ -222,6 +226,8 @@ async def run_services(
                 with suppress(asyncio.CancelledError):
                     await task
             await services.decisions.flush(whole=True)
+            await services.feed.close()
+            await services.condition.close()
             await identity.close()
             services.replayer.close()
             kafka_log.close()

@@ -24,6 +24,8 @@ _PASSWORD: Final = 20
 _EXPORT: Final = 50
 _BACKTEST: Final = 50
 _MATRIX: Final = 5
+_BULK: Final = 10
+"""Up to two thousand signals in one transaction."""
 
 COSTS: Final[Mapping[tuple[str, str], int]] = MappingProxyType(
     {
@@ -40,6 +42,10 @@ COSTS: Final[Mapping[tuple[str, str], int]] = MappingProxyType(
         ("GET", "/api/v1/signals/{signal_id}/rows/search"): _SPAN_SEARCH,
         ("GET", "/api/v1/signals/{signal_id}/comparison"): _COMPARISON,
         ("GET", "/signals/{signal_id}/comparison"): _COMPARISON,
+        ("POST", "/api/v1/signals/bulk"): _BULK,
+        ("POST", "/api/v1/signals/bulk/{bulk_id}/undo"): _BULK,
+        ("POST", "/signals/bulk"): _BULK,
+        ("POST", "/signals/bulk/{bulk_id}/undo"): _BULK,
         ("POST", "/api/v1/backtests"): _BACKTEST,
         ("POST", "/rules/{rule_id}/backtest"): _BACKTEST,
         ("GET", "/api/v1/audit/export"): _EXPORT,

@@ -25,6 +25,7 @@ from tests.support.tenants import (
     PEPPER,
     add_key,
     insert_backtest,
+    insert_bulk_change,
     insert_count,
     insert_fold,
     insert_letter,
@@ -37,6 +38,7 @@ from tests.support.tenants import (
     insert_rule,
     insert_signal,
     insert_trace,
+    insert_view,
     make_tenant,
 )
 
@@ -67,6 +69,8 @@ async def filled_tenant(pool: Pool, database: Database) -> Filled:
     insert_link(database.app, scope, signal_id)
     note_id = insert_note(database.app, scope, mark)
     insert_fold(database.worker, scope, rule_name=mark)
+    view_id = insert_view(database.app, scope, mark, shared=True)
+    bulk_id = insert_bulk_change(database.app, scope)
     insert_trace(database.worker, scope, trace_id, mark, "child")
     backtest_id = insert_backtest(database.app, scope, requested_by=mark)
     insert_part(database.worker, scope, backtest_id)
@@ -90,6 +94,8 @@ async def filled_tenant(pool: Pool, database: Database) -> Filled:
         "signal_id": signal_id,
         "other_id": other_id,
         "note_id": note_id,
+        "view_id": view_id,
+        "bulk_id": bulk_id,
         "ordinal": "0",
         "trace_id": trace_id,
         "letter_id": insert_letter(database.worker, scope, detail=mark),

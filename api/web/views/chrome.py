@@ -11,11 +11,12 @@ Theme = Literal["system", "light", "dark"]
 THEMES: Final[tuple[Theme, ...]] = get_args(Theme)
 _THEME_ICONS: Final = {"system": "monitor", "light": "sun", "dark": "moon"}
 _PLACES: Final = (
+    ("home", "Home", "/home"),
     ("signals", "Signals", "/signals"),
     ("rules", "Rules", "/rules"),
     ("evidence", "Evidence", "/evidence"),
 )
-HOME: Final = "/signals"
+HOME: Final = "/home"
 EVIDENCE_HOME: Final = "/evidence/controls"
 _SETTINGS: Final = (
     ("account", "Account", "/settings/account"),
@@ -69,6 +70,7 @@ class Viewer:
     def sees(self, place: str) -> bool:
         """Tell whether a place of the main navigation has something for them."""
         lacks = {
+            "home": not self.may_read_signals and self.may_read_evidence,
             "signals": not self.may_read_signals and self.may_read_evidence,
             "rules": not self.may_read_rules and self.may_read_evidence,
             "evidence": not self.may_read_evidence,

@@ -31,6 +31,7 @@ from tests.support.sealing import insert_evidence
 from tests.support.tenants import (
     PEPPER,
     insert_backtest,
+    insert_bulk_change,
     insert_count,
     insert_fold,
     insert_link,
@@ -41,6 +42,7 @@ from tests.support.tenants import (
     insert_rule,
     insert_signal,
     insert_trace,
+    insert_view,
     make_key,
     make_tenant,
     make_user,
@@ -57,7 +59,8 @@ TABLES_WITH_A_TENANT = [
     "evidence_acts_cursors", "evidence_outages", "evidence_days", "evidence_coverage_days",
     "evidence_services",
     "redaction_policies", "redaction_vault",
-    "signal_notes", "signal_links",
+    "signal_notes", "signal_links", "signal_sums", "signal_group_sums", "saved_views",
+    "signal_bulk_changes",
 ]  # fmt: skip
 
 
@@ -74,6 +77,8 @@ async def filled(pool: Pool, shared_database: Database) -> TenantScope:
     insert_signal(shared_database.worker, scope, trace_id=bytes.fromhex(trace_id))
     insert_note(shared_database.app, scope)
     insert_link(shared_database.app, scope, insert_signal(shared_database.worker, scope))
+    insert_view(shared_database.app, scope)
+    insert_bulk_change(shared_database.app, scope)
     insert_fold(shared_database.worker, scope)
     insert_trace(shared_database.worker, scope, trace_id, "root", "child")
     backtest_id = insert_backtest(shared_database.app, scope)

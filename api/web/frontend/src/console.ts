@@ -3,7 +3,9 @@
 import htmx from "./htmx";
 import "htmx-ext-sse";
 import { startCopying } from "./copying";
+import { startBulk } from "./bulk";
 import { startFeed } from "./feed";
+import { startFilters } from "./filters";
 import { startKeys } from "./keys";
 import { startMenus } from "./menus";
 import { startModals } from "./modals";
@@ -19,5 +21,7 @@ startModals();
 startCopying();
 startKeys();
 startFeed(htmx);
+startFilters();
+startBulk();
 startWaterfalls();
 startWatching();
