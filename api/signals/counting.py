@@ -1,7 +1,9 @@
 """Counts of signals: beside filters, by group, and the figures of the home page.
 
-All but the edges of a range of time come from sums that the database keeps with every change
-(sql/migrations/0078-signal-sums.sql), so they are exact, and as fast with a million signals.
+Nearly all of them come from sums that the database keeps with every change
+(sql/migrations/0078-signal-sums.sql), so they are exact, and as fast with a million signals. Out of
+the signals themselves are counted the edges of a range of time, and what sums have no cells for: a
+service within a range, whose people within a range, people's groups.
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ GROUPS_MAX: Final = 200
 SPARK_DAYS: Final = 14
 RESOLVED_DAYS: Final = 30
 RESOLVED_MAX: Final = 10_000
+_BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_END: Final = datetime(9999, 1, 1, tzinfo=UTC)
 _RANKS: Final[Mapping[int, Severity]] = {
     5: Severity.CRITICAL,
     4: Severity.HIGH,
@@ -176,12 +180,15 @@ async def count_facets(pool: Pool, scope: TenantScope, chosen: SignalFilter) -> 
     """
     async with tenant_transaction(pool, scope) as connection:
         asked = await _asked(connection, chosen)
+        has_range = not asked["all_days"]
+        by_filters = _counted_by(chosen, asked, sums_tell=not (has_range and chosen.service))
+        by_service = _counted_by(chosen, asked, sums_tell=not (has_range and chosen.assignees))
         found: dict[str, list[Counted]] = {}
-        async for row in queries("signal_sums").facets(connection, **asked):
+        async for row in queries("signal_sums").facets(connection, **by_filters):
             if row["signal_count"] > 0:
                 counted = Counted(row["value"], row["signal_count"])
                 found.setdefault(row["facet"], []).append(counted)
-        services = queries("signal_sums").services(connection, **asked, limit=SERVICES_MAX)
+        services = queries("signal_sums").services(connection, **by_service, limit=SERVICES_MAX)
         found[Facet.SERVICE] = [
             Counted(row["value"], row["signal_count"]) async for row in services
         ]
@@ -209,8 +216,10 @@ async def list_groups(
     last_day = today or datetime.now(UTC).date()
     async with tenant_transaction(pool, scope) as connection:
         asked = await _asked(connection, chosen)
+        sums_tell = not chosen.assignees and (asked["all_days"] or not chosen.service)
+        by = _counted_by(chosen, asked, sums_tell=sums_tell, of_groups=True)
         found = queries("signal_sums").groups(
-            connection, **asked, **_place(cursor, sort), sort=sort.value, limit=limit + 1
+            connection, **by, **_place(cursor, sort), sort=sort.value, limit=limit + 1
         )
         rows = [row async for row in found]
         shown = rows[:limit]
@@ -284,6 +293,19 @@ async def _asked(connection: Connection, chosen: SignalFilter) -> dict[str, Any]
         "assignee_ids": await assignee_ids(connection, chosen.assignees),
         "tags": list(chosen.tags) or None,
     }
+
+
+def _counted_by(
+    chosen: SignalFilter, asked: Mapping[str, Any], *, sums_tell: bool, of_groups: bool = False
+) -> dict[str, Any]:
+    """Return the parameters of a count: out of the sums if they tell, else out of the signals.
+
+    of_groups: whether the count is of groups; others know none.
+    """
+    if sums_tell and (of_groups or not chosen.groups):
+        return {**asked, "from_sums": True}
+    whole = (chosen.from_at or _BEGINNING, chosen.to_at or _END)
+    return {**asked, "from_sums": False, "edge_from": [whole[0]], "edge_to": [whole[1]]}
 
 
 def _most_first(counted: Iterable[Counted]) -> tuple[Counted, ...]:

@@ -4,7 +4,8 @@
 -- together later. A count is the sum of its rows, so it is exact at every moment.
 
 -- day: of occurred_at in UTC; '-infinity' counts all days. service: '' counts each signal once, any
--- other those that involve it. assignee_id: of nobody all zero.
+-- other those that involve it. assignee_id: of nobody all zero; so it is in all cells of one service
+-- and one day, which would be as many as signals else.
 create table signal_sums (
   tenant_id uuid not null,
   day date not null,
@@ -25,28 +26,29 @@ create index signal_sums_by_cell on signal_sums
 create index signal_sums_by_day on signal_sums (tenant_id, day, service);
 create index signal_sums_unsettled on signal_sums (tenant_id) where not settled;
 
--- The same by group. group_id: the fingerprint, empty while it is not known. services: all that the
--- signals involve. first_at, last_at: of what was counted here, null of what was taken off.
+-- The same by group, whoever has the signals. group_id: the fingerprint, empty while it is not known.
+-- service: as above, of all days; single days have '' alone. first_at, last_at: of what was counted
+-- here, null of what was taken off.
 create table signal_group_sums (
   tenant_id uuid not null,
   day date not null,
+  service text collate "C" not null,
   rule_id text not null,
   group_id bytea not null,
   severity text not null,
   tags text[] not null,
-  services text[] not null,
   alerts boolean not null,
   shadow boolean not null,
   excepted boolean not null,
   status text not null,
-  assignee_id uuid not null,
   signal_count bigint not null,
   first_at timestamptz,
   last_at timestamptz,
   settled boolean not null default false
 );
-create index signal_group_sums_by_day on signal_group_sums (tenant_id, day);
-create index signal_group_sums_by_group on signal_group_sums (tenant_id, rule_id, group_id, day);
+create index signal_group_sums_by_service on signal_group_sums (tenant_id, service, day);
+create index signal_group_sums_by_group on signal_group_sums
+  (tenant_id, rule_id, group_id, day, service);
 create index signal_group_sums_unsettled on signal_group_sums (tenant_id) where not settled;
 
 -- One signal that comes to (step 1) or leaves (-1) the cells it is counted in.
@@ -85,7 +87,10 @@ language sql as $$
     assignee_id, signal_count
   )
   select m.tenant_id, d.day, s.service, m.rule_id, m.severity, m.tags, m.alerts, m.shadow,
-    m.excepted, m.status, m.assignee_id, sum(m.step)
+    m.excepted, m.status,
+    case when s.service = '' or d.day = '-infinity' then m.assignee_id
+      else '00000000-0000-0000-0000-000000000000' end,
+    sum(m.step)
   from unnest(moves) m
   cross join lateral (values (m.day), ('-infinity'::date)) d (day)
   cross join lateral (select '' union select unnest(m.services)) s (service)
@@ -93,15 +98,19 @@ language sql as $$
   having sum(m.step) <> 0;
 
   insert into signal_group_sums (
-    tenant_id, day, rule_id, group_id, severity, tags, services, alerts, shadow, excepted, status,
-    assignee_id, signal_count, first_at, last_at
+    tenant_id, day, service, rule_id, group_id, severity, tags, alerts, shadow, excepted, status,
+    signal_count, first_at, last_at
   )
-  select m.tenant_id, d.day, m.rule_id, m.group_id, m.severity, m.tags, m.services, m.alerts,
-    m.shadow, m.excepted, m.status, m.assignee_id, sum(m.step),
+  select m.tenant_id, d.day, d.service, m.rule_id, m.group_id, m.severity, m.tags, m.alerts,
+    m.shadow, m.excepted, m.status, sum(m.step),
     min(m.occurred_at) filter (where m.step > 0), max(m.occurred_at) filter (where m.step > 0)
   from unnest(moves) m
-  cross join lateral (values (m.day), ('-infinity'::date)) d (day)
-  group by 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12
+  cross join lateral (
+    select m.day, ''
+    union
+    select '-infinity'::date, s.service from (select '' union select unnest(m.services)) s (service)
+  ) d (day, service)
+  group by 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11
   having sum(m.step) <> 0;
 $$;
 
@@ -188,27 +197,27 @@ begin
   select count(*) filter (where not settled) into taken from gone;
 
   with cells as materialized (
-    select distinct tenant_id, day, rule_id, group_id, severity, tags, services, alerts, shadow,
-      excepted, status, assignee_id
+    select distinct tenant_id, day, service, rule_id, group_id, severity, tags, alerts, shadow,
+      excepted, status
     from (select * from signal_group_sums where not settled limit most) fresh
   ),
   gone as (
     delete from signal_group_sums s using cells c
-    where s.tenant_id = c.tenant_id and s.day = c.day and s.rule_id = c.rule_id
-      and s.group_id = c.group_id and s.severity = c.severity and s.tags = c.tags
-      and s.services = c.services and s.alerts = c.alerts and s.shadow = c.shadow
-      and s.excepted = c.excepted and s.status = c.status and s.assignee_id = c.assignee_id
+    where s.tenant_id = c.tenant_id and s.day = c.day and s.service = c.service
+      and s.rule_id = c.rule_id and s.group_id = c.group_id and s.severity = c.severity
+      and s.tags = c.tags and s.alerts = c.alerts and s.shadow = c.shadow
+      and s.excepted = c.excepted and s.status = c.status
     returning s.*
   ),
   together as (
     insert into signal_group_sums (
-      tenant_id, day, rule_id, group_id, severity, tags, services, alerts, shadow, excepted,
-      status, assignee_id, signal_count, first_at, last_at, settled
+      tenant_id, day, service, rule_id, group_id, severity, tags, alerts, shadow, excepted, status,
+      signal_count, first_at, last_at, settled
     )
-    select tenant_id, day, rule_id, group_id, severity, tags, services, alerts, shadow, excepted,
-      status, assignee_id, sum(signal_count), min(first_at), max(last_at), true
+    select tenant_id, day, service, rule_id, group_id, severity, tags, alerts, shadow, excepted,
+      status, sum(signal_count), min(first_at), max(last_at), true
     from gone
-    group by 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12
+    group by 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11
     having sum(signal_count) <> 0
   )
   select count(*) filter (where not settled) into taken_of_groups from gone;

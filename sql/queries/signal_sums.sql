@@ -1,6 +1,7 @@
--- Counts of raised signals out of their sums (0078). all_days: no range of time; else whole days from
--- first_day to end_day (exclusive) out of the sums, and edge_from, edge_to: the stretches at either
--- end that are no whole day, out of the signals. service: '' for any.
+-- Counts of raised signals out of their sums (0078), if from_sums. all_days: no range of time; else
+-- whole days from first_day to end_day (exclusive) out of the sums, and edge_from, edge_to: stretches
+-- that are no whole day, or all of the range where sums do not tell, out of the signals. service: ''
+-- for any.
 
 -- name: facets
 -- How many signals each value of a filter would show, under all other filters. facet: severity,
@@ -8,17 +9,7 @@
 with counted as (
   select rule_id, severity, tags, status, assignee_id, signal_count as n
   from signal_sums
-  where not :of_groups and tenant_id = scope_tenant() and service = :service
-    and case when :all_days then day = '-infinity'
-      else day >= :first_day and day < :end_day end
-    and case :shown when 'alerts' then alerts when 'shadow' then shadow
-      when 'excepted' then excepted else true end
-  union all
-  select rule_id, severity, tags, status, assignee_id, signal_count
-  from signal_group_sums
-  where :of_groups and tenant_id = scope_tenant()
-    and (group_id = any(:group_ids) or (group_id = '' and rule_id = any(:ungrouped_rules)))
-    and (:service = '' or :service = any(services))
+  where :from_sums and tenant_id = scope_tenant() and service = :service
     and case when :all_days then day = '-infinity'
       else day >= :first_day and day < :end_day end
     and case :shown when 'alerts' then alerts when 'shadow' then shadow
@@ -73,21 +64,7 @@ select service as value, sum(n)::bigint as signal_count
 from (
   select service, signal_count as n
   from signal_sums
-  where not :of_groups and tenant_id = scope_tenant() and service > ''
-    and case when :all_days then day = '-infinity'
-      else day >= :first_day and day < :end_day end
-    and case :shown when 'alerts' then alerts when 'shadow' then shadow
-      when 'excepted' then excepted else true end
-    and (:rule_ids::text[] is null or rule_id = any(:rule_ids))
-    and (:severities::text[] is null or severity = any(:severities))
-    and (:statuses::text[] is null or status = any(:statuses))
-    and (:assignee_ids::uuid[] is null or assignee_id = any(:assignee_ids))
-    and (:tags::text[] is null or tags && :tags)
-  union all
-  select o.service, signal_count
-  from signal_group_sums cross join unnest(services) o (service)
-  where :of_groups and tenant_id = scope_tenant()
-    and (group_id = any(:group_ids) or (group_id = '' and rule_id = any(:ungrouped_rules)))
+  where :from_sums and tenant_id = scope_tenant() and service > ''
     and case when :all_days then day = '-infinity'
       else day >= :first_day and day < :end_day end
     and case :shown when 'alerts' then alerts when 'shadow' then shadow
@@ -126,24 +103,21 @@ limit :limit;
 -- Groups by what they are sorted by (place), largest first. place: microseconds of the last or first
 -- signal, how many there are, or the severity and then the last.
 with counted as (
-  select rule_id, group_id, severity, status, assignee_id, signal_count as n, first_at, last_at
+  select rule_id, group_id, severity, status, signal_count as n, first_at, last_at
   from signal_group_sums
-  where tenant_id = scope_tenant()
+  where :from_sums and tenant_id = scope_tenant() and service = :service
     and case when :all_days then day = '-infinity'
       else day >= :first_day and day < :end_day end
     and case :shown when 'alerts' then alerts when 'shadow' then shadow
       when 'excepted' then excepted else true end
     and (not :of_groups or group_id = any(:group_ids)
          or (group_id = '' and rule_id = any(:ungrouped_rules)))
-    and (:service = '' or :service = any(services))
     and (:rule_ids::text[] is null or rule_id = any(:rule_ids))
     and (:severities::text[] is null or severity = any(:severities))
     and (:statuses::text[] is null or status = any(:statuses))
-    and (:assignee_ids::uuid[] is null or assignee_id = any(:assignee_ids))
     and (:tags::text[] is null or tags && :tags)
   union all
-  select s.rule_id, coalesce(s.group_fingerprint, ''), s.severity, s.status,
-    coalesce(s.assignee_id, '00000000-0000-0000-0000-000000000000'), 1, s.occurred_at,
+  select s.rule_id, coalesce(s.group_fingerprint, ''), s.severity, s.status, 1, s.occurred_at,
     s.occurred_at
   from unnest(:edge_from::timestamptz[], :edge_to::timestamptz[]) e (from_at, to_at)
   join signals s on s.tenant_id = scope_tenant() and s.occurred_at >= e.from_at
@@ -165,7 +139,7 @@ cells as (
   select rule_id, group_id, severity, status, sum(n) as n, min(first_at) as first_at,
     max(last_at) as last_at
   from counted
-  group by rule_id, group_id, severity, status, assignee_id
+  group by rule_id, group_id, severity, status
   having sum(n) > 0
 ),
 summed as materialized (
@@ -225,7 +199,7 @@ select g.rule_id, g.group_id, g.day, sum(g.signal_count)::bigint as signal_count
 from unnest(:rules::text[], :groups::bytea[]) k (rule_id, group_id)
 join signal_group_sums g
   on g.tenant_id = scope_tenant() and g.rule_id = k.rule_id and g.group_id = k.group_id
-  and g.day >= :first_day
+  and g.service = '' and g.day >= :first_day
 where case :shown when 'alerts' then g.alerts when 'shadow' then g.shadow
   when 'excepted' then g.excepted else true end
 group by g.rule_id, g.group_id, g.day

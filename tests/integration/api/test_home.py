@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 
 import httpx
@@ -40,7 +40,7 @@ def report(database: Database, alarms: list[str], *, age: timedelta = timedelta(
 
 
 @pytest.fixture
-def quiet(shared_database: Database) -> AsyncIterator[None]:
+def quiet(shared_database: Database) -> Iterator[None]:
     """The job is well before and after."""
     report(shared_database, [])
     yield

@@ -16,7 +16,8 @@ from psycopg.types.json import Jsonb
 
 from api.database import Pool, queries, tenant_transaction
 from api.signals.counting import Facet, count_facets, home_figures, list_groups
-from api.signals.model import Severity, Shown, SignalFilter, Status
+from api.signals.model import GroupKey, Severity, Shown, SignalFilter, Status
+from api.signals.service import list_signals
 from api.worker.database import connect
 from api.worker.sums import settle
 from tests.integration.api.conftest import Caller
@@ -311,6 +312,19 @@ async def test_sums_agree_with_signals_whatever_happens_to_them(
     assert {group.key.fingerprint: group.count for group in groups.items} == Counter(
         row[3] for row in rows
     )
+    for chosen in (
+        SignalFilter(service="ledger"),
+        SignalFilter(service="shop", statuses=(Status.INVESTIGATING,)),
+        SignalFilter(service="risk", from_at=NOON + timedelta(minutes=700)),
+        SignalFilter(assignees=("",), to_at=NOON + timedelta(minutes=4_000)),
+        SignalFilter(groups=(GroupKey("01" * 16), GroupKey(rule_id="promise"))),
+        SignalFilter(tags=("money",), severities=(Severity.HIGH, Severity.LOW)),
+    ):
+        listed = await list_signals(pool, caller.scope, chosen, limit=1_000)
+        counted = await count_facets(pool, caller.scope, chosen)
+        of_groups = await list_groups(pool, caller.scope, chosen)
+        assert counted.total == len(listed.items)
+        assert sum(group.count for group in of_groups.items) == len(listed.items)
     middle = NOON + timedelta(minutes=2_500)
     late = await count_facets(pool, caller.scope, SignalFilter(from_at=middle))
     assert late.total == sum(row[5] >= middle for row in alerting)
