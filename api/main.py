@@ -25,6 +25,7 @@ from api.evidence.search_routes import controls_router
 from api.evidence.search_routes import router as evidence_router
 from api.evidence.verification_routes import router as verifications_router
 from api.exports.routes import router as exports_router
+from api.health.routes import condition_router
 from api.health.routes import router as health_router
 from api.hosts import HostCheck, allow_origins
 from api.invitations.routes import router as invitations_router
@@ -44,6 +45,7 @@ from api.rules.routes import router as rules_router
 from api.samples.routes import router as samples_router
 from api.services import run_services
 from api.settings import Settings
+from api.signals.overview_routes import router as overview_router
 from api.signals.routes import router as signals_router
 from api.tenants.deletion_routes import router as deletion_router
 from api.tenants.routes import router as tenant_router
@@ -91,6 +93,8 @@ def create_app(
         rules_editor_router,
         rules_router,
         backtests_router,
+        condition_router,
+        overview_router,
         signals_router,
         traces_router,
         samples_router,

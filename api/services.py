@@ -30,6 +30,7 @@ from api.dead_letters.replay import Replayer
 from api.evidence.packing import PackMaker
 from api.evidence.quiet import keep_listening
 from api.exports.service import Exporter
+from api.health.condition import Condition
 from api.health.service import Check, kafka_check, postgres_check
 from api.identity.provider import Inviter
 from api.identity.sign_in import ProviderSignIn
@@ -105,6 +106,7 @@ class Services:
     log_times: LogTimes
     registry: CollectorRegistry
     checks: Mapping[str, Check]
+    condition: Condition
 
 
 def services_of(request: Request) -> Services:
@@ -164,6 +166,10 @@ async def run_services(
         redaction_counts = RedactionCounts()
         trials = Trials()
         judge = Judge(trials, redactors)
+        checks = {
+            "postgres": postgres_check(pool),
+            "kafka": kafka_check(admin, topic=topics.rules),
+        }
         services = Services(
             settings=settings,
             pool=pool,
@@ -212,10 +218,8 @@ async def run_services(
             packs=PackMaker(pool, keys, dsn=settings.app_dsn),
             log_times=LogTimes(admin, topics.spans),
             registry=registry,
-            checks={
-                "postgres": postgres_check(pool),
-                "kafka": kafka_check(admin, topic=topics.rules),
-            },
+            checks=checks,
+            condition=Condition(pool, {"kafka": checks["kafka"]}),
         )
         beside = [
             asyncio.create_task(hub.run(), name="feed"),
@@ -248,6 +252,8 @@ async def run_services(
                 with suppress(asyncio.CancelledError):
                     await task
             await services.decisions.flush(whole=True)
+            await services.feed.close()
+            await services.condition.close()
             await identity.close()
             services.replayer.close()
             kafka_log.close()

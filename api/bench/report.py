@@ -12,12 +12,14 @@ from api.bench.engine import EngineRun
 from api.bench.evaluator import TRACE_SPANS, EvaluatorFigures
 from api.bench.evidence import EvidenceFigures
 from api.bench.evidence_lists import ListFigures
+from api.bench.feed import FeedFigures
 from api.bench.many_rules import ManyRulesFigures
 from api.bench.overhead import OverheadFigures, Spread
 from api.bench.recovery import RecoveryFigures
 from api.bench.redaction import RedactionFigures
 from api.bench.run import Figures
 from api.bench.sealing import SealingFigures
+from api.bench.signals import SignalsFigures
 
 
 def run_table(figures: Figures) -> Table:
@@ -121,6 +123,47 @@ def lists_table(figures: ListFigures, *, hardware: str) -> Table:
             f"{one.most_ms:,.1f}",
             "" if one.found is None else f"{one.found:,}",
         )
+    return table
+
+
+def feed_table(figures: FeedFigures, *, hardware: str) -> Table:
+    """Return the table of the live feed."""
+    table = _table("betrace bench feed", hardware)
+    mebi = 2**20
+    told = "yes" if figures.within_target else "NO"
+    rows = [
+        ("open streams", f"{figures.connections:,}"),
+        ("signals", f"{figures.written:,}, {figures.rate:,} a second for {figures.seconds} s"),
+        ("delivery p50", f"{figures.p50_ms:,.0f} ms"),
+        ("delivery p95", f"{figures.p95_ms:,.0f} ms"),
+        ("delivery p99", f"{figures.p99_ms:,.0f} ms"),
+        ("messages to a stream", f"{figures.chunks / figures.connections:,.0f}"),
+        ("streams broken and taken up", f"{figures.broken:,}"),
+        ("signals lost, told twice", f"{figures.lost:,}, {figures.twice:,}"),
+        ("memory of the API, all open", f"{figures.rss_begin_bytes / mebi:,.0f} MiB"),
+        ("at most", f"{figures.rss_most_bytes / mebi:,.0f} MiB"),
+        ("at the end", f"{figures.rss_end_bytes / mebi:,.0f} MiB"),
+        ("CPU of the API", f"{figures.api_cpu_share:.0%} of a core"),
+        (f"p95 within {figures.target_ms} ms and nothing lost", told),
+    ]
+    return _filled(table, rows)
+
+
+def signals_table(figures: SignalsFigures, *, hardware: str) -> Table:
+    """Return the table of requests about very many signals."""
+    table = Table("request", "p50 ms", "p95 ms", "items", caption=hardware)
+    table.title = f"betrace bench signals: {figures.signals:,} signals, {figures.calls} calls each"
+    for each in figures.requests:
+        p95 = f"{each.p95_ms:,.1f}"
+        over = each.p95_ms >= figures.target_ms
+        table.add_row(
+            each.name, f"{each.p50_ms:,.1f}", f"[bold red]{p95}" if over else p95, f"{each.items:,}"
+        )
+    table.add_section()
+    table.add_row("written a second", "", f"{figures.filled_per_s:,}", "")
+    table.add_row("on disk, GiB", "", f"{figures.bytes / 2**30:.2f}", "")
+    told = "yes" if figures.within_target else "NO"
+    table.add_row(f"every p95 below {figures.target_ms} ms", "", told, "")
     return table
 
 

@@ -126,9 +126,13 @@ class Stack:
         )
         options = (*lifetimes.options(), *every, "--json")
         made = json.loads(self.command("tenant", "create", name, *options))
-        wanted = ("--tenant", name, "--name", "bench", "--role", "admin", "--json")
-        key = json.loads(self.command("key", "create", *wanted))
-        return Tenant(id=made["id"], key=key["key"])
+        return Tenant(id=made["id"], key=self.make_key(name))
+
+    def make_key(self, tenant: str) -> str:
+        """Make an administrator's key of a tenant, by its name or id."""
+        wanted = ("--tenant", tenant, "--name", "bench", "--role", "admin", "--json")
+        key: str = json.loads(self.command("key", "create", *wanted))["key"]
+        return key
 
     def post_rules(self, rules: Sequence[BenchRule], *, key: str) -> None:
         """Save rules through the API. Raises StackTrouble at the first one refused."""
@@ -184,6 +188,11 @@ def own_stack(
         # As root, Postgres runs as a user of its own, whose data lie elsewhere.
         shutil.rmtree((home / "postgres").resolve(), ignore_errors=True)
         shutil.rmtree(home, ignore_errors=True)
+
+
+def own_postgres() -> AbstractContextManager[Stack]:
+    """Start a Postgres of its own with an empty database; stop and forget it at the end."""
+    return own_stack(slots=1, arguments=("--postgres",))
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from api.bench.engine import EngineSettings, run_engine
 from api.bench.evaluator import RULE_COUNTS, measure_evaluator
 from api.bench.evidence import measure_evidence
 from api.bench.evidence_lists import measure_lists
+from api.bench.feed import measure_feed
 from api.bench.machine import hardware
 from api.bench.many_rules import ChildFailed, RulesAsked, measure_many_rules
 from api.bench.overhead import measure_overhead
@@ -25,6 +26,7 @@ from api.bench.report import (
     engine_table,
     evaluator_table,
     evidence_table,
+    feed_table,
     lists_table,
     many_rules_table,
     overhead_table,
@@ -32,11 +34,13 @@ from api.bench.report import (
     redaction_table,
     run_table,
     sealing_table,
+    signals_table,
 )
 from api.bench.run import RunSettings, measure
 from api.bench.running import Wanted
 from api.bench.sealing import measure_sealing
-from api.bench.stack import Lifetimes, own_stack, stack_of
+from api.bench.signals import measure_signals
+from api.bench.stack import Lifetimes, own_postgres, own_stack, stack_of
 from api.bench.traffic import TrafficSettings
 from api.command.bench_long import (
     TROUBLE,
@@ -275,6 +279,72 @@ def overhead(
         typer.echo(json.dumps({"hardware": hardware(), "overhead": figures.to_dict()}))
     else:
         Console().print(overhead_table(figures, hardware=hardware()))
+    raise typer.Exit(0 if figures.within_target else 1)
+
+
+@app.command()
+def signals(
+    *,
+    signals: Annotated[int, typer.Option(min=1_000, help="Of one tenant.")] = 1_000_000,
+    calls: Annotated[int, typer.Option(min=5, help="Of each request.")] = 40,
+    as_json: AsJson = False,
+) -> None:
+    """Measure lists, filters, counts and groups of very many signals, on a Postgres of its own.
+
+    Exit 1 if the p95 of some request is 200 ms or more.
+    """
+    configure_logging("warning")
+    try:
+        with own_postgres() as stack:
+            stack.command("db", "migrate")
+            figures = measure_signals(
+                admin_dsn=stack["BETRACE_DATABASE_ADMIN_URL"],
+                app_dsn=stack["DATABASE_URL"],
+                worker_dsn=stack["BETRACE_DATABASE_WORKER_URL"],
+                scope_of=operator_scope,
+                signals=signals,
+                calls=calls,
+                say=say,
+            )
+    except TROUBLE as error:
+        raise failed(error) from error
+    if as_json:
+        typer.echo(json.dumps({"hardware": hardware(), "signals": figures.to_dict()}))
+    else:
+        Console().print(signals_table(figures, hardware=hardware()))
+    raise typer.Exit(0 if figures.within_target else 1)
+
+
+@app.command()
+def feed(
+    *,
+    connections: Annotated[int, typer.Option(min=1, help="Open streams.")] = 1_000,
+    rate: Annotated[int, typer.Option(min=10, help="Signals a second.")] = 1_000,
+    seconds: Annotated[int, typer.Option(min=1, help="How long they come.")] = 60,
+    as_json: AsJson = False,
+) -> None:
+    """Measure the live feed: delivery, loss where streams break, and memory of the API.
+
+    Exit 1 if the p95 of delivery is over 500 ms, or a stream was not told of each signal once.
+    """
+    configure_logging("warning")
+    try:
+        with own_postgres() as stack:
+            stack.command("db", "migrate")
+            figures = measure_feed(
+                stack,
+                key_of=lambda tenant: stack.make_key(str(tenant)),
+                connections=connections,
+                rate=rate,
+                seconds=seconds,
+                say=say,
+            )
+    except TROUBLE as error:
+        raise failed(error) from error
+    if as_json:
+        typer.echo(json.dumps({"hardware": hardware(), "feed": figures.to_dict()}))
+    else:
+        Console().print(feed_table(figures, hardware=hardware()))
     raise typer.Exit(0 if figures.within_target else 1)
 
 

@@ -115,6 +115,12 @@ KINDS: Final = (
         what="Which signals people said belong together.",
     ),
     Kind(
+        name="saved-views",
+        table="saved_views",
+        order=("id",),
+        what="Filters of signals that people keep under a name.",
+    ),
+    Kind(
         name="signal-folds",
         table="signal_folds",
         order=("rule_id", "minute", "rule_version", "lane"),
@@ -263,6 +269,9 @@ LEFT_OUT: Final[Mapping[str, str]] = MappingProxyType(
         "predicate_numbers": "Numbers that the job gives to parts of rules; rule texts have all.",
         "redaction_rekeyings": "That rules are to follow a new key, for some seconds.",
         "rules_outbox": "Rule versions once more, as the job reads them.",
+        "signal_sums": "Counts of signals, which are here.",
+        "signal_group_sums": "Counts of signals by group.",
+        "signal_bulk_changes": "How to take a change of many back; forgotten after a day.",
         "signal_feed": "Wakes pages that are open; forgotten after a day.",
         "trace_search": "What stored traces hold once more, to find them by.",
         "trace_tasks": "The worker's list of traces still to copy.",

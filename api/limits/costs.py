@@ -33,6 +33,8 @@ _MATRIX: Final = 5
 _REPORT: Final = 20
 _VERIFICATION: Final = 20
 """Of a thousand records: a core for some tenths of a second."""
+_BULK: Final = 10
+"""Up to two thousand signals in one transaction."""
 
 COSTS: Final[Mapping[tuple[str, str], int]] = MappingProxyType(
     {
@@ -61,6 +63,10 @@ COSTS: Final[Mapping[tuple[str, str], int]] = MappingProxyType(
         ("GET", "/api/v1/signals/{signal_id}/rows/search"): _SPAN_SEARCH,
         ("GET", "/api/v1/signals/{signal_id}/comparison"): _COMPARISON,
         ("GET", "/signals/{signal_id}/comparison"): _COMPARISON,
+        ("POST", "/api/v1/signals/bulk"): _BULK,
+        ("POST", "/api/v1/signals/bulk/{bulk_id}/undo"): _BULK,
+        ("POST", "/signals/bulk"): _BULK,
+        ("POST", "/signals/bulk/{bulk_id}/undo"): _BULK,
         ("POST", "/api/v1/backtests"): _BACKTEST,
         ("POST", "/rules/{rule_id}/backtest"): _BACKTEST,
         ("GET", "/api/v1/audit/export"): _EXPORT,

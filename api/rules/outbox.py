@@ -105,3 +105,4 @@ async def forget_expired(pool: Pool) -> None:
         await queries("accounts").expire_failures(connection, window=FAILURES_KEPT)
         await queries("operators").expire(connection)
         await queries("feed").forget_old(connection)
+        await queries("signals").forget_bulk_changes(connection)

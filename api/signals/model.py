@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, Self
+
+_HEX_LENGTH: Final = 32
+_HEX: Final = frozenset("0123456789abcdef")
 
 
 class Status(StrEnum):
@@ -98,7 +101,8 @@ class Signal:
     exception: the exception of its rule that silences it (where, reason, owner, until).
     exception_due: it waits for its exceptions to be asked.
     disposition: how it ended, as far as somebody said. until_regression: it is resolved until
-    another signal of its group is raised.
+    another signal of its group is raised. group: what signals of its group have in common, empty
+    until its trace is explained.
     """
 
     id: str
@@ -136,6 +140,7 @@ class Signal:
     exception_due: bool
     disposition: Disposition | None
     until_regression: bool
+    group: str = ""
 
     @property
     def alerts(self) -> bool:
@@ -157,7 +162,8 @@ class Signal:
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Signal:
         """Build from a row that has the columns of the fields, and perhaps more."""
-        values = {name: row[name] for name in cls.__slots__}
+        values = {name: row[name] for name in cls.__slots__ if name != "group"}
+        values["group"] = bytes(row["group_fingerprint"] or b"").hex()
         values["id"] = bytes(values["id"]).hex()
         if values["trace_id"] is not None:
             values["trace_id"] = bytes(values["trace_id"]).hex()
@@ -196,28 +202,87 @@ class HistoryEntry:
     other_id: str | None = None
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class GroupKey:
+    """A group of signals: its fingerprint in hex, or a rule's signals whose group is not known."""
+
+    fingerprint: str = ""
+    rule_id: str = ""
+
+    def __str__(self) -> str:
+        return self.fingerprint or f"rule:{self.rule_id}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self | None:
+        """Return the group that `str` wrote, or None."""
+        if text.startswith("rule:"):
+            return cls(rule_id=text.removeprefix("rule:")) if text != "rule:" else None
+        lower = text.lower()
+        return cls(lower) if len(lower) == _HEX_LENGTH and _HEX.issuperset(lower) else None
+
+    def holds(self, signal: Signal) -> bool:
+        """Return whether a signal belongs to the group."""
+        if self.fingerprint:
+            return signal.group == self.fingerprint
+        return not signal.group and signal.rule_id == self.rule_id
+
+
+NOBODY: Final = ""
+"""The assignee of signals that nobody has."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignalFilter:
-    """Which signals to list. None and empty mean any.
+    """Which signals to list. None and empty mean any; of several values one must fit.
 
     verdicts: without, those that were ever violated, withdrawn and doubtful ones among them.
-    from_at, to_at: half-open range of occurred_at.
+    assignees: addresses, NOBODY for signals without. from_at, to_at: half-open range of
+    occurred_at.
     """
 
     shown: Shown = Shown.ALERTS
-    rule_id: str | None = None
+    rule_ids: tuple[str, ...] = ()
     statuses: tuple[Status, ...] = ()
     severities: tuple[Severity, ...] = ()
     verdicts: tuple[VerdictName, ...] = ()
+    assignees: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    groups: tuple[GroupKey, ...] = ()
     trace_id: str | None = None
     service: str | None = None
     from_at: datetime | None = None
     to_at: datetime | None = None
 
+    def admits(self, signal: Signal) -> bool:
+        """Return whether a signal that was raised fits: what the database does for pages."""
+        return (
+            signal.is_shown(self.shown)
+            and (not self.rule_ids or signal.rule_id in self.rule_ids)
+            and (not self.statuses or signal.status in self.statuses)
+            and (not self.severities or signal.severity in self.severities)
+            and (not self.verdicts or signal.verdict in self.verdicts)
+            and (not self.assignees or (signal.assignee or NOBODY) in self.assignees)
+            and (not self.tags or not set(self.tags).isdisjoint(signal.tags))
+            and (not self.groups or any(group.holds(signal) for group in self.groups))
+            and self.trace_id in (None, signal.trace_id)
+            and self.service in (None, signal.root_service, *signal.services)
+            and (self.from_at is None or signal.occurred_at >= self.from_at)
+            and (self.to_at is None or signal.occurred_at < self.to_at)
+        )
+
+
+class Sort(StrEnum):
+    """In which order a list stands. Within a severity or status the newest come first."""
+
+    NEWEST = "newest"
+    OLDEST = "oldest"
+    SEVERITY = "severity"
+    STATUS = "status"
+
 
 @dataclass(frozen=True, slots=True)
 class SignalPage:
-    """A page of signals, newest first, and where the next begins."""
+    """A page of signals, and where the next begins."""
 
     items: tuple[Signal, ...]
     next_cursor: str | None

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import datetime
-from typing import Annotated, Final
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, StringConstraints
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from api.auth.access import require
@@ -23,7 +22,15 @@ from api.services import Services, services_of
 from api.signals.comparison import compare
 from api.signals.feed import SignalEvent
 from api.signals.folds import FoldFilter, list_folds
-from api.signals.model import Severity, Shown, SignalFilter, Status, VerdictName
+from api.signals.model import (
+    GroupKey,
+    Severity,
+    Shown,
+    SignalFilter,
+    Sort,
+    Status,
+    VerdictName,
+)
 from api.signals.notes import PAGE_MAX as NOTES_MAX
 from api.signals.related import link_signals, related_signals, unlink_signals
 from api.signals.schemas import (
@@ -45,6 +52,7 @@ from api.signals.service import (
     list_signals,
     trace_of_signal,
 )
+from api.signals.streams import STREAM_LIFE_S, STREAM_PING_S, Telling, chunks
 from api.signals.traces import drawn_trace
 from api.traces.answers import (
     Failed,
@@ -60,14 +68,14 @@ from api.traces.schemas import FoundRowsBody, RowsBody, SpanBody
 
 router = APIRouter(prefix="/signals", tags=["signals"])
 
-STREAM_LIFE_S: Final = 15 * 60
-"""A stream ends after so long and the client comes back, which checks its credential again."""
-STREAM_PING_S: Final = 15
-
 Reader = Annotated[Principal, Depends(require(Permission.SIGNALS_READ))]
 Writer = Annotated[Principal, Depends(require(Permission.SIGNALS_WRITE))]
 
 
+RuleId = Annotated[str, StringConstraints(max_length=255)]
+Address = Annotated[str, StringConstraints(max_length=320)]
+Tag = Annotated[str, StringConstraints(max_length=255)]
+GroupText = Annotated[str, StringConstraints(max_length=300)]
 ShownQuery = Annotated[
     Shown,
     Query(
@@ -79,9 +87,16 @@ ShownQuery = Annotated[
 
 def signal_filter(
     shown: ShownQuery = Shown.ALERTS,
-    rule_id: Annotated[str | None, Query(max_length=255)] = None,
+    rule_id: Annotated[list[RuleId] | None, Query()] = None,
     status: Annotated[list[Status] | None, Query()] = None,
     severity: Annotated[list[Severity] | None, Query()] = None,
+    assignee: Annotated[
+        list[Address] | None, Query(description="Addresses; empty: signals that nobody has.")
+    ] = None,
+    tag: Annotated[list[Tag] | None, Query()] = None,
+    group: Annotated[
+        list[GroupText] | None, Query(description="As signals and groups name theirs.")
+    ] = None,
     verdict: Annotated[
         list[VerdictName] | None,
         Query(description="Default: whatever was ever violated, withdrawn ones among them."),
@@ -99,9 +114,12 @@ def signal_filter(
     _check_range(from_at, to_at)
     return SignalFilter(
         shown=shown,
-        rule_id=rule_id,
+        rule_ids=tuple(rule_id or ()),
         statuses=tuple(status or ()),
         severities=tuple(severity or ()),
+        assignees=tuple(assignee or ()),
+        tags=tuple(tag or ()),
+        groups=tuple(_group(text) for text in group or ()),
         verdicts=tuple(verdict or ()),
         trace_id=trace_id,
         service=service,
@@ -115,12 +133,16 @@ async def read_signals(
     request: Request,
     principal: Reader,
     chosen: Annotated[SignalFilter, Depends(signal_filter)],
+    sort: Annotated[Sort, Query()] = Sort.NEWEST,
     cursor: Annotated[str | None, Query(max_length=500)] = None,
     limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 50,
 ) -> SignalPageBody:
-    """List signals, newest first. Of storms the first ones are here, the others in `folds`."""
+    """List signals, newest first unless asked for otherwise.
+
+    Of storms the first ones are here, the others in `folds`.
+    """
     page = await list_signals(
-        services_of(request).pool, principal.scope, chosen, cursor=cursor, limit=limit
+        services_of(request).pool, principal.scope, chosen, sort=sort, cursor=cursor, limit=limit
     )
     return SignalPageBody.model_validate(page)
 
@@ -170,6 +192,15 @@ async def stream_signals(
         str | None, Query(max_length=100, description="As Last-Event-ID, where none can be sent.")
     ] = None,
     shown: ShownQuery = Shown.ALERTS,
+    most: Annotated[
+        int | None,
+        Query(
+            ge=1,
+            le=1_000,
+            description="Of what happens at once at most so many: the last ones, after an event "
+            "`more` whose data say how many were left out (`count`). Without, all.",
+        ),
+    ] = None,
 ) -> EventSourceResponse:
     """Stream changes as server-sent events `raised`, `changed` (data: the signal) and `reload`.
 
@@ -179,7 +210,11 @@ async def stream_signals(
     this is too long ago to tell.
     """
     events = feed_events(
-        services_of(request), principal.scope, shown, last_event_id=last_event_id or since
+        services_of(request),
+        principal.scope,
+        shown,
+        last_event_id=last_event_id or since,
+        most=most,
     )
     allowed = while_allowed(request, Permission.SIGNALS_READ, events)
     return EventSourceResponse(allowed, ping=STREAM_PING_S)
@@ -360,22 +395,38 @@ async def remove_note(
     return NoteBody.of(note)
 
 
-async def feed_events(
-    services: Services, scope: TenantScope, shown: Shown, *, last_event_id: str | None
-) -> AsyncIterator[ServerSentEvent]:
-    """Yield what the feed tells of some signals as server-sent events, for STREAM_LIFE_S."""
-    try:
-        async with asyncio.timeout(STREAM_LIFE_S):
-            async for event in services.feed.events(scope, last_event_id=last_event_id):
-                if event.signal is None or event.signal.is_shown(shown):
-                    yield _server_sent(event)
-    except TimeoutError:
-        return
+def feed_events(
+    services: Services,
+    scope: TenantScope,
+    shown: Shown,
+    *,
+    last_event_id: str | None,
+    most: int | None = None,
+) -> AsyncIterator[bytes]:
+    """Yield what the feed tells of some signals as server-sent events, for STREAM_LIFE_S.
+
+    most: of what happens at once, the last ones; None: all.
+    """
+    telling = Telling(
+        key=("json", shown, most),
+        wanted=lambda signal: signal.is_shown(shown),
+        write=_server_sent,
+        most=most,
+    )
+    batches = services.feed.batches(scope, last_event_id=last_event_id)
+    return chunks(batches, telling, life_s=STREAM_LIFE_S)
 
 
 def _server_sent(event: SignalEvent) -> ServerSentEvent:
     data = SignalBody.model_validate(event.signal).model_dump_json() if event.signal else "{}"
     return ServerSentEvent(data=data, event=event.change.value, id=event.id)
+
+
+def _group(text: str) -> GroupKey:
+    found = GroupKey.parse(text)
+    if found is None:
+        raise ApiError(400, "signals.group", "A group is 32 hex digits, or `rule:` and a rule id.")
+    return found
 
 
 def _check_range(from_at: datetime | None, to_at: datetime | None) -> None:

@@ -52,6 +52,7 @@ _EXAMPLE: Final[JsonDict] = {
     "exception_due": False,
     "disposition": None,
     "until_regression": False,
+    "group": "9d2f1c7ab04e5f6388aa1b2c3d4e5f60",
 }
 
 
@@ -75,7 +76,8 @@ class SignalBody(BaseModel):
     changed; send it along with a change. alerts: false for signals of shadow rules and for those
     that an exception silences; exception_due: the exceptions of its rule are yet to be asked.
     disposition: how it was closed, as far as somebody said; until_regression: it opens again when
-    another signal of its group is raised.
+    another signal of its group is raised. group: what signals of its group have in common (rule and
+    `group_by`), empty until its trace is explained.
     """
 
     model_config = ConfigDict(from_attributes=True, json_schema_extra={"examples": [_EXAMPLE]})
@@ -115,10 +117,11 @@ class SignalBody(BaseModel):
     exception_due: bool
     disposition: Disposition | None
     until_regression: bool
+    group: str
 
 
 class SignalPageBody(BaseModel):
-    """A page of signals, newest first."""
+    """A page of signals, in the order asked for."""
 
     model_config = ConfigDict(from_attributes=True)
     items: list[SignalBody]
@@ -194,7 +197,7 @@ class SignalDetailBody(SignalBody):
     """A signal with all that explains it.
 
     explanation: null until made; trace_state (none, waiting, copied, lost, failed) says how far.
-    group: what signals of its group have in common (rule and `group_by`), empty until explained.
+    group_values: what the `group_by` of its rule found.
     """
 
     rule_text: str
@@ -204,7 +207,6 @@ class SignalDetailBody(SignalBody):
     explain_mismatch: bool
     trace_state: str
     trace_problem: str
-    group: str
     group_values: dict[str, Any]
     spans: list[SpanBody]
     history: list[HistoryBody]
@@ -222,7 +224,6 @@ class SignalDetailBody(SignalBody):
                 "explain_mismatch": detail.explain_mismatch,
                 "trace_state": detail.trace_state,
                 "trace_problem": detail.trace_problem,
-                "group": detail.group,
                 "group_values": detail.group_values,
                 "spans": [SpanBody.model_validate(span) for span in detail.spans],
                 "history": [HistoryBody.model_validate(entry) for entry in detail.history],

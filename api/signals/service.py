@@ -18,18 +18,24 @@ from api.signals.many import explanation_of, signals_of, traces_of
 from api.signals.model import (
     DISPOSITIONS,
     NEEDS_REASON,
+    NOBODY,
     TRANSITIONS,
     Disposition,
+    GroupKey,
     HistoryEntry,
+    Severity,
     Signal,
     SignalFilter,
     SignalPage,
+    Sort,
     Status,
 )
 from api.traces.service import Span, parse_trace_id, spans_of
 
 PAGE_MAX: Final = 1_000
 ASSIGNABLE_MAX: Final = 200
+NO_ONE: Final = UUID(int=0)
+"""Stands for the assignee of signals that nobody has."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _ID_LENGTH: Final = 32
 _HEX: Final = frozenset("0123456789abcdef")
@@ -86,35 +92,106 @@ async def list_signals(
     scope: TenantScope,
     chosen: SignalFilter,
     *,
+    sort: Sort = Sort.NEWEST,
     cursor: str | None = None,
     limit: int = 50,
 ) -> SignalPage:
-    """Return one page of signals, newest first by occurred_at, then id.
+    """Return one page of signals, by default newest first by occurred_at, then id.
 
-    Pages do not overlap, and none is missed, whatever is added or changed in between.
-    Raises ApiError 400 for a cursor that is none.
+    Sorted by time, pages do not overlap, and none is missed, whatever is added or changed in
+    between; sorted by status, a signal whose status changes meanwhile changes its place.
+    Raises ApiError 400 for a cursor that is none, or of another order.
     """
-    before_at, before_id = place_of(cursor) if cursor else (None, None)
+    stages = _stages(chosen, sort)
+    stage, place = _place(cursor, sort)
+    signals: list[Signal] = []
+    ends: list[int] = []
     async with tenant_transaction(pool, scope) as connection:
-        rows = queries("signals").page(
-            connection,
-            shown=chosen.shown.value,
-            rule_id=chosen.rule_id,
-            statuses=_names(chosen.statuses),
-            severities=_names(chosen.severities),
-            verdicts=_names(chosen.verdicts),
-            trace_id=parse_trace_id(chosen.trace_id) if chosen.trace_id else None,
-            service=chosen.service,
-            from_at=chosen.from_at,
-            to_at=chosen.to_at,
-            before_at=before_at,
-            before_id=before_id,
-            limit=limit + 1,
-        )
-        signals = [Signal.from_row(row) async for row in rows]
-    more = len(signals) > limit
-    items = tuple(signals[:limit])
-    return SignalPage(items, _cursor(items[-1]) if more else None)
+        asked = await _asked(connection, chosen)
+        while stage < len(stages) and len(signals) <= limit:
+            found = await _read_page(
+                connection, {**asked, **stages[stage]}, sort, place, limit + 1 - len(signals)
+            )
+            signals += found
+            ends += [stage] * len(found)
+            stage, place = stage + 1, None
+    if len(signals) <= limit:
+        return SignalPage(tuple(signals), None)
+    last = signals[limit - 1]
+    return SignalPage(tuple(signals[:limit]), _cursor(last, sort, ends[limit - 1]))
+
+
+async def _read_page(
+    connection: Connection,
+    asked: Mapping[str, Any],
+    sort: Sort,
+    place: tuple[datetime, bytes] | None,
+    limit: int,
+) -> list[Signal]:
+    read = queries("signals").page_oldest if sort is Sort.OLDEST else queries("signals").page
+    at, signal_id = place or (None, None)
+    rows = read(connection, **asked, place_at=at, place_id=signal_id, limit=limit)
+    return [Signal.from_row(row) async for row in rows]
+
+
+def _stages(chosen: SignalFilter, sort: Sort) -> Sequence[Mapping[str, Any]]:
+    """Return what narrows a list stretch by stretch, so that an index gives each in order."""
+    match sort:
+        case Sort.SEVERITY:
+            wanted = chosen.severities or tuple(Severity)
+            return [one_or_many("severity", "severities", [s]) for s in Severity if s in wanted]
+        case Sort.STATUS:
+            statuses = chosen.statuses or tuple(Status)
+            return [one_or_many("status", "statuses", [s]) for s in Status if s in statuses]
+    return [{}]
+
+
+async def _asked(connection: Connection, chosen: SignalFilter) -> dict[str, Any]:
+    """Return the parameters of a page's filters."""
+    fingerprints, ungrouped = group_ids(chosen.groups)
+    people = await assignee_ids(connection, chosen.assignees)
+    return {
+        "shown": chosen.shown.value,
+        **one_or_many("rule_id", "rule_ids", chosen.rule_ids),
+        **one_or_many("status", "statuses", chosen.statuses),
+        **one_or_many("severity", "severities", chosen.severities),
+        "verdicts": _names(chosen.verdicts),
+        "assignee_ids": None if people is None else [one for one in people if one != NO_ONE],
+        "nobody": people is not None and NO_ONE in people,
+        "tags": list(chosen.tags) or None,
+        "group_ids": fingerprints if chosen.groups else None,
+        "ungrouped": bool(ungrouped),
+        "ungrouped_rules": ungrouped,
+        "trace_id": parse_trace_id(chosen.trace_id) if chosen.trace_id else None,
+        "service": chosen.service,
+        "from_at": chosen.from_at,
+        "to_at": chosen.to_at,
+    }
+
+
+def one_or_many(one: str, many: str, values: Sequence[str]) -> dict[str, Any]:
+    """Return the parameters of a filter whose only value stands by itself."""
+    plain = [str(value) for value in values]
+    return {one: plain[0] if len(plain) == 1 else None, many: plain if len(plain) > 1 else None}
+
+
+def group_ids(groups: Sequence[GroupKey]) -> tuple[list[bytes], list[str]]:
+    """Return fingerprints, and the rules whose signals without one are asked for."""
+    fingerprints = [bytes.fromhex(group.fingerprint) for group in groups if group.fingerprint]
+    return fingerprints, [group.rule_id for group in groups if not group.fingerprint]
+
+
+async def assignee_ids(connection: Connection, assignees: Sequence[str]) -> list[UUID] | None:
+    """Return whose signals are asked for, NO_ONE for those without assignee; None: anybody's.
+
+    Whoever is no member has none.
+    """
+    if not assignees:
+        return None
+    emails = [email.lower() for email in assignees if email != NOBODY]
+    rows = queries("signals").users_by_email(connection, emails=emails)
+    found = [row["id"] async for row in rows] if emails else []
+    return [*found, NO_ONE] if NOBODY in assignees else found
 
 
 async def get_signal(
@@ -169,10 +246,10 @@ async def change_signal(
             raise stale("signal", current=row["version"])
         before = Status(row["status"])
         status = change.status or before
-        assignee_id = await _assignee(connection, change.assignee, current=row["assignee_id"])
+        assignee_id = await assignee_of(connection, change.assignee, current=row["assignee_id"])
         if status is not before:
             _check_transition(before, status, reason=change.reason)
-        ending = _ending(change, status)
+        ending = ending_of(change, status)
         if change.status is None or (status is before and ending == (None, False)):
             ending = (row["disposition"], row["until_regression"])
         now = (row["assignee_id"], row["disposition"], row["until_regression"])
@@ -223,6 +300,12 @@ def parse_signal_id(text: str) -> bytes:
     return bytes.fromhex(lower)
 
 
+def check_reason(after: Status, reason: str | None) -> None:
+    """Raise ApiError 400 if a status needs a reason and there is none."""
+    if after in NEEDS_REASON and not (reason or "").strip():
+        raise ApiError(400, "signal.reason_missing", f"Say why the signal becomes {after}.")
+
+
 def _check_transition(before: Status, after: Status, *, reason: str | None) -> None:
     allowed = TRANSITIONS[before]
     if after not in allowed:
@@ -232,11 +315,10 @@ def _check_transition(before: Status, after: Status, *, reason: str | None) -> N
             f"A signal that is {before} cannot become {after}.",
             allowed=sorted(allowed),
         )
-    if after in NEEDS_REASON and not (reason or "").strip():
-        raise ApiError(400, "signal.reason_missing", f"Say why the signal becomes {after}.")
+    check_reason(after, reason)
 
 
-def _ending(change: SignalChange, status: Status) -> tuple[str | None, bool]:
+def ending_of(change: SignalChange, status: Status) -> tuple[str | None, bool]:
     """Return disposition and whether it is until a regression. Raises ApiError 400."""
     allowed = DISPOSITIONS.get(status, ())
     if change.disposition is not None and change.disposition not in allowed:
@@ -253,9 +335,10 @@ def _ending(change: SignalChange, status: Status) -> tuple[str | None, bool]:
     return change.disposition and change.disposition.value, change.until_regression
 
 
-async def _assignee(
+async def assignee_of(
     connection: Connection, assignee: str | Keep | None, *, current: UUID | None
 ) -> UUID | None:
+    """Return who a signal is given to. Raises ApiError 400 for who is no member."""
     if isinstance(assignee, Keep):
         return current
     if assignee is None:
@@ -323,12 +406,31 @@ def _names(values: Sequence[StrEnum]) -> list[str] | None:
     return [value.value for value in values] or None
 
 
-def _cursor(last: Signal) -> str:
-    return encode_cursor(last.occurred_at, last.id)
+def _cursor(last: Signal, sort: Sort, stage: int) -> str:
+    """A cursor of the usual order says no order: so all of them look that were given out before."""
+    if sort is Sort.NEWEST:
+        return encode_cursor(last.occurred_at, last.id)
+    return encode_cursor(sort.value, stage, last.occurred_at, last.id)
+
+
+def _place(cursor: str | None, sort: Sort) -> tuple[int, tuple[datetime, bytes] | None]:
+    """Return the stage to go on in and where in it. Raises ApiError 400."""
+    if not cursor:
+        return 0, None
+    if sort is Sort.NEWEST:
+        return 0, place_of(cursor)
+    order, stage, at, signal_id = decode_cursor(cursor, str, int, datetime, str)
+    if order != sort.value or stage not in range(len(Severity)):
+        raise foreign_cursor()
+    return stage, _parsed_place(at, signal_id)
 
 
 def place_of(cursor: str) -> tuple[datetime, bytes]:
-    at, signal_id = decode_cursor(cursor, datetime, str)
+    """Return where a list, newest first, goes on. Raises ApiError 400."""
+    return _parsed_place(*decode_cursor(cursor, datetime, str))
+
+
+def _parsed_place(at: datetime, signal_id: str) -> tuple[datetime, bytes]:
     try:
         return at, bytes.fromhex(signal_id)
     except ValueError as error:

@@ -85,7 +85,7 @@ def _to_sign_in(request: Request) -> Response:
     path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     if "hx-request" in request.headers:
         return Response(status_code=204, headers={"HX-Redirect": "/sign-in"})
-    href = "/sign-in" if path in ("/", "/signals") else f"/sign-in?{urlencode({'next': path})}"
+    href = "/sign-in" if path in ("/", "/home") else f"/sign-in?{urlencode({'next': path})}"
     return RedirectResponse(href, 303)
 
 
@@ -95,7 +95,7 @@ def _actions(request: Request, error: ApiError) -> tuple[Link, ...]:
     if error.status == 401:
         return (Link("/sign-in", "Sign in"),)
     viewer = chrome_of(request).viewer
-    for_evidence = viewer is not None and viewer.home != _SIGNALS.href
+    for_evidence = viewer is not None and viewer.home == EVIDENCE_HOME
     home = _CONTROLS if for_evidence else _SIGNALS
     if error.status >= 500 and request.method == "GET":
         return (Link(str(request.url.path), _AGAIN), home)

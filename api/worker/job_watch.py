@@ -7,6 +7,7 @@ are the figures that tell whether verdicts come.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 
 import psycopg
@@ -18,6 +19,8 @@ from api.job.figures import JobFigures
 from api.worker.database import WorkerConnection, statement
 
 PERIOD_S = 5.0
+REPORT_S = 30.0
+"""So often the console is told that all is as it was."""
 
 log = structlog.get_logger(__name__)
 
@@ -102,6 +105,7 @@ class JobWatch:
         self._stop = stop
         self._period_s = period_s
         self._noted = -1
+        self._reported_s = -REPORT_S
         self._rung: list[str] = []
         self.alarms: tuple[str, ...] = ()
         """What was wrong when last looked."""
@@ -120,10 +124,24 @@ class JobWatch:
         for alarm in found:
             if alarm not in self._rung:
                 log.warning("job.alarm", alarm=alarm)
+        self._report(found, changed=found != self._rung)
         self._rung = found
         read = figures.rules_read
         if read is not None and read > self._noted and self._note(read):
             self._noted = read
+
+    def _report(self, found: list[str], *, changed: bool) -> None:
+        """Let the console know; what it is told is old after two minutes."""
+        now_s = time.monotonic()
+        if not changed and now_s - self._reported_s < REPORT_S:
+            return
+        try:
+            with self._connect() as connection:
+                connection.execute(statement("report_part"), {"part": "job", "alarms": found})
+        except psycopg.Error as error:
+            log.warning("job.not_reported", error=str(error))
+            return
+        self._reported_s = now_s
 
     def _note(self, offset: int) -> bool:
         try:

@@ -33,6 +33,7 @@ from api.worker.redaction import Letters, WorkerRedactors
 from api.worker.retention import Retention
 from api.worker.signals import SignalWriter
 from api.worker.spans_log import SpansLog
+from api.worker.sums import SumKeeper
 
 _FAREWELL_S = 20.0
 """How long a thread may take to finish what it has in hand."""
@@ -138,6 +139,9 @@ class Worker:
             metrics=self.metrics,
             stop=self.stop,
         )
+        self.sums = SumKeeper(
+            connect=partial(connect, dsn, name="betrace worker sums"), stop=self.stop
+        )
         self.anchors = (
             AnchorKeeper(settings.anchors, dsn=dsn, registry=self.metrics.registry, stop=self.stop)
             if settings.anchors
@@ -186,6 +190,7 @@ class Worker:
             "compliance": self.compliance.run,
             "copier": self.copier.run,
             "retention": self.retention.run,
+            "sums": self.sums.run,
         }
         if self._settings.evidence is not None:
             parts["evidence"] = partial(

@@ -31,9 +31,12 @@ def up(
     servers: Annotated[
         bool, typer.Option(help="Only Postgres, Kafka and Flink, none of our own processes.")
     ] = False,
+    postgres: Annotated[bool, typer.Option(help="Only Postgres, with an empty database.")] = False,
 ) -> None:
     """Start the stack and return when it is ready."""
     chosen = SERVERS if servers else (*SERVERS, *APPS, *(DEMO if demo else ()))
+    if postgres:
+        chosen = ("postgres",)
     stack = _stack(chosen)
     console = Console()
     with Progress(console, stack.layout) as progress:

@@ -1,12 +1,13 @@
 -- name: page
 -- Newest first. Without a verdict asked for: what was ever violated. shown: alerts, shadow, excepted
--- or all.
+-- or all. One value of a filter stands by itself, so that an index gives the order; several are a
+-- list.
 select s.id, s.revision, s.rule_id, s.rule_version, s.rule_name, s.severity, s.controls, s.tags,
        s.shadow, s.verdict, s.broken_clause, s.incomplete, s.doubtful, s.reasons, s.trace_id, s.many,
        s.root_name, s.root_service, s.services, s.span_count, s.first_span_at, s.last_span_at,
        s.closed_at, s.judged_at, s.occurred_at, s.correction_reason, s.status, s.status_reason,
        s.version, s.updated_at, s.exception, s.exception_due, s.disposition, s.until_regression,
-       u.email as assignee
+       s.group_fingerprint, u.email as assignee
 from signals s
 left join users u on u.id = s.assignee_id
 where s.tenant_id = scope_tenant()
@@ -18,14 +19,59 @@ where s.tenant_id = scope_tenant()
     else true
   end
   and (:rule_id::text is null or s.rule_id = :rule_id)
+  and (:rule_ids::text[] is null or s.rule_id = any(:rule_ids))
+  and (:status::text is null or s.status = :status)
   and (:statuses::text[] is null or s.status = any(:statuses))
+  and (:severity::text is null or s.severity = :severity)
   and (:severities::text[] is null or s.severity = any(:severities))
+  and (:assignee_ids::uuid[] is null or s.assignee_id = any(:assignee_ids)
+       or (:nobody and s.assignee_id is null))
+  and (:tags::text[] is null or s.tags && :tags)
+  and (:group_ids::bytea[] is null or s.group_fingerprint = any(:group_ids)
+       or (:ungrouped and s.group_fingerprint is null and s.rule_id = any(:ungrouped_rules)))
   and (:trace_id::bytea is null or s.trace_id = :trace_id)
   and (:service::text is null or s.root_service = :service or :service = any(s.services))
   and (:from_at::timestamptz is null or s.occurred_at >= :from_at)
   and (:to_at::timestamptz is null or s.occurred_at < :to_at)
-  and (:before_at::timestamptz is null or (s.occurred_at, s.id) < (:before_at, :before_id))
+  and (:place_at::timestamptz is null or (s.occurred_at, s.id) < (:place_at, :place_id))
 order by s.occurred_at desc, s.id desc
+limit :limit;
+
+-- name: page_oldest
+-- As `page`, oldest first.
+select s.id, s.revision, s.rule_id, s.rule_version, s.rule_name, s.severity, s.controls, s.tags,
+       s.shadow, s.verdict, s.broken_clause, s.incomplete, s.doubtful, s.reasons, s.trace_id, s.many,
+       s.root_name, s.root_service, s.services, s.span_count, s.first_span_at, s.last_span_at,
+       s.closed_at, s.judged_at, s.occurred_at, s.correction_reason, s.status, s.status_reason,
+       s.version, s.updated_at, s.exception, s.exception_due, s.disposition, s.until_regression,
+       s.group_fingerprint, u.email as assignee
+from signals s
+left join users u on u.id = s.assignee_id
+where s.tenant_id = scope_tenant()
+  and (case when :verdicts::text[] is null then s.raised else s.verdict = any(:verdicts) end)
+  and case :shown
+    when 'alerts' then s.alerts
+    when 'shadow' then s.shadow
+    when 'excepted' then s.exception is not null
+    else true
+  end
+  and (:rule_id::text is null or s.rule_id = :rule_id)
+  and (:rule_ids::text[] is null or s.rule_id = any(:rule_ids))
+  and (:status::text is null or s.status = :status)
+  and (:statuses::text[] is null or s.status = any(:statuses))
+  and (:severity::text is null or s.severity = :severity)
+  and (:severities::text[] is null or s.severity = any(:severities))
+  and (:assignee_ids::uuid[] is null or s.assignee_id = any(:assignee_ids)
+       or (:nobody and s.assignee_id is null))
+  and (:tags::text[] is null or s.tags && :tags)
+  and (:group_ids::bytea[] is null or s.group_fingerprint = any(:group_ids)
+       or (:ungrouped and s.group_fingerprint is null and s.rule_id = any(:ungrouped_rules)))
+  and (:trace_id::bytea is null or s.trace_id = :trace_id)
+  and (:service::text is null or s.root_service = :service or :service = any(s.services))
+  and (:from_at::timestamptz is null or s.occurred_at >= :from_at)
+  and (:to_at::timestamptz is null or s.occurred_at < :to_at)
+  and (:place_at::timestamptz is null or (s.occurred_at, s.id) > (:place_at, :place_id))
+order by s.occurred_at, s.id
 limit :limit;
 
 -- name: by_ids
@@ -34,7 +80,7 @@ select s.id, s.revision, s.rule_id, s.rule_version, s.rule_name, s.severity, s.c
        s.root_name, s.root_service, s.services, s.span_count, s.first_span_at, s.last_span_at,
        s.closed_at, s.judged_at, s.occurred_at, s.correction_reason, s.status, s.status_reason,
        s.version, s.updated_at, s.exception, s.exception_due, s.disposition, s.until_regression,
-       u.email as assignee
+       s.group_fingerprint, u.email as assignee
 from signals s
 left join users u on u.id = s.assignee_id
 where s.tenant_id = scope_tenant() and s.id = any(:ids) and s.raised;
@@ -66,6 +112,79 @@ update signals
 set status = :status, status_reason = :status_reason, assignee_id = :assignee_id,
     disposition = :disposition, until_regression = :until_regression, version = version + 1
 where tenant_id = scope_tenant() and id = :id;
+
+-- name: lock_many
+select id, status, status_reason, assignee_id, disposition, until_regression, version
+from signals
+where tenant_id = scope_tenant() and id = any(:ids) and raised
+order by id
+for update;
+
+-- name: change_many!
+-- status, disposition: null keeps what there is.
+update signals
+set status = coalesce(:status, status),
+    status_reason = case when :status::text is null or status = :status then status_reason
+      else :reason end,
+    disposition = case when :status::text is null then disposition else :disposition end,
+    until_regression = case when :status::text is null then until_regression
+      else :until_regression end,
+    assignee_id = case when :assigns then :assignee_id else assignee_id end,
+    version = version + 1
+where tenant_id = scope_tenant() and id = any(:ids);
+
+-- name: versions
+select id, version from signals where tenant_id = scope_tenant() and id = any(:ids);
+
+-- name: keep_bulk_change!
+insert into signal_bulk_changes (tenant_id, id, actor, what, items)
+values (scope_tenant(), :id, :actor, :what, :items);
+
+-- name: bulk_change^
+select id, actor, at, what, undone_at, undone_by, jsonb_array_length(items) as changed_count
+from signal_bulk_changes
+where tenant_id = scope_tenant() and id = :id;
+
+-- name: lock_bulk_change^
+select id, what, undone_at, jsonb_array_length(items) as changed_count
+from signal_bulk_changes
+where tenant_id = scope_tenant() and id = :id
+for update;
+
+-- name: take_back
+-- Those that nobody has changed since. Who is no member any more gets nothing back.
+with items as (
+  select decode(i.id, 'hex') as id, i.status, i.status_reason, i.disposition, i.until_regression,
+    i.version,
+    (select m.user_id from memberships m
+     where m.tenant_id = scope_tenant() and m.user_id = i.assignee_id) as assignee_id
+  from signal_bulk_changes b
+  cross join jsonb_to_recordset(b.items) as i (
+    id text, status text, status_reason text, disposition text, until_regression boolean,
+    assignee_id uuid, version integer
+  )
+  where b.tenant_id = scope_tenant() and b.id = :id
+)
+update signals s
+set status = i.status, status_reason = i.status_reason, disposition = i.disposition,
+    until_regression = i.until_regression, assignee_id = i.assignee_id, version = s.version + 1
+from items i
+where s.tenant_id = scope_tenant() and s.id = i.id and s.version = i.version
+returning s.id;
+
+-- name: note_undone!
+update signal_bulk_changes
+set undone_at = now(), undone_by = :actor, what = what || jsonb_build_object('restored', :restored::int)
+where tenant_id = scope_tenant() and id = :id;
+
+-- name: forget_bulk_changes!
+delete from signal_bulk_changes where at < now() - interval '1 day';
+
+-- name: users_by_email
+select u.id, u.email
+from users u
+join memberships m on m.user_id = u.id and m.tenant_id = scope_tenant()
+where u.email = any(:emails);
 
 -- name: member_by_email$
 select u.id

@@ -684,3 +684,14 @@ delete from trace_budgets where hour < now() - interval '2 days';
 -- Records of the rules log before an offset have been read by every subtask of the job.
 update rules_outbox set read_everywhere_at = now()
 where published_at is not null and read_everywhere_at is null and log_offset < :offset;
+
+-- name: worker-report-part(part, alarms)!
+-- What is wrong with a part of the installation, as far as this worker sees it.
+insert into part_reports (part, alarms, reported_at)
+values (:part, :alarms, now())
+on conflict on constraint part_reports_pkey
+do update set alarms = excluded.alarms, reported_at = excluded.reported_at;
+
+-- name: worker-settle-signal-sums(most)^
+-- Put rows of one cell of the sums of signals together.
+select settle_signal_sums(:most) as taken;

@@ -39,7 +39,7 @@ def running_browser() -> Iterator[Browser]:
 
 
 def sign_in(
-    page: Page, url: str, *, email: str, password: str = PASSWORD, home: str = "/signals"
+    page: Page, url: str, *, email: str, password: str = PASSWORD, home: str = "/home"
 ) -> None:
     """Sign in by the form and wait for the page that follows."""
     page.goto(f"{url}/sign-in")

@@ -77,9 +77,10 @@ def context(browser: Browser, console: Console) -> Iterator[BrowserContext]:
 
 @pytest.fixture
 def page(context: BrowserContext, console: Console) -> Page:
-    """A page of a signed-in SRE."""
+    """A page of a signed-in SRE, with the list of signals."""
     page = context.new_page()
     sign_in(page, console.url, email=SRE)
+    page.goto(f"{console.url}/signals")
     return page
 
 

@@ -58,7 +58,7 @@ def test_a_new_person_gets_from_the_invitation_to_the_first_signal(
     assert key not in page.content()
 
     page.goto(f"{site}/welcome?first=true")
-    page.wait_for_url("**/signals")
+    page.wait_for_url("**/home")
     expect(page.get_by_role("link", name="No credentials in URLs")).to_have_count(1)
     context.close()
     assert complaints.lines == []

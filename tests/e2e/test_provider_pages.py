@@ -145,7 +145,7 @@ def test_somebody_without_a_tenant_is_told_what_to_send_the_operator(
     expect(command).to_contain_text("--group kernel-maintainers-of-the-whole-world")
     page.get_by_role("link", name="Sign in as somebody else").click()
     _type_name(page, "ada")
-    page.wait_for_url(f"{console.url}/signals")
+    page.wait_for_url(f"{console.url}/home")
 
 
 def test_who_refuses_at_the_provider_may_begin_again(page: Page, console: Console) -> None:
@@ -163,7 +163,7 @@ def test_an_answer_that_comes_twice_or_too_late_is_explained(page: Page, console
     page.on("request", lambda request: answers.append(request.url))
     page.goto(f"{console.url}/sign-in")
     _enter(page, "ada")
-    page.wait_for_url(f"{console.url}/signals")
+    page.wait_for_url(f"{console.url}/home")
     answer = next(url for url in answers if "/callback?" in url)
     page.goto(answer)
     expect(page.get_by_role("alert")).to_contain_text("used already")
@@ -276,7 +276,7 @@ def _come_in(page: Page, console: Console, person: str) -> None:
     page.goto(f"{console.url}/sign-in")
     with page.expect_response(LAST_ASKED_FOR):
         _enter(page, person)
-        page.wait_for_url(f"{console.url}/signals")
+        page.wait_for_url(f"{console.url}/home")
 
 
 def _type_name(page: Page, person: str) -> None:

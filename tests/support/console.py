@@ -401,6 +401,9 @@ class Console:
         shadow: bool = False,
         exception: Mapping[str, str] | None = None,
         signal_id: str = "",
+        group_fingerprint: bytes | None = None,
+        group_values: Mapping[str, Any] | None = None,
+        tags: Sequence[str] = (),
     ) -> str:
         """Store a signal of a rule's first version; return its id.
 
@@ -414,13 +417,18 @@ class Console:
                 " severity, verdict, broken_clause, incomplete, trace_id, root_name,"
                 " root_service, services, span_count, first_span_at, last_span_at, closed_at,"
                 " judged_at, occurred_at, log_partition, log_first_offset, log_last_offset,"
-                " explanation, explained_revision, trace_state, many, shadow, exception)"
+                " explanation, explained_revision, trace_state, many, shadow, exception,"
+                " group_fingerprint, group_values, tags)"
                 " values (%(tenant)s, %(id)s, 1, %(rule)s, 1, %(name)s, %(severity)s, 'violated',"
                 " %(broken)s, %(incomplete)s, %(trace)s, %(root_name)s, %(root_service)s,"
                 " %(services)s, 10, %(at)s, %(at)s, %(at)s, %(at)s, %(at)s, 0, 0, 0,"
-                " %(explanation)s, %(explained)s, %(state)s, %(many)s, %(shadow)s, %(exception)s)",
+                " %(explanation)s, %(explained)s, %(state)s, %(many)s, %(shadow)s, %(exception)s,"
+                " %(group)s, %(group_values)s, %(tags)s)",
                 {
                     "tenant": self.tenant_id,
+                    "group": group_fingerprint,
+                    "group_values": Jsonb(dict(group_values or {})),
+                    "tags": list(tags),
                     "id": bytes.fromhex(signal_id),
                     "rule": rule_id,
                     "name": rule_name or rule_id,

@@ -25,6 +25,7 @@ from tests.support.tenants import (
     PEPPER,
     add_key,
     insert_backtest,
+    insert_bulk_change,
     insert_case,
     insert_count,
     insert_fold,
@@ -39,6 +40,7 @@ from tests.support.tenants import (
     insert_sample,
     insert_signal,
     insert_trace,
+    insert_view,
     make_tenant,
 )
 
@@ -73,6 +75,8 @@ async def filled_tenant(pool: Pool, database: Database, *, evidence: bool = True
     insert_link(database.app, scope, signal_id)
     note_id = insert_note(database.app, scope, mark)
     insert_fold(database.worker, scope, rule_name=mark)
+    view_id = insert_view(database.app, scope, mark, shared=True)
+    bulk_id = insert_bulk_change(database.app, scope)
     insert_trace(database.worker, scope, trace_id, mark, "child")
     sample_id = insert_sample(database.app, scope, name=mark)
     case = insert_case(database.app, scope, name=mark)
@@ -100,6 +104,8 @@ async def filled_tenant(pool: Pool, database: Database, *, evidence: bool = True
         "signal_id": signal_id,
         "other_id": other_id,
         "note_id": note_id,
+        "view_id": view_id,
+        "bulk_id": bulk_id,
         "ordinal": "0",
         "trace_id": trace_id,
         "sample_id": sample_id,

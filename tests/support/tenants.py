@@ -187,6 +187,47 @@ def insert_link(dsn: str, scope: TenantScope, signal_id: str) -> str:
     return bytes(made[0]).hex()
 
 
+def insert_view(
+    dsn: str, scope: TenantScope, name: str = "Mine", *, shared: bool = False, owner: str = "test"
+) -> str:
+    """Write a saved view; return its id. dsn: of the application role."""
+    row = {
+        "tenant_id": scope.tenant_id,
+        "id": uuid4(),
+        "name": name,
+        "query": "status=open",
+        "owner": owner,
+        "shared": shared,
+    }
+    with psycopg.connect(dsn) as connection:
+        connection.execute("select set_config('app.tenant_id', %s, true)", [str(scope.tenant_id)])
+        connection.execute(_insert("saved_views", row), row)
+    return str(row["id"])
+
+
+def insert_bulk_change(dsn: str, scope: TenantScope) -> str:
+    """Write that nothing was changed at once; return its id. dsn: of the application role."""
+    what = {
+        "status": "investigating",
+        "disposition": None,
+        "assigns": False,
+        "assignee": None,
+        "skipped": 0,
+        "left": 0,
+    }
+    row = {
+        "tenant_id": scope.tenant_id,
+        "id": uuid4(),
+        "actor": "test",
+        "what": Jsonb(what),
+        "items": Jsonb([]),
+    }
+    with psycopg.connect(dsn) as connection:
+        connection.execute("select set_config('app.tenant_id', %s, true)", [str(scope.tenant_id)])
+        connection.execute(_insert("signal_bulk_changes", row), row)
+    return str(row["id"])
+
+
 def insert_fold(dsn: str, scope: TenantScope, **columns: Any) -> None:
     """Write what was folded in a lane and minute as the worker does. dsn: of the worker's role."""
     minute = columns.get("minute", NOON)

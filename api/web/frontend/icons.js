@@ -4,6 +4,7 @@ export const icons = [
   "arrow-left",
   "arrow-right",
   "ban",
+  "bookmark",
   "braces",
   "building-2",
   "check",

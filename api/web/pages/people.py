@@ -25,7 +25,7 @@ from api.web.views.words import good
 
 router = APIRouter(include_in_schema=False)
 
-HOME: Final = "/signals"
+HOME: Final = "/home"
 SIGN_IN_COOKIE: Final = "betrace_sign_in"
 TICKET_COOKIE: Final = "betrace_sign_in_ticket"
 DONE: Final = {

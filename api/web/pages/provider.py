@@ -23,7 +23,7 @@ from api.web.views.provider import RefusedPage, link_page, refused_page, unplace
 
 router = APIRouter(include_in_schema=False)
 
-HOME: Final = "/signals"
+HOME: Final = "/home"
 PROVIDER: Final = "/sign-in/provider"
 FLOW_COOKIE: Final = "betrace_provider"
 

@@ -11,12 +11,13 @@ Theme = Literal["system", "light", "dark"]
 THEMES: Final[tuple[Theme, ...]] = get_args(Theme)
 _THEME_ICONS: Final = {"system": "monitor", "light": "sun", "dark": "moon"}
 _PLACES: Final = (
+    ("home", "Home", "/home"),
     ("signals", "Signals", "/signals"),
     ("traces", "Traces", "/traces"),
     ("rules", "Rules", "/rules"),
     ("evidence", "Evidence", "/evidence"),
 )
-HOME: Final = "/signals"
+HOME: Final = "/home"
 EVIDENCE_HOME: Final = "/evidence/controls"
 _SETTINGS: Final = (
     ("account", "Account", "/settings/account"),
@@ -76,6 +77,7 @@ class Viewer:
     def sees(self, place: str) -> bool:
         """Tell whether a place of the main navigation has something for them."""
         lacks = {
+            "home": not self.may_read_signals and self.may_read_evidence,
             "signals": not self.may_read_signals and self.may_read_evidence,
             "traces": not self.may_read_traces,
             "rules": not self.may_read_rules and self.may_read_evidence,

@@ -1,21 +1,22 @@
-"""The list of signals: rows, filters in the address, tabs, what an empty list says."""
+"""The list of signals: rows, what stands around them, what an empty list says."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Final
 from urllib.parse import urlencode
 
-from api.signals.folds import FoldFilter, Storms
-from api.signals.model import Severity, Shown, Signal, SignalFilter, Status
-from api.web.views.addresses import with_query
+from api.signals.folds import Storms
+from api.signals.model import Signal
+from api.web.views.bulk import BulkBar, Done
 from api.web.views.many import many_marks, many_summary, many_title
 from api.web.views.moments import Moment, moment
 from api.web.views.rule_text import Piece, pieces
+from api.web.views.signal_filters import Filters
+from api.web.views.signal_query import SignalQuery
 from api.web.views.storms import StormPanel, storm_panel
-from api.web.views.words import SEVERITIES, SHOWN, STATUSES, Choice, choices
+from api.web.views.words import SEVERITIES, STATUSES, Message
 
 EXAMPLE_RULE: Final = "when   { payment.charge.where(amount > 1000) }\nalways { fraud.check }\n"
 
@@ -39,11 +40,14 @@ class SignalRow:
     trace_short: str
     seen: str
     at: Moment
+    assignee: str
     arrived: bool = False
     """Came while the page was open: shown for a moment in another colour."""
+    selectable: bool = False
+    """Whether it can be chosen, to change it with others."""
 
 
-def signal_row(signal: Signal, *, arrived: bool = False) -> SignalRow:
+def signal_row(signal: Signal, *, arrived: bool = False, selectable: bool = False) -> SignalRow:
     """Return the row of a signal."""
     return SignalRow(
         id=signal.id,
@@ -60,7 +64,9 @@ def signal_row(signal: Signal, *, arrived: bool = False) -> SignalRow:
         trace_short=(signal.trace_id or "")[:8],
         seen=many_summary(signal.many) if signal.many else "",
         at=moment(signal.occurred_at),
+        assignee=signal.assignee or "",
         arrived=arrived,
+        selectable=selectable,
     )
 
 
@@ -82,96 +88,6 @@ def _taken_back(signal: Signal) -> bool:
     return signal.verdict in ("satisfied", "not_applicable")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SignalQuery:
-    """The filters of the address. Empty: any. cursor: opaque, empty for the newest page.
-
-    shown: without, what alerts.
-    """
-
-    status: str = ""
-    severity: str = ""
-    rule_id: str = ""
-    service: str = ""
-    shown: str = ""
-    cursor: str = ""
-
-    def href(self, path: str = "/signals") -> str:
-        """Return the address with the filters that are set."""
-        fields = {
-            "status": self.status,
-            "severity": self.severity,
-            "rule_id": self.rule_id,
-            "service": self.service,
-            "shown": self.shown,
-            "cursor": self.cursor,
-        }
-        return with_query(path, fields)
-
-    def chosen(self) -> SignalFilter:
-        """Return the filter for the services; a word that is none of a field's means any."""
-        return SignalFilter(
-            shown=self._shown,
-            rule_id=self.rule_id or None,
-            statuses=tuple(status for status in Status if status == self.status),
-            severities=tuple(severity for severity in Severity if severity == self.severity),
-            service=self.service or None,
-        )
-
-    def folds(self, *, from_at: datetime | None, to_at: datetime | None) -> FoldFilter | None:
-        """Return which folded signals belong to the list; None where they cannot.
-
-        Nobody works on them one by one, so they are open. Their services are not known.
-        """
-        if self.status not in ("", Status.OPEN):
-            return None
-        chosen = self.chosen()
-        return FoldFilter(
-            rule_id=chosen.rule_id, severities=chosen.severities, from_at=from_at, to_at=to_at
-        )
-
-    def admits(self, signal: Signal) -> bool:
-        """Return whether the list shows a signal: what the database does for pages."""
-        return (
-            self.status in ("", signal.status)
-            and self.severity in ("", signal.severity)
-            and self.rule_id in ("", signal.rule_id)
-            and self.service in ("", signal.root_service, *signal.services)
-            and signal.is_shown(self._shown)
-        )
-
-    @property
-    def _shown(self) -> Shown:
-        return next((shown for shown in Shown if shown == self.shown), Shown.ALERTS)
-
-    @property
-    def filtered(self) -> bool:
-        """Whether anything but the status narrows the list."""
-        return bool(self.severity or self.rule_id or self.service or self.shown)
-
-
-@dataclass(frozen=True, slots=True)
-class Tab:
-    """A status to look at."""
-
-    label: str
-    href: str
-    current: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Filters:
-    """The fields of the filter bar."""
-
-    status: str
-    severities: tuple[Choice, ...]
-    rules: tuple[Choice, ...]
-    service: str
-    shown: tuple[Choice, ...]
-    clear_href: str
-    """Empty if nothing is set."""
-
-
 @dataclass(frozen=True, slots=True)
 class Nothing:
     """What an empty list says, and one way on."""
@@ -190,29 +106,45 @@ class FirstRun:
     exporter: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SignalList:
     """The page."""
 
-    tabs: tuple[Tab, ...]
     filters: Filters
     rows: tuple[SignalRow, ...]
     storms: StormPanel
     live_url: str
-    """Where new rows come from; empty on older pages, which stay as they are."""
+    """Where new rows come from; empty on pages that stay as they are: older ones, other orders."""
+    live_note: str
+    """Why they stay as they are."""
     storms_url: str
     """Where news of storms come from, as long as there is a live_url."""
     older_href: str
+    older_label: str
     newest_href: str
+    groups_href: str
     first_run: FirstRun | None
     nothing: Nothing
+    bulk: BulkBar | None
+    done: Done | None
+    message: Message | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beside:
+    """What stands around a list. bulk: None where the reader may not change signals."""
+
+    filters: Filters
+    bulk: BulkBar | None = None
+    done: Done | None = None
+    message: Message | None = None
 
 
 def signal_list(
     signals: Sequence[Signal],
     query: SignalQuery,
     *,
-    rules: Mapping[str, str],
+    beside: Beside,
     next_cursor: str,
     feed_position: str,
     otlp_url: str,
@@ -220,46 +152,28 @@ def signal_list(
 ) -> SignalList:
     """Return the page of a list.
 
-    rules: rule id to name, for the filter. feed_position: the live feed continues after it.
-    otlp_url: where exporters send to, shown while there is nothing else to show. storms: what was
-    folded in the time that the page covers.
+    feed_position: the live feed continues after it. otlp_url: where exporters send to, shown while
+    there is nothing else to show. storms: what was folded in the time that the page covers.
     """
     newest = replace(query, cursor="")
     bare = query == SignalQuery()
+    is_live = not query.cursor and not query.sort
     return SignalList(
-        tabs=_tabs(newest),
-        filters=Filters(
-            status=query.status,
-            severities=choices(SEVERITIES, query.severity, nothing="Any severity"),
-            rules=choices(_with_selected(rules, query.rule_id), query.rule_id, nothing="Any rule"),
-            service=query.service,
-            shown=choices(SHOWN, query.shown, nothing="Alerts"),
-            clear_href=SignalQuery(status=query.status).href() if query.filtered else "",
-        ),
-        rows=tuple(signal_row(signal) for signal in signals),
+        filters=beside.filters,
+        rows=tuple(signal_row(signal, selectable=beside.bulk is not None) for signal in signals),
         storms=storm_panel(storms, of_one_service=bool(query.service)),
         storms_url=newest.href(),
-        live_url="" if query.cursor else _live_url(newest, feed_position),
+        live_url=_live_url(newest, feed_position) if is_live else "",
+        live_note="" if is_live else "Only the newest signals, newest first, come by themselves.",
         older_href=replace(query, cursor=next_cursor).href() if next_cursor else "",
+        older_label="Next" if query.sort else "Older",
         newest_href=newest.href() if query.cursor else "",
-        first_run=_first_run(otlp_url) if bare and not signals else None,
+        groups_href=replace(newest, sort="").href("/home"),
+        first_run=first_run(otlp_url) if bare and not signals else None,
         nothing=_nothing(query),
-    )
-
-
-def _with_selected(rules: Mapping[str, str], rule_id: str) -> dict[str, str]:
-    """A rule that is gone stays selectable while the address names it."""
-    names = dict(sorted(rules.items(), key=lambda item: item[1].lower()))
-    if rule_id and rule_id not in names:
-        names[rule_id] = rule_id
-    return names
-
-
-def _tabs(query: SignalQuery) -> tuple[Tab, ...]:
-    labels = {"": "All", **STATUSES}
-    return tuple(
-        Tab(label, replace(query, status=status).href(), status == query.status)
-        for status, label in labels.items()
+        bulk=beside.bulk,
+        done=beside.done,
+        message=beside.message,
     )
 
 
@@ -270,24 +184,32 @@ def _live_url(query: SignalQuery, position: str) -> str:
 
 def _nothing(query: SignalQuery) -> Nothing:
     if query.cursor:
-        return Nothing("No older signals", "This is the end of the list.", "Newest", "/signals")
+        first = replace(query, cursor="").href()
+        return Nothing("No more signals", "This is the end of the list.", "To the beginning", first)
     if query.filtered:
         return Nothing(
             "No signal matches these filters",
-            "New ones appear here by themselves.",
+            "New ones appear here by themselves." if not query.sort else "Take a filter away.",
             "Clear the filters",
             SignalQuery(status=query.status).href(),
         )
-    label = STATUSES.get(query.status, "").lower()
     return Nothing(
-        f"Nothing is {label}" if label != "false positive" else "No false positives",
+        _none_of(query.status),
         "Signals appear here by themselves when their status changes.",
         "Show all signals",
         "/signals",
     )
 
 
-def _first_run(otlp_url: str) -> FirstRun:
+def _none_of(statuses: Sequence[str]) -> str:
+    if list(statuses) == ["false_positive"]:
+        return "No false positives"
+    names = " or ".join(STATUSES[status].lower() for status in statuses)
+    return f"Nothing is {names}" if names else "There are no signals"
+
+
+def first_run(otlp_url: str) -> FirstRun:
+    """Return how to get to the first signal. otlp_url: where exporters send to."""
     exporter = (
         f"export OTEL_EXPORTER_OTLP_ENDPOINT={otlp_url}\n"
         "export OTEL_EXPORTER_OTLP_HEADERS=x-api-key=<your key>\n"

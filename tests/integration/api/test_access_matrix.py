@@ -34,7 +34,12 @@ Route = tuple[str, str]
 _P = Permission
 PAGES: Final[Mapping[Route, Access]] = {
     ("POST", "/sign-out"): "known",
+    ("GET", "/home"): _P.SIGNALS_READ,
     ("GET", "/signals"): _P.SIGNALS_READ,
+    ("POST", "/signals/bulk"): _P.SIGNALS_WRITE,
+    ("POST", "/signals/bulk/{bulk_id}/undo"): _P.SIGNALS_WRITE,
+    ("POST", "/signals/views"): _P.SIGNALS_READ,
+    ("POST", "/signals/views/{view_id}/remove"): _P.SIGNALS_READ,
     ("GET", "/live/signals"): _P.SIGNALS_READ,
     ("GET", "/signals/{signal_id}"): _P.SIGNALS_READ,
     ("POST", "/signals/{signal_id}/status"): _P.SIGNALS_WRITE,
@@ -235,6 +240,9 @@ BODIES: Final[Mapping[str, Any]] = {
     "/api/v1/rules/editor/hover": {"text": "when { a", "offset": 2},
     "/api/v1/traces/{trace_id}/rule": {"picks": [{"span_id": "00" * 8}]},
     "/api/v1/signals/{signal_id}": {"status": "investigating"},
+    "/api/v1/signals/bulk": {"status": "investigating"},
+    "/api/v1/signals/views": {"name": "Another", "query": "status=open"},
+    "/api/v1/signals/views/{view_id}": {"name": "Mine", "query": "status=open"},
     "/api/v1/signals/{signal_id}/notes": {"text": "Seen."},
     "/api/v1/signals/{signal_id}/notes/{note_id}": {"text": "Seen, and corrected."},
     "/api/v1/dead-letters/{letter_id}/discard": {"note": "no use"},

@@ -155,5 +155,71 @@ async def test_events_are_server_sent_with_their_id(
     stream = feed_events(services, caller.scope, Shown.ALERTS, last_event_id=place)
     async with asyncio.timeout(PATIENCE_S):
         sent = await anext(stream)
-    assert (sent.event, json.loads(sent.data)["id"]) == ("raised", signal_id)
-    assert Place.parse(str(sent.id)) is not None
+    told = messages(sent)
+    assert [(name, json.loads(data)["id"]) for name, data, _ in told] == [("raised", signal_id)]
+    assert Place.parse(told[0][2]) is not None
+
+
+def messages(chunk: bytes) -> list[tuple[str, str, str]]:
+    """Return the events of a chunk: name, data, id."""
+    found = []
+    for text in chunk.decode().replace("\r\n", "\n").strip().split("\n\n"):
+        fields = dict(line.split(": ", 1) for line in text.split("\n"))
+        found.append((fields["event"], fields["data"], fields["id"]))
+    return found
+
+
+async def test_a_thousand_readers_read_the_database_once(
+    feed: SignalFeed, tenant: TenantScope, shared_database: Database
+) -> None:
+    place = await feed.place(tenant)
+    readers = [feed.batches(tenant, last_event_id=place) for _ in range(1_000)]
+    waiting = [asyncio.ensure_future(anext(reader)) for reader in readers]
+    async with asyncio.timeout(60):
+        while feed.watched(tenant) < len(readers):
+            await asyncio.sleep(0.01)
+    raised = insert_signal(shared_database.worker, tenant)
+    async with asyncio.timeout(PATIENCE_S):
+        told = await asyncio.gather(*waiting)
+    assert {id(batch) for batch in told} == {id(told[0])}
+    assert _told(list(told[0].events)) == [(Change.RAISED, raised)]
+    for reader in readers:
+        await reader.aclose()
+
+
+async def test_a_reader_who_fell_behind_catches_up_without_loss(
+    feed: SignalFeed,
+    tenant: TenantScope,
+    shared_database: Database,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("api.signals.feed.KEPT_MAX", 2)
+    monkeypatch.setattr("api.signals.feed.PACE_S", 0.0)
+    place = await feed.place(tenant)
+    quick, slow = (feed.events(tenant, last_event_id=place) for _ in range(2))
+    ids = [insert_signal(shared_database.worker, tenant)]
+    seen = _told(await _take(slow, 1))
+    await _take(quick, 1)
+    for _ in range(6):
+        ids.append(insert_signal(shared_database.worker, tenant))
+        await _take(quick, 1)
+    seen += _told(await _take(slow, 6))
+    assert seen == [(Change.RAISED, signal_id) for signal_id in ids]
+
+
+async def test_of_much_at_once_the_last_is_told_and_the_rest_is_counted(
+    app: FastAPI, caller: Caller, shared_database: Database
+) -> None:
+    insert_rule(shared_database.app, caller.scope)
+    services = app.state.services
+    place = await services.feed.place(caller.scope)
+    ids = [insert_signal(shared_database.worker, caller.scope) for _ in range(5)]
+    stream = feed_events(services, caller.scope, Shown.ALERTS, last_event_id=place, most=2)
+    async with asyncio.timeout(PATIENCE_S):
+        told = messages(await anext(stream))
+    assert (told[0][0], json.loads(told[0][1])) == ("more", {"count": 3})
+    assert [json.loads(data)["id"] for name, data, _ in told[1:]] == ids[3:]
+    again = feed_events(services, caller.scope, Shown.ALERTS, last_event_id=told[0][2])
+    async with asyncio.timeout(PATIENCE_S):
+        after = messages(await anext(again))
+    assert [json.loads(data)["id"] for _, data, _ in after] == ids[3:]

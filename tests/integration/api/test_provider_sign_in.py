@@ -158,7 +158,7 @@ async def test_nobody_is_led_to_another_site_afterwards(
     browser: Browser, granted: TenantScope
 ) -> None:
     response = await browser.sign_in("ada", next="https://evil.example/")
-    assert response.headers["location"] == "/signals"
+    assert response.headers["location"] == "/home"
 
 
 async def test_the_host_of_a_request_does_not_choose_where_people_come_back(

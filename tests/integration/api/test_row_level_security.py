@@ -31,6 +31,7 @@ from tests.support.sealing import insert_evidence
 from tests.support.tenants import (
     PEPPER,
     insert_backtest,
+    insert_bulk_change,
     insert_case,
     insert_count,
     insert_fold,
@@ -43,6 +44,7 @@ from tests.support.tenants import (
     insert_sample,
     insert_signal,
     insert_trace,
+    insert_view,
     make_key,
     make_tenant,
     make_user,
@@ -62,7 +64,8 @@ TABLES_WITH_A_TENANT = [
     "evidence_services", "evidence_texts", "evidence_text_records", "evidence_text_days",
     "evidence_verifications", "evidence_verified",
     "redaction_policies", "redaction_vault", "redaction_counts", "redaction_rekeyings",
-    "signal_notes", "signal_links",
+    "signal_notes", "signal_links", "signal_sums", "signal_group_sums", "saved_views",
+    "signal_bulk_changes",
 ]  # fmt: skip
 
 
@@ -79,6 +82,8 @@ async def filled(pool: Pool, shared_database: Database) -> TenantScope:
     insert_signal(shared_database.worker, scope, trace_id=bytes.fromhex(trace_id))
     insert_note(shared_database.app, scope)
     insert_link(shared_database.app, scope, insert_signal(shared_database.worker, scope))
+    insert_view(shared_database.app, scope)
+    insert_bulk_change(shared_database.app, scope)
     insert_fold(shared_database.worker, scope)
     insert_trace(shared_database.worker, scope, trace_id, "root", "child")
     insert_sample(shared_database.app, scope)

@@ -88,7 +88,7 @@ async def test_the_organisation_is_the_tenant_and_its_role_is_granted(
 ) -> None:
     email = _address()
     response = await browser.come_back(workos.sign_in(await browser.begin(), email))
-    assert (response.status_code, response.headers["location"]) == (303, "/signals")
+    assert (response.status_code, response.headers["location"]) == (303, "/home")
     who = await browser.identity() or {}
     assert (who["name"], who["role"], who["tenant_id"]) == (
         email, "developer", str(granted.tenant_id),

@@ -54,6 +54,11 @@ class Watched:
         return value
 
 
+def reports(database: Database) -> list[tuple[str, list[str]]]:
+    with psycopg.connect(database.app) as connection:
+        return connection.execute("select part, alarms from part_reports").fetchall()
+
+
 def publish(database: Database, *offsets: int | None) -> None:
     """Put records of a tenant into the outbox; None stands for one that waits for Kafka."""
     with psycopg.connect(database.admin) as connection:
@@ -118,3 +123,12 @@ def test_without_postgres_it_is_noted_later(seeded: Database) -> None:
     watched.watch._connect = partial(connect, seeded.worker, name="test")
     watched.watch.look()
     assert read_everywhere(seeded) == {5}
+
+
+def test_the_console_is_told_what_is_wrong_when_it_changes(seeded: Database) -> None:
+    watched = Watched(seeded.worker)
+    watched.watch.look()
+    assert reports(seeded) == [("job", [])]
+    watched.figures = JobFigures(at_ms=NOW_MS)
+    watched.watch.look()
+    assert reports(seeded) == [("job", ["No job judges: submit it (deploy/README.md)."])]

@@ -9,7 +9,7 @@ import pytest
 from api.signals.folds import Example, Folded, FoldFilter, Storms
 from api.signals.model import Severity
 from api.web.views.moments import between
-from api.web.views.signal_list import SignalQuery
+from api.web.views.signal_query import SignalQuery
 from api.web.views.storms import ExampleLink, StormPanel, StormRow, storm_panel
 
 AT = datetime(2026, 11, 26, 14, 2, 5, tzinfo=UTC)
@@ -76,8 +76,8 @@ def test_a_stretch_of_time_is_told_to_the_minute(minutes: int, text: str) -> Non
 
 
 def test_a_list_knows_which_folded_signals_belong_to_it() -> None:
-    query = SignalQuery(status="open", severity="high", rule_id="r")
+    query = SignalQuery(status=("open",), severity=("high",), rule_id=("r",))
     assert query.folds(from_at=AT, to_at=None) == FoldFilter(
         rule_id="r", severities=(Severity.HIGH,), from_at=AT
     )
-    assert SignalQuery(status="resolved").folds(from_at=None, to_at=None) is None
+    assert SignalQuery(status=("resolved",)).folds(from_at=None, to_at=None) is None

@@ -13,7 +13,7 @@ from api.web.views.links import local_path, rule_href, web_href
 from api.web.views.moments import duration_text, exact_moment
 from api.web.views.problems import problem_view
 from api.web.views.rule_text import pieces
-from api.web.views.signal_list import SignalQuery
+from api.web.views.signal_query import SignalQuery
 from api.web.views.waterfall import Attribute
 from dsl import Span, check
 from dsl.explain import explain
@@ -77,7 +77,9 @@ def test_signing_in_leads_to_this_site_only(path: str) -> None:
 def test_addresses_hold_what_people_typed_safely() -> None:
     assert rule_href("a/b c") == "/rules/a%2Fb%20c"
     assert web_href("javascript:alert(1)") == ""
-    assert SignalQuery(status="open", service="a&b").href() == "/signals?status=open&service=a%26b"
+    assert (
+        SignalQuery(status=("open",), service="a&b").href() == "/signals?status=open&service=a%26b"
+    )
 
 
 def test_the_broken_clause_is_marked_and_its_spans_found() -> None:

@@ -23,6 +23,7 @@ export function startFeed(htmx: typeof htmxType): void {
   let waiting = 0;
   let missed = false;
   let losing = 0;
+  let untold = 0;
 
   const feed = () => document.querySelector<HTMLElement>("[data-feed]");
   const bar = () => document.querySelector<HTMLElement>("[data-live]");
@@ -45,11 +46,22 @@ export function startFeed(htmx: typeof htmxType): void {
   function reload(): void {
     missed = false;
     waiting = 0;
+    untold = 0;
     void htmx.ajax("get", window.location.href, {
       target: "[data-feed]",
       select: "[data-feed]",
       swap: "outerHTML",
     } as never);
+  }
+
+  /** Many came at once, and the list has only the last of them. */
+  function tellOfMore(count: number): void {
+    untold += count;
+    const note = document.querySelector<HTMLElement>("[data-more]");
+    const text = note?.querySelector("[data-more-text]");
+    if (!note || !text) return;
+    text.textContent = `${untold.toLocaleString()} more came at once and are not in this list.`;
+    note.hidden = false;
   }
 
   function toggle(): void {
@@ -60,10 +72,16 @@ export function startFeed(htmx: typeof htmxType): void {
 
   function receive(event: Event): void {
     const message = (event as CustomEvent<MessageEvent<string>>).detail;
+    const more = message.type === "more" ? countOf(message.data) : 0;
     if (paused) {
       event.preventDefault();
-      waiting += 1;
+      waiting += more || 1;
       show("paused");
+      return;
+    }
+    if (message.type === "more") {
+      event.preventDefault();
+      tellOfMore(more);
       return;
     }
     const id = rowId(message.data);
@@ -77,8 +95,12 @@ export function startFeed(htmx: typeof htmxType): void {
     } else if (known) {
       event.preventDefault();
       const held = known.contains(document.activeElement);
+      const picked = known.querySelector<HTMLInputElement>("[data-pick]")?.checked ?? false;
       known.outerHTML = message.data;
-      if (held) document.getElementById(id)?.querySelector("a")?.focus();
+      const row = document.getElementById(id);
+      if (held) row?.querySelector("a")?.focus();
+      const box = row?.querySelector<HTMLInputElement>("[data-pick]");
+      if (box && picked) box.checked = true;
     } else if (document.querySelector("[data-no-rows]")) {
       event.preventDefault();
       reload();
@@ -111,6 +133,10 @@ export function startFeed(htmx: typeof htmxType): void {
     if (event.key === "p" && plain && !typing && feed()?.hasAttribute("sse-connect")) toggle();
   });
   if (feed()?.hasAttribute("sse-connect")) show("connecting");
+}
+
+function countOf(data: string): number {
+  return (JSON.parse(data) as { count: number }).count;
 }
 
 /** The element id of the row a message is about: its data is one <li>. */

@@ -1,5 +1,5 @@
 // Keys: j and k walk the rows of a list, Enter opens the row (it is a link), / goes to the first
-// filter, g then s, t or r goes to a page, u goes up, ? lists the keys.
+// filter, x chooses the row, g then h, s, t or r goes to a page, u goes up, ? lists the keys.
 
 /** Listen for keys anywhere but in fields. */
 export function startKeys(): void {
@@ -24,6 +24,8 @@ const actions: Record<string, () => void> = {
   k: () => walk(-1),
   "/": () => document.querySelector<HTMLElement>("[data-first-filter]")?.focus(),
   u: () => document.querySelector<HTMLElement>("[data-up]")?.click(),
+  x: pick,
+  gh: () => follow("home"),
   gs: () => follow("signals"),
   gt: () => follow("traces"),
   gr: () => follow("rules"),
@@ -37,6 +39,11 @@ function walk(step: number): void {
   const next = at < 0 ? 0 : Math.min(Math.max(at + step, 0), links.length - 1);
   links[next]?.focus();
   links[next]?.scrollIntoView({ block: "nearest" });
+}
+
+function pick(): void {
+  const row = document.activeElement?.closest("li");
+  row?.querySelector<HTMLInputElement>("[data-pick]")?.click();
 }
 
 function follow(name: string): void {

@@ -1,0 +1,15 @@
+drop table part_reports;
+drop index signals_resolved;
+drop index signals_ungrouped;
+drop index signals_by_assignee;
+drop index signals_by_severity;
+drop function settle_signal_sums(integer);
+drop trigger signals_summed_gone on signals;
+drop trigger signals_summed_now on signals;
+drop trigger signals_summed_new on signals;
+drop function sum_signals();
+drop function add_to_signal_sums(signal_move[]);
+drop function move_of(signals, integer);
+drop type signal_move;
+drop table signal_group_sums;
+drop table signal_sums;

@@ -1,0 +1,2 @@
+drop table signal_bulk_changes;
+drop table saved_views;
