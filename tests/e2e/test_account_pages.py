@@ -69,7 +69,7 @@ def test_a_password_is_changed_and_what_is_wrong_is_said_beside_the_form(
     expect(panel.get_by_role("alert")).to_have_text("The current password is wrong.")
     _change_password(page, new=NEW, again=NEW)
     expect(page.get_by_text("Your password is changed")).to_be_visible()
-    other_page.goto(f"{console.url}/signals")
+    other_page.goto(f"{console.url}/home")
     expect(other_page).to_have_url(f"{console.url}/sign-in")
 
 
