@@ -53,7 +53,7 @@ def test_chosen_rules_are_switched_copied_and_deleted(
     expect(developer.locator("[data-selected]")).to_have_text("2 chosen")
     developer.get_by_label("With the chosen rules").select_option("off")
     developer.get_by_role("button", name="Do it").click()
-    expect(developer.get_by_role("status").first).to_have_text("2 rules switched off.")
+    expect(developer.get_by_role("status").filter(has_text="2 rules switched off.")).to_be_visible()
     developer.goto(url)
     developer.get_by_label(f"Choose Logs {mark}").check()
     developer.get_by_label("With the chosen rules").select_option("duplicate")
@@ -65,7 +65,7 @@ def test_chosen_rules_are_switched_copied_and_deleted(
     developer.get_by_role("button", name="Do it").click()
     expect(developer.get_by_role("heading", level=1)).to_have_text("Delete 1 rule?")
     developer.get_by_role("button", name="Delete 1 rule").click()
-    expect(developer.get_by_role("status").first).to_have_text("1 rule deleted.")
+    expect(developer.get_by_role("status").filter(has_text="1 rule deleted.")).to_be_visible()
     developer.goto(url)
     expect(developer.locator(".row-title")).to_have_count(2)
 
@@ -91,11 +91,13 @@ def test_who_may_not_write_rules_cannot_choose_any(page: Page, console: Console,
 def test_rules_are_taken_from_the_library(developer: Page, console: Console) -> None:
     developer.goto(f"{console.url}/rules")
     developer.get_by_role("link", name="Library").click()
-    pack = developer.locator(".library-pack").filter(has_text="Reliability").first
+    pack = developer.locator(".library-pack").filter(
+        has=developer.locator("h2", has_text="Reliability")
+    )
     pack.locator("summary").first.click()
     pack.get_by_role("checkbox").first.check()
     developer.get_by_role("button", name="Take").click()
-    expect(developer.get_by_role("status").first).to_have_text("1 rule taken.")
+    expect(developer.get_by_role("status").filter(has_text="1 rule taken.")).to_be_visible()
     expect(developer.get_by_text("1 taken").first).to_be_visible()
     developer.get_by_role("link", name="Database queries are fast").click()
     expect(developer.get_by_role("textbox", name="Promise")).to_contain_text("500ms")

@@ -43,7 +43,8 @@ def test_an_earlier_version_is_compared_and_brought_back_with_a_reason(
     expect(developer.get_by_role("region", name="Tests")).to_contain_text("- name: kept")
     developer.get_by_label("Why").fill("Version 2 forgot b.")
     developer.get_by_role("button", name="Restore version 1").click()
-    expect(developer.get_by_role("status").first).to_contain_text("The earlier version is back")
+    done = developer.get_by_role("status").filter(has_text="The earlier version is back")
+    expect(done).to_be_visible()
     newest = developer.locator("details.version").first
     expect(newest).to_contain_text("Version 3")
     expect(newest).to_contain_text("Brings version 1 back")

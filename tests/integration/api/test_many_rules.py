@@ -91,15 +91,20 @@ async def test_how_a_rule_is_doing_is_told_of_the_tenants_own_alone(
     for who in (caller, stranger):
         await with_rules(who, "promise", "quiet")
     raised_at = now - timedelta(days=3)
-    for status in ("open", "resolved", "false_positive", "resolved"):
+    ways: list[list[str]] = [
+        [],
+        ["investigating", "resolved"],
+        ["false_positive"],
+        ["investigating", "resolved"],
+    ]
+    for way in ways:
         signal_id = insert_signal(
             shared_database.worker, caller.scope, rule_id="promise", occurred_at=raised_at
         )
-        with psycopg.connect(shared_database.admin) as connection:
-            connection.execute(
-                "update signals set status = %s, status_reason = %s where id = %s",
-                [status, "Looked at.", bytes.fromhex(signal_id)],
-            )
+        for status in way:
+            body = {"status": status, "reason": "Looked at."}
+            changed = await caller.client.patch(f"/api/v1/signals/{signal_id}", json=body)
+            assert changed.status_code == 200, changed.text
     with psycopg.connect(shared_database.worker) as connection:
         for minute, lane in ((now, 0), (now, 1), (now - timedelta(hours=2), 0)):
             connection.execute(
