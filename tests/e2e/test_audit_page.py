@@ -17,7 +17,7 @@ def test_who_did_what_is_found_filtered_and_handed_out(browser: Browser, console
     context = browser.new_context()
     page = context.new_page()
     sign_in(page, console.url, email=ADMIN)
-    page.locator(".menu summary").click()
+    page.locator(".topbar .menu summary").click()
     page.get_by_role("link", name="Audit").click()
     signed_in = page.get_by_role("listitem").filter(has_text="signed in").first
     expect(signed_in).to_contain_text(ADMIN)
@@ -44,7 +44,7 @@ def test_a_developer_is_not_shown_the_log(browser: Browser, console: Console) ->
     context = browser.new_context()
     page = context.new_page()
     sign_in(page, console.url, email=DEVELOPER)
-    page.locator(".menu summary").click()
+    page.locator(".topbar .menu summary").click()
     expect(page.get_by_role("link", name="Audit")).to_have_count(0)
     page.goto(f"{console.url}/audit")
     expect(page.get_by_role("heading", name="Not for your role")).to_be_visible()

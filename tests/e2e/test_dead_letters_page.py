@@ -18,7 +18,7 @@ def scope(console: Console) -> TenantScope:
 def test_a_letter_is_found_from_the_menu_and_put_aside(page: Page, console: Console) -> None:
     insert_letter(console.database.worker, scope(console), code="otlp.trace_id_zero")
     page.goto(f"{console.url}/signals")
-    page.locator(".menu summary").click()
+    page.locator(".topbar .menu summary").click()
     page.get_by_role("link", name="Dead letters").click()
     row = page.get_by_role("listitem").filter(has_text="otlp.trace_id_zero")
     row.get_by_role("button", name="Put back").click()

@@ -36,7 +36,7 @@ def test_a_key_is_made_from_the_menu_copied_and_never_shown_again(
     page: Page, console: Console
 ) -> None:
     page.goto(f"{console.url}/signals")
-    page.locator(".menu summary").click()
+    page.locator(".topbar .menu summary").click()
     page.get_by_role("link", name="Settings").click()
     page.get_by_role("link", name="API keys").click()
     expect(page.get_by_role("heading", name="No keys yet")).to_be_visible()

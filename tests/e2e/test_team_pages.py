@@ -64,7 +64,7 @@ def test_a_link_that_is_handed_over_makes_an_account_and_a_member(
 ) -> None:
     email = somebody()
     page.goto(f"{console.url}/signals")
-    page.locator(".menu summary").click()
+    page.locator(".topbar .menu summary").click()
     page.get_by_role("link", name="Settings").click()
     page.get_by_role("link", name="Team").click()
     page.get_by_label("Email").fill(email)
@@ -214,7 +214,7 @@ def test_settings_of_the_tenant_are_changed_and_refusals_said(
     expect(page.get_by_label("Quiet before a verdict")).to_have_value("5s")
     with another_browser(browser, console) as other:
         sign_in(other, console.url, email=DEVELOPER)
-        other.locator(".menu summary").click()
+        other.locator(".topbar .menu summary").click()
         expect(other.get_by_text("developer in The shop")).to_be_visible()
         other.goto(f"{console.url}/settings/tenant")
         expect(other.get_by_label("Name")).to_be_disabled()
