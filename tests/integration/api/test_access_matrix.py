@@ -227,7 +227,7 @@ BODIES: Final[Mapping[str, Any]] = {
     "/api/v1/rules/{rule_id}": {"rule": "when { a } never { c }"},
     "/api/v1/rules/{rule_id}/state": {"state": "shadow"},
     "/api/v1/rules/{rule_id}/restore": {"version": 1, "reason": "As it was."},
-    "/api/v1/rules/bulk": {"ids": ["promise"], "act": "shadow"},
+    "/api/v1/rules/bulk": {"ids": ["promise"], "act": "active"},
     "/api/v1/rules/library": {"ids": ["security-weak-tls"]},
     "/api/v1/rules/validate": {"rule": "when { a } never { b }"},
     "/api/v1/rules/trial": {"rule": "when { a } never { b }", "traces": []},
