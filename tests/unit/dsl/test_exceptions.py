@@ -135,6 +135,6 @@ def test_what_is_stored_reads_back() -> None:
 def test_what_redaction_made_of_it_is_asked_and_the_other_is_told() -> None:
     stored = {"where": "user.email == ada", "reason": "x", "judged": "user.email == token"}
     one = RuleException.from_dict(stored)
-    assert one.holds_for(Span(b"", attributes={"user.email": "token"}))
-    assert not one.holds_for(Span(b"", attributes={"user.email": "ada"}))
+    assert one.holds_for(Span(b"", "a", attributes={"user.email": "token"}))
+    assert not one.holds_for(Span(b"", "a", attributes={"user.email": "ada"}))
     assert one.to_dict() == {"where": "user.email == ada", "reason": "x"}
