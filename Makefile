@@ -8,7 +8,7 @@ PREPARE := $(PYTHON) deploy/prepare.py
 SIDE_BY_SIDE := tests/unit tests/property tests/integration/api
 
 .DEFAULT_GOAL := help
-.PHONY: help demo servers down status test lint format bench clean clean-data test-faults mutants env jars web proto job-zip
+.PHONY: help demo servers down status test lint format bench clean clean-data test-faults mutants screenshots env jars web proto job-zip
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -41,6 +41,10 @@ coverage: ## the same tests, with what of the code they ran (counting branches t
 test-faults: ## every fault by itself under load, half an hour, with a table at the end
 	@$(PREPARE)
 	$(RUN) -m pytest -m fault tests/fault $(PYTEST)
+
+screenshots: ## pictures of every page in .screenshots: light, dark, narrow, empty, failing
+	@$(PREPARE) --browser
+	$(RUN) -m tests.e2e.gallery
 
 mutants: ## how much of the language its golden cases pin down (MUTANTS="--sample 500 --seed 2")
 	@$(PREPARE) env

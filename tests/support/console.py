@@ -20,6 +20,7 @@ from uuid import UUID, uuid4
 
 import psycopg
 import uvicorn
+from fastapi import FastAPI
 from psycopg.types.json import Jsonb
 from pydantic import SecretStr
 
@@ -224,6 +225,7 @@ class Console:
     scope: TenantScope
     rules_log: MemoryRulesLog
     log_times: FakeLogTimes
+    app: FastAPI
 
     @property
     def tenant_id(self) -> UUID:
@@ -463,7 +465,7 @@ def running_console(database: Database, **changes: Any) -> Iterator[Console]:
         _wait_until_up(server, thread)
         log_times = FakeLogTimes()
         app.state.services = replace(app.state.services, log_times=log_times)
-        yield Console(f"http://127.0.0.1:{port}", database, scope, rules_log, log_times)
+        yield Console(f"http://127.0.0.1:{port}", database, scope, rules_log, log_times, app)
     finally:
         server.should_exit = True
         server.force_exit = True
