@@ -428,6 +428,7 @@ def _look_at_tables(site: Site, found: Findings) -> None:
         tables = connection.execute(
             "select n.nspname, c.relname from pg_class c join pg_namespace n on n.oid ="
             " c.relnamespace where c.relkind in ('r', 'p', 'm') and not c.relispartition"
+            " and c.relpersistence <> 't'"
             " and n.nspname not in ('pg_catalog', 'information_schema') order by 1, 2"
         ).fetchall()
         for name in tables:

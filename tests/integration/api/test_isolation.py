@@ -237,6 +237,10 @@ class Play:
         await feed.aclose()
 
 
+PASSING: Final = {"redaction_rekeyings"}
+"""Tables whose rows the API takes away within seconds, whoever does what."""
+
+
 def fingerprint(database: Database, scope: TenantScope) -> dict[str, str]:
     """Return a digest of the tenant's rows of every table, but for when credentials were used."""
     with psycopg.connect(database.admin) as connection:
@@ -247,6 +251,7 @@ def fingerprint(database: Database, scope: TenantScope) -> dict[str, str]:
                 " from {table} t where tenant_id = %(tenant)s) rows"
             ).format(name=sql.Literal(table), table=sql.Identifier(table))
             for table in tables_with_a_tenant(connection)
+            if table not in PASSING
         ]
         rows = connection.execute(sql.SQL(" union all ").join(parts), {"tenant": scope.tenant_id})
         return dict(rows.fetchall())
@@ -338,7 +343,7 @@ async def test_by_direct_sql_the_application_reaches_no_row_of_another_tenant(
 NOT_FILLED: Final = {
     "predicate_numbers", "rule_stats_minutes", "signal_history", "trace_budgets",
     "stats_minutes", "usage_days", "trace_tasks", "backtest_handed", "retention_ledger",
-    "deletion_proofs", "evidence_inbox",
+    "deletion_proofs", "evidence_inbox", *PASSING,
 }  # fmt: skip
 """Tables that only the worker fills, or the end of a tenant: other tests look at them."""
 
