@@ -92,7 +92,7 @@ def test_groups_are_changed_together_and_taken_back(home: Page) -> None:
     expect(home.locator("[data-picked]")).to_have_text("· 1 chosen")
     home.get_by_label("Status to give").select_option("investigating")
     home.get_by_role("button", name="Change selected").click()
-    said = home.locator(".message")
+    said = home.locator(".message-good")
     expect(said).to_contain_text("Investigating: 6 signals.")
     expect(gold).to_contain_text("6 investigating")
     said.get_by_role("button", name="Undo").click()
@@ -113,10 +113,10 @@ def test_the_list_is_walked_chosen_and_changed_by_keys_alone(home: Page, filled:
     home.get_by_label("Reason").focus()
     home.keyboard.type("A test of ours.")
     home.keyboard.press("Enter")
-    expect(home.locator(".message")).to_contain_text("False positive: 2 signals.")
-    home.locator(".message").get_by_role("button", name="Undo").focus()
+    expect(home.locator(".message-good")).to_contain_text("False positive: 2 signals.")
+    home.locator(".message-good").get_by_role("button", name="Undo").focus()
     home.keyboard.press("Enter")
-    expect(home.locator(".message")).to_contain_text("Taken back for 2 signals.")
+    expect(home.locator(".message-good")).to_contain_text("Taken back for 2 signals.")
 
 
 def test_a_view_is_saved_and_found_again(context: BrowserContext, filled: Console) -> None:
@@ -127,7 +127,7 @@ def test_a_view_is_saved_and_found_again(context: BrowserContext, filled: Consol
     page.locator("summary", has_text="Views").click()
     page.get_by_label("Save these filters as").fill("My worst")
     page.get_by_role("button", name="Save view").click()
-    expect(page.locator(".message")).to_have_text("The view is saved.")
+    expect(page.locator(".message-good")).to_have_text("The view is saved.")
     page.goto(f"{filled.url}/signals")
     page.locator("summary", has_text="Views").click()
     page.get_by_role("link", name="My worst").click()
@@ -156,9 +156,9 @@ def test_filters_and_changes_work_without_script(browser: Browser, filled: Conso
     groups.get_by_role("checkbox").check()
     page.get_by_label("Status to give").select_option("investigating")
     page.get_by_role("button", name="Change selected").click()
-    expect(page.locator(".message")).to_contain_text("Investigating: 3 signals.")
+    expect(page.locator(".message-good")).to_contain_text("Investigating: 3 signals.")
     page.get_by_role("button", name="Undo").click()
-    expect(page.locator(".message")).to_contain_text("Taken back for 3 signals.")
+    expect(page.locator(".message-good")).to_contain_text("Taken back for 3 signals.")
     context.close()
 
 
