@@ -15,13 +15,13 @@ import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.audit.origin import serving
+from api.audit.origin import route_pattern, serving
 from api.auth.access import rate_limits_of
 
 log = structlog.get_logger(__name__)
 
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_TOKEN: Final = re.compile(r"^(/invitations/)[^/]+")
+_NO_ROUTE: Final = "(no route)"
 
 SECURITY_HEADERS: Final[Mapping[str, str]] = {
     "Content-Security-Policy": (
@@ -40,6 +40,9 @@ SECURITY_HEADERS: Final[Mapping[str, str]] = {
 
 class RequestContext:
     """Give a request an id, log it, and set the security headers of its answer.
+
+    The log has the pattern of the route, since what stands in a path is whatever somebody sent: the
+    token of an invitation, or a secret that detectors would only know by what is around it.
 
     A client's X-Request-ID is kept if it is 1 to 64 of A-Z a-z 0-9 . _ -
     """
@@ -82,15 +85,10 @@ class RequestContext:
             log.info(
                 "request",
                 method=scope["method"],
-                path=_loggable(scope["path"]),
+                path=route_pattern(scope) or _NO_ROUTE,
                 status=status,
                 duration_ms=round((time.perf_counter() - started) * 1000, 1),
             )
-
-
-def _loggable(path: str) -> str:
-    """Return a path without what would let a reader of the log accept somebody's invitation."""
-    return _TOKEN.sub(r"\1…", path)
 
 
 def _request_id(headers: Headers) -> str:

@@ -79,11 +79,15 @@ SHOWN: Final = ("rest", "stream", "page", "browser")
 
 @dataclass
 class Findings:
-    """What was found where. leaks: place → secrets. canaries: place → numbers."""
+    """What was found where. leaks: place → secrets. canaries: place → numbers.
+
+    unread: answers that were refused, so that nothing was looked at.
+    """
 
     search: Search
     leaks: dict[str, list[str]] = field(default_factory=dict)
     canaries: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
+    unread: list[str] = field(default_factory=list)
 
     def look(self, where: str, content: bytes) -> None:
         """Look through some bytes. where: `kind: place`, perhaps with more behind another colon."""
@@ -129,7 +133,7 @@ class Site:
 def test_no_secret_is_left_anywhere(stack: Stack, browser: Browser) -> None:
     run = uuid4().hex[:8]
     secrets = [planted(number, run=run, at_ns=time.time_ns()) for number in range(PLANTED)]
-    found = Findings(Search(secrets, run=run))
+    found = Findings(Search(secrets))
     assert [str(one) for one in secrets if not found.search.is_planted(one)] == []
     with Site.of(stack.environment()) as site:
         begun = datetime.now(UTC)
@@ -155,7 +159,7 @@ def test_no_secret_is_left_anywhere(stack: Stack, browser: Browser) -> None:
         _look_in_the_browser(site, browser, found, ids)
         for rule_id in rules:
             site.api.delete(f"/api/v1/rules/{rule_id}").raise_for_status()
-    assert found.leaks == {}
+    assert (found.leaks, found.unread) == ({}, [])
     assert {where: whole - found.canaries[where] for where, whole in KEPT_WHOLE.items()} == {
         where: set() for where in KEPT_WHOLE
     }
@@ -188,7 +192,9 @@ def _ways(
     key = site.env["BETRACE_API_KEY"]
     producer = Producer({"bootstrap.servers": site.env["BETRACE_KAFKA"], "log_level": 0})
     with (
-        httpx.Client(base_url=site.env["BETRACE_OTLP_HTTP"], headers={"X-API-Key": key}) as http,
+        httpx.Client(
+            base_url=site.env["BETRACE_OTLP_HTTP"], headers={"X-API-Key": key}, timeout=60
+        ) as http,
         grpc.insecure_channel(site.env["BETRACE_OTLP_GRPC"].removeprefix("http://")) as channel,
     ):
         call = channel.unary_unary(_EXPORT)
@@ -257,7 +263,7 @@ def _send_what_is_refused(site: Site, raw_topic: str, secrets: Sequence[Planted]
     broken: dict[str, Callable[[ExportTraceServiceRequest], None]] = {}
     with (
         _ways(site, raw_topic) as ways,
-        httpx.Client(base_url=site.env["BETRACE_OTLP_HTTP"], headers=headers) as http,
+        httpx.Client(base_url=site.env["BETRACE_OTLP_HTTP"], headers=headers, timeout=60) as http,
     ):
         producer = Producer({"bootstrap.servers": site.env["BETRACE_KAFKA"], "log_level": 0})
         broken["http"] = lambda request: _post(
@@ -369,7 +375,7 @@ def _keep_the_state(stack: Stack) -> None:
 
     def kept() -> bool:
         answer = httpx.get(f"{path}/{trigger}").raise_for_status().json()
-        assert "failureCause" not in answer.get("operation", {}), answer
+        assert "failureCause" not in (answer["operation"] or {}), answer
         return bool(answer["status"]["id"] == "COMPLETED")
 
     _until(kept, "a checkpoint is complete")
@@ -473,8 +479,10 @@ def _records(consumer: Consumer, topic: str, partitions: Mapping[int, object]) -
     # Heartbeats go on coming: a partition is over at its end of before, or where it ends now.
     open_ones = {number for number, end in ends.items() if end}
     while open_ones:
-        for message in consumer.consume(2_000, 5):
+        for message in consumer.consume(2_000, 0.2):
             error, number = message.error(), message.partition()
+            if message.topic() != topic:
+                continue  # the end of one that was read before
             if error is not None:
                 assert error.code() == KafkaError._PARTITION_EOF, error
                 open_ones.discard(number)
@@ -558,7 +566,7 @@ def _ids_of(
 def _look_at_answers(
     site: Site, found: Findings, ids: Mapping[str, list[str]], *, place: str
 ) -> None:
-    """Ask every route that may be read: of the REST API with a key, of pages in a session."""
+    """Ask every route that may be read, as a person who is signed in."""
     queries: dict[str, dict[str, str]] = {
         "/backtests/{backtest_id}/traces": {"rule_id": ids["rule_id"][0], "now": "violated"},
         "/api/v1/signals/{signal_id}/rows/search": {"q": "canary"},
@@ -567,14 +575,14 @@ def _look_at_answers(
         "/evidence/control": {"id": "soc2.CC6.1"},
     }
     for path in _readable_routes():
-        client, kind = (site.api, "rest") if path.startswith("/api/") else (site.person, "page")
+        kind = "rest" if path.startswith("/api/") else "page"
         if path in STREAMS:
-            _look_at_stream(client, path, {STREAMS[path]: place}, found)
+            _look_at_stream(site.person, path, {STREAMS[path]: place}, found)
             continue
         for filled in _filled(path, ids):
-            answer = client.get(filled, params=queries.get(path))
-            assert answer.status_code not in UNREAD, f"{filled}: {answer.text}"
-            assert answer.status_code < 500, f"{filled}: {answer.text}"
+            answer = site.person.get(filled, params=queries.get(path))
+            if answer.status_code in UNREAD or answer.status_code >= 500:
+                found.unread.append(f"{filled}: {answer.status_code} {answer.text[:200]}")
             found.look(f"{kind}: {path}:{filled}", _plain(answer.content))
 
 
