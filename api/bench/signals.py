@@ -24,7 +24,7 @@ from api.database import open_pool
 from api.keys.authority import OPERATOR
 from api.keys.model import KeyDraft
 from api.keys.service import KeyMaker, create_key
-from api.limits.settings import RequestLimits
+from api.limits.settings import NO_LIMITS
 from api.main import create_app
 from api.settings import Settings
 from api.worker.sums import settle
@@ -32,9 +32,6 @@ from api.worker.sums import settle
 TARGET_MS: Final = 200
 _WARM_UP: Final = 2
 _SECRET: Final = "betrace bench signals has a pepper of its own"
-_NO_LIMITS: Final = RequestLimits(
-    tenant_per_min=0, person_per_min=0, key_per_min=0, address_per_min=0
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +186,7 @@ def requests_of(store: Store) -> Mapping[str, tuple[str, dict[str, Any]]]:
 async def _ask(
     settings: Settings, scope: TenantScope, store: Store, *, calls: int, say: Callable[[str], None]
 ) -> list[RequestFigures]:
-    app = create_app(settings, limits=_NO_LIMITS)
+    app = create_app(settings, limits=NO_LIMITS)
     async with app.router.lifespan_context(app):
         key = await _key(settings, scope)
         async with httpx.AsyncClient(

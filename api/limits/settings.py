@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -40,3 +40,9 @@ class RequestLimits(BaseSettings):
     address_per_min: int = Field(
         default=6_000, ge=0, description="From one IPv4 address or IPv6 network of 64 bits."
     )
+
+
+NO_LIMITS: Final = RequestLimits(
+    tenant_per_min=0, person_per_min=0, key_per_min=0, address_per_min=0
+)
+"""For measurements and tests that count nobody."""

@@ -18,6 +18,7 @@ from dsl.words import (
     AGGREGATES,
     CLAUSES,
     KINSHIP,
+    RESERVED,
     SCOPES,
     SYMBOL_OPERATORS,
     TRACE_WORDS,
@@ -189,7 +190,7 @@ def _read_word(word: str, place: Place, *, behind: Token, filtered: bool) -> Tok
     if place is Place.MEASURE:
         return "function"
     if place is Place.VALUE:
-        return "value"
+        return "keyword" if word in RESERVED else "value"
     if word == "not" or (word == "any" and place is not Place.KEY):
         return "keyword"
     if place is not Place.KEY:

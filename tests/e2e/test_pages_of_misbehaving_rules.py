@@ -94,7 +94,8 @@ def test_a_silenced_signal_says_by_whom_and_is_found_when_asked_for(
     page.goto(f"{console.url}/signals")
     expect(page.locator("[data-live-label]")).to_have_text("Live")
     expect(page.locator(f"#signal-{signal_id}")).to_have_count(0)
-    page.get_by_label("Alerts and silent signals").select_option("excepted")
+    page.locator("summary", has_text="More").click()
+    page.get_by_label("Which signals").select_option("excepted")
     page.locator(f"#signal-{signal_id} a").click()
     expect(page.get_by_role("note")).to_have_text(
         "Silenced by ada: load tests (service == staging)"

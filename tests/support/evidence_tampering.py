@@ -26,6 +26,7 @@ _SEQ = re.compile(rb'"seq":[0-9]+,"tenant"')
 _OF_A_LOG = (
     *("records", "controls", "coverage", "nodes", "checkpoints", "payloads", "logs"),
     *("services", "days", "totals", "coverage_days"),
+    *("texts", "text_records", "text_days"),
 )
 
 

@@ -709,9 +709,9 @@ def consistency_holds(proof: Sequence[bytes], old: Checkpoint, new: Checkpoint) 
 # time stamps
 
 
-def _der(raw: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield tag and content of the DER values in some bytes. Raises ValueError."""
-    at = 0
+def _der(raw: bytes) -> list[tuple[int, bytes]]:
+    """Return tag and content of the DER values in some bytes, all of them. Raises ValueError."""
+    at, found = 0, []
     while at < len(raw):
         header, size, begin = raw[at : at + 2], 0, at + 2
         if len(header) < 2:
@@ -722,14 +722,15 @@ def _der(raw: bytes) -> Iterator[tuple[int, bytes]]:
             size = int.from_bytes(raw[at + 2 : begin], "big")
         if begin + size > len(raw):
             raise ValueError("DER ends too early")
-        yield header[0], raw[begin : begin + size]
+        found.append((header[0], raw[begin : begin + size]))
         at = begin + size
+    return found
 
 
 def _nested(raw: bytes, *path: int) -> bytes:
     """Return the content reached by these positions, one level each. Raises ValueError."""
     for position in path:
-        values = list(_der(raw))
+        values = _der(raw)
         if position >= len(values):
             raise ValueError("DER has not the form of RFC 3161")
         raw = values[position][1]
@@ -740,7 +741,7 @@ def stamped(raw: bytes) -> tuple[bytes, int]:
     """Return the hash that a TimeStampResp is over, and its time in ms. Raises ValueError."""
     # TimeStampResp → token → SignedData → encapContentInfo → [0] → OCTET STRING → TSTInfo
     info = _nested(raw, 0, 1, 1, 0, 2, 1, 0, 0)
-    fields = list(_der(info))
+    fields = _der(info)
     if len(fields) < 5:
         raise ValueError("DER has not the form of RFC 3161")
     found = re.fullmatch(r"([0-9]{14})(\.[0-9]+)?Z", fields[4][1].decode())
@@ -775,8 +776,8 @@ def stamp_is_whole(raw: bytes) -> bool:
     there is no `cryptography`, no certificate, or another algorithm. Raises ValueError.
     """
     # TimeStampResp → token → SignedData
-    data = list(_der(_nested(raw, 0, 1, 1, 0)))
-    signer = list(_der(_nested(data[-1][1], 0)))
+    data = _der(_nested(raw, 0, 1, 1, 0))
+    signer = _der(_nested(data[-1][1], 0))
     if len(signer) < 6 or signer[3][0] != 0xA0:
         raise ValueError("DER has not the form of RFC 3161")
     (_, sid), (_, algorithm), (_, attributes), (_, signed_with), (_, signature) = signer[1:6]
@@ -806,7 +807,7 @@ def _key_of(data: Sequence[tuple[int, bytes]], sid: bytes) -> bytes:
     """Return the SubjectPublicKeyInfo of the signer's certificate; empty if it is not there."""
     certificates = next((content for tag, content in data[3:] if tag == 0xA0), b"")
     for _, certificate in _der(certificates):
-        fields = list(_der(_nested(certificate, 0)))
+        fields = _der(_nested(certificate, 0))
         at = int(fields[0][0] == 0xA0)  # the version
         if len(fields) < at + 6:
             raise ValueError("DER has not the form of a certificate")

@@ -141,7 +141,7 @@ async def test_a_change_is_taken_back_where_nobody_changed_it_since(
 async def test_who_left_the_tenant_gets_nothing_back(
     caller: Caller, insert: Insert, pool: Pool
 ) -> None:
-    email = await make_user(pool, caller.scope)
+    email = await make_user(pool, caller.scope, Role.SRE)
     signal_id = insert()
     await caller.client.patch(f"/api/v1/signals/{signal_id}", json={"assignee": email})
     done = (await change(caller, ids=[signal_id], assignee=None)).json()

@@ -36,7 +36,7 @@ from schemathesis.specs.openapi.checks import (
 from api.auth.access import CSRF_HEADER, SESSION_COOKIE
 from api.auth.principal import Role
 from api.database import open_pool
-from api.limits.settings import RequestLimits
+from api.limits.settings import NO_LIMITS
 from api.main import create_app
 from api.settings import Settings
 from tests.support.filled import Filled, filled_tenant
@@ -55,7 +55,6 @@ CHECKS = [
     response_headers_conformance,
     response_schema_conformance,
 ]
-NO_LIMITS = RequestLimits(tenant_per_min=0, person_per_min=0, key_per_min=0, address_per_min=0)
 CREDENTIALS = frozenset({"x-api-key", "authorization", "cookie", CSRF_HEADER.lower()})
 PATIENCE_S = 60.0
 FUZZED = settings(

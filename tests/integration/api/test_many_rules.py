@@ -99,7 +99,11 @@ async def test_how_a_rule_is_doing_is_told_of_the_tenants_own_alone(
     ]
     for way in ways:
         signal_id = insert_signal(
-            shared_database.worker, caller.scope, rule_id="promise", occurred_at=raised_at
+            shared_database.worker,
+            caller.scope,
+            rule_id="promise",
+            occurred_at=raised_at,
+            judged_at=raised_at,
         )
         for status in way:
             body = {"status": status, "reason": "Looked at."}

@@ -16,6 +16,7 @@ from tests.support.sealing import insert_evidence, verification_id_of
 from tests.support.tenants import (
     add_key,
     insert_backtest,
+    insert_bulk_change,
     insert_case,
     insert_fold,
     insert_letter,
@@ -24,6 +25,7 @@ from tests.support.tenants import (
     insert_sample,
     insert_signal,
     insert_trace,
+    insert_view,
 )
 from tests.unit.api.test_routes import OPERATORS
 
@@ -225,6 +227,8 @@ async def ids(app: FastAPI, caller: Caller, shared_database: Database) -> dict[s
         "signal_id": signal_id,
         "other_id": other_id,
         "note_id": note.json()["id"],
+        "view_id": insert_view(shared_database.app, caller.scope, shared=True),
+        "bulk_id": insert_bulk_change(shared_database.app, caller.scope),
         "ordinal": "0",
         "trace_id": trace_id,
         "sample_id": sample_id,
