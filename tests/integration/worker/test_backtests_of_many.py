@@ -40,6 +40,7 @@ BACKUPS = "expect { backup } every 10m by host in [a, b]"
 def scope(world: World, log: TimedLog) -> TenantScope:
     scope = world.tenant()
     log.append_rules(LIFE.log_record(scope.tenant_id))
+    log.beat(0)  # a rule over many traces knows nothing of before the log of its partition began
     world.save(scope, "checked", CHECKED, group_by=["user.id"])
     world.save(scope, "unchecked", UNCHECKED)
     world.save(scope, "logins", LOGINS)
