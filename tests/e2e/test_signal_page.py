@@ -149,7 +149,7 @@ def test_rows_that_could_not_be_loaded_are_said_and_asked_for_again(
 
     page.route("**/rows?*", refuse_once)
     page.goto(f"{console.url}/signals/{signal_id}")
-    state = page.locator('.waterfall-state')
+    state = page.locator(".waterfall-state")
     expect(state).to_contain_text("The database does not answer.")
     state.get_by_role("button", name="Try again").click()
     expect(rows(page)).to_have_count(len(CHECKOUT) + 1)
