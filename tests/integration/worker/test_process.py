@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -51,6 +52,12 @@ class RunningWorker:
         except httpx.TransportError:
             return None
 
+    def metric(self, name: str) -> float:
+        """Return a counter or gauge, 0 while the door is not open."""
+        answer = self.get("/metrics")
+        found = re.search(rf"^{name} (\S+)$", answer.text, re.M) if answer else None
+        return float(found[1]) if found else 0.0
+
     def is_ready(self) -> bool:
         answer = self.get("/health/ready")
         return answer is not None and answer.status_code == 200
@@ -62,7 +69,10 @@ class RunningWorker:
 
 
 @contextmanager
-def worker(broker: Broker, topics: TopicNames, database: Database) -> Iterator[RunningWorker]:
+def worker(
+    broker: Broker, topics: TopicNames, database: Database, **settings: str
+) -> Iterator[RunningWorker]:
+    """Run a worker until the block ends. settings: more variables of its environment."""
     port = free_port()
     process = subprocess.Popen(
         [sys.executable, "-c", "from api.command import main; main()", "worker"],
@@ -74,6 +84,7 @@ def worker(broker: Broker, topics: TopicNames, database: Database) -> Iterator[R
             "BETRACE_KAFKA": broker.address,
             "BETRACE_TOPIC_PREFIX": topics.prefix,
             "BETRACE_METRICS_PORT": str(port),
+            **settings,
         },
     )
     try:
