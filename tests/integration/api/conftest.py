@@ -11,6 +11,8 @@ from fastapi import FastAPI
 
 from api.auth.principal import Role, TenantScope
 from api.database import Pool, open_pool
+from api.limits.settings import RequestLimits
+from api.services import run_services
 from api.settings import Settings
 from tests.support.kafka import running_kafka
 from tests.support.postgres import Database, Server
@@ -72,13 +74,34 @@ def settings(shared_database: Database) -> Settings:
     )
 
 
+@pytest.fixture(scope="package")
+def built() -> list[tuple[Settings, FastAPI]]:
+    """Applications and their settings: to build one takes longer than most tests."""
+    return []
+
+
 @pytest.fixture
-async def app(settings: Settings, rules_log: MemoryRulesLog) -> AsyncIterator[FastAPI]:
-    """The running application."""
+def limits() -> RequestLimits | None:
+    """How much everybody may ask for; None: as by default."""
+    return None
+
+
+@pytest.fixture
+async def app(
+    settings: Settings,
+    rules_log: MemoryRulesLog,
+    limits: RequestLimits | None,
+    built: list[tuple[Settings, FastAPI]],
+) -> AsyncIterator[FastAPI]:
+    """The running application. What it holds and remembers is each test's own."""
     from api.main import create_app
 
-    application = create_app(settings, rules_log=rules_log)
-    async with application.router.lifespan_context(application):
+    application = next((app for known, app in built if known == settings), None)
+    if application is None:
+        application = create_app(settings)
+        built.append((settings, application))
+    async with run_services(settings, rules_log=rules_log, limits=limits) as services:
+        application.state.services = services
         yield application
 
 

@@ -7,7 +7,7 @@ from the table of roles; the only exceptions are the public routes.
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
@@ -23,14 +23,11 @@ from api.auth.keys import hash_key
 from api.auth.principal import GRANTS, MACHINE_ROLES, WITHHELD, Permission, Role, TenantScope
 from api.auth.public import PUBLIC
 from api.database import Pool
-from api.limits.settings import NO_LIMITS
-from api.main import create_app
-from api.settings import Settings
+from api.limits.settings import NO_LIMITS, RequestLimits
 from tests.integration.api.conftest import client_of
 from tests.support import matrix
 from tests.support.filled import filled_tenant
 from tests.support.postgres import Database
-from tests.support.rules_log import MemoryRulesLog
 from tests.support.tenants import PEPPER, add_operator, make_key, make_tenant
 from tests.unit.api.test_routes import KNOWN, OPERATORS, PERMISSIONS
 
@@ -353,11 +350,9 @@ class World:
 
 
 @pytest.fixture
-async def app(settings: Settings, rules_log: MemoryRulesLog) -> AsyncIterator[FastAPI]:
-    """The running application, which counts nobody's requests: one credential tries every route."""
-    application = create_app(settings, rules_log=rules_log, limits=NO_LIMITS)
-    async with application.router.lifespan_context(application):
-        yield application
+def limits() -> RequestLimits:
+    """None: one credential tries every route."""
+    return NO_LIMITS
 
 
 @pytest.fixture
@@ -487,7 +482,7 @@ async def test_a_machine_with_and_without_the_permission(
     assert wrong == []
 
 
-@pytest.mark.parametrize("role", PEOPLE)
+@pytest.mark.parametrize("role", [Role.ADMIN, Role.VIEWER])
 @pytest.mark.parametrize(
     ("column", "value"),
     [
@@ -509,7 +504,7 @@ async def test_a_session_that_is_over(
     assert wrong == []
 
 
-@pytest.mark.parametrize("role", MACHINE_ROLES)
+@pytest.mark.parametrize("role", [Role.ADMIN, Role.API_CLIENT])
 @pytest.mark.parametrize(
     ("column", "value"),
     [("revoked_at", "now()"), ("expires_at", "now() - interval '1 second'")],
