@@ -110,7 +110,8 @@ class SpansLog:
                     heard_at = time.monotonic()
                     yield _spans_record(message)
                 elif error.code() == KafkaError._PARTITION_EOF:
-                    return
+                    if message.partition() == wanted.partition:
+                        return  # else the end of one that was read before, told late
                 elif error.code() == KafkaError._AUTO_OFFSET_RESET:
                     begins_at, _ = self.bounds(wanted.partition)
                     raise RangeExpired(wanted, begins_at=begins_at)

@@ -51,18 +51,20 @@ class SpansReader:
             return
         self._consumer.assign([TopicPartition(self._topic, partition, first_offset)])
         try:
-            yield from self._batches(end_offset)
+            yield from self._batches(partition, end_offset)
         except KafkaException as error:
             raise LogUnavailable(str(error)) from error
         finally:
             self._consumer.unassign()
 
-    def _batches(self, end_offset: int) -> Iterator[list[SpansRecord]]:
+    def _batches(self, partition: int, end_offset: int) -> Iterator[list[SpansRecord]]:
         silent_polls = 0
         while silent_polls < _SILENT_POLLS:
             batch: list[SpansRecord] = []
             for message in _at_hand(self._consumer):
                 told = _told(message, f"partition {message.partition()} of {self._topic}")
+                if told is _Told.END and message.partition() != partition:
+                    continue  # of one that was read before, told late
                 if told is _Told.RECORD and (message.offset() or 0) < end_offset:
                     batch.append(_record(message))
                 if told is _Told.END or (message.offset() or 0) >= end_offset - 1:
