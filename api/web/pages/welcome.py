@@ -31,7 +31,7 @@ Writer = Annotated[Principal, Depends(require(Permission.RULES_WRITE))]
 async def welcome(request: Request, who: Reader, first: bool = False) -> Response:
     """Show the page. first: whoever comes here by an invitation goes on where there are signals."""
     if first and (await progress_of(services_of(request).pool, who.scope)).signal:
-        return RedirectResponse("/signals", 303)
+        return RedirectResponse("/home", 303)
     return await _page(request, who)
 
 

@@ -2,6 +2,7 @@
 // instant theme changes, copying and waterfalls of traces.
 import htmx from "./htmx";
 import "htmx-ext-sse";
+import "idiomorph/htmx";
 import { startChoosing } from "./choosing";
 import { startCopying } from "./copying";
 import { startBulk } from "./bulk";

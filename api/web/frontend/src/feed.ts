@@ -1,7 +1,9 @@
 // The live list of signals. htmx keeps the event stream and puts new rows on top; this file decides
 // what else a message means: a known row is replaced, a paused list counts, a broken connection is
-// shown, and whatever was missed meanwhile is fetched as a whole page, so nothing is lost.
+// shown, and whatever was missed meanwhile is fetched as a whole page, so nothing is lost. What stands
+// there is changed rather than replaced: a click that is under way finds its link, and the focus stays.
 import type htmxType from "htmx.org";
+import { Idiomorph } from "idiomorph/htmx";
 
 const ROWS_MAX = 200;
 
@@ -50,7 +52,7 @@ export function startFeed(htmx: typeof htmxType): void {
     void htmx.ajax("get", window.location.href, {
       target: "[data-feed]",
       select: "[data-feed]",
-      swap: "outerHTML",
+      swap: "morph",
     } as never);
   }
 
@@ -94,12 +96,9 @@ export function startFeed(htmx: typeof htmxType): void {
       reload();
     } else if (known) {
       event.preventDefault();
-      const held = known.contains(document.activeElement);
       const picked = known.querySelector<HTMLInputElement>("[data-pick]")?.checked ?? false;
-      known.outerHTML = message.data;
-      const row = document.getElementById(id);
-      if (held) row?.querySelector("a")?.focus();
-      const box = row?.querySelector<HTMLInputElement>("[data-pick]");
+      Idiomorph.morph(known, message.data);
+      const box = document.getElementById(id)?.querySelector<HTMLInputElement>("[data-pick]");
       if (box && picked) box.checked = true;
     } else if (document.querySelector("[data-no-rows]")) {
       event.preventDefault();
