@@ -288,7 +288,7 @@ def test_a_copy_is_found_by_what_it_holds_and_by_no_more_once_it_is_made_anew(
     charge = a_span(1, "payment.charge", CHARGE, ROOT, after_ms=8, amount=12.50)
     charge.status.code = 2
     last = log.append(a_request(charge, service="bank"))
-    raise_signals(seeded, signal_of(1, first, last, revision=2))
+    raise_signals(seeded, signal_of(1, first, last, at_ms=1_000))
     copier.round()
     assert found("attribute", "order", "4711") == found("attribute", "amount", "12.500") == 1
     assert found("operation", "bank", "payment.charge") == found("error", "", "") == 1
