@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 
 from api.auth.access import require
 from api.auth.principal import Permission, Principal
+from api.evidence.search import find_sealed
 from api.evidence.verification_schemas import (
     HistoryBody,
     VerificationsBody,
@@ -74,7 +75,12 @@ async def read_history(
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> HistoryBody:
-    """List what verifications found of a record, newest first."""
+    """List what verifications found of a record, newest first.
+
+    404 if there is none of that number and none was looked for.
+    """
     pool = services_of(request).pool
     page = await history_of(pool, principal.scope, seq, cursor=cursor, limit=limit)
+    if not page.items and cursor is None:
+        await find_sealed(pool, principal.scope, seq)
     return HistoryBody.of(page)

@@ -40,7 +40,8 @@ def test_a_broken_promise_travels_from_the_sdk_to_the_page_and_is_resolved(
 
     kept = _check_out(env, amount=50)
     broken = _check_out(env, amount=2400)
-    row = page.get_by_role("link", name=name)
+    rows = page.locator("[data-rows]")
+    row = rows.get_by_role("link", name=name)
     expect(row).to_be_visible(timeout=PATIENCE_MS)
     expect(row).to_have_count(1)
 
@@ -53,8 +54,8 @@ def test_a_broken_promise_travels_from_the_sdk_to_the_page_and_is_resolved(
     expect(page.locator(".signal-tags")).to_contain_text("Resolved")
 
     page.goto(f"{env['BETRACE_URL']}/signals?rule_id={rule_id}")
-    expect(page.get_by_role("link", name=name)).to_have_count(1)
-    expect(page.locator("[data-rows]")).not_to_contain_text(kept[:8])
+    expect(rows.get_by_role("link", name=name)).to_have_count(1)
+    expect(rows).not_to_contain_text(kept[:8])
     context.close()
     assert complaints.lines == []
 

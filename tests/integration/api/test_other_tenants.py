@@ -25,7 +25,6 @@ from tests.support.tenants import (
     insert_sample,
     insert_signal,
     insert_trace,
-    insert_view,
 )
 from tests.unit.api.test_routes import OPERATORS
 
@@ -213,6 +212,8 @@ async def ids(app: FastAPI, caller: Caller, shared_database: Database) -> dict[s
         shared_database.worker, caller.scope, verdict="inconclusive", reasons=["no_root"]
     )
     note = await caller.client.post(f"/api/v1/signals/{signal_id}/notes", json={"text": "Ours."})
+    made = {"name": "Ours", "query": "status=open", "shared": True}
+    view = await caller.client.post("/api/v1/signals/views", json=made)
     insert_fold(shared_database.worker, caller.scope)
     insert_trace(shared_database.worker, caller.scope, trace_id, "root")
     pool = app.state.services.pool
@@ -227,7 +228,7 @@ async def ids(app: FastAPI, caller: Caller, shared_database: Database) -> dict[s
         "signal_id": signal_id,
         "other_id": other_id,
         "note_id": note.json()["id"],
-        "view_id": insert_view(shared_database.app, caller.scope, shared=True),
+        "view_id": view.json()["id"],
         "bulk_id": insert_bulk_change(shared_database.app, caller.scope),
         "ordinal": "0",
         "trace_id": trace_id,
