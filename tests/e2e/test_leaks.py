@@ -68,13 +68,12 @@ KEPT_WHOLE: Final = {
     "topic: spans": _ALL,
     "topic: evidence": {n for n in _ALL if says_compliance(n)},
     "topic: signals": _ALL,
-    "file: flink": _ALL,
     "export: tenant": _ALL,
     "export: pack": {n for n in _ALL if says_compliance(n)},
 }
 """Where every canary is found, as nothing is left out there."""
-SHOWN: Final = ("rest", "stream", "page", "browser")
-"""Where some canary is found."""
+SHOWN: Final = ("rest", "stream", "page", "browser", "file: flink")
+"""Where some canary is found. State is of traces that are still remembered, not of all."""
 
 
 @dataclass
@@ -459,11 +458,8 @@ def _look_at_topics(site: Site, found: Findings, *, past: str) -> None:
         prefix = f"{site.env['BETRACE_TOPIC_PREFIX']}."
         for topic, about in topics.items():
             if topic != past:
-                shown = (
-                    f"betrace.{topic.removeprefix(prefix)}" if topic.startswith(prefix) else topic
-                )
                 content = b"\0".join(_records(consumer, topic, about.partitions))
-                found.look(f"topic: {shown}", content)
+                found.look(f"topic: {topic.removeprefix(prefix)}", content)
     finally:
         consumer.close()
 
@@ -543,12 +539,19 @@ def _ids_of(
     keys = site.api.get("/api/v1/keys").json()["items"]
     members = site.api.get("/api/v1/members").json()["items"]
     nobody = ["00000000-0000-4000-8000-000000000000"]
+    traces = [one.trace_id.hex() for one in secrets[:_SHOWN]]
+    seqs = [item["seq"] for item in records.json()["items"]]
+    sample_id, run_id = _held_to_a_trace(site, rules[0], traces)
+    verified = site.api.post("/api/v1/evidence/verifications", json={"records": seqs})
     return {
         "signal_id": signals,
-        "trace_id": [one.trace_id.hex() for one in secrets[:_SHOWN]],
+        "trace_id": traces,
+        "sample_id": [sample_id],
+        "run_id": [run_id],
+        "verification_id": [verified.raise_for_status().json()["id"]],
         "rule_id": list(rules[:2]),
         "letter_id": [letter["id"] for letter in letters],
-        "seq": [str(item["seq"]) for item in records.json()["items"]],
+        "seq": [str(seq) for seq in seqs],
         "backtest_id": [backtest_id],
         "key_id": [keys[0]["id"]],
         "member_id": [members[0]["id"]],
@@ -560,6 +563,17 @@ def _ids_of(
         "anchor_id": nobody,
         "token": ["nobodys"],
     }
+
+
+def _held_to_a_trace(site: Site, rule_id: str, traces: Sequence[str]) -> tuple[str, str]:
+    """Keep a stored trace as a sample and hold a rule to it; return ids of the sample and a run."""
+    stored = next(one for one in traces if site.api.get(f"/api/v1/traces/{one}").is_success)
+    sample = site.api.post("/api/v1/samples", json={"name": "One of them", "trace_id": stored})
+    sample_id: str = sample.raise_for_status().json()["id"]
+    case = {"sample": sample_id, "expect": "violated"}
+    site.api.post(f"/api/v1/rules/{rule_id}/cases", json=case).raise_for_status()
+    run = site.api.post(f"/api/v1/rules/{rule_id}/test-runs", json={})
+    return sample_id, run.raise_for_status().json()["id"]
 
 
 def _look_at_answers(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import string
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
@@ -24,6 +25,7 @@ from tests.support.redaction import PLACES, strings_of
 from udfs.redaction import kinds
 from udfs.redaction.detectors import latin1
 
+_LETTERS: Final = string.ascii_letters + string.digits
 WAYS: Final = ("http", "json", "grpc", "kafka")
 """OTLP/HTTP with protobuf and with JSON, OTLP/gRPC, a topic that a Collector writes to."""
 CANARY_KEY: Final = "leak.canary"
@@ -91,8 +93,12 @@ def planted(number: int, *, run: str, at_ns: int) -> Planted:
 
 
 def _canary(number: int, *, run: str) -> str:
-    """Return a text that has nothing in common with others, which compression would take out."""
-    return f"c{Random(f'canary {run} {number}').getrandbits(96):024x}"
+    """Return a text that has nothing in common with others, which compression would take out.
+
+    Of many letters: texts of sixteen digits share strings of four with whatever is near.
+    """
+    letters = Random(f"canary {run} {number}").choices(_LETTERS, k=16)
+    return f"c{''.join(letters)}"
 
 
 def says_compliance(number: int) -> bool:
