@@ -69,6 +69,7 @@ class RulePage:
     signals_href: str
     edit_href: str
     backtest_href: str
+    cases_href: str
     switch_href: str
     quarantine: Quarantine | None
     exceptions: tuple[ExceptionRow, ...]
@@ -116,6 +117,7 @@ def rule_page(
         signals_href=_signals_href(rule),
         edit_href=f"{rule_href(rule.id)}/edit" if may_write and not rule.deleted else "",
         backtest_href=f"{rule_href(rule.id)}/backtest" if may_test and not rule.deleted else "",
+        cases_href="" if rule.deleted else f"{rule_href(rule.id)}/cases",
         switch_href=f"{rule_href(rule.id)}/state",
         quarantine=quarantine_of(rule, notices, may_write=switched),
         exceptions=exception_rows(rule, now=now),
