@@ -234,6 +234,7 @@ def test_a_change_of_somebody_else_in_between_is_said(
     other = context.new_page()
     other.goto(f"{console.url}/signals/{signal_id}")
     other.get_by_role("button", name="Investigate").click()
+    expect(other.locator(".signal-tags")).to_contain_text("Investigating")
     opened.get_by_role("button", name="Investigate").click()
     expect(opened.get_by_role("alert")).to_contain_text("was changed in the meantime")
     expect(opened.locator(".signal-tags")).to_contain_text("Investigating")
