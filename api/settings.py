@@ -99,6 +99,12 @@ class Settings(IdentitySettings, KeySettings):
     backtest_share: float = Field(
         default=0.5, ge=0, le=1, description="Of one core, for backtests; 0: this worker runs none."
     )
+    sampled_traces_per_hour: int = Field(
+        default=60,
+        ge=0,
+        le=10_000,
+        description="Ordinary traces of each tenant that are stored; 0: none.",
+    )
     backtest_hours: int = Field(
         default=24, ge=1, description="How long the range of a backtest may be."
     )

@@ -29,6 +29,7 @@ def run() -> None:
             topics=TopicNames(settings.topic_prefix),
             flink=settings.flink,
             metrics_port=settings.metrics_port,
+            sampled_per_hour=settings.sampled_traces_per_hour,
             backtest_share=settings.backtest_share,
             evidence=_evidence(settings),
             anchors=AnchorSettings(

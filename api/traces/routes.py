@@ -109,7 +109,7 @@ async def read_traces(
     cursor: Annotated[str | None, Query(max_length=200)] = None,
     limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 50,
 ) -> TracePageBody:
-    """Search stored traces: those that signals are about, and examples of backtests.
+    """Search stored traces: those of signals and backtests, and a few ordinary ones.
 
     Conditions are about a trace: different spans may fulfil different ones.
     """

@@ -31,6 +31,7 @@ from api.worker.letters import LetterBox
 from api.worker.metrics import Metrics
 from api.worker.redaction import Letters, WorkerRedactors
 from api.worker.retention import Retention
+from api.worker.sampler import PER_HOUR, Sampler
 from api.worker.signals import SignalWriter
 from api.worker.spans_log import SpansLog
 from api.worker.sums import SumKeeper
@@ -63,6 +64,8 @@ class WorkerSettings:
     """So many traces of a rule and hour are copied without delay, others in idle time."""
     copier_share: float = 0.25
     """The share of one core that the copier may use."""
+    sampled_per_hour: int = PER_HOUR
+    """Ordinary traces of each tenant that are stored in an hour; 0: none."""
     backtest_share: float = 0.5
     """The share of one core that backtests may use, in a process of their own; 0: none run here."""
     evidence: SequencerSettings | None = None
@@ -123,6 +126,13 @@ class Worker:
             stop=self.stop,
             share=settings.copier_share,
             may_idle=lambda: self.signals.caught_up,
+        )
+        self.sampler = Sampler(
+            log=SpansLog(settings.kafka, topics.spans),
+            redact=self.redactors.spans,
+            connect=partial(connect, dsn, name="betrace worker sampler"),
+            stop=self.stop,
+            per_hour=settings.sampled_per_hour,
         )
         self.backtests = BacktestKeeper(
             RunnerSettings(
@@ -200,6 +210,8 @@ class Worker:
                 stop=self.stop,
                 feeders=(offer_acts, CoverageFeeder()),
             )
+        if self._settings.sampled_per_hour:
+            parts["sampler"] = self.sampler.run
         if self._settings.backtest_share:
             parts["backtests"] = self.backtests.run
         if self.anchors is not None:

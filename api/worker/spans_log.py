@@ -42,7 +42,7 @@ class RangeExpired(Exception):
 class SpansRecord:
     """One record of the spans topic: spans of one tenant and one lane.
 
-    is_redacted: `ingest` wrote it, by a policy of the tenant.
+    is_redacted: `ingest` wrote it, by a policy of the tenant. time_ms: when it was appended.
     """
 
     partition: int
@@ -50,6 +50,7 @@ class SpansRecord:
     tenant: str
     payload: bytes
     is_redacted: bool = False
+    time_ms: int = 0
 
 
 class SpansLog:
@@ -132,6 +133,14 @@ class SpansLog:
             raise LogUnavailable(found.error.str())
         return found.offset if found.offset >= 0 else self.bounds(partition)[1]
 
+    def partitions(self) -> list[int]:
+        """Return the numbers of the partitions. Raises LogUnavailable."""
+        try:
+            about = self._connected().list_topics(self._topic, timeout=self._timeout_s)
+        except KafkaException as error:
+            raise LogUnavailable(str(error)) from error
+        return sorted(about.topics[self._topic].partitions)
+
     def bounds(self, partition: int) -> tuple[int, int]:
         """Return the first offset the partition holds and the one its next record will get."""
         wanted = TopicPartition(self._topic, partition)
@@ -172,4 +181,5 @@ def _spans_record(message: Message) -> SpansRecord:
         tenant=tenant.decode("ascii", "replace") if isinstance(tenant, bytes) else "",
         payload=expand_readable(message.value() or b""),
         is_redacted=POLICY_HEADER in headers,
+        time_ms=message.timestamp()[1],
     )

@@ -21,11 +21,13 @@ def store_copy(
     last_span_at: datetime,
     read: Range,
     external_roots: bool = False,
+    sampled: bool = False,
 ) -> None:
     """Store a trace inside the caller's transaction, unless a better copy is there.
 
     found: each span once; nothing is stored without any. read: where the log was looked at.
-    external_roots: the trace is over, and may begin outside of what the tenant exports.
+    external_roots: the trace is over, and may begin outside of what the tenant exports. sampled: no
+    signal asks for it.
     """
     key = {"tenant_id": tenant, "trace_id": trace_id}
     connection.execute(statement("lock_trace"), key)
@@ -44,6 +46,7 @@ def store_copy(
             "log_partition": read.partition,
             "log_first_offset": min(read.first_offset, *offsets),
             "log_last_offset": max(read.last_offset, *offsets),
+            "sampled": sampled,
         },
     )
     if stored.rowcount:

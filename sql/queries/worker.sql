@@ -575,14 +575,14 @@ cross join lateral (
 -- One writer per trace: two replicas may hold two signals of one trace.
 select pg_advisory_xact_lock(hashtextextended(:tenant_id || encode(:trace_id, 'hex'), 0));
 
--- name: worker-store-copy(tenant_id, trace_id, root_name, root_service, services, span_count, whole, first_span_at, last_span_at, log_partition, log_first_offset, log_last_offset)!
+-- name: worker-store-copy(tenant_id, trace_id, root_name, root_service, services, span_count, whole, first_span_at, last_span_at, log_partition, log_first_offset, log_last_offset, sampled)!
 insert into trace_copies as c (
   tenant_id, trace_id, root_name, root_service, services, span_count, whole,
-  first_span_at, last_span_at, log_partition, log_first_offset, log_last_offset
+  first_span_at, last_span_at, log_partition, log_first_offset, log_last_offset, sampled
 ) values (
   :tenant_id, :trace_id, :root_name, :root_service, :services, :span_count,
   :whole, :first_span_at, :last_span_at,
-  :log_partition, :log_first_offset, :log_last_offset
+  :log_partition, :log_first_offset, :log_last_offset, :sampled
 )
 on conflict (tenant_id, trace_id) do update set
   root_name = excluded.root_name,
@@ -695,3 +695,22 @@ do update set alarms = excluded.alarms, reported_at = excluded.reported_at;
 -- name: worker-settle-signal-sums(most)^
 -- Put rows of one cell of the sums of signals together.
 select settle_signal_sums(:most) as taken;
+
+-- name: worker-begin-sampling(period_s)^
+-- One worker at a time looks for ordinary traces.
+update sampling_rounds set next_at = now() + :period_s * interval '1 second'
+where id = 1 and next_at <= now()
+returning next_at;
+
+-- name: worker-sampling-budgets(tenant_ids, per_hour)
+-- How many ordinary traces of tenants may still be stored in this hour. What is suspended or to be
+-- deleted has none, nor what is no tenant: anything may stand in a record of Kafka.
+select t.id as tenant_id, :per_hour - (
+  select count(*) from trace_copies c
+  where c.tenant_id = t.id and c.sampled and c.copied_at > now() - interval '1 hour'
+) as left_over
+from tenants t
+where t.id::text = any(:tenant_ids) and t.suspended_at is null and t.delete_after is null;
+
+-- name: worker-copied-traces(tenant_id, trace_ids)
+select trace_id from trace_copies where tenant_id = :tenant_id and trace_id = any(:trace_ids);

@@ -368,14 +368,15 @@ def _nothing(query: TraceQuery, *, bare: bool, unread: bool) -> NoTraces:
     if bare:
         return NoTraces(
             "No trace is stored yet",
-            "Traces are stored when they break a rule, and as examples of backtests.",
+            "Traces are stored when they break a rule, as examples of backtests, and a few "
+            "ordinary ones of every hour.",
             "Rules",
             "/rules",
         )
     return NoTraces(
         "No stored trace matches",
-        "Stored are traces that signals are about, and examples of backtests, for as long as "
-        "those are kept.",
+        "Stored are traces that signals are about, examples of backtests, and a few ordinary ones "
+        "of every hour.",
         "Clear the filters",
         "/traces",
     )

@@ -1,0 +1,3 @@
+drop table sampling_rounds;
+drop index trace_copies_sampled;
+alter table trace_copies drop column sampled;
