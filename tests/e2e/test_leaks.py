@@ -73,7 +73,7 @@ KEPT_WHOLE: Final = {
 }
 """Where every canary is found, as nothing is left out there."""
 SHOWN: Final = ("rest", "stream", "page", "browser", "file: flink")
-"""Where some canary is found. In checkpoints it is a quarter of them; why not all is not known yet."""
+"""Where some canary is found. In checkpoints it is one in four; why not all is not known yet."""
 
 
 @dataclass
