@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.fault, pytest.mark.matrix]
 @pytest.fixture(scope="module")
 def postgres() -> Iterator[Server]:
     """A server of these tests' own: it is killed."""
-    with running_server(lasting=True) as server:
+    with running_server() as server:
         yield server
 
 

@@ -107,12 +107,8 @@ def roles_of(admin_dsn: str) -> Database:
 
 
 @contextmanager
-def running_server(*, lasting: bool = False) -> Iterator[Server]:
-    """Start a server, or use the one that BETRACE_TEST_POSTGRES names.
-
-    lasting: what was committed outlasts its processes, as it does by default, for tests that kill
-    them; others do not wait for that.
-    """
+def running_server() -> Iterator[Server]:
+    """Start a server, or use the one that BETRACE_TEST_POSTGRES names."""
     if given := os.environ.get("BETRACE_TEST_POSTGRES"):
         server = Server(given)
         server.make_template()
@@ -125,7 +121,7 @@ def running_server(*, lasting: bool = False) -> Iterator[Server]:
             shutil.chown(folder, user=user)
         data, port = folder / "data", _free_port()
         _run(user, ["initdb", "-D", str(data), "-U", "postgres", "--auth=trust", "--no-sync"])
-        process = _start(user, data, port, lasting=lasting)
+        process = _start(user, data, port)
         try:
             server = Server(f"host=127.0.0.1 port={port} user=postgres dbname=postgres")
             _wait_for(server.dsn, process)
@@ -138,12 +134,12 @@ def running_server(*, lasting: bool = False) -> Iterator[Server]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _start(user: str | None, data: Path, port: int, *, lasting: bool) -> subprocess.Popen[bytes]:
+def _start(user: str | None, data: Path, port: int) -> subprocess.Popen[bytes]:
     options = {
         "listen_addresses": "127.0.0.1",
         "unix_socket_directories": "",
         "fsync": "off",
-        "synchronous_commit": "on" if lasting else "off",
+        "synchronous_commit": "off",
         "full_page_writes": "off",
         "shared_buffers": "32MB",
         "timezone": "UTC",
