@@ -4,8 +4,13 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 RUN := .venv/bin/python
 PREPARE := $(PYTHON) deploy/prepare.py
 
-# Tests that wait for no Flink and no browser: two processes share them.
-SIDE_BY_SIDE := tests/unit tests/property tests/integration/api
+# Tests that want no server of ours for long, and those that mostly wait for a browser, Kafka or
+# Postgres: two processes share them, the latter file by file. All others have both cores alone.
+SHORT := tests/unit tests/property tests/integration/api
+WAITING := tests/e2e tests/integration/ingest tests/integration/worker
+WHOLE := tests/e2e/whole
+ALONE := $(addprefix --ignore=,$(SHORT)) --ignore-glob='tests/e2e/test_*' \
+  $(addprefix --ignore=,$(filter-out tests/e2e,$(WAITING)))
 
 .DEFAULT_GOAL := help
 .PHONY: help demo servers down status test lint format bench clean clean-data test-faults mutants screenshots env jars web proto job-zip
@@ -30,13 +35,15 @@ status: ## show what runs
 test: ## lint, types, import arrows, and all tests on real servers
 	@$(PREPARE) --browser
 	@$(MAKE) --no-print-directory check
-	$(RUN) -m pytest -n 2 --dist worksteal $(SIDE_BY_SIDE) $(PYTEST)
-	$(RUN) -m pytest $(addprefix --ignore=,$(SIDE_BY_SIDE)) $(PYTEST)
+	$(RUN) -m pytest -n 2 --dist worksteal $(SHORT) $(PYTEST)
+	$(RUN) -m pytest -n 2 --dist loadfile $(WAITING) --ignore=$(WHOLE) $(PYTEST)
+	$(RUN) -m pytest $(ALONE) $(PYTEST)
 
 coverage: ## the same tests, with what of the code they ran (counting branches takes three times as long)
 	@$(PREPARE) --browser
-	$(RUN) -m pytest -n 2 --dist worksteal --cov --cov-report= $(SIDE_BY_SIDE) $(PYTEST)
-	$(RUN) -m pytest --cov --cov-append --cov-report=term:skip-covered $(addprefix --ignore=,$(SIDE_BY_SIDE)) $(PYTEST)
+	$(RUN) -m pytest -n 2 --dist worksteal --cov --cov-report= $(SHORT) $(PYTEST)
+	$(RUN) -m pytest -n 2 --dist loadfile --cov --cov-append --cov-report= $(WAITING) --ignore=$(WHOLE) $(PYTEST)
+	$(RUN) -m pytest --cov --cov-append --cov-report=term:skip-covered $(ALONE) $(PYTEST)
 
 test-faults: ## every fault by itself under load, half an hour, with a table at the end
 	@$(PREPARE)

@@ -212,7 +212,7 @@ async def _transaction(
     async with one_statement(pool) as connection:
         async with connection.pipeline():
             await connection.execute(f"begin {mode}".encode())
-            await _set(connection, values)
+            await _set(connection, values, _LASTING)
         yield connection
 
 
@@ -244,10 +244,16 @@ def raise_if_cancelled(cancels: int) -> None:
         raise asyncio.CancelledError
 
 
-async def _set(connection: Connection, values: dict[str, str]) -> None:
-    calls = ", ".join(["set_config(%s, %s, true)"] * len(values))
+async def _set(connection: Connection, values: dict[str, str], *more: str) -> None:
+    calls = ", ".join(["set_config(%s, %s, true)"] * len(values) + list(more))
     parameters = [part for pair in values.items() for part in pair]
     await connection.execute(f"select {calls}".encode(), parameters)
+
+
+_LASTING = """set_config('synchronous_commit', case current_setting('synchronous_commit')
+ when 'off' then 'on' else current_setting('synchronous_commit') end, true)"""
+"""What was committed is kept, even where the server's default says otherwise: offsets in Kafka are
+moved on after it, and heads of evidence are told to others."""
 
 
 _CONFLICTS = frozenset({"40001", "40P01", "55P03"})

@@ -87,6 +87,18 @@ class Search:
 
 
 @dataclass(frozen=True, slots=True)
+class Limit:
+    """What a search found.
+
+    held: the highest rate that was held, 0 if time was over before any was. lost: the lowest that
+    was not, infinite if time was over before: then the limit is not known.
+    """
+
+    held: float
+    lost: float
+
+
+@dataclass(frozen=True, slots=True)
 class Delays:
     """Delays in ms: nearest-rank percentiles of so many signals."""
 
@@ -141,11 +153,8 @@ class Phases:
         self._read = 0
         self._newest_ms = 0.0
 
-    def search(self, settings: Search) -> float:
-        """Return the highest rate found that is held; 0 if time was over before any was.
-
-        Raises NothingJudged if not even a low one is.
-        """
+    def search(self, settings: Search) -> Limit:
+        """Find the highest rate that is held. Raises NothingJudged if not even a low one is."""
         held, lost, rate = 0.0, inf, settings.first
         while lost / max(held, 1.0) > settings.narrow and time.monotonic() < settings.until_s:
             self.drain()
@@ -157,7 +166,7 @@ class Phases:
                 lost, rate = rate, (held + rate) / 2 if held else rate / settings.step**2
             if rate < FIRST_RATE / 8:
                 raise NothingJudged(f"not even {rate:,.0f} spans/s can be judged")
-        return held
+        return Limit(held, lost)
 
     def sustain(
         self, *, rate: float, seconds: float, giant: bool = False, until_s: float = inf

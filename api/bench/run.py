@@ -114,7 +114,7 @@ def measure(
 def _phases(settings: RunSettings, load: RunningLoad) -> Figures:
     phases = load.phases
     phases.warm_up(seconds=settings.warm_up_s)
-    rate = settings.rate or LESS * phases.search(Search(seconds=settings.trial_s))
+    rate = settings.rate or LESS * phases.search(Search(seconds=settings.trial_s)).held
     sustained = phases.sustain(
         rate=rate, seconds=settings.seconds, giant=settings.wanted.giant_spans > 0
     )

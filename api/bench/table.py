@@ -11,10 +11,11 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 from api.bench.machine import cpu_capacity_s
-from api.bench.phases import FIRST_RATE, LESS, Search, Sustained
+from api.bench.phases import FIRST_RATE, LESS, Limit, Search, Sustained
 from api.bench.rows import Row, RowFile
 from api.bench.running import RunningLoad, Say, Wanted, running_load
 from api.bench.score import Score
@@ -27,6 +28,7 @@ CELL_WARM_UP_S = 12.0
 TRIAL_S = 10.0
 TRIAL_REST_S = 5.0
 STEP = 1.2
+STEP_WITHOUT_NEIGHBOUR = 1.4
 NARROW = 1.05
 _CONFIRM_S = 25.0
 """Coming to rest and catching up before the rate is confirmed, beside the confirming itself,
@@ -138,6 +140,7 @@ def _stack_rows(
                     settings,
                     load,
                     first=first_rate(known, slots=slots),
+                    step=STEP if known else STEP_WITHOUT_NEIGHBOUR,
                     warm_up_s=settings.stack_warm_up_s if first else CELL_WARM_UP_S,
                 )
             row = settings.which(rules=rules, slots=slots) | measured
@@ -146,7 +149,7 @@ def _stack_rows(
 
 
 def _measure_cell(
-    settings: TableSettings, load: RunningLoad, *, first: float, warm_up_s: float
+    settings: TableSettings, load: RunningLoad, *, first: float, step: float, warm_up_s: float
 ) -> Row:
     phases = load.phases
     phases.warm_up(seconds=warm_up_s)
@@ -156,15 +159,15 @@ def _measure_cell(
         seconds=TRIAL_S,
         rest_s=TRIAL_REST_S,
         first=first,
-        step=STEP,
+        step=step,
         narrow=NARROW,
         until_s=end_s - 2 * confirm_s - TRIAL_S - TRIAL_REST_S,
     )
-    held = settings.rate or phases.search(search)
-    rate = settings.rate or LESS * (held or FIRST_RATE)
+    limit = Limit(settings.rate, inf) if settings.rate else phases.search(search)
+    rate = settings.rate or LESS * (limit.held or FIRST_RATE)
     found = phases.sustain(rate=rate, seconds=settings.seconds, until_s=end_s - confirm_s)
     newest = checkpoints(load.stack["BETRACE_FLINK"]).get("latest", {}).get("completed") or {}
-    return _row(load, found, load.complete(), held=held, checkpoint=newest)
+    return _row(load, found, load.complete(), limit=limit, checkpoint=newest)
 
 
 def _row(
@@ -172,7 +175,7 @@ def _row(
     found: Sustained,
     score: Score,
     *,
-    held: float,
+    limit: Limit,
     checkpoint: dict[str, Any],
 ) -> Row:
     last = load.generator.last
@@ -183,7 +186,8 @@ def _row(
         "sustained_spans_per_s": round(found.processed_per_s) if found.flat else 0,
         "processed_spans_per_s": round(found.processed_per_s),
         "sustained_flat": found.flat,
-        "held_in_trials": round(held),
+        "held_in_trials": round(limit.held),
+        "lost_in_trials": None if limit.lost == inf else round(limit.lost),
         "seconds": round(found.seconds, 1),
         "lag_begin_ms": round(found.lag_begin_ms),
         "lag_end_ms": round(found.lag_end_ms),

@@ -10,33 +10,14 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from api.auth.principal import Role
-from deploy.embedded.settings import APPS, SERVERS
-from deploy.embedded.stack import Stack
 from tests.e2e.browser import Complaints, running_browser, sign_in
 from tests.support.console import CHECKOUT, EXPLANATION, Console, running_console
 from tests.support.postgres import Server, running_server
-from tests.support.stack import running_stack
 
 SRE = "sre@example.com"
 DEVELOPER = "developer@example.com"
 VIEWER = "viewer@example.com"
 ADMIN = "keeper@example.com"
-
-
-@pytest.fixture(scope="package")
-def stack() -> Iterator[Stack]:
-    """The whole product on real servers; addresses and API key are in `stack.environment()`.
-
-    Evidence is under a checkpoint within seconds, and one person may look at everything at once.
-    """
-    environment = {
-        "BETRACE_EVIDENCE_CHECKPOINT_S": "5",
-        "BETRACE_LIMIT_PERSON_PER_MIN": "6000",
-        "BETRACE_LIMIT_KEY_PER_MIN": "6000",
-        "BETRACE_LIMIT_TENANT_PER_MIN": "6000",
-    }
-    with running_stack((*SERVERS, *APPS), environment=environment) as stack:
-        yield stack
 
 
 @pytest.fixture(scope="package")

@@ -171,6 +171,7 @@ def test_a_member_gets_another_role_and_is_removed_at_once(
         expect(page.get_by_role("status").filter(has_text="Changed.")).to_be_visible()
         other.goto(f"{console.url}/rules/new")
         expect(other.get_by_role("heading", name="New rule")).to_be_visible()
+        other.goto(f"{console.url}/settings/team")  # the editor tries its draft by itself
         page.get_by_role("listitem").filter(has_text=email).get_by_role("link").click()
         page.get_by_text("Remove from the team…").click()
         page.get_by_role("button", name="Yes, remove").click()

@@ -2,7 +2,7 @@
 
 Kafka stands behind only two things the console does, saving a rule and asking for a backtest: the
 rules log is kept in memory here, and how far the spans log reaches is made up. The whole way
-through real servers is tests/e2e/test_otlp_to_page.py.
+through real servers is tests/e2e/whole/test_otlp_to_page.py.
 """
 
 from __future__ import annotations

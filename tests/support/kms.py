@@ -9,6 +9,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
+
 _PATIENCE_S = 120
 
 
@@ -27,6 +29,16 @@ def running_kms() -> Iterator[str]:
     finally:
         process.terminate()
         process.wait(_PATIENCE_S)
+
+
+@contextmanager
+def reachable_kms() -> Iterator[str]:
+    """Start a server for which this process and its children have credentials; give its address."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ACCESS_KEY_ID", "test")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+        with running_kms() as url:
+            yield url
 
 
 def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:

@@ -126,7 +126,7 @@ def filters_of(
     ranges = {name: label for name, (label, _) in RANGES.items()}
     hidden = [("status", status) for status in query.status]
     hidden += [("group", group) for group in query.group]
-    first_sort, *other_sorts = sorts
+    (_, first_sort), *other_sorts = sorts.items()
     return Filters(
         action=path,
         hidden=tuple(hidden),
@@ -141,9 +141,7 @@ def filters_of(
         ranges=choices(ranges, query.range, nothing="From … to" if custom else "Any time"),
         from_text=query.from_text,
         to_text=query.to_text,
-        sorts=choices(
-            {name: sorts[name] for name in other_sorts}, query.sort, nothing=sorts[first_sort]
-        ),
+        sorts=choices(dict(other_sorts), query.sort, nothing=first_sort),
         chips=_chips(first, path, rules),
         clear_href=SignalQuery(status=query.status, sort=query.sort).href(path)
         if query.filtered

@@ -482,7 +482,7 @@ async def test_a_machine_with_and_without_the_permission(
     assert wrong == []
 
 
-@pytest.mark.parametrize("role", [Role.ADMIN, Role.VIEWER])
+@pytest.mark.parametrize("role", PEOPLE)
 @pytest.mark.parametrize(
     ("column", "value"),
     [
@@ -504,7 +504,7 @@ async def test_a_session_that_is_over(
     assert wrong == []
 
 
-@pytest.mark.parametrize("role", [Role.ADMIN, Role.API_CLIENT])
+@pytest.mark.parametrize("role", MACHINE_ROLES)
 @pytest.mark.parametrize(
     ("column", "value"),
     [("revoked_at", "now()"), ("expires_at", "now() - interval '1 second'")],

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from api.auth.client import Client
 from api.auth.key_verifier import KeyVerifier
@@ -63,6 +64,21 @@ async def test_who_asked_is_forgotten_with_the_question(one: Pool, scope: Tenant
             )
         ).fetchall()
     assert left == [{"setting": None, "seen": 0}] * 3
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"), [("off", "on"), ("on", "on"), ("remote_apply", "remote_apply")]
+)
+async def test_what_was_committed_is_kept_even_where_others_would_not_wait(
+    asked: str, found: str, scope: TenantScope, shared_database: Database
+) -> None:
+    dsn = make_conninfo(shared_database.app, options=f"-c synchronous_commit={asked}")
+    async with (
+        open_pool(dsn, size=1) as pool,
+        tenant_transaction(pool, scope) as connection,
+    ):
+        shown = await (await connection.execute("show synchronous_commit")).fetchone()
+    assert shown == {"synchronous_commit": found}
 
 
 async def test_what_asks_for_credentials_has_no_more_rights_than_the_application(

@@ -16,7 +16,7 @@ import pytest
 from api.database import open_pool
 from api.keyring.shelf import PostgresShelf
 from tests.support.gate import Gate, gate_before
-from tests.support.kms import running_kms
+from tests.support.kms import reachable_kms
 from tests.support.postgres import Database, Server
 from tests.support.tenants import make_tenant
 from tests.support.vault_stand_in import TOKEN, running_stand_in
@@ -100,11 +100,8 @@ def vault(name: str, url: str, token: str) -> Iterator[Provided]:
 @pytest.fixture(scope="session")
 def kms_server() -> Iterator[str]:
     """The address of moto's server."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ACCESS_KEY_ID", "test")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-        with running_kms() as url:
-            yield url
+    with reachable_kms() as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

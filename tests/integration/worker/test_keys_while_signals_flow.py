@@ -39,7 +39,7 @@ from tests.support.evidence_opened import Opened
 from tests.support.evidence_verifiers import Case, assert_javascript_says, python_says
 from tests.support.gate import gate_before
 from tests.support.kafka import Broker
-from tests.support.kms import running_kms
+from tests.support.kms import reachable_kms
 from tests.support.postgres import Database
 from tests.support.rules_log import MemoryRulesLog
 from tests.support.sealing import assert_sound, heads_that_do_not_count, stored_log
@@ -62,12 +62,9 @@ class Record(Protocol):
 
 @pytest.fixture
 def kms() -> Iterator[str]:
-    """The address of a key service, for which this process and its children have credentials."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ACCESS_KEY_ID", "test")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-        with running_kms() as url:
-            yield url
+    """The address of a key service."""
+    with reachable_kms() as url:
+        yield url
 
 
 @dataclass

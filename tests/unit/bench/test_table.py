@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from api.bench.report_rows import row_line
 from api.bench.rows import Row, RowFile
 from api.bench.stack import Lifetimes, Stack
 from api.bench.table import TableSettings, first_rate, losses, measure_table
@@ -59,6 +60,17 @@ def test_a_cell_begins_at_what_its_neighbour_held() -> None:
     assert first_rate(known, slots=1) == 80_000
     assert first_rate(known, slots=2) > 90_000
     assert first_rate([], slots=1) == first_rate(known[2:], slots=1) > 0
+
+
+def test_a_rate_is_a_lower_bound_where_the_search_ran_out_of_time() -> None:
+    settings = TableSettings()
+    held = {"sustained_flat": True, "precision": 1.0, "recall": 1.0}
+    ended = row(settings, rules=10, slots=1, rate=90_000, lost_in_trials=96_000, **held)
+    cut = row(settings, rules=10, slots=1, rate=90_000, lost_in_trials=None, **held)
+    given = cut | {"asked_rate": 90_000.0}
+    assert row_line("table", ended).startswith("10 rules, 1 slots: 90,000,")
+    assert row_line("table", cut).startswith("10 rules, 1 slots: ≥ 90,000,")
+    assert row_line("table", given).startswith("10 rules, 1 slots: 90,000,")
 
 
 def test_lifetimes_are_options_of_the_command_that_makes_a_tenant() -> None:

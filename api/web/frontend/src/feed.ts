@@ -1,7 +1,7 @@
 // The live list of signals. htmx keeps the event stream and puts new rows on top; this file decides
-// what else a message means: a known row is replaced, a paused list counts, a broken connection is
-// shown, and whatever was missed meanwhile is fetched as a whole page, so nothing is lost. What stands
-// there is changed rather than replaced: a click that is under way finds its link, and the focus stays.
+// what else a message means: a known row is changed, a paused list counts, a broken connection is
+// shown, and whatever was missed meanwhile is fetched as a whole page, so nothing is lost. Nodes that
+// stay the same are kept: a click that is under way finds its link, and the focus stays.
 import type htmxType from "htmx.org";
 import { Idiomorph } from "idiomorph/htmx";
 
