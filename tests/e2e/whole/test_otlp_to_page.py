@@ -8,14 +8,11 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from playwright.sync_api import Browser, Page, expect
 
 from deploy.embedded.stack import Stack
 from tests.e2e.browser import Complaints, accessibility_problems, sign_in
+from tests.e2e.whole.traffic import Shop
 
 pytestmark = pytest.mark.e2e
 
@@ -38,8 +35,8 @@ def test_a_broken_promise_travels_from_the_sdk_to_the_page_and_is_resolved(
     page.goto(f"{env['BETRACE_URL']}/signals?rule_id={rule_id}")
     expect(page.locator("[data-live-label]")).to_have_text("Live")
 
-    kept = _check_out(env, amount=50)
-    broken = _check_out(env, amount=2400)
+    shop = Shop(env)
+    kept, broken = shop.check_out(amount=50), shop.check_out(amount=2400)
     rows = page.locator("[data-rows]")
     row = rows.get_by_role("link", name=name)
     expect(row).to_be_visible(timeout=PATIENCE_MS)
@@ -76,24 +73,6 @@ def _save_rule(env: dict[str, str], rule_id: str, name: str) -> None:
             return
         pause.wait(0.2)
     raise AssertionError("the rule does not take effect")
-
-
-def _check_out(env: dict[str, str], *, amount: int) -> str:
-    """Send one trace with the SDK as any service would; return its id."""
-    provider = TracerProvider(resource=Resource.create({"service.name": "e2e-shop"}))
-    exporter = OTLPSpanExporter(
-        endpoint=f"{env['BETRACE_OTLP_HTTP']}/v1/traces",
-        headers={"x-api-key": env["BETRACE_API_KEY"]},
-    )
-    provider.add_span_processor(BatchSpanProcessor(exporter))
-    tracer = provider.get_tracer("tests.e2e")
-    with tracer.start_as_current_span("POST /checkout") as root:
-        with tracer.start_as_current_span("cart.load"):
-            pass
-        with tracer.start_as_current_span("payment.charge") as charge:
-            charge.set_attribute("amount", amount)
-    provider.shutdown()
-    return format(root.get_span_context().trace_id, "032x")
 
 
 def _expect_cause(page: Page, *, trace_id: str) -> None:
