@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Final, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
 from api.auth.principal import Principal
@@ -138,8 +138,10 @@ class BacktestBody(BaseModel):
 
     id: UUID
     state: BacktestState
-    from_at: datetime = Field(serialization_alias="from")
-    to_at: datetime = Field(serialization_alias="to")
+    from_at: datetime = Field(
+        validation_alias=AliasChoices("from_at", "from"), serialization_alias="from"
+    )
+    to_at: datetime = Field(validation_alias=AliasChoices("to_at", "to"), serialization_alias="to")
     requested_by: str
     created_at: datetime
     started_at: datetime | None

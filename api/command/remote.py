@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping
+from io import BytesIO
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO, Self, TypeVar
 
 import httpx
 
+from api.client.connection import Connection
+from api.client.errors import NO_ANSWER, ApiError
 from api.errors import OperatorError
 
-_PATIENCE_S = 30.0
-_DOWNLOAD_PATIENCE_S = 600.0
-"""What is made before it is sent takes its time."""
+T = TypeVar("T")
 
 
 class Server:
@@ -20,12 +22,8 @@ class Server:
 
     def __init__(self, *, transport: httpx.BaseTransport | None = None) -> None:
         """transport: in place of the network's. Raises OperatorError if a variable is missing."""
-        self._url = _variable("BETRACE_URL").rstrip("/")
-        self._client = httpx.Client(
-            base_url=f"{self._url}/api/v1",
-            headers={"X-API-Key": _variable("BETRACE_API_KEY")},
-            timeout=_PATIENCE_S,
-            transport=transport,
+        self._to = Connection(
+            _variable("BETRACE_URL"), _variable("BETRACE_API_KEY"), transport=transport
         )
 
     def __enter__(self) -> Self:
@@ -37,70 +35,51 @@ class Server:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._client.close()
+        self._to.close()
 
     def get(self, path: str, **query: Any) -> Any:
         """GET; query parameters that are None are left out. Raises OperatorError."""
-        given = {name: value for name, value in query.items() if value is not None}
-        return self._ask("GET", path, params=given)
+        return _told(lambda: self._to.ask("GET", path, object, query=query))
 
     def get_bytes(self, path: str) -> bytes:
         """GET what is no JSON. Raises OperatorError."""
-        return self._answer("GET", path).content
+        out = BytesIO()
+        self.fetch(path, out)
+        return out.getvalue()
 
-    def post(self, path: str, body: object = None) -> Any:
+    def post(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
         """POST a JSON body. Raises OperatorError."""
-        return self._ask("POST", path, json=body)
+        return _told(lambda: self._to.ask("POST", path, object, body=body))
 
-    def download(self, path: str, body: object, out: BinaryIO) -> int:
+    def download(self, path: str, body: Mapping[str, Any], out: BinaryIO) -> int:
         """POST a JSON body and write what comes into a file; return its bytes.
 
         Raises OperatorError, also if it ends too early.
         """
-        return self._save("POST", path, out, json=body)
+        return _told(lambda: self._to.save("POST", path, out, body=body))
 
     def fetch(self, path: str, out: BinaryIO, **query: Any) -> int:
         """GET, and write what comes into a file; as `get` and `download`."""
-        given = {name: value for name, value in query.items() if value is not None}
-        return self._save("GET", path, out, params=given)
-
-    def _save(self, method: str, path: str, out: BinaryIO, **content: Any) -> int:
-        try:
-            with self._client.stream(
-                method, path, timeout=_DOWNLOAD_PATIENCE_S, **content
-            ) as answer:
-                if not answer.is_success:
-                    answer.read()
-                    raise Refusal(answer)
-                return sum(out.write(piece) for piece in answer.iter_bytes())
-        except httpx.TransportError as error:
-            raise OperatorError(f"{self._url} did not send all of it: {error}") from error
-
-    def _ask(self, method: str, path: str, **content: Any) -> Any:
-        return self._answer(method, path, **content).json()
-
-    def _answer(self, method: str, path: str, **content: Any) -> httpx.Response:
-        try:
-            answer = self._client.request(method, path, **content)
-        except httpx.TransportError as error:
-            raise OperatorError(f"nothing answers at {self._url}: {error}") from error
-        if answer.is_success:
-            return answer
-        raise Refusal(answer)
+        return _told(lambda: self._to.save("GET", path, out, query=query))
 
 
 class Refusal(OperatorError):
     """The server said no."""
 
-    def __init__(self, answer: httpx.Response) -> None:
-        self.status = answer.status_code
-        try:
-            problem = answer.json()
-            self.code = str(problem["code"])
-            super().__init__(f"{problem['detail']} ({self.code})")
-        except (ValueError, KeyError, TypeError):
-            self.code = ""
-            super().__init__(f"the server answered {self.status}: {answer.text[:200]}")
+    def __init__(self, error: ApiError) -> None:
+        self.status = error.status
+        self.code = error.code
+        super().__init__(str(error))
+
+
+def _told(ask: Callable[[], T]) -> T:
+    """Ask, and tell what goes wrong as one line."""
+    try:
+        return ask()
+    except ApiError as error:
+        if error.status == NO_ANSWER:
+            raise OperatorError(error.detail) from error
+        raise Refusal(error) from error
 
 
 def _variable(name: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Annotated, Final, Self
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, AwareDatetime, BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
 from api.evidence.model import LogState, Outage, StoredCheckpoint
@@ -174,8 +174,8 @@ class ConsistencyBody(BaseModel):
     """The RFC 6962 proof that the log of `to` records begins with what it was at `from`."""
 
     model_config = ConfigDict(populate_by_name=True)
-    old: int = Field(serialization_alias="from")
-    size: int = Field(serialization_alias="to")
+    old: int = Field(validation_alias=AliasChoices("old", "from"), serialization_alias="from")
+    size: int = Field(validation_alias=AliasChoices("size", "to"), serialization_alias="to")
     hashes: list[str]
 
     @classmethod

@@ -7,7 +7,7 @@ from base64 import b64encode
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final, Self
 
-from pydantic import BaseModel, Field
+from pydantic import AliasChoices, BaseModel, Field
 
 from api.evidence.matrix import ControlRow, Matrix, RuleSums, Standing
 from api.evidence.model import SealedRecord
@@ -244,8 +244,10 @@ class MatrixBody(BaseModel):
     """Controls in a period of days (UTC), from inclusive, to exclusive."""
 
     framework: str
-    from_day: date = Field(serialization_alias="from")
-    to_day: date = Field(serialization_alias="to")
+    from_day: date = Field(
+        validation_alias=AliasChoices("from_day", "from"), serialization_alias="from"
+    )
+    to_day: date = Field(validation_alias=AliasChoices("to_day", "to"), serialization_alias="to")
     controls: list[ControlRowBody]
 
     @classmethod

@@ -207,7 +207,8 @@ async def stream_signals(
     A signal that alerts only later, when its exceptions have been asked, is `raised` then.
 
     With the id of the last event seen, what happened in between comes first. `reload` says that
-    this is too long ago to tell.
+    this is too long ago to tell. Without one, an id by itself is sent before the first event, so
+    that nothing is missed of what happens while a connection is made again.
     """
     events = feed_events(
         services_of(request),
@@ -395,7 +396,7 @@ async def remove_note(
     return NoteBody.of(note)
 
 
-def feed_events(
+async def feed_events(
     services: Services,
     scope: TenantScope,
     shown: Shown,
@@ -405,8 +406,12 @@ def feed_events(
 ) -> AsyncIterator[bytes]:
     """Yield what the feed tells of some signals as server-sent events, for STREAM_LIFE_S.
 
+    last_event_id: where to go on; None: now, and the id of that is told before anything happens.
     most: of what happens at once, the last ones; None: all.
     """
+    if last_event_id is None:
+        last_event_id = await services.feed.place(scope)
+        yield ServerSentEvent(id=last_event_id).encode()
     telling = Telling(
         key=("json", shown, most),
         wanted=lambda signal: signal.is_shown(shown),
@@ -414,7 +419,8 @@ def feed_events(
         most=most,
     )
     batches = services.feed.batches(scope, last_event_id=last_event_id)
-    return chunks(batches, telling, life_s=STREAM_LIFE_S)
+    async for chunk in chunks(batches, telling, life_s=STREAM_LIFE_S):
+        yield chunk
 
 
 def _server_sent(event: SignalEvent) -> ServerSentEvent:

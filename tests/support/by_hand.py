@@ -1,4 +1,4 @@
-"""The lines of the auditor's page that check a pack with openssl and sha256sum alone."""
+"""What pages of the manual tell people to type: scripts read out of them, to be run by tests."""
 
 from __future__ import annotations
 
@@ -9,7 +9,16 @@ import subprocess
 from pathlib import Path
 from zipfile import ZipFile
 
-PAGE = (Path(__file__).resolve().parents[2] / "deploy" / "evidence.md").read_text()
+MANUAL = Path(__file__).resolve().parents[2] / "deploy"
+PAGE = (MANUAL / "evidence.md").read_text()
+
+
+def script_of(page: str, heading: str) -> str:
+    """Return the Python below a heading of a page. page: its name in `deploy`."""
+    below = (MANUAL / page).read_text().partition(f"\n{heading}\n")[2]
+    section = re.split(r"^##+ ", below, maxsplit=1, flags=re.M)[0]
+    [script] = re.findall(r"^```python\n(.*?)^```", section, re.M | re.S)
+    return script
 
 
 def check_by_hand(pack: bytes, folder: Path, *, key: str, authority: Path) -> list[str]:

@@ -223,3 +223,22 @@ async def test_of_much_at_once_the_last_is_told_and_the_rest_is_counted(
     async with asyncio.timeout(PATIENCE_S):
         after = messages(await anext(again))
     assert [json.loads(data)["id"] for _, data, _ in after] == ids[3:]
+
+
+async def test_who_begins_now_is_told_the_place_before_anything_happens(
+    app: FastAPI, caller: Caller, shared_database: Database
+) -> None:
+    insert_rule(shared_database.app, caller.scope)
+    services = app.state.services
+    stream = feed_events(services, caller.scope, Shown.ALERTS, last_event_id=None)
+    async with asyncio.timeout(PATIENCE_S):
+        said = (await anext(stream)).decode()
+    place = said.removeprefix("id: ").strip()
+    assert Place.parse(place) is not None
+    assert said == f"id: {place}\r\n\r\n"
+    missed = insert_signal(shared_database.worker, caller.scope)
+    again = feed_events(services, caller.scope, Shown.ALERTS, last_event_id=place)
+    async with asyncio.timeout(PATIENCE_S):
+        told = (await anext(again)).decode()
+    assert "event: raised" in told
+    assert missed in told
