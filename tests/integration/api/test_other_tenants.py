@@ -61,6 +61,13 @@ FOREIGN: list[tuple[str, str, dict[str, Any] | None]] = [
         "/api/v1/rules/{rule_id}/cases",
         {"sample": "retry-storm", "expect": "violated"},
     ),
+    ("POST", "/api/v1/rules/{rule_id}/exceptions/trial", {"where": "service == staging"}),
+    (
+        "POST",
+        "/api/v1/rules/{rule_id}/exceptions",
+        {"where": "service == staging", "reason": "not ours"},
+    ),
+    ("POST", "/api/v1/rules/{rule_id}/exceptions/{number}/end", None),
     ("POST", "/api/v1/rules/{rule_id}/test-runs", {}),
     ("GET", "/api/v1/test-runs/{run_id}", None),
     ("DELETE", "/api/v1/rules/{rule_id}/cases/{case_id}", None),
