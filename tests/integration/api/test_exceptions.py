@@ -274,6 +274,15 @@ async def test_a_signal_of_another_tenant_or_rule_is_not_there(
         assert refused(answer) == (404, "request.not_found")
 
 
+async def test_an_exception_of_another_tenant_is_not_ended(
+    caller: Caller, stranger: Caller
+) -> None:
+    await add(caller, "service == staging")
+    assert refused(await stranger.client.post(f"{URL}/1/end")) == (404, "request.not_found")
+    [one] = await kept(caller)
+    assert not one.get("until")
+
+
 async def test_who_may_not_write_rules_proves_adds_and_ends_nothing(
     caller: Caller, app: FastAPI, pool: Pool
 ) -> None:
