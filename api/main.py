@@ -24,6 +24,7 @@ from api.evidence.log_routes import router as evidence_log_router
 from api.evidence.search_routes import controls_router
 from api.evidence.search_routes import router as evidence_router
 from api.evidence.verification_routes import router as verifications_router
+from api.exceptions.routes import router as exceptions_router
 from api.exports.routes import router as exports_router
 from api.health.routes import condition_router
 from api.health.routes import router as health_router
@@ -92,6 +93,7 @@ def create_app(
         account_router,
         rules_editor_router,
         rules_router,
+        exceptions_router,
         backtests_router,
         condition_router,
         overview_router,

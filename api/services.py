@@ -29,6 +29,7 @@ from api.database import Pool, open_pool
 from api.dead_letters.replay import Replayer
 from api.evidence.packing import PackMaker
 from api.evidence.quiet import keep_listening
+from api.exceptions.service import Exceptions
 from api.exports.service import Exporter
 from api.health.condition import Condition
 from api.health.service import Check, kafka_check, postgres_check
@@ -100,6 +101,7 @@ class Services:
     samples: Samples
     judge: Judge
     cases: Cases
+    exceptions: Exceptions
     replayer: Replayer
     exporter: Exporter
     packs: PackMaker
@@ -166,6 +168,8 @@ async def run_services(
         redaction_counts = RedactionCounts()
         trials = Trials()
         judge = Judge(trials, redactors)
+        cases = Cases(pool, redactors, judge)
+        publisher = Publisher(pool, rules_log or kafka_log)
         checks = {
             "postgres": postgres_check(pool),
             "kafka": kafka_check(admin, topic=topics.rules),
@@ -203,7 +207,7 @@ async def run_services(
             inviter=identity.inviter,
             mailer=settings.mailer,
             decisions=Decisions(pool),
-            publisher=Publisher(pool, rules_log or kafka_log),
+            publisher=publisher,
             trials=trials,
             playground=Playground(pool, redactors, trials),
             seen_names=SeenNames(pool),
@@ -212,7 +216,8 @@ async def run_services(
             notes=Notes(pool, redactors),
             samples=Samples(pool, redactors),
             judge=judge,
-            cases=Cases(pool, redactors, judge),
+            cases=cases,
+            exceptions=Exceptions(pool, publisher, redactors, trials=trials, cases=cases),
             replayer=Replayer(settings.kafka, topics, redactors, redaction_counts),
             exporter=Exporter(pool),
             packs=PackMaker(pool, keys, dsn=settings.app_dsn),

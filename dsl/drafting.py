@@ -204,14 +204,14 @@ def _relation(trace: Sequence[Span], one: Span, other: Span) -> str | None:
 
 
 def _test_text(pick: Pick) -> str:
-    asks = tuple(ask for key in pick.keys if (ask := _ask(pick.span, key)) is not None)
+    asks = tuple(ask for key in pick.keys if (ask := ask_of(pick.span, key)) is not None)
     condition: Filter | None = None
     if asks:
         condition = asks[0] if len(asks) == 1 else AllFilters(asks)
     return span_test_text(SpanTest(pick.span.name, condition))
 
 
-def _ask(span: Span, key: str) -> Ask | None:
+def ask_of(span: Span, key: str) -> Ask | None:
     """Return the question that this span answers with yes, None if it has nothing of that name."""
     if key in span.attributes:
         reader, value = Reader("any", key), span.attributes[key]

@@ -74,6 +74,15 @@ class Cases:
             await _look_for_rule(connection, rule_id)
             return await _cases(connection, rule_id)
 
+    async def with_samples(
+        self, scope: TenantScope, rule_id: str
+    ) -> tuple[tuple[Case, Sample], ...]:
+        """Return the cases of a rule with what each is judged on. Raises ApiError 404."""
+        async with tenant_transaction(self._pool, scope) as connection:
+            await _look_for_rule(connection, rule_id)
+            plan = await _plan(connection, rule_id)
+        return tuple((case, plan.samples[case.sample]) for case in plan.cases)
+
     async def add(self, scope: TenantScope, rule_id: str, new: NewCase) -> Case:
         """Keep a case. Raises ApiError 404 for no such rule or sample, 409 for a name that is taken
         and for one case too many, 400 for what no rule says.

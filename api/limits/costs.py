@@ -16,6 +16,9 @@ REFUSED_CREDENTIAL: Final = 20
 _RULE_CHECK: Final = 2
 _RULE_TRIAL: Final = 10
 _CASES: Final = 20
+_PROOF: Final = 20
+"""Of an exception: two hundred signals with their traces, and the cases of the rule."""
+_PROOF_OF_CASES: Final = 10
 _SAMPLE: Final = 5
 """Up to 2,000 spans redacted and kept."""
 _RULE_TRY: Final = 5
@@ -48,6 +51,9 @@ COSTS: Final[Mapping[tuple[str, str], int]] = MappingProxyType(
         ("POST", "/api/v1/test-runs"): _CASES,
         ("POST", "/rules/{rule_id}/cases/run"): _CASES,
         ("POST", "/test-runs"): _CASES,
+        ("POST", "/api/v1/rules/{rule_id}/exceptions/trial"): _PROOF,
+        ("POST", "/api/v1/rules/{rule_id}/exceptions"): _PROOF_OF_CASES,
+        ("POST", "/signals/{signal_id}/exception"): _PROOF,
         ("POST", "/api/v1/samples"): _SAMPLE,
         ("POST", "/samples"): _SAMPLE,
         ("POST", "/api/v1/rules/trial/stored"): _RULE_TRY,

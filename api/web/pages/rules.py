@@ -62,6 +62,11 @@ _DONE: Final[Mapping[str, str]] = {
     Outcome.CHANGED: "Saved as a new version. It takes effect in a few seconds.",
     Outcome.UNCHANGED: "Nothing was changed.",
     "restored": "The earlier version is back, as a new one. It takes effect in a few seconds.",
+    "excepted": "The exception is saved. It silences what is judged a few seconds from now on.",
+    "excepted-closed": "The exception is saved and in force in a few seconds; the signal it was "
+    "made for is a false positive now.",
+    "excepted-open": "The exception is saved. The signal was changed meanwhile and stays as it is.",
+    "exception-ended": "The exception is over. What is judged from now on alerts again.",
     RuleState.ACTIVE: "Switched on. Traces that begin a few seconds from now are judged by it.",
     RuleState.SHADOW: "In shadow: traces that begin a few seconds from now alert nobody.",
     RuleState.OFF: "Switched off. Nothing it says is taken any more.",
@@ -182,12 +187,13 @@ async def rule(
     request: Request, who: Reader, rule_id: str, done: Annotated[str, Query(max_length=20)] = ""
 ) -> Response:
     """Show a rule. done: what a form has just done, said on top."""
-    return await _rule(request, who, rule_id, good(_DONE[done]) if done in _DONE else None)
+    return await show_rule(request, who, rule_id, good(_DONE[done]) if done in _DONE else None)
 
 
-async def _rule(
+async def show_rule(
     request: Request, who: Principal, rule_id: str, message: Message | None, *, status: int = 200
 ) -> Response:
+    """Show a rule, with what is to be said on top."""
     pool = services_of(request).pool
     now = datetime.now(UTC)
     notices = await list_notices(pool, who.scope, kinds=(OVER_BUDGET,), rule_id=rule_id, limit=10)
@@ -264,7 +270,7 @@ async def switch(
     except ApiError as error:
         if error.status != 412:
             raise
-        return await _rule(request, who, rule_id, bad(error.detail), status=error.status)
+        return await show_rule(request, who, rule_id, bad(error.detail), status=error.status)
     return RedirectResponse(f"{rule_href(saved.rule.id)}?done={state}", 303)
 
 

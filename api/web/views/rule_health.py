@@ -10,6 +10,7 @@ from typing import Final
 from api.notices.model import NEXT_STEP, Notice
 from api.rules.figures import RuleFigures
 from api.rules.model import Rule, RuleState
+from api.web.views.links import rule_href
 from api.web.views.moments import Moment, moment
 from api.web.views.rule_text import Piece, pieces
 from dsl.exceptions import RuleException
@@ -33,7 +34,7 @@ class Quarantine:
 
 @dataclass(frozen=True, slots=True)
 class ExceptionRow:
-    """One exception of the rule. tone: of its chip."""
+    """One exception of the rule. end_href: where it is ended; empty if it is over or may not be."""
 
     where: tuple[Piece, ...]
     reason: str
@@ -41,6 +42,7 @@ class ExceptionRow:
     until: str
     chip: str
     state: str
+    end_href: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,17 +97,20 @@ def quarantine_of(rule: Rule, notices: Sequence[Notice], *, may_write: bool) -> 
     )
 
 
-def exception_rows(rule: Rule, *, now: datetime) -> tuple[ExceptionRow, ...]:
+def exception_rows(rule: Rule, *, now: datetime, may_write: bool) -> tuple[ExceptionRow, ...]:
     """Return the exceptions of a rule, as it has them."""
+    may_end = may_write and rule.state is not RuleState.QUARANTINED
+    place = f"{rule_href(rule.id)}/exceptions" if may_end else ""
     return tuple(
-        _exception_row(RuleException.from_dict(one), now=now)
-        for one in rule.object.get("exceptions") or ()
+        _exception_row(RuleException.from_dict(one), now=now, end=place and f"{place}/{number}/end")
+        for number, one in enumerate(rule.object.get("exceptions") or (), 1)
     )
 
 
-def _exception_row(one: RuleException, *, now: datetime) -> ExceptionRow:
+def _exception_row(one: RuleException, *, now: datetime, end: str) -> ExceptionRow:
     chip, state = _standing(one, now=now)
-    return ExceptionRow(pieces(one.where), one.reason, one.owner, one.until, chip, state)
+    end = "" if one.is_over(now) else end
+    return ExceptionRow(pieces(one.where), one.reason, one.owner, one.until, chip, state, end)
 
 
 def _standing(one: RuleException, *, now: datetime) -> tuple[str, str]:

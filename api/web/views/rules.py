@@ -120,7 +120,7 @@ def rule_page(
         cases_href="" if rule.deleted else f"{rule_href(rule.id)}/cases",
         switch_href=f"{rule_href(rule.id)}/state",
         quarantine=quarantine_of(rule, notices, may_write=switched),
-        exceptions=exception_rows(rule, now=now),
+        exceptions=exception_rows(rule, now=now, may_write=switched),
         figures=figures_of(rule, figures),
         switches=switches_of(rule) if switched else (),
         storms=storm_panel(storms),

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from api.signals.model import DISPOSITIONS, TRANSITIONS, Signal, Status
+from api.signals.model import DISPOSITIONS, TRANSITIONS, Signal, Status, VerdictName
 from api.signals.notes import TEXT_MAX, NotePage
 from api.signals.related import Related
 from api.signals.service import SignalDetail
@@ -109,6 +109,8 @@ class SignalPage:
     edit_href: str
     """Where its rule is changed, and tried on its trace; empty for who may not."""
     make_rule_href: str
+    exception_href: str
+    """Where an exception is made that silences it; empty for who may not, and if one does."""
     feed_position: str
     """The page is as of this place in the feed."""
     note_max: int
@@ -206,6 +208,7 @@ def signal_page(detail: SignalDetail, around: Around) -> SignalPage:
         json_href=f"{url}?spans=false",
         edit_href=f"{rule_href(signal.rule_id)}/edit?signal={signal.id}" if has_rule else "",
         make_rule_href=f"/traces/{signal.trace_id}/rule?signal={signal.id}" if has_rule else "",
+        exception_href=f"{href}/exception" if _may_be_excused(signal, around) else "",
         feed_position=around.feed_position,
         note_max=TEXT_MAX,
         note=around.note,
@@ -274,6 +277,11 @@ def _explanation(detail: SignalDetail) -> Explanation:
         rule_version=signal.rule_version,
         has_trace=not signal.many,
     )
+
+
+def _may_be_excused(signal: Signal, around: Around) -> bool:
+    violated = signal.verdict is VerdictName.VIOLATED
+    return around.may_write_rules and violated and signal.exception is None
 
 
 def _actions(status: Status) -> tuple[Action, ...]:
