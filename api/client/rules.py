@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from api.client.connection import Connection, given
+from api.exceptions.schemas import ProofBody
 from api.rules.bulk import BulkAct
 from api.rules.editor_schemas import PlayedBody
 from api.rules.model import RuleState
@@ -131,6 +132,63 @@ class Rules:
             body={"version": version, "reason": reason},
             if_version=if_version,
             rule_id=rule_id,
+        )
+
+    def try_exception(
+        self, rule_id: str, where: str, *, until: str = "", signal_id: str = ""
+    ) -> ProofBody:
+        """Tell what an exception would silence. signal_id: for which it is made."""
+        return self._to.ask(
+            "POST",
+            "/rules/{rule_id}/exceptions/trial",
+            ProofBody,
+            body={"where": where, "until": until, "signal_id": signal_id},
+            harmless=True,
+            rule_id=rule_id,
+        )
+
+    def add_exception(
+        self,
+        rule_id: str,
+        where: str,
+        *,
+        reason: str,
+        owner: str = "",
+        until: str = "",
+        signal_id: str = "",
+        if_version: int | None = None,
+    ) -> RuleBody:
+        """Save a rule with one exception more.
+
+        until: the last day, or a moment with its offset; empty: without an end. Raises Invalid if
+        it silences what a test or a case has to find.
+        """
+        return self._to.ask(
+            "POST",
+            "/rules/{rule_id}/exceptions",
+            RuleBody,
+            body={
+                "where": where,
+                "reason": reason,
+                "owner": owner,
+                "until": until,
+                "signal_id": signal_id,
+            },
+            if_version=if_version,
+            rule_id=rule_id,
+        )
+
+    def end_exception(
+        self, rule_id: str, number: int, *, if_version: int | None = None
+    ) -> RuleBody:
+        """Let an exception be over. number: its place in the list of the rule, from 1."""
+        return self._to.ask(
+            "POST",
+            "/rules/{rule_id}/exceptions/{number}/end",
+            RuleBody,
+            if_version=if_version,
+            rule_id=rule_id,
+            number=number,
         )
 
     def validate(self, rule: RuleObject) -> ValidationBody:
