@@ -212,7 +212,7 @@ async def _transaction(
     async with one_statement(pool) as connection:
         async with connection.pipeline():
             await connection.execute(f"begin {mode}".encode())
-            await _set(connection, values, _LASTING)
+            await _set(connection, values, lasting(transaction=True))
         yield connection
 
 
@@ -250,10 +250,17 @@ async def _set(connection: Connection, values: dict[str, str], *more: str) -> No
     await connection.execute(f"select {calls}".encode(), parameters)
 
 
-_LASTING = """set_config('synchronous_commit', case current_setting('synchronous_commit')
- when 'off' then 'on' else current_setting('synchronous_commit') end, true)"""
-"""What was committed is kept, even where the server's default says otherwise: offsets in Kafka are
-moved on after it, and heads of evidence are told to others."""
+def lasting(*, transaction: bool) -> str:
+    """Return the SQL by which what is committed is kept, even where the server's default is not so.
+
+    Offsets in Kafka are moved on after a commit, and heads of evidence are told to others.
+    transaction: for the rest of one, not of the session.
+    """
+    return (
+        "set_config('synchronous_commit', case current_setting('synchronous_commit')"
+        " when 'off' then 'on' else current_setting('synchronous_commit') end,"
+        f" {'true' if transaction else 'false'})"
+    )
 
 
 _CONFLICTS = frozenset({"40001", "40P01", "55P03"})

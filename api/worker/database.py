@@ -15,6 +15,7 @@ from psycopg import Connection, errors
 from psycopg.rows import DictRow, dict_row
 
 import sql
+from api.database import lasting
 
 WorkerConnection = Connection[DictRow]
 
@@ -49,6 +50,7 @@ def connect(dsn: str, *, name: str) -> WorkerConnection:
         autocommit=True,
         row_factory=dict_row,
     )
+    connection.execute(f"select {lasting(transaction=False)}".encode())
     connection.execute(statement("make_incoming"))
     return connection
 

@@ -12,7 +12,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from multiprocessing import get_context
 from multiprocessing.context import ForkProcess
 from random import Random
@@ -26,6 +26,7 @@ from api.evidence.checkpointing import Pace
 from api.evidence.model import Offer
 from api.evidence.offering import offer
 from api.evidence.sequencer import now_ms
+from api.worker.database import WorkerConnection, connect
 from tests.support.evidence import BEGIN_MS, CONTROL, EvidenceLog, verdict
 from tests.support.keys import MASTER
 from tests.support.postgres import Database
@@ -47,6 +48,7 @@ ALWAYS = Pace(interval_ms=0, idle_ms=0)
 _FORK = get_context("fork")
 _PATIENCE_S = 60.0
 _GONE = psycopg.OperationalError
+_OFFERING = "whoever hands over"
 
 
 async def assert_nothing_is_lost(database: Database, *, seed: int, server: bool = False) -> None:
@@ -105,7 +107,7 @@ async def _until_in_the_middle(
     chance: Random,
 ) -> None:
     """Hand over, and return at some moment at which more is left to be sealed."""
-    with psycopg.connect(database.worker) as connection:
+    with closing(connect(database.worker, name=_OFFERING)) as connection:
         size = _sealed(connection, scope)
         _hand_over(connection, scope, offered)
         wanted = size + chance.randrange(5, 60)
@@ -130,7 +132,8 @@ def _kill_a_backend(database: Database) -> None:
     with psycopg.connect(database.admin, autocommit=True) as witness, suppress(_GONE):
         [(pid, *_), *_] = witness.execute(
             "select pid from pg_stat_activity where usename = 'betrace_worker'"
-            " order by xact_start nulls last"
+            " and application_name <> %s order by xact_start nulls last",
+            [_OFFERING],  # it has said goodbye, and may be gone any moment
         ).fetchall()
         os.kill(pid, signal.SIGKILL)
         while time.monotonic() < deadline:
@@ -145,18 +148,18 @@ def _kill_a_backend(database: Database) -> None:
             return
 
 
-def _sealed(connection: psycopg.Connection, scope: TenantScope) -> int:
+def _sealed(connection: WorkerConnection, scope: TenantScope) -> int:
     """Return how many records the log has now."""
     row = connection.execute(
-        "select coalesce(max(size), 0) from evidence_logs where tenant_id = %s", [scope.tenant_id]
+        "select coalesce(max(size), 0) as size from evidence_logs where tenant_id = %s",
+        [scope.tenant_id],
     ).fetchone()
-    connection.commit()
     assert row is not None
-    size: int = row[0]
+    size: int = row["size"]
     return size
 
 
-def _hand_over(connection: psycopg.Connection, scope: TenantScope, offered: Iterator[int]) -> None:
+def _hand_over(connection: WorkerConnection, scope: TenantScope, offered: Iterator[int]) -> None:
     numbers = [next(offered) for _ in range(OFFERS // KILLS)]
     offers = [
         Offer(
@@ -169,5 +172,5 @@ def _hand_over(connection: psycopg.Connection, scope: TenantScope, offered: Iter
         for number in numbers
     ]
     for at in range(0, len(offers), 10):
-        assert not offer(connection, offers[at : at + 10])
-        connection.commit()
+        with connection.transaction():
+            assert not offer(connection, offers[at : at + 10])

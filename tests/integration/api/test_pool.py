@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import closing
 
 import psycopg
 import pytest
@@ -14,6 +15,7 @@ from api.auth.principal import Role, TenantScope
 from api.auth.sessions import Sessions
 from api.database import Pool, open_pool, tenant_transaction
 from api.tenants.service import create_user
+from api.worker.database import connect
 from tests.support.postgres import Database
 from tests.support.tenants import PASSWORD, PEPPER, make_key
 
@@ -79,6 +81,12 @@ async def test_what_was_committed_is_kept_even_where_others_would_not_wait(
     ):
         shown = await (await connection.execute("show synchronous_commit")).fetchone()
     assert shown == {"synchronous_commit": found}
+
+
+def test_what_a_worker_commits_is_kept(shared_database: Database) -> None:
+    with closing(connect(shared_database.worker, name="test")) as connection:
+        shown = connection.execute("show synchronous_commit").fetchone()
+    assert shown == {"synchronous_commit": "on"}
 
 
 async def test_what_asks_for_credentials_has_no_more_rights_than_the_application(
