@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from playwright.sync_api import Browser, Page
 
 from deploy.embedded.settings import APPS, SERVERS
 from deploy.embedded.stack import Stack
+from tests.e2e.browser import Complaints, sign_in
 from tests.support.stack import running_stack
 
 
@@ -25,3 +27,16 @@ def stack() -> Iterator[Stack]:
     }
     with running_stack((*SERVERS, *APPS), environment=environment) as stack:
         yield stack
+
+
+@pytest.fixture
+def page(stack: Stack, browser: Browser) -> Iterator[Page]:
+    """A page of who may do everything in the tenant; the browser has nothing to complain about."""
+    env = stack.environment()
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    complaints = Complaints(context, url=env["BETRACE_URL"])
+    page = context.new_page()
+    sign_in(page, env["BETRACE_URL"], email=env["BETRACE_LOGIN"], password=env["BETRACE_PASSWORD"])
+    yield page
+    context.close()
+    assert complaints.lines == []

@@ -3,35 +3,33 @@ open page, its cause, and its end."""
 
 from __future__ import annotations
 
-from threading import Event
 from uuid import uuid4
 
-import httpx
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from deploy.embedded.stack import Stack
-from tests.e2e.browser import Complaints, accessibility_problems, sign_in
+from tests.e2e.browser import accessibility_problems
 from tests.e2e.whole.traffic import Shop
+from tests.e2e.whole.waiting import PATIENCE_MS, save_rule
 
 pytestmark = pytest.mark.e2e
 
-PATIENCE_MS = 60_000
-"""The trace settles in 2 s and is judged in 1; a loaded machine may take a while longer."""
-
 
 def test_a_broken_promise_travels_from_the_sdk_to_the_page_and_is_resolved(
-    stack: Stack, browser: Browser
+    stack: Stack, page: Page
 ) -> None:
     env = stack.environment()
     rule_id = f"e2e-{uuid4().hex[:8]}"
     name = f"Charges over 1000 are checked ({rule_id})"
-    _save_rule(env, rule_id, name)
+    save_rule(
+        env,
+        rule_id,
+        name=name,
+        severity="critical",
+        rule="when { payment.charge.where(amount > 1000) }\nalways { fraud.check }",
+    )
 
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    complaints = Complaints(context, url=env["BETRACE_URL"])
-    page = context.new_page()
-    sign_in(page, env["BETRACE_URL"], email=env["BETRACE_LOGIN"], password=env["BETRACE_PASSWORD"])
     page.goto(f"{env['BETRACE_URL']}/signals?rule_id={rule_id}")
     expect(page.locator("[data-live-label]")).to_have_text("Live")
 
@@ -53,26 +51,6 @@ def test_a_broken_promise_travels_from_the_sdk_to_the_page_and_is_resolved(
     page.goto(f"{env['BETRACE_URL']}/signals?rule_id={rule_id}")
     expect(rows.get_by_role("link", name=name)).to_have_count(1)
     expect(rows).not_to_contain_text(kept[:8])
-    context.close()
-    assert complaints.lines == []
-
-
-def _save_rule(env: dict[str, str], rule_id: str, name: str) -> None:
-    """Save a rule and wait until traces are judged by it."""
-    api = f"{env['BETRACE_URL']}/api/v1/rules/{rule_id}"
-    headers = {"X-API-Key": env["BETRACE_API_KEY"]}
-    body = {
-        "name": name,
-        "severity": "critical",
-        "rule": "when { payment.charge.where(amount > 1000) }\nalways { fraud.check }",
-    }
-    httpx.put(api, json=body, headers=headers).raise_for_status()
-    pause = Event()
-    for _ in range(150):
-        if httpx.get(api, headers=headers).raise_for_status().json()["active_since"]:
-            return
-        pause.wait(0.2)
-    raise AssertionError("the rule does not take effect")
 
 
 def _expect_cause(page: Page, *, trace_id: str) -> None:
