@@ -104,7 +104,6 @@ class JobWatch:
         self._gauges = JobGauges(registry)
         self._stop = stop
         self._period_s = period_s
-        self._noted = -1
         self._reported_s = -REPORT_S
         self._rung: list[str] = []
         self.alarms: tuple[str, ...] = ()
@@ -126,9 +125,9 @@ class JobWatch:
                 log.warning("job.alarm", alarm=alarm)
         self._report(found, changed=found != self._rung)
         self._rung = found
-        read = figures.rules_read
-        if read is not None and read > self._noted and self._note(read):
-            self._noted = read
+        if figures.rules_read is not None:
+            # Not only when it grows: a record may be read before Postgres knows of it.
+            self._note(figures.rules_read)
 
     def _report(self, found: list[str], *, changed: bool) -> None:
         """Let the console know; what it is told is old after two minutes."""
@@ -143,14 +142,12 @@ class JobWatch:
             return
         self._reported_s = now_s
 
-    def _note(self, offset: int) -> bool:
+    def _note(self, offset: int) -> None:
         try:
             with self._connect() as connection:
                 connection.execute(statement("note_read_everywhere"), {"offset": offset})
         except psycopg.Error as error:
             log.warning("job.not_noted", error=str(error))
-            return False
-        return True
 
 
 def _known(value: int | None) -> float:

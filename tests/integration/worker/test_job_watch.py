@@ -93,6 +93,16 @@ def test_what_every_subtask_has_read_is_noted_and_nothing_else(seeded: Database)
     assert read_everywhere(seeded) == {5, 6, 7}
 
 
+def test_a_record_that_was_read_before_it_is_known_to_be_written_is_noted_too(
+    seeded: Database,
+) -> None:
+    watched = Watched(seeded.worker)
+    watched.watch.look()
+    publish(seeded, 5)  # the transaction that wrote it to Kafka ends now
+    watched.watch.look()
+    assert read_everywhere(seeded) == {5}
+
+
 def test_prometheus_is_told_in_seconds_and_bytes(seeded: Database) -> None:
     watched = Watched(seeded.worker)
     watched.watch.look()
