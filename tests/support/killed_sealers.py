@@ -124,6 +124,19 @@ def _kill(database: Database, sealers: Sequence[ForkProcess], *, server: bool) -
             assert sealer.pid is not None
             os.kill(sealer.pid, signal.SIGKILL)
         sealer.join()
+    _until_left(database)
+
+
+def _until_left(database: Database) -> None:
+    """Wait until Postgres has noticed that they are dead: a backend may hold the log till then."""
+    deadline = time.monotonic() + _PATIENCE_S
+    with psycopg.connect(database.admin, autocommit=True) as witness:
+        while witness.execute(
+            "select from pg_stat_activity where usename = 'betrace_worker'"
+            " and datname = current_database()"
+        ).fetchone():
+            assert time.monotonic() < deadline, "Postgres goes on working for the dead"
+            time.sleep(0.01)
 
 
 def _kill_a_backend(database: Database) -> None:
