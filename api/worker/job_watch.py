@@ -21,6 +21,8 @@ from api.worker.database import WorkerConnection, statement
 PERIOD_S = 5.0
 REPORT_S = 30.0
 """So often the console is told that all is as it was."""
+NOTE_AGAIN_S = 60.0
+"""For longer no transaction that writes records to the rules log is open."""
 
 log = structlog.get_logger(__name__)
 
@@ -105,6 +107,9 @@ class JobWatch:
         self._stop = stop
         self._period_s = period_s
         self._reported_s = -REPORT_S
+        self._rules_read = -1
+        self._grown_s = 0.0
+        self._noted = False
         self._rung: list[str] = []
         self.alarms: tuple[str, ...] = ()
         """What was wrong when last looked."""
@@ -126,8 +131,7 @@ class JobWatch:
         self._report(found, changed=found != self._rung)
         self._rung = found
         if figures.rules_read is not None:
-            # Not only when it grows: a record may be read before Postgres knows of it.
-            self._note(figures.rules_read)
+            self._note_read(figures.rules_read)
 
     def _report(self, found: list[str], *, changed: bool) -> None:
         """Let the console know; what it is told is old after two minutes."""
@@ -142,12 +146,23 @@ class JobWatch:
             return
         self._reported_s = now_s
 
-    def _note(self, offset: int) -> None:
+    def _note_read(self, offset: int) -> None:
+        """Note how far rules are read, and again for a while: Postgres may learn later than the job
+        that a record was written."""
+        now_s = time.monotonic()
+        if offset > self._rules_read:
+            self._rules_read, self._grown_s, self._noted = offset, now_s, False
+        if not self._noted or now_s - self._grown_s < NOTE_AGAIN_S:
+            self._noted = self._note(offset)
+
+    def _note(self, offset: int) -> bool:
         try:
             with self._connect() as connection:
                 connection.execute(statement("note_read_everywhere"), {"offset": offset})
         except psycopg.Error as error:
             log.warning("job.not_noted", error=str(error))
+            return False
+        return True
 
 
 def _known(value: int | None) -> float:
