@@ -98,15 +98,8 @@ class Connection:
         path: below /api/v1, with names in braces for places. if_version: which one is to be
         changed (If-Match). harmless: whether to do it twice is to do it once; GET is so anyway.
         """
-        said = self._answer(
-            method,
-            path,
-            places,
-            query=query,
-            body=body,
-            if_version=if_version,
-            harmless=harmless,
-        )
+        request = self._request(method, path, places, query=query, body=body, if_version=if_version)
+        said = self._answer(request, harmless=harmless)
         return TypeAdapter(answer).validate_json(said.content)
 
     def do(
@@ -121,15 +114,8 @@ class Connection:
         **places: object,
     ) -> None:
         """Ask for what has no answer but that it was done. As `ask`."""
-        self._answer(
-            method,
-            path,
-            places,
-            query=query,
-            body=body,
-            if_version=if_version,
-            harmless=harmless,
-        )
+        request = self._request(method, path, places, query=query, body=body, if_version=if_version)
+        self._answer(request, harmless=harmless)
 
     def pages(
         self,
@@ -145,7 +131,7 @@ class Connection:
         while left is None or left > 0:
             size = PAGE if left is None else min(PAGE, left)
             asked = {**(query or {}), "cursor": cursor, "limit": size}
-            said = self._answer("GET", path, places, query=asked)
+            said = self._answer(self._request("GET", path, places, query=asked))
             found = TypeAdapter(page).validate_json(said.content)
             yield from found.items
             cursor = found.next_cursor
@@ -195,36 +181,18 @@ class Connection:
         request.extensions["timeout"] = httpx.Timeout(PATIENCE_S, read=patience_s).as_dict()
         return request
 
-    def _answer(
-        self,
-        method: str,
-        path: str,
-        places: Mapping[str, object],
-        *,
-        query: Query | None = None,
-        body: Body | None = None,
-        if_version: int | None = None,
-        harmless: bool = False,
-    ) -> httpx.Response:
-        request = self._request(method, path, places, query=query, body=body, if_version=if_version)
-        harmless = harmless or method == "GET"
+    def _answer(self, request: httpx.Request, *, harmless: bool = False) -> httpx.Response:
+        harmless = harmless or request.method == "GET"
         for attempt in count(1):
             try:
-                return self._send(request)
+                with self.opened(request) as answer:
+                    answer.read()
+                return answer
             except ApiError as error:
                 if attempt >= self._tries or not _may_go_again(error, harmless=harmless):
                     raise
                 self.rest(pause_s(attempt, error))
         raise AssertionError("unreachable")
-
-    def _send(self, request: httpx.Request) -> httpx.Response:
-        try:
-            answer = self._client.send(request)
-        except httpx.TransportError as error:
-            raise self._unanswered(error) from error
-        if answer.is_success:
-            return answer
-        raise refusal_of(answer)
 
     def _request(
         self,
