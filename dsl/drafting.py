@@ -23,6 +23,7 @@ from dsl.suites import arrivals_of
 from dsl.verdict import Verdict
 from dsl.words import AGGREGATES, KINSHIP, RESERVED, SCOPES
 
+OWN_KEYS: Final = ("service", "status", "kind")
 MAX_PICKS: Final = 10
 MAX_VALUE_CHARACTERS: Final = 200
 """Of an attribute's text that a rule compares; of a longer one it asks whether it is there."""
@@ -211,13 +212,25 @@ def _test_text(pick: Pick) -> str:
     return span_test_text(SpanTest(pick.span.name, condition))
 
 
+def own_keys(span: Span) -> tuple[str, ...]:
+    """Return what a rule can ask of a span beside its attributes: what says something, and has not
+    the name of an attribute."""
+    return tuple(
+        key
+        for key in OWN_KEYS
+        if key not in span.attributes
+        and key not in span.resource
+        and getattr(span, key) not in ("", "unset")
+    )
+
+
 def ask_of(span: Span, key: str) -> Ask | None:
     """Return the question that this span answers with yes, None if it has nothing of that name."""
     if key in span.attributes:
         reader, value = Reader("any", key), span.attributes[key]
     elif key in span.resource:
         reader, value = Reader("resource", key), span.resource[key]
-    elif key in ("status", "service", "kind") and getattr(span, key):
+    elif key in OWN_KEYS and getattr(span, key):
         reader, value = Reader("intrinsic", key), getattr(span, key)
     else:
         return None

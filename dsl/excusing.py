@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from dsl.drafting import ask_of
+from dsl.drafting import OWN_KEYS, ask_of, own_keys
 from dsl.exceptions import RuleException, span_of_key
 from dsl.judging import AFTER_ALL, Moment, judge_spans
 from dsl.life import Arrival, Before, LifeSettings, Standing, state_at, unbounded
@@ -28,7 +28,6 @@ from dsl.verdict import Verdict
 
 CONDITIONS_MAX: Final = 40
 """Of one span that are proposed."""
-_OWN: Final = ("service", "status", "kind")
 
 
 def conditions_of(span: Span) -> tuple[str, ...]:
@@ -36,11 +35,12 @@ def conditions_of(span: Span) -> tuple[str, ...]:
 
     Of attributes first the span's own, then those of its resource.
     """
-    keys = ["service", *sorted(span.attributes), *_OWN[1:], *sorted(span.resource)]
+    keys = ["service", *sorted(span.attributes), *OWN_KEYS, *sorted(span.resource)]
+    own = own_keys(span)
     found: dict[str, None] = {}
     for key in keys:
-        ask = ask_of(span, key)
-        if ask is None or (key == "service.name" and span.service) or _says_nothing(span, key):
+        ask = ask_of(span, key) if _is_held(span, key) or key in own else None
+        if ask is None or (key == "service.name" and span.service):
             continue
         text = filter_text(ask)
         if RuleException(text, "").holds_for(span):
@@ -48,12 +48,8 @@ def conditions_of(span: Span) -> tuple[str, ...]:
     return tuple(found)[:CONDITIONS_MAX]
 
 
-def _says_nothing(span: Span, key: str) -> bool:
-    return (
-        key == "status"
-        and key not in {**span.attributes, **span.resource}
-        and (span.status == "unset")
-    )
+def _is_held(span: Span, key: str) -> bool:
+    return key in span.attributes or key in span.resource
 
 
 def shown_violation(

@@ -26,6 +26,7 @@ from api.problems import ApiError
 from api.rules.model import Rule
 from api.rules.service import get_rule
 from api.services import services_of
+from api.web.pages.typed import lines_of
 from api.web.render import render
 from api.web.views.backtests import (
     AGAINST,
@@ -58,9 +59,9 @@ def backtest_draft(
     from_exact: Annotated[str, Form(max_length=30)] = "",
     to_exact: Annotated[str, Form(max_length=30)] = "",
 ) -> BacktestDraft:
-    """Read the fields of the form; browsers send line ends as CR LF."""
+    """Read the fields of the form."""
     return BacktestDraft(
-        text=rule.replace("\r\n", "\n"),
+        text=lines_of(rule),
         range=range if range in RANGES else "1h",
         against=against if against in AGAINST else "live",
         from_exact=from_exact,

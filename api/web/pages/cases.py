@@ -17,6 +17,7 @@ from api.rules.service import get_rule
 from api.samples.library import library
 from api.services import services_of
 from api.traces.answers import WITHOUT_NUL
+from api.web.pages.typed import lines_of
 from api.web.render import render
 from api.web.views.cases import BARS, cases_page, run_page, runs_page
 from api.web.views.links import rule_href
@@ -80,7 +81,7 @@ async def run(
     draft: Annotated[str, Form(max_length=262_144)] = "",
 ) -> Response:
     """Run the cases of a rule, by its own text or by a draft."""
-    text = draft.replace("\r\n", "\n")
+    text = lines_of(draft)
     services = services_of(request)
     rule = await get_rule(services.pool, who.scope, rule_id)
     try:

@@ -21,11 +21,13 @@ from api.services import services_of
 from api.signals.model import DISPOSITIONS, Status
 from api.signals.service import SignalChange, change_signal
 from api.web.pages.rules import show_rule
+from api.web.pages.typed import lines_of
 from api.web.render import render
 from api.web.views.exception_form import NEVER, ON, ExceptionDraft, exception_form, may_end
 from api.web.views.links import rule_href
 from api.web.views.words import Message, bad
 from dsl.exceptions import RuleException
+from dsl.excusing import CONDITIONS_MAX
 from dsl.problems import Problem
 
 router = APIRouter(include_in_schema=False)
@@ -33,7 +35,6 @@ router = APIRouter(include_in_schema=False)
 Writer = Annotated[Principal, Depends(require(Permission.RULES_WRITE))]
 _SAID: Final = frozenset({400, 404, 409, 412, 422})
 """Refusals that are said on the page, with what was typed."""
-_PICKS_MAX: Final = 40
 
 
 def exception_draft(
@@ -51,13 +52,13 @@ def exception_draft(
 ) -> ExceptionDraft:
     """Read the fields of the form."""
     return ExceptionDraft(
-        where=_lines(where),
-        picks=tuple(pick or ())[:_PICKS_MAX],
-        reason=_lines(reason),
+        where=lines_of(where).strip(),
+        picks=tuple(pick or ())[:CONDITIONS_MAX],
+        reason=lines_of(reason).strip(),
         owner=owner,
         ends=NEVER if ends == NEVER else ON,
         until=until.strip(),
-        tried=_lines(tried),
+        tried=lines_of(tried).strip(),
         resolve=resolve,
         disposition=disposition,
         version=version,
@@ -221,8 +222,3 @@ def _exception(draft: ExceptionDraft) -> RuleException:
         raise ApiError(422, "exception.until", "Choose the last day, or that it has no end.")
     until = draft.until if draft.ends == ON else ""
     return RuleException(draft.where, draft.reason, draft.owner, until)
-
-
-def _lines(text: str) -> str:
-    """Return the text of a form's field, whose lines end as browsers send them."""
-    return text.replace("\r\n", "\n").strip()

@@ -28,6 +28,7 @@ from api.signals.service import (
 )
 from api.signals.traces import drawn_trace
 from api.traces.rows import Drawn
+from api.web.pages.typed import lines_of
 from api.web.render import render
 from api.web.views.related import comparison_page
 from api.web.views.signal_page import STATUS_DONE, Around, signal_page
@@ -132,7 +133,7 @@ async def add_note(
 ) -> Response:
     """Write a note."""
     try:
-        note = await services_of(request).notes.add(who.scope, signal_id, _lines(text))
+        note = await services_of(request).notes.add(who.scope, signal_id, lines_of(text))
     except ApiError as error:
         return await _refused(request, who, signal_id, error, note=text)
     return _back(signal_id, "noted", anchor=f"note-{note.id}")
@@ -150,7 +151,7 @@ async def change_note(
     """Correct a note of one's own."""
     notes = services_of(request).notes
     try:
-        await notes.change(who.scope, signal_id, note_id, _lines(text), version=version)
+        await notes.change(who.scope, signal_id, note_id, lines_of(text), version=version)
     except ApiError as error:
         return await _refused(request, who, signal_id, error, note=text)
     return _back(signal_id, "changed", anchor=f"note-{note_id}")
@@ -247,8 +248,3 @@ async def _trace(
 def _back(signal_id: str, done: str, *, anchor: str = "") -> Response:
     where = f"/signals/{signal_id}?done={done}" + (f"#{anchor}" if anchor else "")
     return RedirectResponse(where, 303)
-
-
-def _lines(text: str) -> str:
-    """Return the text of a form's field, whose lines end as browsers send them."""
-    return text.replace("\r\n", "\n")

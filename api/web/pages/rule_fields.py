@@ -6,6 +6,7 @@ from typing import Annotated, Final
 
 from fastapi import Depends, Form
 
+from api.web.pages.typed import lines_of
 from api.web.views.playground import ON, PlayDraft
 from api.web.views.rule_form import RuleDraft
 from api.web.views.words import SEVERITIES, STATES
@@ -27,9 +28,9 @@ def rule_draft(
     return RuleDraft(
         id=id.strip(),
         name=name.strip(),
-        description=_lines(description).strip(),
-        text=_lines(rule),
-        tests=_lines(tests),
+        description=lines_of(description).strip(),
+        text=lines_of(rule),
+        tests=lines_of(tests),
         severity=severity if severity in SEVERITIES else "medium",
         state=state if state in STATES else "active",
     )
@@ -41,13 +42,8 @@ def play_draft(
     pasted: Annotated[str, Form(max_length=PASTED_MAX)] = "",
 ) -> PlayDraft:
     """Read the fields of the playground."""
-    return PlayDraft(on=on if on in ON else "recent", one=one.strip(), pasted=_lines(pasted))
+    return PlayDraft(on=on if on in ON else "recent", one=one.strip(), pasted=lines_of(pasted))
 
 
 Draft = Annotated[RuleDraft, Depends(rule_draft)]
 Play = Annotated[PlayDraft, Depends(play_draft)]
-
-
-def _lines(text: str) -> str:
-    """Return a text with line ends as files have them; browsers send CR LF."""
-    return text.replace("\r\n", "\n")

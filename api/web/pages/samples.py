@@ -19,6 +19,7 @@ from api.samples.library import library
 from api.samples.service import About, Added
 from api.services import services_of
 from api.traces.answers import WITHOUT_NUL
+from api.web.pages.typed import lines_of
 from api.web.render import render
 from api.web.views.samples import SampleForm, fits, sample_list, sample_page, split_tags
 from api.web.views.words import Message, bad, good
@@ -136,7 +137,7 @@ async def trial(
 ) -> Response:
     """Show what a rule says of a sample: one that is saved, or a text."""
     services = services_of(request)
-    text = rule.replace("\r\n", "\n")
+    text = lines_of(rule)
     if rule_id:
         text = (await get_rule(services.pool, who.scope, rule_id)).text
     found = await services.samples.read(who.scope, sample_id)

@@ -22,7 +22,7 @@ from api.web.views.waterfall import (
     value_text,
 )
 from api.web.views.words import Choice, Message, choices
-from dsl.drafting import Draft, Shape
+from dsl.drafting import Draft, Shape, own_keys
 from dsl.writing import written_tests
 
 ROWS_MAX: Final = 100
@@ -36,8 +36,6 @@ SHAPES: Final[Mapping[str, str]] = MappingProxyType(
         Shape.NEVER: "When the first one happens, none of the others does",
     }
 )
-_OWN: Final = ("service", "status", "kind")
-"""What a rule can ask of a span beside its attributes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,10 +167,7 @@ def _row(
 def _values(span: dsl.Span) -> list[tuple[str, object]]:
     """Return what the rule can ask of a span: its own attributes, then what every span has."""
     found: dict[str, object] = dict(sorted(span.attributes.items())[:KEYS_SHOWN])
-    for key in _OWN:
-        value = getattr(span, key)
-        if key not in {**span.attributes, **span.resource} and value not in ("", "unset"):
-            found[key] = value
+    found |= {key: getattr(span, key) for key in own_keys(span)}
     return list(found.items())
 
 
