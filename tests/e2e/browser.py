@@ -64,6 +64,14 @@ def accessibility_problems(page: Page) -> list[str]:
     ]
 
 
+def problems_of_page(page: Page) -> list[str]:
+    """Return what axe finds, and whether something is wider than the window."""
+    found = accessibility_problems(page)
+    if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
+        found.append("wider than the window")
+    return found
+
+
 _PASTE = """
 (field, text) => {
   field.focus();

@@ -8,15 +8,16 @@ from uuid import uuid4
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from tests.e2e.browser import accessibility_problems, sign_in
+from tests.e2e.browser import problems_of_page, sign_in
 from tests.e2e.conftest import DEVELOPER
 from tests.support.console import CHECKOUT, CHECKOUT_RULE, EXPLANATION, Console
 
 pytestmark = pytest.mark.e2e
 GOLD = 'customer.tier == "gold"'
+EXPECTED = "a charge in euros that nobody checks"
 TESTS = [
     {
-        "name": "a charge in euros that nobody checks",
+        "name": EXPECTED,
         "trace": [
             {
                 "name": "payment.charge",
@@ -125,7 +126,7 @@ def test_one_that_goes_too_far_is_refused_by_what_the_rule_has_to_find(
     developer.get_by_role("button", name="Try").click()
     proof = developer.get_by_role("region", name="What it would silence")
     expect(proof).to_contain_text("It would silence what the rule has to find")
-    expect(proof.get_by_role("link", name=TESTS[0]["name"])).to_have_attribute(  # type: ignore[arg-type]
+    expect(proof.get_by_role("link", name=EXPECTED)).to_have_attribute(
         "href", f"/rules/{rule_id}/edit"
     )
     expect(developer.get_by_role("button", name="Save the exception")).to_have_count(0)
@@ -192,9 +193,6 @@ def test_axe_finds_nothing_and_nothing_overflows(
             page.get_by_label("Filter").fill(where)
             page.get_by_role("button", name="Try").first.click()
             expect(page.get_by_label("Filter")).to_have_value(where)
-            problems = accessibility_problems(page)
-            if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
-                problems.append("wider than the window")
-            found[f"{where} at {width}"] = problems
+            found[f"{where} at {width}"] = problems_of_page(page)
     context.close()
     assert {where: problems for where, problems in found.items() if problems} == {}

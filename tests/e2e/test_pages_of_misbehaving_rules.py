@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from tests.e2e.browser import accessibility_problems, sign_in
+from tests.e2e.browser import problems_of_page, sign_in
 from tests.e2e.conftest import DEVELOPER, SRE
 from tests.support.console import Console
 
@@ -127,9 +127,6 @@ def test_axe_finds_nothing_and_nothing_overflows(
         for path in ("/notices", f"/rules/{quarantined}", f"/rules/{rule_id}", "/rules"):
             page.goto(f"{console.url}{path}")
             expect(page.locator(".badge")).to_be_visible()
-            problems = accessibility_problems(page)
-            if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
-                problems.append("wider than the window")
-            found[f"{path} at {width}"] = problems
+            found[f"{path} at {width}"] = problems_of_page(page)
     context.close()
     assert {path: problems for path, problems in found.items() if problems} == {}

@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
-from tests.e2e.browser import accessibility_problems, sign_in, write_rule
+from tests.e2e.browser import problems_of_page, sign_in, write_rule
 from tests.e2e.conftest import DEVELOPER
 from tests.support.console import CHECKOUT, CHECKOUT_RULE, Console
 
@@ -362,10 +362,7 @@ def test_axe_finds_nothing_and_nothing_overflows(
     found = {}
 
     def look(what: str) -> None:
-        told = accessibility_problems(page)
-        if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
-            told.append("wider than the window")
-        found[f"{what} at {width}"] = told
+        found[f"{what} at {width}"] = problems_of_page(page)
 
     for width in (1280, 360):
         page.set_viewport_size({"width": width, "height": 860})

@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from tests.e2e.browser import accessibility_problems, sign_in
+from tests.e2e.browser import problems_of_page, sign_in
 from tests.e2e.conftest import DEVELOPER
 from tests.support.console import Console
 
@@ -76,9 +76,6 @@ def test_axe_finds_nothing_and_nothing_overflows(
         page.set_viewport_size({"width": width, "height": 860})
         for versions in ("was=1&now=2", "was=2&now=2"):
             page.goto(f"{console.url}/rules/{rule_id}/difference?{versions}")
-            told = accessibility_problems(page)
-            if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
-                told.append("wider than the window")
-            found[f"{versions} at {width}"] = told
+            found[f"{versions} at {width}"] = problems_of_page(page)
     context.close()
     assert {what: told for what, told in found.items() if told} == {}

@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 from deploy.embedded.stack import Stack
 from tests.e2e.browser import accessibility_problems
 from tests.e2e.whole.traffic import Shop
-from tests.e2e.whole.waiting import PATIENCE_MS, save_rule
+from tests.e2e.whole.waiting import PATIENCE_MS, save_rule, until_there
 
 pytestmark = pytest.mark.e2e
 
@@ -58,11 +58,7 @@ def _expect_cause(page: Page, *, trace_id: str) -> None:
     expect(page.get_by_role("link", name=trace_id)).to_be_visible()
     broke = page.locator(".clause-broke")
     # the copy of the trace follows the signal by a moment
-    for _ in range(30):
-        if broke.count():
-            break
-        page.wait_for_timeout(500)
-        page.reload()
+    until_there(page, broke, load=page.reload)
     expect(broke.locator(".clause-word")).to_have_text("always")
     expect(page.locator(".wf-row:not([hidden]):not(.wf-ghost)")).to_have_count(3)
     marked = page.locator(".wf-marked:not([hidden])")

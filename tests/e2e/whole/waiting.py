@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from threading import Event
 from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Locator, Page
 
 PATIENCE_MS = 60_000
 """A trace settles in 2 s and is judged in 1; a loaded machine may take a while longer."""
@@ -29,22 +29,24 @@ def save_rule(env: Mapping[str, str], rule_id: str, **body: Any) -> None:
     raise AssertionError("the rule does not take effect")
 
 
-def until_shown(page: Page, url: str, text: str, *, for_ms: int = PATIENCE_MS) -> None:
-    """Load a page again until something stands on it."""
+def until_there(
+    page: Page, wanted: Locator, *, load: Callable[[], object], for_ms: int = PATIENCE_MS
+) -> None:
+    """Load a page again until something is on it."""
     for _ in range(for_ms // 1_000):
-        page.goto(url)
-        if page.get_by_text(text).count():
+        load()
+        if wanted.count():
             return
         page.wait_for_timeout(1_000)
-    pytest.fail(f"{text} is not on {url}")
+    pytest.fail(f"{wanted} is not on {page.url}")
+
+
+def until_shown(page: Page, url: str, text: str, *, for_ms: int = PATIENCE_MS) -> None:
+    """Load a page again until it says something."""
+    until_there(page, page.get_by_text(text), load=lambda: page.goto(url), for_ms=for_ms)
 
 
 def until_read_everywhere(page: Page) -> None:
     """Load the page of a rule again until its newest version is judged by everywhere."""
     since = page.locator("dt", has_text="Active everywhere since").locator("+ dd time")
-    for _ in range(PATIENCE_MS // 500):
-        page.reload()
-        if since.count():
-            return
-        page.wait_for_timeout(500)
-    pytest.fail("the rule is not read everywhere")
+    until_there(page, since, load=page.reload)
