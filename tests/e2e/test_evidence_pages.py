@@ -276,3 +276,29 @@ def test_another_tenant_has_nothing_and_a_developer_is_not_let_in(
     page.goto(f"{console.url}/signals")
     expect(page.get_by_role("heading", name="Not for your role")).to_be_visible()
     context.close()
+
+
+def test_a_record_that_no_checkpoint_covers_yet_is_unsigned_and_not_called_invalid(
+    browser: Browser, sealed: Console
+) -> None:
+    new = Offer(
+        tenant=sealed.tenant_id,
+        id="just-now",
+        time_ms=now_ms(),
+        body=a_span(Outcome.SUCCESS),
+        controls=(SAID,),
+    )
+    run_apart(seal(sealed.database, [new], signed=False))
+    with officer_at(browser, sealed) as (_, page):
+        page.goto(f"{sealed.url}/evidence")
+        waiting = page.get_by_role("article").filter(has_text="Unsigned")
+        expect(waiting).to_have_count(1)
+        waiting.get_by_role("link").first.click()
+        page.get_by_role("button", name="Verify in this browser").click()
+        told = page.locator("[data-verify-result]")
+        expect(told).to_contain_text("Unsigned: no checkpoint covers this record yet.")
+        expect(told).not_to_contain_text("Not valid")
+        run_apart(seal(sealed.database, []))
+        page.reload()
+        page.get_by_role("button", name="Verify in this browser").click()
+        expect(told).to_contain_text("Valid: this browser followed the record")

@@ -36,8 +36,12 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-async def seal(database: Database, offers: Sequence[Offer]) -> None:
-    """Hand over, seal, and sign the head. Raises ValueError for an offer that is no record."""
+async def seal(database: Database, offers: Sequence[Offer], *, signed: bool = True) -> None:
+    """Hand over, seal, and sign the head. signed: False: a head is due in a day only.
+
+    Raises ValueError for an offer that is no record.
+    """
+    wait_ms = 0 if signed else 24 * 60 * MINUTE_MS
     with psycopg.connect(database.worker) as connection:
         refused = offer(connection, offers)
     if refused:
@@ -48,7 +52,7 @@ async def seal(database: Database, offers: Sequence[Offer]) -> None:
             local_keys(pool),
             site="betrace.example",
             metrics=SealingMetrics(CollectorRegistry()),
-            pace=Pace(interval_ms=0, idle_ms=0),
+            pace=Pace(interval_ms=wait_ms, idle_ms=wait_ms),
         )
         while await sequencer.round(feeds=False):
             pass

@@ -103,6 +103,15 @@ test("what was touched fails where it was touched", async () => {
   }
 });
 
+test("a record that is newer than the checkpoint is unsigned, and not what was touched", async () => {
+  const newest = material(5, 11).checkpoint;
+  const waiting = await verifyRecord({ ...material(11, 12), proof: [], checkpoint: newest });
+  assert.deepEqual([waiting.valid, waiting.covered], [false, false]);
+  assert.deepEqual(failing(waiting), ["A checkpoint covers it"]);
+  assert.equal((await verifyRecord(material(5, 11, { checkpoint: "" }))).covered, false);
+  assert.equal((await verifyRecord(material(5, 11, { proof: [] }))).covered, true);
+});
+
 test("a key that is known must be one of the log's", async () => {
   const stranger = generateKeyPairSync("ed25519").publicKey.export({ type: "spki", format: "der" });
   const known = verifierKey(stranger.subarray(-32));

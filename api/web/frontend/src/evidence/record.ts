@@ -17,17 +17,23 @@ async function show(button: HTMLButtonElement, out: HTMLElement): Promise<void> 
   try {
     const material = JSON.parse(button.dataset.verifyRecord ?? "") as Material;
     const known = document.querySelector<HTMLInputElement>("[data-known-key]")?.value ?? "";
-    const { valid, steps } = await verifyRecord(material, { known });
+    const { valid, covered, steps } = await verifyRecord(material, { known });
     const list = made("ol", "rows verify-steps");
     list.append(...steps.map((one) => row(one.holds, one.what, one.detail)));
-    const text = valid
-      ? "Valid: this browser followed the record to the signed root."
-      : "Not valid: see what fails below.";
-    out.replaceChildren(headline(valid ? "good" : "bad", text), list);
+    out.replaceChildren(found(valid, covered), list);
   } catch (error) {
     out.replaceChildren(headline("warn", trouble(error)));
   } finally {
     button.disabled = false;
     out.removeAttribute("aria-busy");
   }
+}
+
+function found(valid: boolean, covered: boolean): HTMLElement {
+  if (valid) return headline("good", "Valid: this browser followed the record to the signed root.");
+  if (covered) return headline("bad", "Not valid: see what fails below.");
+  return headline(
+    "warn",
+    "Unsigned: no checkpoint covers this record yet. Load the page again in a minute.",
+  );
 }

@@ -23,6 +23,8 @@ export interface Step {
 
 export interface RecordResult {
   valid: boolean;
+  /** A checkpoint was signed since the record was sealed; without one it cannot be valid yet. */
+  covered: boolean;
   steps: Step[];
 }
 

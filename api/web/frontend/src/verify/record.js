@@ -11,8 +11,10 @@ import { leafHash, nodeHash } from "./tree.js";
  *   keys: {verifier_key: string, retired: number|null, revoked_since: number|null}[]}} material
  *   line and proof in base64, the proof lowest hash first
  * @param {{known?: string}} [asked] a verifier key of the log that is known from elsewhere
- * @returns {Promise<{valid: boolean, steps: {what: string, holds: boolean, detail: string}[]}>}
- *   what was looked at, in order; rejects with NotSupportedError where the browser has no Ed25519
+ * @returns {Promise<{valid: boolean, covered: boolean,
+ *   steps: {what: string, holds: boolean, detail: string}[]}>}
+ *   what was looked at, in order; covered: a checkpoint was signed since the record was sealed;
+ *   rejects with NotSupportedError where the browser has no Ed25519
  */
 export async function verifyRecord(material, asked = {}) {
   const steps = [];
@@ -20,7 +22,8 @@ export async function verifyRecord(material, asked = {}) {
     steps.push({ what, holds, detail });
     return holds;
   };
-  const done = () => ({ valid: steps.every((one) => one.holds), steps });
+  let covered = Boolean(material.checkpoint);
+  const done = () => ({ valid: steps.every((one) => one.holds), covered, steps });
   let read;
   try {
     read = readMaterial(material);
@@ -33,6 +36,12 @@ export async function verifyRecord(material, asked = {}) {
   const leaf = leafHash(line);
   const said = seqOf(line);
   step("Its bytes are hashed to a leaf", said === material.seq, `${hex(leaf)}, place ${said}`);
+  covered = material.seq < checkpoint.size;
+  if (!covered) {
+    const detail = `The newest one is of ${checkpoint.size} records.`;
+    step("A checkpoint covers it", false, detail);
+    return done();
+  }
   const root = rootOf(proof, { index: material.seq, size: checkpoint.size, leaf });
   step(
     `${proof.length} hashes lead to the root of ${checkpoint.size} records`,
@@ -69,7 +78,6 @@ function seqOf(line) {
 
 /** The root that a leaf and its proof lead to (RFC 9162, 2.1.3.2), null if the lengths disagree. */
 function rootOf(proof, { index, size, leaf }) {
-  if (index >= size) return null;
   let at = index;
   let last = size - 1;
   let hashed = leaf;
