@@ -269,6 +269,7 @@ LEFT_OUT: Final[Mapping[str, str]] = MappingProxyType(
         "predicate_numbers": "Numbers that the job gives to parts of rules; rule texts have all.",
         "redaction_rekeyings": "That rules are to follow a new key, for some seconds.",
         "rules_outbox": "Rule versions once more, as the job reads them.",
+        "signal_moves": "Counts of signals on their way into sums.",
         "signal_sums": "Counts of signals, which are here.",
         "signal_group_sums": "Counts of signals by group.",
         "signal_bulk_changes": "How to take a change of many back; forgotten after a day.",

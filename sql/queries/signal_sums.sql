@@ -1,4 +1,4 @@
--- Counts of raised signals out of their sums (0078), if from_sums. all_days: no range of time; else
+-- Counts of raised signals out of their sums (0078, 0083), if from_sums. all_days: no range of time; else
 -- whole days from first_day to end_day (exclusive) out of the sums, and edge_from, edge_to: stretches
 -- that are no whole day, or all of the range where sums do not tell, out of the signals. service: ''
 -- for any.
@@ -8,7 +8,7 @@
 -- status, rule, assignee, tag, and `total` for what all filters together show.
 with counted as (
   select rule_id, severity, tags, status, assignee_id, signal_count as n
-  from signal_sums
+  from signal_counts
   where :from_sums and tenant_id = scope_tenant() and service = :service
     and case when :all_days then day = '-infinity'
       else day >= :first_day and day < :end_day end
@@ -63,7 +63,7 @@ from cells where by_rule and by_severity and by_status and by_assignee and by_ta
 select service as value, sum(n)::bigint as signal_count
 from (
   select service, signal_count as n
-  from signal_sums
+  from signal_counts
   where :from_sums and tenant_id = scope_tenant() and service > ''
     and case when :all_days then day = '-infinity'
       else day >= :first_day and day < :end_day end
@@ -104,7 +104,7 @@ limit :limit;
 -- signal, how many there are, or the severity and then the last.
 with counted as (
   select rule_id, group_id, severity, status, signal_count as n, first_at, last_at
-  from signal_group_sums
+  from signal_group_counts
   where :from_sums and tenant_id = scope_tenant() and service = :service
     and case when :all_days then day = '-infinity'
       else day >= :first_day and day < :end_day end
@@ -197,7 +197,7 @@ cross join lateral (
 -- How many signals some groups had on each day, whatever became of them.
 select g.rule_id, g.group_id, g.day, sum(g.signal_count)::bigint as signal_count
 from unnest(:rules::text[], :groups::bytea[]) k (rule_id, group_id)
-join signal_group_sums g
+join signal_group_counts g
   on g.tenant_id = scope_tenant() and g.rule_id = k.rule_id and g.group_id = k.group_id
   and g.service = '' and g.day >= :first_day
 where case :shown when 'alerts' then g.alerts when 'shadow' then g.shadow
@@ -211,7 +211,7 @@ select coalesce(sum(signal_count) filter (where status = 'open'), 0)::bigint as 
   coalesce(sum(signal_count) filter (where status = 'investigating'), 0)::bigint as investigating,
   coalesce(sum(signal_count) filter (
     where severity = 'critical' and status in ('open', 'investigating')), 0)::bigint as critical
-from signal_sums
+from signal_counts
 where tenant_id = scope_tenant() and service = '' and day = '-infinity' and alerts;
 
 -- name: raised_between$

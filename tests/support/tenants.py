@@ -20,6 +20,8 @@ from api.keys.service import KeyMaker, create_key
 from api.operators.making import create_operator_key
 from api.tenants.service import create_tenant, create_user
 from api.tenants.settings import TenantSettings
+from api.worker.database import connect
+from api.worker.sums import settle
 from tests.support.postgres import Database
 
 PEPPER = b"a pepper for tests, of 32 characters or more"
@@ -111,6 +113,13 @@ def insert_rule(
             ],
         )
     return rule_id
+
+
+def settle_sums(database: Database) -> None:
+    """Put all sums of signals together, as the worker does."""
+    with connect(database.worker, name="test") as connection:
+        while settle(connection):
+            pass
 
 
 def insert_signal(dsn: str, scope: TenantScope, **columns: Any) -> str:

@@ -41,6 +41,8 @@ _MORE: Final = (
     " from memberships where tenant_id = %(tenant)s limit 1",
     "insert into evidence_inbox (tenant_id, kind, id, time_ms, controls, outcome, head)"
     " values (%(tenant)s, 'act', 'x', 1, '{}', 'success', 'x')",
+    "insert into signal_sums select * from signal_counts where tenant_id = %(tenant)s",
+    "insert into signal_group_sums select * from signal_group_counts where tenant_id = %(tenant)s",
     "update signals set status = 'investigating' where tenant_id = %(tenant)s",
 )
 
@@ -67,7 +69,9 @@ def rows_of(database: Database, scope: TenantScope) -> dict[str, int]:
         tables = [
             row[0]
             for row in connection.execute(
-                "select table_name from information_schema.columns where table_schema = 'public'"
+                "select table_name from information_schema.columns"
+                " join information_schema.tables using (table_schema, table_name)"
+                " where table_schema = 'public' and table_type = 'BASE TABLE'"
                 " and column_name = 'tenant_id' and table_name <> %s order by table_name",
                 [PROOFS],
             )

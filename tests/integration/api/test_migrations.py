@@ -12,6 +12,7 @@ from api.auth.principal import grant_scope
 from api.migrations import _yoyo_uri, migrate, pending, set_role_password
 from tests.support.postgres import Database, Server
 from tests.support.stored_traces import StoredSpan, store_trace
+from tests.support.tenants import insert_rule, insert_signal, settle_sums
 
 _COLUMNS = """
     select table_name, column_name, data_type, is_nullable, column_default
@@ -26,6 +27,32 @@ def _schema(dsn: str) -> list[object]:
     with psycopg.connect(dsn) as connection:
         tables = connection.execute(_COLUMNS).fetchall()
         return [*tables, *sorted(connection.execute(_POLICIES).fetchall(), key=str)]
+
+
+def _roll_back(dsn: str, *, to: str) -> None:
+    """Take back the migration whose number is given and those after it."""
+    backend = get_backend(_yoyo_uri(dsn))
+    with backend.lock():
+        done = backend.to_rollback(read_migrations(str(sql.MIGRATIONS)))
+        backend.rollback_migrations(done.filter(lambda migration: migration.id >= to))
+    backend.connection.close()
+
+
+def _counts(database: Database) -> tuple[list[object], list[object]]:
+    """Return what signals are counted as: in cells, and by group."""
+    with psycopg.connect(database.admin) as connection:
+        cells = connection.execute(
+            "select day::text, service, rule_id, severity, tags, alerts, shadow, excepted, status,"
+            " assignee_id, sum(signal_count) from signal_counts"
+            " group by 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 order by 1, 2, 3, 4, 5"
+        ).fetchall()
+        groups = connection.execute(
+            "select day::text, service, rule_id, group_id, severity, tags, alerts, shadow,"
+            " excepted, status, sum(signal_count), min(first_at), max(last_at)"
+            " from signal_group_counts"
+            " group by 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 order by 1, 2, 3, 4, 5, 6"
+        ).fetchall()
+    return [*cells], [*groups]
 
 
 def test_migrating_again_does_nothing(postgres: Server) -> None:
@@ -87,15 +114,35 @@ def test_copies_that_were_made_before_are_found_after_migrating(postgres: Server
     with psycopg.connect(database.admin) as connection:
         before = connection.execute(found).fetchall()
     dsn = make_conninfo(database.admin, user=owner)
-    backend = get_backend(_yoyo_uri(dsn))
-    with backend.lock():
-        done = backend.to_rollback(read_migrations(str(sql.MIGRATIONS)))
-        backend.rollback_migrations(done.filter(lambda migration: migration.id >= "0080"))
-    backend.connection.close()
+    _roll_back(dsn, to="0080")
     migrate(dsn, say=lambda _: None)
     with psycopg.connect(database.admin) as connection:
         assert connection.execute(found).fetchall() == before
     assert len(before) == 1
+
+
+def test_counts_that_were_made_before_stand_after_migrating(postgres: Server) -> None:
+    database = postgres.owned_database()
+    with psycopg.connect(database.admin) as connection:
+        (owner,) = connection.execute(_OWNER).fetchone() or ()
+        tenant = connection.execute(
+            "insert into tenants (id, name, settings) values (gen_random_uuid(), 'a', '{}')"
+            " returning id"
+        ).fetchone()
+    assert tenant is not None
+    scope = grant_scope(tenant[0], actor="test")
+    insert_rule(database.app, scope)
+    insert_signal(database.worker, scope, services=["shop", "ledger"])
+    settle_sums(database)
+    insert_signal(database.worker, scope, tags=["pii"], group_fingerprint=b"g" * 16)
+    before = _counts(database)
+    dsn = make_conninfo(database.admin, user=owner)
+    _roll_back(dsn, to="0083")
+    migrate(dsn, say=lambda _: None)
+    assert _counts(database) == before
+    settle_sums(database)
+    assert _counts(database) == before
+    assert len(before[0]) > len(before[1]) > 0
 
 
 def test_every_table_with_a_tenant_forces_row_level_security(database: Database) -> None:

@@ -48,6 +48,7 @@ from tests.support.tenants import (
     make_key,
     make_tenant,
     make_user,
+    settle_sums,
 )
 
 TABLES_WITH_A_TENANT = [
@@ -64,8 +65,8 @@ TABLES_WITH_A_TENANT = [
     "evidence_services", "evidence_texts", "evidence_text_records", "evidence_text_days",
     "evidence_verifications", "evidence_verified",
     "redaction_policies", "redaction_vault", "redaction_counts", "redaction_rekeyings",
-    "signal_notes", "signal_links", "signal_sums", "signal_group_sums", "saved_views",
-    "signal_bulk_changes",
+    "signal_notes", "signal_links", "signal_moves", "signal_sums", "signal_group_sums",
+    "saved_views", "signal_bulk_changes",
 ]  # fmt: skip
 
 
@@ -80,6 +81,7 @@ async def filled(pool: Pool, shared_database: Database) -> TenantScope:
     insert_rule(shared_database.app, scope)
     trace_id = secrets.token_hex(16)
     insert_signal(shared_database.worker, scope, trace_id=bytes.fromhex(trace_id))
+    settle_sums(shared_database)
     insert_note(shared_database.app, scope)
     insert_link(shared_database.app, scope, insert_signal(shared_database.worker, scope))
     insert_view(shared_database.app, scope)

@@ -18,8 +18,6 @@ from api.database import Pool, queries, tenant_transaction
 from api.signals.counting import Facet, count_facets, home_figures, list_groups
 from api.signals.model import GroupKey, Severity, Shown, SignalFilter, Status
 from api.signals.service import list_signals
-from api.worker.database import connect
-from api.worker.sums import settle
 from tests.integration.api.conftest import Caller
 from tests.support.postgres import Database
 from tests.support.tenants import (
@@ -28,6 +26,7 @@ from tests.support.tenants import (
     insert_signal,
     insert_trace,
     make_user,
+    settle_sums,
     update_signal,
 )
 
@@ -47,13 +46,6 @@ def insert(caller: Caller, shared_database: Database) -> Insert:
 def update(caller: Caller, shared_database: Database) -> Callable[..., None]:
     """Change a signal as the worker does."""
     return partial(update_signal, shared_database.worker, caller.scope)
-
-
-def settle_all(database: Database) -> None:
-    """Put all sums together, as the worker does."""
-    with connect(database.worker, name="test") as connection:
-        while settle(connection):
-            pass
 
 
 async def facets(caller: Caller, **query: Any) -> dict[str, Any]:
@@ -99,7 +91,7 @@ async def test_counts_follow_what_becomes_of_signals(
     assert (before["status"], before["assignee"], before["service"]) == (
         {"open": 2, "investigating": 1}, {"": 2, email: 1}, {"shop": 3, "ledger": 1},
     )  # fmt: skip
-    settle_all(shared_database)
+    settle_sums(shared_database)
     assert await facets(caller) == before
     with psycopg.connect(shared_database.worker) as connection:
         connection.execute("delete from signals where id = %s", [bytes.fromhex(second)])
@@ -147,7 +139,7 @@ async def test_groups_hold_what_has_a_fingerprint_in_common(
     insert(judged_at=NOON, **like)
     newest = insert(judged_at=NOON + timedelta(minutes=5), severity="critical", **like)
     alone = insert(judged_at=NOON + timedelta(minutes=2))
-    settle_all(shared_database)
+    settle_sums(shared_database)
     body = (await caller.client.get(GROUPS)).json()
     told = [
         (group["group"], group["count"], group["severity"], group["values"], group["signal_id"])
@@ -293,7 +285,7 @@ async def test_sums_agree_with_signals_whatever_happens_to_them(
                 with psycopg.connect(shared_database.worker) as connection:
                     connection.execute("delete from signals where id = %s", [bytes.fromhex(gone)])
         if number % 30 == 0:
-            settle_all(shared_database)
+            settle_sums(shared_database)
     with psycopg.connect(shared_database.admin) as connection:
         rows = connection.execute(
             "select severity, status, services || root_service,"

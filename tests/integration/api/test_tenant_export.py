@@ -56,7 +56,8 @@ def _columns(database: Database) -> dict[str, set[str]]:
     with psycopg.connect(database.admin) as connection:
         found = connection.execute(
             "select table_name, column_name from information_schema.columns"
-            " where table_schema = 'public'"
+            " join information_schema.tables using (table_schema, table_name)"
+            " where table_schema = 'public' and table_type = 'BASE TABLE'"
         )
         columns: dict[str, set[str]] = {}
         for table, column in found:
