@@ -173,7 +173,7 @@ select reason, count(*) from refused group by reason;
 -- list. Status is people's; the engine closes only what nobody has closed, and opens again only
 -- what it closed itself. Signals without a trace want none copied, and bring their own groups.
 -- What a rule with exceptions says is due for them, and alerts nobody until they have been asked.
-with excusing as (
+with excusing as materialized (
   select distinct v.tenant_id, v.rule_id
   from (select distinct tenant_id, rule_id from incoming_signals where round = :round) i
   join rule_versions v on v.tenant_id = i.tenant_id and v.rule_id = i.rule_id
