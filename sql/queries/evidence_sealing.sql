@@ -285,7 +285,9 @@ where t.purge_began_at is null and (
     join rule_versions v on v.tenant_id = r.tenant_id and v.rule_id = r.id
       and v.version = r.current_version
     cross join lateral jsonb_array_elements_text(coalesce(v.object -> 'controls', '[]')) as k (control)
-    where r.tenant_id = t.id and r.state = 'active' and not exists (
+    where r.tenant_id = t.id and r.state = 'active'
+      and jsonb_array_length(coalesce(v.object -> 'controls', '[]')) > 0
+      and not exists (
       select from evidence_coverage_cursors c
       where c.tenant_id = r.tenant_id and c.rule_id = r.id and c.control = k.control collate "C"
         and not c.ended
@@ -302,6 +304,7 @@ from rules r
 join rule_versions v on v.tenant_id = r.tenant_id and v.rule_id = r.id and v.version = r.current_version
 cross join lateral jsonb_array_elements_text(coalesce(v.object -> 'controls', '[]')) as k (control)
 where r.tenant_id = :tenant_id and r.state = 'active'
+  and jsonb_array_length(coalesce(v.object -> 'controls', '[]')) > 0
 order by r.id, k.control;
 
 -- name: sealing-coverage-cursors(tenant_id)

@@ -1,0 +1,1 @@
+drop index rule_versions_with_controls;
