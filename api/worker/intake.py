@@ -43,6 +43,8 @@ _SESSION_TIMEOUT_MS = 10_000
 """After a kill -9 the partitions of the dead replica rest for so long."""
 _STATISTICS_MS = 5_000
 _IDLE_S = 0.5
+_WRITING_SHARE = 0.25
+_LONGEST_LINGER_S = 0.2
 _FIRST_BACK_OFF_S = 0.1
 _LONGEST_BACK_OFF_S = 10.0
 
@@ -86,7 +88,7 @@ class Intake:
         """Prepare; nothing is connected before `run`.
 
         name: the consumer group. linger_s: how long a batch waits for company after its first
-        record, unless batch_records are there sooner.
+        record at least (lingering), unless batch_records are there sooner.
         """
         self.name = name
         self._topics = list(topics)
@@ -99,6 +101,7 @@ class Intake:
         self._stop = stop
         self._batch_records = batch_records
         self._linger_s = linger_s
+        self._write_s = 0.0
         self._connection: WorkerConnection | None = None
         self._lacks_redaction = False
         self.caught_up = False
@@ -147,7 +150,7 @@ class Intake:
         if first is None:
             return []
         batch = [first]
-        deadline = time.monotonic() + self._linger_s
+        deadline = time.monotonic() + lingering(self._linger_s, self._write_s)
         while len(batch) < self._batch_records:
             left_s = deadline - time.monotonic()
             more = consumer.consume(self._batch_records - len(batch), max(left_s, 0.0))
@@ -223,7 +226,8 @@ class Intake:
         if self._lacks_redaction:
             self._lacks_redaction = False
             self._health.answered(REDACTION)
-        self._count(batch, written, time.monotonic() - began)
+        self._write_s = time.monotonic() - began
+        self._count(batch, written, self._write_s)
         return True
 
     def _write(self, batch: Sequence[Record]) -> Written:
@@ -277,6 +281,16 @@ class Intake:
             log.error("worker.poison", code=each.code, detail=each.detail,
                       topic=each.record.topic, partition=each.record.partition,
                       offset=each.record.offset)  # fmt: skip
+
+
+def lingering(linger_s: float, write_s: float) -> float:
+    """Return how long a batch waits for company if the last one took `write_s` to write.
+
+    A batch has a price whatever its size. Writing is to take a quarter of the time at most, so that
+    batches grow where they are dear, up to the point at which people would notice.
+    """
+    patience_s = write_s * (1 / _WRITING_SHARE - 1)
+    return max(linger_s, min(patience_s, _LONGEST_LINGER_S))
 
 
 def _lacking(error: BaseException | None) -> str:
