@@ -48,6 +48,7 @@ from api.services import run_services
 from api.settings import Settings
 from api.signals.overview_routes import router as overview_router
 from api.signals.routes import router as signals_router
+from api.snoozes.routes import router as snoozes_router
 from api.tenants.deletion_routes import router as deletion_router
 from api.tenants.routes import router as tenant_router
 from api.traces.routes import router as traces_router
@@ -94,6 +95,7 @@ def create_app(
         rules_editor_router,
         rules_router,
         exceptions_router,
+        snoozes_router,
         backtests_router,
         condition_router,
         overview_router,

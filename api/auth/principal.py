@@ -25,6 +25,7 @@ class Permission(StrEnum):
     RULES_READ = "rules.read"
     RULES_WRITE = "rules.write"
     RULES_TEST = "rules.test"
+    RULES_SNOOZE = "rules.snooze"
     SIGNALS_READ = "signals.read"
     SIGNALS_WRITE = "signals.write"
     TRACES_READ = "traces.read"
@@ -67,6 +68,7 @@ GRANTS: Final[Mapping[Role, frozenset[Permission]]] = MappingProxyType(
                 _P.RULES_READ,
                 _P.RULES_WRITE,
                 _P.RULES_TEST,
+                _P.RULES_SNOOZE,
                 _P.SIGNALS_READ,
                 _P.TRACES_READ,
                 _P.SPANS_INGEST,
@@ -78,6 +80,7 @@ GRANTS: Final[Mapping[Role, frozenset[Permission]]] = MappingProxyType(
             {
                 _P.RULES_READ,
                 _P.RULES_TEST,
+                _P.RULES_SNOOZE,
                 _P.SIGNALS_READ,
                 _P.SIGNALS_WRITE,
                 _P.TRACES_READ,

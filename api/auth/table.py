@@ -19,6 +19,7 @@ PERMISSIONS: Final[Mapping[Permission, str]] = MappingProxyType(
         "read.",
         Permission.RULES_TEST: "Check a rule without saving it; ask for, watch and call off "
         "backtests, without the texts of rules.",
+        Permission.RULES_SNOOZE: "Let a rule alert nobody for a time, and end that.",
         Permission.SIGNALS_READ: "See signals with the spans that prove them, what was folded of "
         "storms, the live stream, and traces that a backtest found.",
         Permission.SIGNALS_WRITE: "Move signals through their life, assign and link them, write "
@@ -45,7 +46,7 @@ ROLES: Final[Mapping[Role, str]] = MappingProxyType(
     {
         Role.ADMIN: "Everything in the own tenant.",
         Role.DEVELOPER: "Writes rules, and sees what they find.",
-        Role.SRE: "Works on signals and dead letters; tries rules, and saves none.",
+        Role.SRE: "Works on signals and dead letters; tries and snoozes rules, and saves none.",
         Role.COMPLIANCE_VIEWER: "Sees and exports evidence, sees what was decided and changed, no "
         "traces.",
         Role.AUDITOR: "For a time: sees rules, signals, evidence and the audit log, and changes "

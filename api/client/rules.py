@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal
 
 from api.client.connection import Connection, given
@@ -26,6 +27,7 @@ from api.rules.schemas import (
     ValidationBody,
 )
 from api.rules.trial_schemas import TrialBody
+from api.snoozes.schemas import SnoozeBody, SnoozeListBody
 
 RuleObject = Mapping[str, Any] | str
 ChosenState = Literal["active", "shadow", "off"]
@@ -190,6 +192,26 @@ class Rules:
             rule_id=rule_id,
             number=number,
         )
+
+    def snoozes(self, rule_id: str) -> list[SnoozeBody]:
+        """Return the snoozes of a rule, newest first."""
+        return self._to.ask(
+            "GET", "/rules/{rule_id}/snoozes", SnoozeListBody, rule_id=rule_id
+        ).items
+
+    def snooze(self, rule_id: str, *, until: datetime, reason: str) -> SnoozeBody:
+        """Let a rule alert nobody until a moment. Raises Invalid for one that is over."""
+        return self._to.ask(
+            "POST",
+            "/rules/{rule_id}/snoozes",
+            SnoozeBody,
+            body={"until": until.isoformat(), "reason": reason},
+            rule_id=rule_id,
+        )
+
+    def wake(self, rule_id: str) -> SnoozeBody:
+        """Let a rule alert again. Raises Conflict if it is not snoozed."""
+        return self._to.ask("POST", "/rules/{rule_id}/snoozes/end", SnoozeBody, rule_id=rule_id)
 
     def validate(self, rule: RuleObject) -> ValidationBody:
         """Check a rule object without saving it. What is wrong with it is an answer."""

@@ -115,6 +115,12 @@ KINDS: Final = (
         what="Which signals people said belong together.",
     ),
     Kind(
+        name="rule-snoozes",
+        table="rule_snoozes",
+        order=("from_at", "id"),
+        what="When rules were to alert nobody, who said so and why.",
+    ),
+    Kind(
         name="saved-views",
         table="saved_views",
         order=("id",),

@@ -98,7 +98,8 @@ class Signal:
     """One violation of one rule. Ids are lower-case hex; times are event times.
 
     many: what a rule over many traces saw, None for a promise; then there is no trace_id.
-    exception: the exception of its rule that silences it (where, reason, owner, until).
+    exception: the exception of its rule that silences it (where, reason, owner, until), or the
+    snooze of its rule (where is empty, and `snooze` is its id).
     exception_due: it waits for its exceptions to be asked.
     disposition: how it ended, as far as somebody said. until_regression: it is resolved until
     another signal of its group is raised. group: what signals of its group have in common, empty

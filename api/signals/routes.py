@@ -79,8 +79,8 @@ GroupText = Annotated[str, StringConstraints(max_length=300)]
 ShownQuery = Annotated[
     Shown,
     Query(
-        description="`alerts`, what `shadow` rules say, what exceptions silence (`excepted`), "
-        "or `all`."
+        description="`alerts`, what `shadow` rules say, what is silenced by exceptions "
+        "and snoozes (`excepted`), or `all`."
     ),
 ]
 

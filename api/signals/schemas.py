@@ -57,12 +57,16 @@ _EXAMPLE: Final[JsonDict] = {
 
 
 class ExceptionBody(BaseModel):
-    """The exception of the rule that silences a signal."""
+    """What silences a signal: an exception of its rule, or a snooze of it.
+
+    where: what the exception fits; empty of a snooze, whose id is `snooze`.
+    """
 
     where: str
     reason: str
     owner: str = ""
     until: str = ""
+    snooze: str = ""
 
 
 class SignalBody(BaseModel):
@@ -74,7 +78,8 @@ class SignalBody(BaseModel):
     `last_seen_ns`, `due_ns`, `until_ns` and how it `ended`.
     occurred_at: event time of the first judgement; lists are ordered by it. version: of what people
     changed; send it along with a change. alerts: false for signals of shadow rules and for those
-    that an exception silences; exception_due: the exceptions of its rule are yet to be asked.
+    that an exception or a snooze silences (`exception`); exception_due: the exceptions of its rule
+    are yet to be asked.
     disposition: how it was closed, as far as somebody said; until_regression: it opens again when
     another signal of its group is raised. group: what signals of its group have in common (rule and
     `group_by`), empty until its trace is explained.

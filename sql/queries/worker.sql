@@ -172,8 +172,18 @@ select reason, count(*) from refused group by reason;
 -- applied, and recorded in its history, in order. What was never violated does not enter the
 -- list. Status is people's; the engine closes only what nobody has closed, and opens again only
 -- what it closed itself. Signals without a trace want none copied, and bring their own groups.
--- What a rule with exceptions says is due for them, and alerts nobody until they have been asked.
-with excusing as materialized (
+-- What a rule with exceptions says is due for them, and alerts nobody until they have been asked;
+-- what a rule says while it is snoozed alerts nobody.
+with snoozed as materialized (
+  select z.tenant_id, z.rule_id, z.from_at, coalesce(z.ended_at, z.until_at) as until_at,
+    jsonb_build_object(
+      'where', '', 'reason', z.reason, 'owner', z.actor, 'snooze', z.id,
+      'until', to_char(z.until_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
+    ) as told
+  from (select distinct tenant_id, rule_id from incoming_signals where round = :round) i
+  join rule_snoozes z on z.tenant_id = i.tenant_id and z.rule_id = i.rule_id
+),
+excusing as materialized (
   select distinct v.tenant_id, v.rule_id
   from (select distinct tenant_id, rule_id from incoming_signals where round = :round) i
   join rule_versions v on v.tenant_id = i.tenant_id and v.rule_id = i.rule_id
@@ -187,7 +197,7 @@ applied as (
     log_partition, log_first_offset, log_last_offset,
     replaces_revision, replaces_verdict, correction_reason,
     services, trace_state, occurred_at, raised, status, status_reason,
-    many, group_values, group_fingerprint, exception_due
+    many, group_values, group_fingerprint, exception, exception_due
   )
   select
     i.tenant_id, i.id, i.revision, i.rule_id, i.rule_version, i.rule_name, i.severity, i.controls,
@@ -209,8 +219,8 @@ applied as (
       then case when i.correction_reason in ('seen_again', 'forgotten') then i.correction_reason
         else 'late_evidence' end
     end,
-    i.many, i.group_values, i.group_fingerprint,
-    case when x.rule_id is not null and i.verdict = 'violated'
+    i.many, i.group_values, i.group_fingerprint, z.told,
+    case when x.rule_id is not null and i.verdict = 'violated' and z.told is null
       then exceptions_at(
         i.tenant_id, i.rule_id, timestamptz 'epoch' + i.judged_ms * interval '1 millisecond'
       ) <> '[]'
@@ -218,6 +228,13 @@ applied as (
     end
   from incoming_signals i
   left join excusing x on x.tenant_id = i.tenant_id and x.rule_id = i.rule_id
+  left join lateral (
+    select s.told from snoozed s
+    where i.verdict = 'violated' and s.tenant_id = i.tenant_id and s.rule_id = i.rule_id
+      and timestamptz 'epoch' + i.judged_ms * interval '1 millisecond' >= s.from_at
+      and timestamptz 'epoch' + i.judged_ms * interval '1 millisecond' < s.until_at
+    limit 1
+  ) z on true
   where i.round = :round
     and (
       i.raised or i.replaces_revision is not null
@@ -261,8 +278,8 @@ applied as (
     group_fingerprint = coalesce(excluded.group_fingerprint, s.group_fingerprint),
     exception_due = case when excluded.verdict = 'violated' then excluded.exception_due
       else s.exception_due end,
-    exception = case when excluded.verdict = 'violated' and not excluded.exception_due then null
-      else s.exception end,
+    exception = case when excluded.verdict = 'violated' and not excluded.exception_due
+      then excluded.exception else s.exception end,
     status = case
       when excluded.status = 'resolved' and s.status in ('open', 'investigating') then 'resolved'
       when excluded.status = 'open' and s.status = 'resolved'

@@ -155,6 +155,35 @@ def test_a_changed_text_is_tried_from_the_page_of_its_rule(page: Page, console: 
     expect(page.get_by_role("progressbar")).to_have_count(0)
 
 
+def test_a_rule_that_was_never_saved_is_tried_on_what_has_come(
+    context: BrowserContext, console: Console
+) -> None:
+    page = context.new_page()
+    sign_in(page, console.url, email=DEVELOPER)
+    page.goto(f"{console.url}/rules/new")
+    page.get_by_label("Id").fill("never-saved")
+    page.get_by_label("Name").fill("Charges that nobody keeps")
+    write_rule(page, STRICTER)
+    page.get_by_role("button", name="Backtest").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Backtest Charges that nobody keeps")
+    expect(page.get_by_text("A draft of a rule that is not saved yet.")).to_be_visible()
+    expect(page.get_by_label("Compared with").locator("option")).to_have_count(1)
+    page.get_by_label("Promise").fill("when { nonsense(")
+    page.get_by_role("button", name="Run backtest").click()
+    expect(page.locator(".problem-source").first).to_be_visible()
+    page.get_by_label("Promise").fill(STRICTER)
+    page.get_by_role("button", name="Run backtest").click()
+    expect(page.locator("#backtest .chip")).to_have_text("Waiting")
+    backtest_id = page.url.rpartition("/")[2]
+    scope, worker = console.scope, console.database.worker
+    with_part(console, backtest_id, partition=1, records_read=100)
+    insert_count(worker, scope, backtest_id, "", "violated", 3, rule_id="never-saved")
+    update_backtest(worker, scope, backtest_id, state="done", finished_at=datetime.now(UTC))
+    expect(page.locator("#backtest .chip")).to_have_text("Done")
+    page.get_by_role("navigation", name="Breadcrumb").get_by_role("link", name="Rules").click()
+    expect(page).to_have_url(f"{console.url}/rules")
+
+
 def test_a_difference_is_explained_and_leads_to_its_trace(page: Page, console: Console) -> None:
     backtest_id = with_differences(console, a_backtest(console, "done"))
     page.goto(f"{console.url}/backtests/{backtest_id}")

@@ -39,6 +39,7 @@ from tests.support.tenants import (
     insert_rule,
     insert_sample,
     insert_signal,
+    insert_snooze,
     insert_trace,
     insert_view,
     make_tenant,
@@ -75,6 +76,7 @@ async def filled_tenant(pool: Pool, database: Database, *, evidence: bool = True
     insert_link(database.app, scope, signal_id)
     note_id = insert_note(database.app, scope, mark)
     insert_fold(database.worker, scope, rule_name=mark)
+    insert_snooze(database.app, scope, reason=mark)
     view_id = insert_view(database.app, scope, mark, shared=True)
     bulk_id = insert_bulk_change(database.app, scope)
     insert_trace(database.worker, scope, trace_id, mark, "child")

@@ -196,6 +196,22 @@ def insert_link(dsn: str, scope: TenantScope, signal_id: str) -> str:
     return bytes(made[0]).hex()
 
 
+def insert_snooze(dsn: str, scope: TenantScope, *, reason: str = "maintenance") -> str:
+    """Write a snooze of the rule `promise` for an hour; return its id. dsn: of the application."""
+    row = {
+        "tenant_id": scope.tenant_id,
+        "id": uuid4(),
+        "rule_id": "promise",
+        "until_at": datetime.now(UTC) + timedelta(hours=1),
+        "reason": reason,
+        "actor": "test",
+    }
+    with psycopg.connect(dsn) as connection:
+        connection.execute("select set_config('app.tenant_id', %s, true)", [str(scope.tenant_id)])
+        connection.execute(_insert("rule_snoozes", row), row)
+    return str(row["id"])
+
+
 def insert_view(
     dsn: str, scope: TenantScope, name: str = "Mine", *, shared: bool = False, owner: str = "test"
 ) -> str:

@@ -4,6 +4,8 @@ export const icons = [
   "arrow-left",
   "arrow-right",
   "ban",
+  "bell",
+  "bell-off",
   "bookmark",
   "braces",
   "building-2",

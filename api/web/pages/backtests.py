@@ -13,7 +13,7 @@ from fastapi.responses import RedirectResponse
 import dsl
 from api.auth.access import require
 from api.auth.principal import Permission, Principal
-from api.backtests.model import Result, ResultFilter
+from api.backtests.model import Backtest, Result, ResultFilter
 from api.backtests.service import (
     BacktestRequest,
     cancel_backtest,
@@ -58,6 +58,8 @@ def backtest_draft(
     against: Annotated[str, Form(max_length=20)] = "",
     from_exact: Annotated[str, Form(max_length=30)] = "",
     to_exact: Annotated[str, Form(max_length=30)] = "",
+    id: Annotated[str, Form(max_length=255)] = "",  # noqa: A002 - a field of the form
+    name: Annotated[str, Form(max_length=255)] = "",
 ) -> BacktestDraft:
     """Read the fields of the form."""
     return BacktestDraft(
@@ -66,10 +68,24 @@ def backtest_draft(
         against=against if against in AGAINST else "live",
         from_exact=from_exact,
         to_exact=to_exact,
+        id=id.strip(),
+        name=name.strip(),
     )
 
 
 Draft = Annotated[BacktestDraft, Depends(backtest_draft)]
+
+
+@router.post("/rules/new/backtest/draft")
+async def bring_new_draft(request: Request, who: Tester, draft: Draft) -> Response:
+    """Show the form with the text of a rule that was never saved."""
+    return await _form(request, who, None, draft)
+
+
+@router.post("/rules/new/backtest")
+async def start_backtest_of_new(request: Request, who: Tester, draft: Draft) -> Response:
+    """Ask for a backtest of a rule that was never saved, or show what is wrong with the request."""
+    return await _start(request, who, None, draft)
 
 
 @router.get("/rules/{rule_id}/backtest")
@@ -88,13 +104,18 @@ async def bring_draft(request: Request, who: Tester, rule_id: str, draft: Draft)
 @router.post("/rules/{rule_id}/backtest")
 async def start_backtest(request: Request, who: Tester, rule_id: str, draft: Draft) -> Response:
     """Ask for a backtest, or show what is wrong with the request."""
-    rule = await _rule(request, who, rule_id)
+    return await _start(request, who, await _rule(request, who, rule_id), draft)
+
+
+async def _start(
+    request: Request, who: Principal, rule: Rule | None, draft: BacktestDraft
+) -> Response:
     services = services_of(request)
     wanted = BacktestRequest(
-        rules=[{"id": rule_id, "rule": draft.text}],
+        rules=[{"id": rule.id if rule else draft.rule_id, "rule": draft.text}],
         from_text=_utc(draft.from_exact) or draft.range,
         to_text=_utc(draft.to_exact) or "now",
-        against="live" if draft.against == "live" else "nothing",
+        against="live" if rule and draft.against == "live" else "nothing",
     )
     try:
         backtest = await create_backtest(
@@ -130,6 +151,7 @@ async def backtest(request: Request, who: Tester, backtest_id: UUID) -> Response
         results,
         now=datetime.now(UTC),
         may_cancel=who.may(Permission.RULES_TEST),
+        is_saved=await _is_saved(request, who, found),
     )
     return render(request, "backtests/detail.html", page=view)
 
@@ -162,6 +184,17 @@ async def traces(
     return render(request, "backtests/traces.html", page=view)
 
 
+async def _is_saved(request: Request, who: Principal, found: Backtest) -> bool:
+    """Whether the first rule of a backtest is there to be shown."""
+    try:
+        await _rule(request, who, found.rules[0].id)
+    except ApiError as error:
+        if error.status != 404:
+            raise
+        return False
+    return True
+
+
 async def _rule(request: Request, who: Principal, rule_id: str) -> Rule:
     return await get_rule(services_of(request).pool, who.scope, rule_id)
 
@@ -169,7 +202,7 @@ async def _rule(request: Request, who: Principal, rule_id: str) -> Rule:
 async def _form(
     request: Request,
     who: Principal,
-    rule: Rule,
+    rule: Rule | None,
     draft: BacktestDraft,
     *,
     refusal: ApiError | None = None,
@@ -178,7 +211,8 @@ async def _form(
     if refusal is not None and refusal.status >= 500 and refusal.code != "kafka.unavailable":
         raise refusal
     pool = services_of(request).pool
-    earlier = await list_backtests(pool, who.scope, rule_id=rule.id, limit=_EARLIER)
+    rule_id = rule.id if rule else draft.rule_id
+    earlier = await list_backtests(pool, who.scope, rule_id=rule_id, limit=_EARLIER)
     checked = await asyncio.to_thread(dsl.check, draft.text)
     page = backtest_form(
         rule,

@@ -17,6 +17,7 @@ from api.rules.listing import health_of
 from api.rules.model import Rule
 from api.rules.service import every_rule
 from api.services import services_of
+from api.snoozes.service import running_snoozes
 from api.web.render import render
 from api.web.views.rule_list import RuleQuery, name_of, rows_of, rule_list
 from api.web.views.waterfall import counted
@@ -132,6 +133,7 @@ async def _list(
         health,
         now=now,
         may_write=who.may(Permission.RULES_WRITE),
+        snoozes=await running_snoozes(pool, who.scope),
         message=message,
     )
     return render(request, "rules/list.html", page=page, status=status)

@@ -33,6 +33,7 @@ from api.rules.states import switch_rule
 from api.rules.test_lists import read_tests, run_tests
 from api.services import services_of
 from api.signals.folds import FoldFilter, Storms, list_storms
+from api.snoozes.service import running_snooze
 from api.web.pages.rule_fields import Draft, Play
 from api.web.render import render
 from api.web.views.links import rule_href
@@ -66,6 +67,8 @@ _DONE: Final[Mapping[str, str]] = {
     "excepted-closed": "The exception is saved and in force in a few seconds; the signal it was "
     "made for is a false positive now.",
     "excepted-open": "The exception is saved. The signal was changed meanwhile and stays as it is.",
+    "snoozed": "Snoozed. What is found meanwhile is on record and alerts nobody.",
+    "woken": "Awake: what is judged from now on alerts again.",
     "exception-ended": "The exception is over. What is judged from now on alerts again.",
     RuleState.ACTIVE: "Switched on. Traces that begin a few seconds from now are judged by it.",
     RuleState.SHADOW: "In shadow: traces that begin a few seconds from now alert nobody.",
@@ -205,6 +208,8 @@ async def show_rule(
         now=now,
         may_write=who.may(Permission.RULES_WRITE),
         may_test=who.may(Permission.RULES_TEST),
+        may_snooze=who.may(Permission.RULES_SNOOZE),
+        snooze=await running_snooze(pool, who.scope, rule_id),
         storms=await _storms(pool, who, rule_id, now=now),
         message=message,
     )

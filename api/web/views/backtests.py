@@ -25,7 +25,7 @@ from api.web.views.backtest_keys import WORDS as KEY_WORDS
 from api.web.views.backtest_keys import KeyRow, key_row
 from api.web.views.backtest_keys import counted as counted_keys
 from api.web.views.backtest_keys import headline as headline_of_keys
-from api.web.views.links import rule_href
+from api.web.views.links import NEW_RULE_HREF, rule_href
 from api.web.views.moments import Moment, duration_text, moment
 from api.web.views.problems import ProblemView, problem_view
 from api.web.views.rule_text import Piece, pieces
@@ -80,11 +80,16 @@ class Earlier:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BacktestForm:
-    """The page that asks for a backtest of a rule."""
+    """The page that asks for a backtest of a rule. version: 0 of one that was never saved.
+
+    typed_id, typed_name: of such a one, sent back with the form.
+    """
 
     rule_id: str
     rule_name: str
     rule_href: str
+    typed_id: str
+    typed_name: str
     action: str
     text_label: str
     text: str
@@ -104,13 +109,23 @@ class BacktestForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BacktestDraft:
-    """The fields of the form as typed. exact times are in UTC, as `2026-11-23T12:00`."""
+    """The fields of the form as typed. exact times are in UTC, as `2026-11-23T12:00`.
+
+    id, name: of a rule that was never saved.
+    """
 
     text: str
     range: str = "1h"
     against: str = "live"
     from_exact: str = ""
     to_exact: str = ""
+    id: str = ""
+    name: str = ""
+
+    @property
+    def rule_id(self) -> str:
+        """What a rule that was never saved is called meanwhile."""
+        return self.id or "draft"
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +273,7 @@ Kind = tuple[str, str, str]
 
 
 def backtest_form(
-    rule: Rule,
+    rule: Rule | None,
     draft: BacktestDraft,
     *,
     earlier: Sequence[Backtest] = (),
@@ -267,18 +282,25 @@ def backtest_form(
     message: Message | None = None,
     running: str | None = None,
 ) -> BacktestForm:
-    """Return the form. running: id of the backtest that must be over first."""
+    """Return the form. rule: None for one that was never saved. running: id of the backtest that
+    must be over first.
+    """
+    rule_id = rule.id if rule else draft.rule_id
+    href = rule_href(rule.id) if rule else NEW_RULE_HREF
+    against = AGAINST if rule else {"nothing": AGAINST["nothing"]}
     return BacktestForm(
-        rule_id=rule.id,
-        rule_name=str(rule.object.get("name") or rule.id),
-        rule_href=rule_href(rule.id),
-        action=f"{rule_href(rule.id)}/backtest",
-        text_label="Rule" if _is_over_many_traces(rule.text) else "Promise",
+        rule_id=rule_id,
+        rule_name=str(rule.object.get("name") or rule.id) if rule else draft.name or rule_id,
+        rule_href=href,
+        typed_id="" if rule else draft.id,
+        typed_name="" if rule else draft.name,
+        action=f"{href}/backtest",
+        text_label="Rule" if _is_over_many_traces(rule.text if rule else draft.text) else "Promise",
         text=draft.text,
-        saved_text=rule.text,
-        version=rule.version,
+        saved_text=rule.text if rule else "",
+        version=rule.version if rule else 0,
         ranges=choices(RANGES, draft.range),
-        against=choices(AGAINST, draft.against),
+        against=choices(against, draft.against),
         from_exact=draft.from_exact,
         to_exact=draft.to_exact,
         problems=(
@@ -287,7 +309,7 @@ def backtest_form(
         ),
         refused=bool(problems),
         checked_well="",
-        earlier=tuple(_earlier(backtest, rule.id) for backtest in earlier),
+        earlier=tuple(_earlier(backtest, rule_id) for backtest in earlier),
         message=message,
         running_href=backtest_href(running) if running else "",
     )
@@ -304,8 +326,11 @@ def backtest_page(
     *,
     now: datetime,
     may_cancel: bool,
+    is_saved: bool = True,
 ) -> BacktestPage:
-    """Return the page. results: the first traces of each kind that is shown."""
+    """Return the page. results: the first traces of each kind that is shown. is_saved: the rule, of
+    one rule, is there.
+    """
     state, chip = _STATES[backtest.state]
     first = backtest.rules[0]
     several = len(backtest.rules) > 1
@@ -313,8 +338,8 @@ def backtest_page(
         id=str(backtest.id),
         href=backtest_href(backtest.id),
         title=f"{len(backtest.rules)} rules" if several else first.name,
-        back_href="/rules" if several else rule_href(first.id),
-        back_label="Rules" if several else first.id,
+        back_href="/rules" if several or not is_saved else rule_href(first.id),
+        back_label="Rules" if several or not is_saved else first.id,
         again_href="" if several or first.was is None else f"{rule_href(first.id)}/backtest",
         state=state,
         chip=chip,

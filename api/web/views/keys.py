@@ -24,6 +24,7 @@ MAY: Final[Mapping[Permission, str]] = MappingProxyType(
         _P.RULES_READ: "Read rules and notices",
         _P.RULES_WRITE: "Change rules",
         _P.RULES_TEST: "Check rules and run backtests",
+        _P.RULES_SNOOZE: "Snooze rules and wake them",
         _P.SIGNALS_READ: "Read signals",
         _P.SIGNALS_WRITE: "Work on signals: status, assignee, notes",
         _P.TRACES_READ: "Read traces",

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Final
 from urllib.parse import quote
+
+NEW_RULE_HREF: Final = "/rules/new"
 
 
 def rule_href(rule_id: str) -> str:

@@ -8,7 +8,7 @@ from typing import Final
 
 from api.rules.model import Rule
 from api.rules.trial import Tried
-from api.web.views.links import rule_href
+from api.web.views.links import NEW_RULE_HREF, rule_href
 from api.web.views.playground import PlayDraft, Playground, playground
 from api.web.views.problems import ProblemView, problem_view
 from api.web.views.words import SEVERITIES, STATES, VERDICTS, Choice, Message, as_word, choices
@@ -139,7 +139,8 @@ def rule_form(
         ),
         refused=bool(problems),
         checked_well="This rule can be saved." if checked and not problems else "",
-        backtest_action=f"{rule_href(draft.id)}/backtest/draft" if version is not None else "",
+        backtest_action=f"{NEW_RULE_HREF if version is None else rule_href(draft.id)}"
+        "/backtest/draft",
         playground=play or playground(PlayDraft()),
         message=message,
     )

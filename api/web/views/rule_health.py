@@ -143,5 +143,5 @@ def figures_of(rule: Rule, figures: RuleFigures) -> tuple[Figure, ...]:
         found.append(Figure("Alerts", text))
     if figures.excepted.week:
         text = f"{figures.excepted.day:,} in 24 h, {figures.excepted.week:,} in 7 days"
-        found.append(Figure("Silenced by exceptions", text))
+        found.append(Figure("Silenced", text))
     return tuple(found)

@@ -13,8 +13,9 @@ from urllib.parse import urlencode
 from api.rules.bulk import BulkAct
 from api.rules.listing import RuleFilter, RuleHealth
 from api.rules.model import Rule, RuleState
+from api.snoozes.model import Snooze
 from api.web.views.links import rule_href
-from api.web.views.moments import Moment, moment
+from api.web.views.moments import Moment, minute_moment, moment
 from api.web.views.words import (
     SEVERITIES,
     STATE_LABELS,
@@ -82,6 +83,7 @@ class RuleRow:
     name: str
     state: str
     state_label: str
+    snoozed_until: Moment | None
     severity: str
     severity_label: str
     version: int
@@ -146,9 +148,12 @@ def rule_list(
     *,
     now: datetime,
     may_write: bool,
+    snoozes: Mapping[str, Snooze] = MappingProxyType({}),
     message: Message | None = None,
 ) -> RuleList:
-    """Return the page. health: of the rules of the page, by id."""
+    """Return the page. health: of the rules of the page, by id. snoozes: those that silence rules
+    now, by rule.
+    """
     found, shown = rows_of(rules, query)
     last = query.page * ROWS_MAX
     counts = [
@@ -157,7 +162,16 @@ def rule_list(
         if (count := sum(rule.state == state for rule in rules)) or state in STATES
     ]
     return RuleList(
-        rows=tuple(_row(rule, query, health.get(rule.id, RuleHealth()), now=now) for rule in shown),
+        rows=tuple(
+            _row(
+                rule,
+                query,
+                health.get(rule.id, RuleHealth()),
+                now=now,
+                snooze=snoozes.get(rule.id),
+            )
+            for rule in shown
+        ),
         has_any=bool(rules),
         summary=" · ".join(counts) if rules else "Promises that every trace is judged by.",
         query=query.q,
@@ -189,7 +203,9 @@ def _tags(rules: Sequence[Rule], query: RuleQuery) -> tuple[Tag, ...]:
     return (*chosen, *(Tag(tag, query.href(tag=(*query.tag, tag))) for tag in sorted(most)))
 
 
-def _row(rule: Rule, query: RuleQuery, health: RuleHealth, *, now: datetime) -> RuleRow:
+def _row(
+    rule: Rule, query: RuleQuery, health: RuleHealth, *, now: datetime, snooze: Snooze | None
+) -> RuleRow:
     since, otherwise = in_force(rule, now=now)
     severity = severity_of(rule)
     return RuleRow(
@@ -198,6 +214,7 @@ def _row(rule: Rule, query: RuleQuery, health: RuleHealth, *, now: datetime) -> 
         name=name_of(rule),
         state=rule.state,
         state_label=STATE_LABELS[rule.state],
+        snoozed_until=minute_moment(snooze.until_at) if snooze else None,
         severity=severity,
         severity_label=SEVERITIES[severity],
         version=rule.version,

@@ -12,6 +12,7 @@ from api.notices.model import Notice
 from api.rules.figures import RuleFigures
 from api.rules.model import Rule, RuleState
 from api.signals.folds import Storms
+from api.snoozes.model import Snooze
 from api.web.views.links import difference_href, rule_href, web_href
 from api.web.views.moments import Moment, moment
 from api.web.views.rule_health import (
@@ -27,6 +28,7 @@ from api.web.views.rule_health import (
 from api.web.views.rule_list import in_force, name_of, severity_of
 from api.web.views.rule_text import Piece, pieces
 from api.web.views.signal_page import Fact
+from api.web.views.snooze import SnoozePanel, snooze_panel
 from api.web.views.storms import StormPanel, storm_panel
 from api.web.views.words import SEVERITIES, STATE_LABELS, Message, doer
 
@@ -75,6 +77,7 @@ class RulePage:
     exceptions: tuple[ExceptionRow, ...]
     figures: tuple[Figure, ...]
     switches: tuple[Switch, ...]
+    snooze: SnoozePanel | None
     storms: StormPanel
     storm_days: int
     message: Message | None
@@ -93,12 +96,15 @@ def rule_page(
     now: datetime,
     may_write: bool,
     may_test: bool,
+    may_snooze: bool = False,
+    snooze: Snooze | None = None,
     storms: Storms = Storms(),  # noqa: B008 - nothing can change it
     message: Message | None = None,
 ) -> RulePage:
     """Return the page of a rule, its newest version first.
 
-    notices: about it, newest first. storms: those of the last STORM_DAYS.
+    notices: about it, newest first. snooze: what silences it now. storms: those of the last
+    STORM_DAYS.
     """
     switched = may_write and not rule.deleted
     return RulePage(
@@ -123,6 +129,7 @@ def rule_page(
         exceptions=exception_rows(rule, now=now, may_write=switched),
         figures=figures_of(rule, figures),
         switches=switches_of(rule) if switched else (),
+        snooze=snooze_panel(rule, snooze, may_snooze=may_snooze),
         storms=storm_panel(storms),
         storm_days=STORM_DAYS,
         message=message,

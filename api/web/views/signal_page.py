@@ -293,6 +293,8 @@ def _silent(signal: Signal) -> str:
         one = signal.exception
         owner = f" by {one['owner']}" if one.get("owner") else ""
         until = f" until {one['until']}" if one.get("until") else ""
+        if one.get("snooze"):
+            return f"Silent: its rule was snoozed{owner}{until}: {one['reason']}"
         return f"Silenced{owner}{until}: {one['reason']} ({one['where']})"
     if signal.exception_due:
         return "The exceptions of its rule have not been asked yet: that takes its trace."

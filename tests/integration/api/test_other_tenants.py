@@ -67,6 +67,13 @@ FOREIGN: list[tuple[str, str, dict[str, Any] | None]] = [
         "/api/v1/rules/{rule_id}/exceptions",
         {"where": "service == staging", "reason": "not ours"},
     ),
+    ("GET", "/api/v1/rules/{rule_id}/snoozes", None),
+    (
+        "POST",
+        "/api/v1/rules/{rule_id}/snoozes",
+        {"until": "2027-01-15T08:00:00Z", "reason": "not ours"},
+    ),
+    ("POST", "/api/v1/rules/{rule_id}/snoozes/end", None),
     ("POST", "/api/v1/rules/{rule_id}/test-runs", {}),
     ("GET", "/api/v1/test-runs/{run_id}", None),
     ("DELETE", "/api/v1/rules/{rule_id}/cases/{case_id}", None),

@@ -43,6 +43,7 @@ from tests.support.tenants import (
     insert_rule,
     insert_sample,
     insert_signal,
+    insert_snooze,
     insert_trace,
     insert_view,
     make_key,
@@ -66,7 +67,7 @@ TABLES_WITH_A_TENANT = [
     "evidence_verifications", "evidence_verified",
     "redaction_policies", "redaction_vault", "redaction_counts", "redaction_rekeyings",
     "signal_notes", "signal_links", "signal_moves", "signal_sums", "signal_group_sums",
-    "saved_views", "signal_bulk_changes",
+    "rule_snoozes", "saved_views", "signal_bulk_changes",
 ]  # fmt: skip
 
 
@@ -84,6 +85,7 @@ async def filled(pool: Pool, shared_database: Database) -> TenantScope:
     settle_sums(shared_database)
     insert_note(shared_database.app, scope)
     insert_link(shared_database.app, scope, insert_signal(shared_database.worker, scope))
+    insert_snooze(shared_database.app, scope)
     insert_view(shared_database.app, scope)
     insert_bulk_change(shared_database.app, scope)
     insert_fold(shared_database.worker, scope)
