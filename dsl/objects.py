@@ -31,10 +31,13 @@ MAX_NAME_CHARACTERS: Final = 255
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _RULE_FIELDS: Final = (
     *("id", "name", "description", "severity", "state", "controls", "tags", "owner", "runbook"),
-    *("rule", "settle", "on_incomplete", "group_by", "exceptions", "tests"),
+    *("rule", "settle", "on_incomplete", "group_by", "suppress", "exceptions", "tests"),
 )
 _TEST_FIELDS: Final = ("name", "rule", "trace", "traces", "external_roots", "expect")
 _TRACES_FIELDS: Final = ("at", "trace")
+
+_SHORTEST_WINDOW_NS: Final = 1_000_000_000
+_LONGEST_WINDOW_NS: Final = 7 * 86_400_000_000_000
 
 Path = tuple[str | int, ...]
 
@@ -87,6 +90,7 @@ class RuleObject:
     settle: str | None = None
     on_incomplete: str | None = None
     group_by: tuple[str, ...] = ()
+    suppress: str | None = None
     exceptions: tuple[RuleException, ...] = ()
     tests: tuple[Mapping[str, Any], ...] = ()
     place: Place = field(default=Place(), compare=False, repr=False)
@@ -112,6 +116,8 @@ class RuleObject:
             shown["settle"] = self.settle
         if self.on_incomplete is not None:
             shown["on_incomplete"] = self.on_incomplete
+        if self.suppress is not None:
+            shown["suppress"] = self.suppress
         return shown
 
     def in_file(self, problem: Problem) -> Problem:
@@ -234,6 +240,7 @@ class _Reader:
             settle=self.duration(value, "settle", path),
             on_incomplete=self.one_of(value, "on_incomplete", ON_INCOMPLETE, path),
             group_by=self.texts(value, "group_by", path),
+            suppress=self.window(value, path),
             exceptions=self.exceptions(value, path),
             tests=tuple(
                 entry for entry in self.entries(value, "tests", path) if isinstance(entry, dict)
@@ -268,6 +275,22 @@ class _Reader:
                     control=text,
                     next=wrong.hint,
                 )
+        return found
+
+    def window(self, value: dict[str, Any], path: Path) -> str | None:
+        """Read for how long repeats are silent: a second to a week."""
+        found = self.duration(value, "suppress", path)
+        if found is None:
+            return None
+        if not _SHORTEST_WINDOW_NS <= duration_ns(found, field="suppress") <= _LONGEST_WINDOW_NS:
+            self.document.refuse(
+                "object.value",
+                (*path, "suppress"),
+                field="suppress",
+                found=repr(found),
+                next="a rule alerts once in `1s` to `7d` for each group, as `suppress: 15m`",
+            )
+            return None
         return found
 
     def exceptions(self, value: dict[str, Any], path: Path) -> tuple[RuleException, ...]:

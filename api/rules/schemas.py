@@ -58,6 +58,11 @@ _OBJECT_SCHEMA: Final[dict[str, Any]] = {
         "settle": {"type": "string", "examples": ["10s"]},
         "on_incomplete": {"enum": ["signal", "hold"]},
         "group_by": {"type": "array", "items": {"type": "string"}},
+        "suppress": {
+            "type": "string",
+            "description": "Of a group, one signal in so long a time alerts; 1s to 7d.",
+            "examples": ["15m"],
+        },
         "exceptions": {"type": "array", "items": {"type": "object"}},
         "tests": {"type": "array", "items": {"type": "object"}},
     },

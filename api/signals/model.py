@@ -99,7 +99,8 @@ class Signal:
 
     many: what a rule over many traces saw, None for a promise; then there is no trace_id.
     exception: the exception of its rule that silences it (where, reason, owner, until), or the
-    snooze of its rule (where is empty, and `snooze` is its id).
+    snooze of its rule (where is empty, and `snooze` is its id), or the signal that it repeats
+    (where is empty, and `repeats` is the id of that one).
     exception_due: it waits for its exceptions to be asked.
     disposition: how it ended, as far as somebody said. until_regression: it is resolved until
     another signal of its group is raised. group: what signals of its group have in common, empty

@@ -57,9 +57,10 @@ _EXAMPLE: Final[JsonDict] = {
 
 
 class ExceptionBody(BaseModel):
-    """What silences a signal: an exception of its rule, or a snooze of it.
+    """What silences a signal: an exception of its rule, a snooze of it, or its suppression window.
 
-    where: what the exception fits; empty of a snooze, whose id is `snooze`.
+    where: what the exception fits, else empty. snooze: id of the snooze. repeats: id of the signal
+    of its group that alerts, within the window.
     """
 
     where: str
@@ -67,6 +68,7 @@ class ExceptionBody(BaseModel):
     owner: str = ""
     until: str = ""
     snooze: str = ""
+    repeats: str = ""
 
 
 class SignalBody(BaseModel):

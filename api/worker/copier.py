@@ -25,7 +25,7 @@ import structlog
 import dsl
 from api.redaction.redactors import RedactionUnavailable
 from api.worker.database import WorkerConnection, statement
-from api.worker.exceptions import EXCEPTION_PATIENCE_S, as_json, exceptions_of
+from api.worker.exceptions import EXCEPTION_PATIENCE_S, as_json, exceptions_of, repetition
 from api.worker.health import POSTGRES, REDACTION, Health
 from api.worker.metrics import Metrics
 from api.worker.redaction import RedactSpans
@@ -89,6 +89,8 @@ class WantedSignal:
     external_roots: bool
     exceptions: tuple[RuleException, ...]
     """Those that may silence it."""
+    due: bool
+    """It is not decided yet whether something silences it."""
     judged_at: datetime
     verdict: str
     closed: bool
@@ -389,6 +391,14 @@ class Copier:
         if not core and not job.lost:
             raise NothingFound(signal.core)
         outcome = self._as_lost(job) if job.lost else self._as_copied(job, signal, core)
+        if signal.due and outcome["exception"] is None and outcome["group_fingerprint"]:
+            outcome["exception"] = repetition(
+                connection,
+                tenant_id=job.tenant,
+                signal_id=signal.id,
+                revision=signal.revision,
+                group_fingerprint=outcome["group_fingerprint"],
+            )
         done = connection.execute(
             statement("finish_signal"),
             {
@@ -531,6 +541,7 @@ def _signal(row: dict[str, Any], task: dict[str, Any]) -> WantedSignal:
         clock_skew_ms=row["clock_skew_ms"],
         external_roots=row["external_roots"],
         exceptions=exceptions_of(row["exceptions"]),
+        due=row["exception_due"],
         judged_at=row["judged_at"],
         verdict=row["verdict"],
         closed=row["closed"],

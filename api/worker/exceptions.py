@@ -1,4 +1,4 @@
-"""Exceptions of rules, asked of signals: which one silences a violation.
+"""Exceptions and suppression windows of rules, asked of signals: what silences a violation.
 
 Of a promise the copier asks, which has the spans; of a rule over many traces the intake, since the
 signal carries its key. Both ask the exceptions that the rule had when the violation was judged.
@@ -41,12 +41,47 @@ def decide_many(connection: WorkerConnection, signals: Sequence[wire.Signal]) ->
         found = silencing(
             exceptions_of(row["exceptions"]), span_of_key(row["group_values"]), at=row["judged_at"]
         )
+        key = {name: row[name] for name in ("tenant_id", "signal_id", "revision")}
         connection.execute(
             statement("decide_exception"),
             {
-                "tenant_id": row["tenant_id"],
-                "signal_id": row["signal_id"],
-                "revision": row["revision"],
-                "exception": as_json(found),
+                **key,
+                "exception": as_json(found)
+                or repetition(connection, **key, group_fingerprint=row["group_fingerprint"]),
             },
         )
+
+
+def repetition(
+    connection: WorkerConnection,
+    *,
+    tenant_id: object,
+    signal_id: bytes,
+    revision: int,
+    group_fingerprint: bytes,
+) -> str | None:
+    """Return what is stored with a signal that is due and repeats one which alerts, as JSON.
+
+    None: it repeats none within the suppression window of its rule, or its rule has none.
+    """
+    row = connection.execute(
+        statement("repeated"),
+        {
+            "tenant_id": tenant_id,
+            "signal_id": signal_id,
+            "revision": revision,
+            "group_fingerprint": group_fingerprint,
+        },
+    ).fetchone()
+    if row is None:
+        return None
+    window = int(row["suppress"].total_seconds())
+    return to_json(
+        {
+            "where": "",
+            "reason": f"It repeats a signal of its group: its rule alerts once in {window} s.",
+            "owner": "",
+            "until": "",
+            "repeats": row["id"],
+        }
+    )

@@ -36,6 +36,7 @@ _VERDICT_NAMES = {
 }
 
 
+_TAKES_BACK = (wire.VERDICT_SATISFIED, wire.VERDICT_NOT_APPLICABLE)
 _EMPTY_ARRAY = "{}"
 """As COPY writes it; most arrays are empty, and adapting a list costs more than a text."""
 
@@ -92,6 +93,8 @@ class SignalWriter:
                 log.error(
                     "evidence.refused", id=refused_offer.offer.id, detail=refused_offer.detail
                 )
+        if any(signal.verdict in _TAKES_BACK for _, signal in folded.signals):
+            connection.execute(statement("alert_heirs"))
         of_many = {(s.tenant, s.id): s for _, s in folded.signals if is_of_many(s)}
         if of_many:
             decide_many(connection, list(of_many.values()))

@@ -172,7 +172,8 @@ select reason, count(*) from refused group by reason;
 -- applied, and recorded in its history, in order. What was never violated does not enter the
 -- list. Status is people's; the engine closes only what nobody has closed, and opens again only
 -- what it closed itself. Signals without a trace want none copied, and bring their own groups.
--- What a rule with exceptions says is due for them, and alerts nobody until they have been asked;
+-- What a rule with exceptions or a suppression window says is due for them, and alerts nobody until
+-- they have been asked;
 -- what a rule says while it is snoozed alerts nobody.
 with snoozed as materialized (
   select z.tenant_id, z.rule_id, z.from_at, coalesce(z.ended_at, z.until_at) as until_at,
@@ -187,7 +188,7 @@ excusing as materialized (
   select distinct v.tenant_id, v.rule_id
   from (select distinct tenant_id, rule_id from incoming_signals where round = :round) i
   join rule_versions v on v.tenant_id = i.tenant_id and v.rule_id = i.rule_id
-  where jsonb_array_length(coalesce(v.object -> 'exceptions', '[]')) > 0
+  where jsonb_array_length(coalesce(v.object -> 'exceptions', '[]')) > 0 or v.object ? 'suppress'
 ),
 applied as (
   insert into signals as s (
@@ -223,7 +224,9 @@ applied as (
     case when x.rule_id is not null and i.verdict = 'violated' and z.told is null
       then exceptions_at(
         i.tenant_id, i.rule_id, timestamptz 'epoch' + i.judged_ms * interval '1 millisecond'
-      ) <> '[]'
+      ) <> '[]' or suppression_at(
+        i.tenant_id, i.rule_id, timestamptz 'epoch' + i.judged_ms * interval '1 millisecond'
+      ) is not null
       else false
     end
   from incoming_signals i
@@ -571,6 +574,7 @@ select s.tenant_id, s.id as signal_id, s.trace_id, s.revision, s.rule_id, s.rule
   s.log_partition, s.log_first_offset, s.log_last_offset, s.judged_at,
   case when s.verdict = 'violated' then exceptions_at(s.tenant_id, s.rule_id, s.judged_at) end
     as exceptions,
+  s.exception_due,
   least(c.log_first_offset, o.first_offset) as wide_first_offset,
   greatest(c.log_last_offset, o.last_offset) as wide_last_offset,
   coalesce(c.whole, false) as has_whole_copy,
@@ -661,10 +665,58 @@ update signals set
   exception_due = false
 where tenant_id = :tenant_id and id = :signal_id and revision = :revision;
 
+-- name: worker-repeated(tenant_id, signal_id, revision, group_fingerprint)^
+-- The signal that a signal which is due repeats: one of its group that alerts, waits for people and
+-- was judged within the suppression window of its rule, before it or after it.
+select encode(o.id, 'hex') as id, w.suppress
+from signals s
+cross join lateral (
+  select suppression_at(s.tenant_id, s.rule_id, s.judged_at) as suppress
+) w
+cross join lateral (
+  select f.id
+  from signals f
+  where f.tenant_id = s.tenant_id and f.rule_id = s.rule_id and f.id <> s.id and f.raised
+    and f.group_fingerprint = :group_fingerprint and f.alerts and f.verdict = 'violated'
+    and f.status in ('open', 'investigating')
+    and f.judged_at > s.judged_at - w.suppress and f.judged_at < s.judged_at + w.suppress
+  order by f.occurred_at, f.id
+  limit 1
+) o
+where s.tenant_id = :tenant_id and s.id = :signal_id and s.revision = :revision
+  and s.exception_due and w.suppress is not null;
+
+-- name: worker-alert-heirs()!
+-- What repeats a signal that has just been withdrawn is not silent because of it any more: the first
+-- of them that is violated still alerts, and the others repeat that one.
+with ended as (
+  select distinct s.tenant_id, encode(s.id, 'hex') as id
+  from incoming_signals i
+  join signals s on s.tenant_id = i.tenant_id and s.id = i.id
+  where i.verdict in ('satisfied', 'not_applicable')
+    and s.verdict in ('satisfied', 'not_applicable')
+),
+heirs as materialized (
+  select distinct on (r.tenant_id, e.id) r.tenant_id, r.id, e.id as repeated
+  from ended e
+  join signals r on r.tenant_id = e.tenant_id and r.exception ->> 'repeats' = e.id
+  where r.verdict = 'violated'
+  order by r.tenant_id, e.id, r.occurred_at, r.id
+),
+alerting as (
+  update signals s set exception = null
+  from heirs h
+  where s.tenant_id = h.tenant_id and s.id = h.id
+)
+update signals s
+set exception = jsonb_set(s.exception, '{repeats}', to_jsonb(encode(h.id, 'hex')))
+from heirs h
+where s.tenant_id = h.tenant_id and s.exception ->> 'repeats' = h.repeated and s.id <> h.id;
+
 -- name: worker-due-of-many(tenant_ids, signal_ids)
 -- Of these signals those of rules over many traces that wait for their exceptions.
 select s.tenant_id, s.id as signal_id, s.revision, s.judged_at, s.group_values,
-  exceptions_at(s.tenant_id, s.rule_id, s.judged_at) as exceptions
+  s.group_fingerprint, exceptions_at(s.tenant_id, s.rule_id, s.judged_at) as exceptions
 from unnest(:tenant_ids::uuid[], :signal_ids::bytea[]) as w (tenant_id, signal_id)
 join signals s on s.tenant_id = w.tenant_id and s.id = w.signal_id
 where s.exception_due and s.many is not null;

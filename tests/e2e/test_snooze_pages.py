@@ -1,4 +1,4 @@
-"""A rule that is to be silent for a time, from the signal that annoys to the one after it."""
+"""Rules that are silent for a time, and those that alert once for a group."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from uuid import uuid4
 
 import psycopg
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.e2e.browser import problems_of_page, sign_in
-from tests.e2e.conftest import SRE, VIEWER
+from tests.e2e.conftest import DEVELOPER, SRE, VIEWER
 from tests.support.console import Console
 
 pytestmark = pytest.mark.e2e
@@ -98,3 +98,34 @@ def test_axe_finds_nothing_and_nothing_overflows(
         page.goto(f"{console.url}/rules/{rule_id}")
     context.close()
     assert {where: problems for where, problems in found.items() if problems} == {}
+
+
+def test_a_repeat_leads_to_the_signal_that_alerts(
+    page: Page, console: Console, rule_id: str
+) -> None:
+    first = console.add_signal(rule_id, rule_name="Noisy")
+    repeat = console.add_signal(rule_id, rule_name="Noisy")
+    with psycopg.connect(console.database.worker) as connection:
+        connection.execute(
+            "update signals set exception = jsonb_build_object('where', '', 'reason', 'It repeats"
+            " a signal of its group: its rule alerts once in 900 s.', 'repeats', %s::text)"
+            " where id = %s",
+            [first, bytes.fromhex(repeat)],
+        )
+    page.goto(f"{console.url}/signals/{repeat}")
+    page.get_by_role("link", name="Look at that one").click()
+    expect(page).to_have_url(f"{console.url}/signals/{first}")
+
+
+def test_a_window_is_chosen_in_the_form_and_told_on_the_page(
+    context: BrowserContext, console: Console, rule_id: str
+) -> None:
+    page = context.new_page()
+    sign_in(page, console.url, email=DEVELOPER)
+    page.goto(f"{console.url}/rules/{rule_id}/edit")
+    expect(page.get_by_label("Alerts")).to_have_value("")
+    page.get_by_label("Alerts").select_option("15m")
+    page.get_by_role("button", name="Save rule").click()
+    expect(page.get_by_text("Once in 15m for each group")).to_be_visible()
+    page.goto(f"{console.url}/rules/{rule_id}/edit")
+    expect(page.get_by_label("Alerts")).to_have_value("15m")

@@ -23,6 +23,7 @@ def rule_draft(
     tests: Annotated[str, Form(max_length=400_000)] = "",
     severity: Annotated[str, Form(max_length=20)] = "",
     state: Annotated[str, Form(max_length=20)] = "",
+    suppress: Annotated[str, Form(max_length=40)] = "",
 ) -> RuleDraft:
     """Read the fields of the rule."""
     return RuleDraft(
@@ -33,6 +34,7 @@ def rule_draft(
         tests=lines_of(tests),
         severity=severity if severity in SEVERITIES else "medium",
         state=state if state in STATES else "active",
+        suppress=suppress,
     )
 
 

@@ -327,6 +327,7 @@ def _object_text(draft: RuleDraft, tests: list[Any], before: Rule | None) -> str
         "description": draft.description,
         "severity": draft.severity,
         "state": draft.state,
+        "suppress": draft.suppress,
         "rule": draft.text,
     }
     fields["tests"] = tests

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
 from api.rules.model import Rule
@@ -16,6 +17,15 @@ from dsl.problems import Problem
 from dsl.suites import TestResult
 from dsl.writing import written_tests
 
+WINDOWS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "": "Every time",
+        "5m": "Once in 5 minutes for each group",
+        "15m": "Once in 15 minutes for each group",
+        "1h": "Once in an hour for each group",
+        "1d": "Once a day for each group",
+    }
+)
 NEW_TEXT: Final = "when   { payment.charge.where(amount > 1000) }\nalways { fraud.check }\n"
 TEST_EXAMPLE: Final = """\
 - name: a large charge that nobody checks
@@ -36,6 +46,7 @@ class RuleDraft:
     tests: str = ""
     severity: str = "medium"
     state: str = "active"
+    suppress: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +91,7 @@ class RuleForm:
     version: int | None
     severities: tuple[Choice, ...]
     states: tuple[Choice, ...]
+    windows: tuple[Choice, ...]
     problems: tuple[ProblemView, ...]
     refused: bool
     checked_well: str
@@ -98,6 +110,7 @@ def draft_of(rule: Rule) -> RuleDraft:
         tests=written_tests(rule.object.get("tests") or ()),
         severity=as_word(SEVERITIES, str(rule.object.get("severity")), otherwise="medium"),
         state=as_word(STATES, str(rule.object.get("state")), otherwise="active"),
+        suppress=str(rule.object.get("suppress") or ""),
     )
 
 
@@ -133,6 +146,7 @@ def rule_form(
         version=version,
         severities=choices(SEVERITIES, draft.severity),
         states=choices(STATES, draft.state),
+        windows=_windows(draft.suppress),
         problems=(
             *(problem_view(problem, draft.text) for problem in problems),
             *(problem_view(warning, draft.text, warning=True) for warning in warnings),
@@ -144,6 +158,12 @@ def rule_form(
         playground=play or playground(PlayDraft()),
         message=message,
     )
+
+
+def _windows(suppress: str) -> tuple[Choice, ...]:
+    """Return the suppression windows to choose from; one of a file of rules stays as it is."""
+    own = {} if suppress in WINDOWS else {suppress: f"Once in {suppress} for each group"}
+    return choices({**WINDOWS, **own}, suppress)
 
 
 def test_panel(tried: Tried) -> TestPanel:

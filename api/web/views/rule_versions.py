@@ -29,6 +29,7 @@ _WORDS: Final[Mapping[str, str]] = MappingProxyType(
         "settle": "Settle",
         "on_incomplete": "Where spans are missing",
         "group_by": "Grouped by",
+        "suppress": "Repeats are silent for",
         "exceptions": "Exceptions",
         "tests": "Tests",
     }

@@ -184,6 +184,8 @@ def _facts(rule: Rule, *, now: datetime) -> tuple[Fact, ...]:
         )
     if owner := str(rule.object.get("owner") or ""):
         facts.append(Fact(label="Owner", text=owner))
+    if suppress := str(rule.object.get("suppress") or ""):
+        facts.append(Fact(label="Alerts", text=f"Once in {suppress} for each group"))
     if controls := _texts(rule, "controls"):
         facts.append(Fact(label="Controls", text=", ".join(controls)))
     if runbook:

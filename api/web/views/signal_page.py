@@ -85,6 +85,8 @@ class SignalPage:
     root_service: str
     at: Moment
     silent: str
+    repeated_href: str
+    """Where the signal is that it repeats; empty: it repeats none."""
     """Why it alerts nobody, as a sentence; empty if it does."""
     version: int
     explanation: Explanation
@@ -185,6 +187,9 @@ def signal_page(detail: SignalDetail, around: Around) -> SignalPage:
         root_service=signal.root_service,
         at=moment(signal.occurred_at),
         silent=_silent(signal),
+        repeated_href=f"/signals/{signal.exception['repeats']}"
+        if signal.exception and signal.exception.get("repeats")
+        else "",
         version=signal.version,
         explanation=_explanation(detail),
         waterfall=_waterfall(around, url),
@@ -295,6 +300,8 @@ def _silent(signal: Signal) -> str:
         until = f" until {one['until']}" if one.get("until") else ""
         if one.get("snooze"):
             return f"Silent: its rule was snoozed{owner}{until}: {one['reason']}"
+        if one.get("repeats"):
+            return f"Silent. {one['reason']}"
         return f"Silenced{owner}{until}: {one['reason']} ({one['where']})"
     if signal.exception_due:
         return "The exceptions of its rule have not been asked yet: that takes its trace."

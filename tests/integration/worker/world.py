@@ -46,9 +46,12 @@ def add_rule(
     group_by: Sequence[str] = (),
     exceptions: Sequence[dict[str, str]] = (),
     judged_exceptions: Sequence[dict[str, str]] | None = None,
+    suppress: str = "",
 ) -> None:
     """Put a rule with one version into the database."""
-    stored = {"group_by": list(group_by), "exceptions": list(exceptions)}
+    stored: dict[str, object] = {"group_by": list(group_by), "exceptions": list(exceptions)}
+    if suppress:
+        stored["suppress"] = suppress
     with psycopg.connect(admin_dsn) as connection:
         connection.execute(
             "insert into rules (tenant_id, id, state, current_version) values (%s, %s, %s, 1)",

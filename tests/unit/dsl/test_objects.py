@@ -47,13 +47,14 @@ def test_a_rule_object_has_every_field_and_its_defaults() -> None:
 def test_yaml_and_json_read_the_same_and_to_dict_reads_back() -> None:
     text = (
         "id: r1\nstate: off\nseverity: high\nsettle: 20s\non_incomplete: hold\n"
-        "group_by: [service, user.id]\n"
+        "group_by: [service, user.id]\nsuppress: 15m\n"
         "exceptions:\n  - {where: service == staging-crm, reason: load, until: 2027-01-31}\n"
         f"rule: |\n  {RULE}\n"
     )
     [rule] = parse_rules(text, filename="r.yaml").rules
     assert (rule.state, rule.settle, rule.on_incomplete) == ("off", "20s", "hold")
     assert rule.exceptions[0].until == "2027-01-31"
+    assert rule.suppress == "15m"
     [again] = parse_rules(json.dumps(rule.to_dict()), filename="r.json").rules
     assert again.to_dict() == rule.to_dict()
 
@@ -86,6 +87,9 @@ def test_a_file_holds_one_rule_or_many(text: str, count: int) -> None:
         (OBJECT + "tags: [{a: 1}]\n", ["object.shape 3:8"]),
         (OBJECT + "settle: 10\n", ["object.value 3:9"]),
         (OBJECT + "settle: soon\n", ["object.value 3:9"]),
+        (OBJECT + "suppress: often\n", ["object.value 3:11"]),
+        (OBJECT + "suppress: 999ms\n", ["object.value 3:11"]),
+        (OBJECT + "suppress: 8d\n", ["object.value 3:11"]),
         ("id: 'r 1'\nrule: x\n", ["object.value 1:5"]),
         (OBJECT + "exceptions:\n- {where: a = b, reason: x}\n", ["rule.single_equals 4:11"]),
         (OBJECT + "exceptions:\n- {reason: x}\n", ["object.missing_field 4:3"]),

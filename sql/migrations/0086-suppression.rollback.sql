@@ -1,0 +1,2 @@
+drop index signals_repeating;
+drop function suppression_at(uuid, text, timestamptz);
