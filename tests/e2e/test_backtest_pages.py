@@ -161,8 +161,8 @@ def test_a_rule_that_was_never_saved_is_tried_on_what_has_come(
     page = context.new_page()
     sign_in(page, console.url, email=DEVELOPER)
     page.goto(f"{console.url}/rules/new")
-    page.get_by_label("Id").fill("never-saved")
-    page.get_by_label("Name").fill("Charges that nobody keeps")
+    page.get_by_label("Id", exact=True).fill("never-saved")
+    page.get_by_label("Name", exact=True).fill("Charges that nobody keeps")
     write_rule(page, STRICTER)
     page.get_by_role("button", name="Backtest").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Backtest Charges that nobody keeps")
@@ -176,7 +176,7 @@ def test_a_rule_that_was_never_saved_is_tried_on_what_has_come(
     expect(page.locator("#backtest .chip")).to_have_text("Waiting")
     backtest_id = page.url.rpartition("/")[2]
     scope, worker = console.scope, console.database.worker
-    with_part(console, backtest_id, partition=1, records_read=100)
+    with_part(console, backtest_id, trace_count=3)
     insert_count(worker, scope, backtest_id, "", "violated", 3, rule_id="never-saved")
     update_backtest(worker, scope, backtest_id, state="done", finished_at=datetime.now(UTC))
     expect(page.locator("#backtest .chip")).to_have_text("Done")

@@ -26,6 +26,7 @@ def rule_id(console: Console) -> str:
 
 def snooze(page: Page, console: Console, rule_id: str, *, span: str = "1 day") -> None:
     page.goto(f"{console.url}/rules/{rule_id}")
+    page.get_by_text("Let it be silent for a time").click()
     page.get_by_label("For", exact=True).select_option(label=span)
     page.get_by_label("Reason").fill(REASON)
     page.get_by_role("button", name="Snooze").press("Enter")
@@ -87,6 +88,7 @@ def test_axe_finds_nothing_and_nothing_overflows(
     for width in (1280, 360):
         page.set_viewport_size({"width": width, "height": 860})
         page.goto(f"{console.url}/rules/{rule_id}")
+        page.get_by_text("Let it be silent for a time").click()
         found[f"before at {width}"] = problems_of_page(page)
     snooze(page, console, rule_id)
     page.get_by_text("Snooze it for longer or shorter").click()

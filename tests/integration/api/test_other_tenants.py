@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -71,9 +72,8 @@ FOREIGN: list[tuple[str, str, dict[str, Any] | None]] = [
     (
         "POST",
         "/api/v1/rules/{rule_id}/snoozes",
-        {"until": "2027-01-15T08:00:00Z", "reason": "not ours"},
+        {"until": (datetime.now(UTC) + timedelta(hours=1)).isoformat(), "reason": "not ours"},
     ),
-    ("POST", "/api/v1/rules/{rule_id}/snoozes/end", None),
     ("POST", "/api/v1/rules/{rule_id}/test-runs", {}),
     ("GET", "/api/v1/test-runs/{run_id}", None),
     ("DELETE", "/api/v1/rules/{rule_id}/cases/{case_id}", None),
@@ -124,6 +124,7 @@ OWN_OR_NOTHING = {
     ("GET", "/api/v1/rules/library"): "reads nothing stored",
     ("POST", "/api/v1/rules/library"): "test_many_rules looks at it",
     ("GET", "/api/v1/rules/{rule_id}/difference"): "test_rule_versions looks at it",
+    ("POST", "/api/v1/rules/{rule_id}/snoozes/end"): "test_snoozes looks at it",
     ("POST", "/api/v1/rules/{rule_id}/exceptions/{number}/end"): "test_exceptions looks at it",
     ("POST", "/api/v1/rules/trial/stored"): "test_rule_editor looks at it",
     ("POST", "/api/v1/traces/{trace_id}/rule"): "test_rule_editor looks at it",

@@ -60,7 +60,7 @@ async def test_a_silenced_signal_says_who_excused_it(
 ) -> None:
     body = (await caller.client.get(f"/api/v1/signals/{stored['excepted']}")).json()
     assert (body["alerts"], body["status"], body["verdict"]) == (False, "open", "violated")
-    assert body["exception"] == {**STAGING, "until": ""}
+    assert body["exception"] == {**STAGING, "until": "", "snooze": "", "repeats": ""}
 
 
 async def test_silent_signals_are_no_open_ones(

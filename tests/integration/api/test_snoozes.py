@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from api.auth.principal import Role
 from api.database import Pool
 from tests.integration.api.conftest import Caller, client_of
-from tests.support.tenants import make_key
+from tests.support.tenants import make_key, make_tenant
 
 RULE = "/api/v1/rules/checked"
 URL = f"{RULE}/snoozes"
@@ -89,7 +89,7 @@ async def test_what_cannot_be_is_refused(
 
 async def test_a_moment_without_an_offset_is_refused(caller: Caller) -> None:
     answer = await caller.client.post(URL, json={"until": "2027-01-15T08:00:00", "reason": "x"})
-    assert answer.status_code == 422
+    assert refused(answer) == (400, "request.invalid")
 
 
 async def test_a_rule_that_is_not_there_or_deleted_is_not_found(caller: Caller) -> None:
@@ -115,10 +115,18 @@ async def test_who_may_let_a_rule_be_silent(
     app: FastAPI, pool: Pool, caller: Caller, role: Role, status: int
 ) -> None:
     key = await make_key(pool, caller.scope, role)
-    async with client_of(app, key) as client:
+    async with client_of(app, key=key) as client:
         until = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
         answer = await client.post(URL, json={"until": until, "reason": "maintenance"})
     assert answer.status_code == status
+
+
+async def test_nobody_else_wakes_a_rule(app: FastAPI, pool: Pool, caller: Caller) -> None:
+    await snooze(caller, hours=1)
+    async with client_of(app, key=await make_key(pool, await make_tenant(pool))) as stranger:
+        assert (await stranger.post(f"{URL}/end")).status_code == 404
+    [still] = await listed(caller)
+    assert still["ended_at"] is None
 
 
 async def test_both_are_in_the_audit_log_without_the_reason(caller: Caller) -> None:

@@ -18,6 +18,7 @@ TABLE = """
 rules.read         x     x         x   -                 x       -      -
 rules.write        x     x         -   -                 -       -      -
 rules.test         x     x         x   -                 -       -      x
+rules.snooze       x     x         x   -                 -       -      -
 signals.read       x     x         x   -                 x       -      -
 signals.write      x     -         x   -                 -       -      -
 traces.read        x     x         x   -                 -       -      -
