@@ -240,6 +240,8 @@ def test_the_pages_are_accessible_and_fit_a_narrow_screen(
     link = page.locator("[data-made-link]").inner_text()
     assert_good(page)
     page.get_by_role("link", name="I have it").click()
+    expect(page.locator("[data-made-link]")).to_have_count(0)
+    page.wait_for_load_state()
     assert_good(page)
     page.get_by_role("listitem").filter(has_text=SRE).get_by_role("link").click()
     page.get_by_text("Remove from the team…").click()
