@@ -155,12 +155,22 @@ def fill(
 
     connection: of the worker's role, which commits by itself; inside a transaction all is in that.
     """
-    copy_in = f"copy signals ({', '.join(_COLUMNS)}) from stdin".encode()
+    columns = ", ".join(_COLUMNS)
+    # COPY does not go with row-level security, hence the temporary table.
+    connection.execute(
+        f"create temporary table if not exists filled as select {columns} from signals"
+        " with no data".encode()
+    )
+    copy_in = f"copy filled ({columns}) from stdin".encode()
+    store = f"insert into signals ({columns}) select {columns} from filled".encode()
     done = 0
     while some := list(itertools.islice(rows_, batch)):
-        with connection.transaction(), connection.cursor().copy(copy_in) as copy:
-            for row in some:
-                copy.write_row(row)
+        with connection.transaction():
+            with connection.cursor().copy(copy_in) as copy:
+                for row in some:
+                    copy.write_row(row)
+            connection.execute(store)
+            connection.execute("truncate filled")
         done += len(some)
         progress(done)
 
