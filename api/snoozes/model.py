@@ -30,10 +30,6 @@ class Snooze:
     ended_at: datetime | None
     ended_by: str | None
 
-    def is_running(self, now: datetime) -> bool:
-        """Whether it silences what is judged now."""
-        return self.ended_at is None and self.from_at <= now < self.until_at
-
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Snooze:
         """Build from a row that has the columns of the fields."""

@@ -26,17 +26,10 @@ async def list_snoozes(pool: Pool, scope: TenantScope, rule_id: str) -> tuple[Sn
         return await _read(connection, rule_id)
 
 
-async def running_snooze(pool: Pool, scope: TenantScope, rule_id: str) -> Snooze | None:
-    """Return what silences a rule at this moment."""
-    async with tenant_transaction(pool, scope) as connection:
-        rows = queries("snoozes").running(connection, rule_id=rule_id)
-        return next(iter([Snooze.from_row(row) async for row in rows]), None)
-
-
 async def running_snoozes(pool: Pool, scope: TenantScope) -> dict[str, Snooze]:
     """Return what silences rules at this moment, by rule."""
     async with tenant_transaction(pool, scope) as connection:
-        rows = queries("snoozes").running(connection, rule_id=None)
+        rows = queries("snoozes").running(connection)
         return {row["rule_id"]: Snooze.from_row(row) async for row in rows}
 
 

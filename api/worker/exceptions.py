@@ -80,8 +80,6 @@ def repetition(
         {
             "where": "",
             "reason": f"It repeats a signal of its group: its rule alerts once in {window} s.",
-            "owner": "",
-            "until": "",
             "repeats": row["id"],
         }
     )

@@ -11,7 +11,6 @@ limit :limit;
 select id, rule_id, from_at, until_at, reason, actor, acting, ended_at, ended_by
 from rule_snoozes
 where tenant_id = scope_tenant() and ended_at is null and until_at > now()
-  and (:rule_id::text is null or rule_id = :rule_id)
 order by rule_id;
 
 -- name: lock_rule^

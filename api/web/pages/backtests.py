@@ -185,9 +185,12 @@ async def traces(
 
 
 async def _is_saved(request: Request, who: Principal, found: Backtest) -> bool:
-    """Whether the first rule of a backtest is there to be shown."""
+    """Whether the first rule of a backtest is there to be shown: one that has a version was."""
+    first = found.rules[0]
+    if first.was is not None:
+        return True
     try:
-        await _rule(request, who, found.rules[0].id)
+        await _rule(request, who, first.id)
     except ApiError as error:
         if error.status != 404:
             raise

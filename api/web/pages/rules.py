@@ -33,7 +33,7 @@ from api.rules.states import switch_rule
 from api.rules.test_lists import read_tests, run_tests
 from api.services import services_of
 from api.signals.folds import FoldFilter, Storms, list_storms
-from api.snoozes.service import running_snooze
+from api.snoozes.service import running_snoozes
 from api.web.pages.rule_fields import Draft, Play
 from api.web.render import render
 from api.web.views.links import rule_href
@@ -209,7 +209,7 @@ async def show_rule(
         may_write=who.may(Permission.RULES_WRITE),
         may_test=who.may(Permission.RULES_TEST),
         may_snooze=who.may(Permission.RULES_SNOOZE),
-        snooze=await running_snooze(pool, who.scope, rule_id),
+        snooze=(await running_snoozes(pool, who.scope)).get(rule_id),
         storms=await _storms(pool, who, rule_id, now=now),
         message=message,
     )

@@ -8,7 +8,7 @@ from psycopg.conninfo import make_conninfo
 from yoyo import get_backend, read_migrations
 
 import sql
-from api.auth.principal import grant_scope
+from api.auth.principal import TenantScope, grant_scope
 from api.migrations import _yoyo_uri, migrate, pending, set_role_password
 from tests.support.postgres import Database, Server
 from tests.support.stored_traces import StoredSpan, store_trace
@@ -27,6 +27,20 @@ def _schema(dsn: str) -> list[object]:
     with psycopg.connect(dsn) as connection:
         tables = connection.execute(_COLUMNS).fetchall()
         return [*tables, *sorted(connection.execute(_POLICIES).fetchall(), key=str)]
+
+
+def _with_a_tenant(postgres: Server) -> tuple[Database, str, TenantScope]:
+    """Return a database whose owner is no superuser, the owner's DSN, and a tenant in it."""
+    database = postgres.owned_database()
+    with psycopg.connect(database.admin) as connection:
+        (owner,) = connection.execute(_OWNER).fetchone() or ()
+        tenant = connection.execute(
+            "insert into tenants (id, name, settings) values (gen_random_uuid(), 'a', '{}')"
+            " returning id"
+        ).fetchone()
+    assert tenant is not None
+    dsn = make_conninfo(database.admin, user=owner)
+    return database, dsn, grant_scope(tenant[0], actor="test")
 
 
 def _roll_back(dsn: str, *, to: str) -> None:
@@ -98,22 +112,13 @@ def test_an_owner_without_superuser_rights_can_migrate_and_is_bound_by_policies(
 
 
 def test_copies_that_were_made_before_are_found_after_migrating(postgres: Server) -> None:
-    database = postgres.owned_database()
-    with psycopg.connect(database.admin) as connection:
-        (owner,) = connection.execute(_OWNER).fetchone() or ()
-        tenant = connection.execute(
-            "insert into tenants (id, name, settings) values (gen_random_uuid(), 'a', '{}')"
-            " returning id"
-        ).fetchone()
-    assert tenant is not None
-    scope = grant_scope(tenant[0], actor="test")
+    database, dsn, scope = _with_a_tenant(postgres)
     store_trace(database.worker, scope, StoredSpan(name="POST /pay", attributes={"amount": 12}))
     found = (
         "select trace_id, started_at, duration_ns, services, operations, terms from trace_search"
     )
     with psycopg.connect(database.admin) as connection:
         before = connection.execute(found).fetchall()
-    dsn = make_conninfo(database.admin, user=owner)
     _roll_back(dsn, to="0080")
     migrate(dsn, say=lambda _: None)
     with psycopg.connect(database.admin) as connection:
@@ -122,21 +127,12 @@ def test_copies_that_were_made_before_are_found_after_migrating(postgres: Server
 
 
 def test_counts_that_were_made_before_stand_after_migrating(postgres: Server) -> None:
-    database = postgres.owned_database()
-    with psycopg.connect(database.admin) as connection:
-        (owner,) = connection.execute(_OWNER).fetchone() or ()
-        tenant = connection.execute(
-            "insert into tenants (id, name, settings) values (gen_random_uuid(), 'a', '{}')"
-            " returning id"
-        ).fetchone()
-    assert tenant is not None
-    scope = grant_scope(tenant[0], actor="test")
+    database, dsn, scope = _with_a_tenant(postgres)
     insert_rule(database.app, scope)
     insert_signal(database.worker, scope, services=["shop", "ledger"])
     settle_sums(database)
     insert_signal(database.worker, scope, tags=["pii"], group_fingerprint=b"g" * 16)
     before = _counts(database)
-    dsn = make_conninfo(database.admin, user=owner)
     _roll_back(dsn, to="0083")
     migrate(dsn, say=lambda _: None)
     assert _counts(database) == before
