@@ -40,6 +40,9 @@ from udfs.wire import betrace_pb2 as wire
 
 TICK_MS = 10_000
 MINUTE_MS = 60_000
+TOLD_EVERY_TICK = 64
+"""So many rules of a lane are told of at every tick. Of more that grow, those of which nothing was
+told in this minute; the others at its end. Each costs the worker a row."""
 SETTLED = ("judged", "unruled", "truncated", "late", "over_cap", "too_late", "rejected")
 """The buckets in which a span that was received can end."""
 
@@ -111,7 +114,8 @@ class _Tally:
 class Accounts:
     """The counts of the current minute. Emitted every TICK_MS while they grow, as totals.
 
-    Of the rules those that grew meanwhile: what was said of the others still holds.
+    Of the rules those that grew meanwhile: what was said of the others still holds. Where very many
+    grow, some of them wait for the end of the minute.
     """
 
     def __init__(self, *, lane: int, tenant: str, open_before: int | None = None) -> None:
@@ -159,13 +163,16 @@ class Accounts:
         open_spans: spans of open traces, where they are accounted for and not idle.
         """
         packed = None
-        if self._grown:
+        grown, self._grown = self._grown, False
+        if grown:
             unsaid = self._unsaid()
+            if len(unsaid) > TOLD_EVERY_TICK and tick_ms % MINUTE_MS:
+                self._grown = True
+                unsaid = [key for key in unsaid if not self._rules[key].said]
             packed = self._message(tick_ms, open_spans, unsaid)
             for key in unsaid:
                 tally = self._rules[key]
                 tally.said = tally.total
-        self._grown = False
         if tick_ms % MINUTE_MS == 0:
             self.counts = {}
             self._rules = {}

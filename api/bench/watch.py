@@ -23,7 +23,8 @@ _CHANGES = """
            extract(epoch from s.judged_at) * 1000
     from signal_feed f
     join signals s on s.tenant_id = f.tenant_id and s.id = f.signal_id
-    where f.tenant_id = %(tenant)s and f.seq > %(since)s and f.seq <> all (%(taken)s)
+    where f.tenant_id = %(tenant)s and f.seq > %(since)s
+      and not exists (select from unnest(%(taken)s::bigint[]) t (seq) where t.seq = f.seq)
     order by f.seq
 """
 _FINALS = """

@@ -5,8 +5,8 @@ hurry single ones. A round takes some tasks under a lease, reads their stretches
 few sweeps as possible, and finishes trace by trace, each in a transaction of its own. A worker
 that dies leaves its lease to run out; doing a task twice leaves the same rows.
 
-The copier is the part that may wait: it uses no more than its share of a core, and takes what is
-over the budget of its rule only when nothing else is to be done.
+The copier is the part that may wait: it uses no more than its share of a core, what it makes
+Postgres do included, and takes what is over the budget of its rule only when nothing else is to do.
 """
 
 from __future__ import annotations
@@ -151,8 +151,9 @@ class Copier:
         share: float = 0.25,
         may_idle: Callable[[], bool] = lambda: True,
     ) -> None:
-        """redact: spans that `ingest` has not redacted. share: of one core. may_idle: whether there
-        is time for what is over the budget.
+        """redact: spans that `ingest` has not redacted. share: of one core, by this thread and by
+        Postgres while it stores for it. may_idle: whether there is time for what is over the
+        budget.
         """
         self._log = log
         self._redact = redact
@@ -165,6 +166,7 @@ class Copier:
         self._connection: WorkerConnection | None = None
         self._backlog_at = 0.0
         self._lacks_redaction = False
+        self._storing_s = 0.0
 
     def run(self) -> None:
         """Work until `stop` is set; the trace in hand is finished first."""
@@ -177,6 +179,7 @@ class Copier:
 
     def _turn(self) -> None:
         used_s = time.thread_time()
+        self._storing_s = 0.0
         try:
             done = self.round()
         except (LogUnavailable, RedactionUnavailable) as error:
@@ -195,7 +198,7 @@ class Copier:
                 self._lacks_redaction = False
                 self._health.answered(REDACTION)
             if done:
-                used_s = time.thread_time() - used_s
+                used_s = time.thread_time() - used_s + self._storing_s
                 self._stop.wait(used_s * (1 / self._share - 1))
 
     def round(self) -> int:
@@ -218,8 +221,10 @@ class Copier:
             self._give_back(connection, claimed)
             self._log.close()  # whatever its connections had come to
             raise
+        storing_s = time.monotonic() - time.thread_time()
         for job in jobs:
             self._finish(connection, job)
+        self._storing_s = time.monotonic() - time.thread_time() - storing_s
         return len(claimed)
 
     # ------------------------------------------------------------------ what to do

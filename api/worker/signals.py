@@ -84,10 +84,13 @@ class SignalWriter:
 
     def _write(self, connection: WorkerConnection, folded: Folded, refused: Counter[str]) -> int:
         self._copy(connection, folded)
+        left = len(folded.signals)
         for row in connection.execute(statement("refuse_signals")):
             refused[row["reason"]] += row["count"]
+            left -= row["count"]
         changed = sum(self._merge(connection, number) for number in range(folded.rounds))
-        changed += connection.execute(statement("keep_earlier_facts")).rowcount
+        if changed < left:
+            changed += connection.execute(statement("keep_earlier_facts")).rowcount
         if self.evidence:
             for refused_offer in offer_verdicts(connection):
                 log.error(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dsl import Verdict
-from udfs.accounts import MINUTE_MS, TICK_MS, Accounts, adds_up, late_by
+from udfs.accounts import MINUTE_MS, TICK_MS, TOLD_EVERY_TICK, Accounts, adds_up, late_by
 from udfs.wire import betrace_pb2 as wire
 
 TENANT = "3f0c7d0e-0c1b-4c0a-9a55-1f2e3d4c5b6a"
@@ -96,6 +96,23 @@ def test_a_rule_is_told_of_again_only_when_it_has_grown_and_then_as_a_total() ->
     assert told(accounts.tick(MINUTE_MS)) == {}
     accounts.count_verdict(("once", 2), Verdict.VIOLATED)
     assert told(accounts.tick(MINUTE_MS + TICK_MS)) == {"once": (1, 0)}
+
+
+def test_of_very_many_rules_those_told_of_already_wait_for_the_end_of_the_minute() -> None:
+    accounts = Accounts(lane=3, tenant=TENANT, open_before=0)
+    many = [(f"rule-{number:03}", 1) for number in range(TOLD_EVERY_TICK + 1)]
+    for key in many:
+        accounts.count_verdict(key, Verdict.SATISFIED)
+    assert told(accounts.tick(TICK_MS)) == dict.fromkeys((rule for rule, _ in many), (0, 1))
+    for key in [*many, ("new", 1)]:
+        accounts.count_verdict(key, Verdict.SATISFIED)
+    assert told(accounts.tick(2 * TICK_MS)) == {"new": (0, 1)}
+    restored = Accounts(lane=3, tenant=TENANT)
+    restored.restore(accounts.pack())
+    assert restored.pack() == accounts.pack()
+    expected = dict.fromkeys((rule for rule, _ in many), (0, 2))
+    assert told(accounts.tick(MINUTE_MS)) == told(restored.tick(MINUTE_MS)) == expected
+    assert accounts.tick(MINUTE_MS + TICK_MS) is None
 
 
 def told(ticked: tuple[bytes, bytes] | None) -> dict[str, tuple[int, int]]:

@@ -1,0 +1,1 @@
+alter function index_trace(uuid, bytea) reset plan_cache_mode;
