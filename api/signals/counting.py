@@ -18,7 +18,7 @@ from api.auth.principal import TenantScope
 from api.cursors import decode_cursor, encode_cursor, foreign_cursor
 from api.database import Connection, Pool, queries, tenant_transaction
 from api.signals.model import GroupKey, Severity, SignalFilter
-from api.signals.service import assignee_ids, group_ids
+from api.signals.service import NO_ONE, assignee_ids, group_ids
 
 SERVICES_MAX: Final = 50
 GROUPS_MAX: Final = 200
@@ -146,7 +146,8 @@ class Figures:
 class Stretch:
     """A range of time as whole UTC days and what is left at either end.
 
-    all_days: no bound at all, then nothing else counts. end_day: exclusive. edges: half-open.
+    all_days: no bound at all, then nothing else counts. end_day: exclusive. edges: half-open, none
+    to two.
     """
 
     all_days: bool
@@ -276,12 +277,12 @@ async def _asked(connection: Connection, chosen: SignalFilter) -> dict[str, Any]
     """Return the parameters that all statements have in common."""
     stretch = stretch_of(chosen.from_at, chosen.to_at)
     fingerprints, ungrouped = group_ids(chosen.groups)
+    people = await assignee_ids(connection, chosen.assignees)
     return {
         "all_days": stretch.all_days,
         "first_day": stretch.first_day,
         "end_day": stretch.end_day,
-        "edge_from": [begin for begin, _ in stretch.edges],
-        "edge_to": [end for _, end in stretch.edges],
+        **_bounds(stretch.edges),
         "shown": chosen.shown.value,
         "service": chosen.service or "",
         "of_groups": bool(chosen.groups),
@@ -290,9 +291,17 @@ async def _asked(connection: Connection, chosen: SignalFilter) -> dict[str, Any]
         "rule_ids": list(chosen.rule_ids) or None,
         "severities": [one.value for one in chosen.severities] or None,
         "statuses": [one.value for one in chosen.statuses] or None,
-        "assignee_ids": await assignee_ids(connection, chosen.assignees),
+        "assignee_ids": people,
+        "nobody": people is not None and NO_ONE in people,
         "tags": list(chosen.tags) or None,
     }
+
+
+def _bounds(edges: Sequence[tuple[datetime, datetime]]) -> dict[str, datetime | None]:
+    """Return the parameters of at most two stretches that are counted out of the signals."""
+    head = edges[0] if edges else (None, None)
+    tail = edges[1] if len(edges) > 1 else (None, None)
+    return {"head_from": head[0], "head_to": head[1], "tail_from": tail[0], "tail_to": tail[1]}
 
 
 def _counted_by(
@@ -305,7 +314,7 @@ def _counted_by(
     if sums_tell and (of_groups or not chosen.groups):
         return {**asked, "from_sums": True}
     whole = (chosen.from_at or _BEGINNING, chosen.to_at or _END)
-    return {**asked, "from_sums": False, "edge_from": [whole[0]], "edge_to": [whole[1]]}
+    return {**asked, "from_sums": False, **_bounds([whole])}
 
 
 def _most_first(counted: Iterable[Counted]) -> tuple[Counted, ...]:

@@ -1,7 +1,8 @@
 -- Counts of raised signals out of their sums (0078, 0083), if from_sums. all_days: no range of time; else
--- whole days from first_day to end_day (exclusive) out of the sums, and edge_from, edge_to: stretches
--- that are no whole day, or all of the range where sums do not tell, out of the signals. service: ''
--- for any.
+-- whole days from first_day to end_day (exclusive) out of the sums, and what is no whole day at the
+-- beginning (head) and at the end (tail) out of the signals, or all of the range as head where sums do
+-- not tell; null for none. Their bounds are values, not columns: so the planner knows how few signals
+-- lie between them, and that there is nothing to look for where there are none. service: '' for any.
 
 -- name: facets
 -- How many signals each value of a filter would show, under all other filters. facet: severity,
@@ -17,10 +18,10 @@ with counted as (
   union all
   select s.rule_id, s.severity, s.tags, s.status,
     coalesce(s.assignee_id, '00000000-0000-0000-0000-000000000000'), 1
-  from unnest(:edge_from::timestamptz[], :edge_to::timestamptz[]) e (from_at, to_at)
-  join signals s on s.tenant_id = scope_tenant() and s.occurred_at >= e.from_at
-    and s.occurred_at < e.to_at
-  where s.raised
+  from signals s
+  where s.tenant_id = scope_tenant() and s.raised
+    and ((s.occurred_at >= :head_from::timestamptz and s.occurred_at < :head_to::timestamptz)
+         or (s.occurred_at >= :tail_from::timestamptz and s.occurred_at < :tail_to::timestamptz))
     and case :shown when 'alerts' then s.alerts when 'shadow' then s.shadow
       when 'excepted' then s.exception is not null else true end
     and (:service = '' or s.root_service = :service or :service = any(s.services))
@@ -76,13 +77,13 @@ from (
     and (:tags::text[] is null or tags && :tags)
   union all
   select o.service, 1
-  from unnest(:edge_from::timestamptz[], :edge_to::timestamptz[]) e (from_at, to_at)
-  join signals s on s.tenant_id = scope_tenant() and s.occurred_at >= e.from_at
-    and s.occurred_at < e.to_at
+  from signals s
   cross join lateral (
     select s.root_service as service union select unnest(s.services)
   ) o
-  where s.raised and o.service <> ''
+  where s.tenant_id = scope_tenant() and s.raised and o.service <> ''
+    and ((s.occurred_at >= :head_from::timestamptz and s.occurred_at < :head_to::timestamptz)
+         or (s.occurred_at >= :tail_from::timestamptz and s.occurred_at < :tail_to::timestamptz))
     and case :shown when 'alerts' then s.alerts when 'shadow' then s.shadow
       when 'excepted' then s.exception is not null else true end
     and (not :of_groups or s.group_fingerprint = any(:group_ids)
@@ -90,8 +91,8 @@ from (
     and (:rule_ids::text[] is null or s.rule_id = any(:rule_ids))
     and (:severities::text[] is null or s.severity = any(:severities))
     and (:statuses::text[] is null or s.status = any(:statuses))
-    and (:assignee_ids::uuid[] is null
-         or coalesce(s.assignee_id, '00000000-0000-0000-0000-000000000000') = any(:assignee_ids))
+    and (:assignee_ids::uuid[] is null or s.assignee_id = any(:assignee_ids)
+         or (:nobody and s.assignee_id is null))
     and (:tags::text[] is null or s.tags && :tags)
 ) c
 group by service
@@ -119,10 +120,10 @@ with counted as (
   union all
   select s.rule_id, coalesce(s.group_fingerprint, ''), s.severity, s.status, 1, s.occurred_at,
     s.occurred_at
-  from unnest(:edge_from::timestamptz[], :edge_to::timestamptz[]) e (from_at, to_at)
-  join signals s on s.tenant_id = scope_tenant() and s.occurred_at >= e.from_at
-    and s.occurred_at < e.to_at
-  where s.raised
+  from signals s
+  where s.tenant_id = scope_tenant() and s.raised
+    and ((s.occurred_at >= :head_from::timestamptz and s.occurred_at < :head_to::timestamptz)
+         or (s.occurred_at >= :tail_from::timestamptz and s.occurred_at < :tail_to::timestamptz))
     and case :shown when 'alerts' then s.alerts when 'shadow' then s.shadow
       when 'excepted' then s.exception is not null else true end
     and (:service = '' or s.root_service = :service or :service = any(s.services))
@@ -131,8 +132,8 @@ with counted as (
     and (:rule_ids::text[] is null or s.rule_id = any(:rule_ids))
     and (:severities::text[] is null or s.severity = any(:severities))
     and (:statuses::text[] is null or s.status = any(:statuses))
-    and (:assignee_ids::uuid[] is null
-         or coalesce(s.assignee_id, '00000000-0000-0000-0000-000000000000') = any(:assignee_ids))
+    and (:assignee_ids::uuid[] is null or s.assignee_id = any(:assignee_ids)
+         or (:nobody and s.assignee_id is null))
     and (:tags::text[] is null or s.tags && :tags)
 ),
 cells as (
@@ -239,25 +240,32 @@ from (
 
 -- name: rules_by_day_back
 -- How many signals each rule raised in a stretch of time, and in the same stretch of the days before.
--- back: days back, 0 is the stretch itself.
-select s.rule_id as subject, max(s.rule_name) as name, b.back, count(*) as signal_count
+-- back: days back, 0 is the stretch itself. Each stretch is counted by itself: joined with all of them,
+-- the planner takes them for most of the table and reads it whole.
+select c.subject, c.name, b.back, c.signal_count
 from generate_series(0, :days) b (back)
-join signals s on s.tenant_id = scope_tenant()
-  and s.occurred_at >= :from_at - make_interval(days => b.back)
-  and s.occurred_at < :to_at - make_interval(days => b.back)
-where s.raised and s.alerts
-group by s.rule_id, b.back;
+cross join lateral (
+  select s.rule_id as subject, max(s.rule_name) as name, count(*) as signal_count
+  from signals s
+  where s.tenant_id = scope_tenant() and s.raised and s.alerts
+    and s.occurred_at >= :from_at - make_interval(days => b.back)
+    and s.occurred_at < :to_at - make_interval(days => b.back)
+  group by s.rule_id
+) c;
 
 -- name: services_by_day_back
 -- As rules_by_day_back, by the services that the signals involve.
-select o.service as subject, o.service as name, b.back, count(*) as signal_count
+select c.subject, c.subject as name, b.back, c.signal_count
 from generate_series(0, :days) b (back)
-join signals s on s.tenant_id = scope_tenant()
-  and s.occurred_at >= :from_at - make_interval(days => b.back)
-  and s.occurred_at < :to_at - make_interval(days => b.back)
-cross join lateral (select s.root_service as service union select unnest(s.services)) o
-where s.raised and s.alerts and o.service <> ''
-group by o.service, b.back;
+cross join lateral (
+  select o.service as subject, count(*) as signal_count
+  from signals s
+  cross join lateral (select s.root_service as service union select unnest(s.services)) o
+  where s.tenant_id = scope_tenant() and s.raised and s.alerts and o.service <> ''
+    and s.occurred_at >= :from_at - make_interval(days => b.back)
+    and s.occurred_at < :to_at - make_interval(days => b.back)
+  group by o.service
+) c;
 
 -- name: troubles^
 -- What the database knows of parts that do not work. Ages in seconds, null where nothing is wrong or
