@@ -1,4 +1,4 @@
--- depends: 0086-suppression
+-- depends: 0087-people-in-groups
 
 -- One plan of what makes a stored trace findable, for all traces: planning it anew for each took a
 -- third of its time.
