@@ -24,7 +24,7 @@ from api.worker.metrics import Metrics
 from api.worker.redaction import WorkerRedactors
 from api.worker.signals import SignalWriter
 from api.worker.spans_log import LogUnavailable, SpansLog
-from tests.integration.worker.running import sample
+from tests.integration.worker.running import sample, wait_until
 from tests.integration.worker.world import (
     NOT_APPLICABLE,
     OTHER_TENANT,
@@ -552,6 +552,56 @@ def test_what_is_over_the_budget_waits_until_there_is_nothing_else(
     done.append(copier.round())
     spans.close()
     assert done == [1, 0, 2]
+
+
+class Pauses(threading.Event):
+    """Notes the first pause that is asked for, and ends with it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first_s = 0.0
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Pause for no time at all."""
+        if not self.is_set():
+            self.first_s = timeout or 0.0
+        self.set()
+        return True
+
+
+def test_what_postgres_takes_for_a_copy_counts_as_the_copiers_own_work(
+    log: Log, broker: Broker, topics: TopicNames, seeded: Database, metrics: Metrics
+) -> None:
+    at = log.append(a_request(a_span(1, "payment.charge", ROOT)))
+    raise_signals(seeded, signal_of(1, at, at))
+    pauses = Pauses()
+    copier = Copier(
+        log=SpansLog(broker.address, topics.spans),
+        redact=WorkerRedactors(seeded.worker, None).spans,
+        connect=partial(connect, seeded.worker, name="test"),
+        metrics=metrics,
+        health=Health(metrics),
+        stop=pauses,
+        share=0.2,
+    )
+    running = threading.Thread(target=copier.run)
+    with psycopg.connect(seeded.admin) as busy:
+        busy.execute("lock table trace_copies in share mode")
+        running.start()
+        wait_until(lambda: is_waiting(seeded), what="the copier waits to write")
+        begun_s = time.monotonic()
+        busy.execute("select pg_sleep(0.2)")
+        held_s = time.monotonic() - begun_s
+    running.join(30)
+    assert not running.is_alive()
+    assert len(spans_of(seeded, 1)) == 1
+    assert pauses.first_s >= 4 * held_s
+
+
+def is_waiting(database: Database) -> bool:
+    """Tell whether somebody waits for a lock."""
+    query = "select count(*) from pg_locks where not granted"
+    return bool(rows(database.admin, query)[0]["count"])
 
 
 def test_a_signal_that_cannot_be_explained_keeps_its_trace_and_is_given_up_after_a_while(
