@@ -46,6 +46,9 @@ def job_configuration(settings: JobSettings) -> dict[str, str]:
         "python.fn-execution.bundle.time": str(settings.bundle_time_ms),
         # Counted in entries: the lists and the maps' recent keys of all lanes.
         "python.state.cache-size": str(20 * LANES),
+        # No lane asks a map for what it just wrote; and of every key that is removed while it is
+        # remembered, PyFlink's read cache keeps the name for ever.
+        "python.map-state.read-cache-size": "0",
     }
     if settings.checkpoint_dir:
         options["execution.checkpointing.dir"] = settings.checkpoint_dir

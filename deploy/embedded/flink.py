@@ -206,6 +206,7 @@ def _configuration(settings: StackSettings, layout: Layout) -> dict[str, object]
         "python.fn-execution.bundle.size": 1000,
         "python.fn-execution.bundle.time": 100,
         "python.state.cache-size": 640,  # 20 entries for each of the 32 lanes
+        "python.map-state.read-cache-size": 0,
     }
 
 
