@@ -124,6 +124,13 @@ class ClosedTraces:
         older = [minute for first, last, _ in self._older for minute in range(first, last + 1)]
         return older + [entry.minute for entry in self.sealed]
 
+    def blocks_ms(self, minute: int) -> list[int] | None:
+        """Return the times at which traces of a sealed minute were stored; None: it was merged."""
+        for entry in self.sealed:
+            if entry.minute == minute:
+                return entry.blocks_ms()
+        return None
+
     def add(self, trace_id: bytes, *, begin_ms: int, stored_ms: int | None) -> None:
         """Note a trace closed in the current minute. stored_ms: if its facts were stored then."""
         stored = NOT_STORED if stored_ms is None else 1 + stored_ms % MINUTE_MS

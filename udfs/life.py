@@ -992,10 +992,11 @@ class Lane:
 
     def _expire(self, tenant: _Tenant, minute: int, closed: ClosedStore) -> None:
         """Remove the facts of traces closed in a minute that no late span can reach any more."""
-        packed = closed.get(_minute_key(tenant, minute))
-        if packed is not None:
-            blocks_ms = unpack_sealed(packed).blocks_ms()
-            self._removals += (_block_key(tenant, stored_ms) for stored_ms in blocks_ms)
+        blocks_ms = tenant.closed.blocks_ms(minute)
+        if blocks_ms is None:
+            packed = closed.get(_minute_key(tenant, minute))
+            blocks_ms = [] if packed is None else unpack_sealed(packed).blocks_ms()
+        self._removals += (_block_key(tenant, stored_ms) for stored_ms in blocks_ms)
 
     # ------------------------------------------------------------------ state
 
