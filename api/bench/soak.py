@@ -26,7 +26,8 @@ from udfs.native import is_compiled
 SAMPLE_EVERY_S = 5.0
 LIFETIMES = Lifetimes(max_life_ms=60_000, lateness_ms=30_000)
 FIGURES = (
-    Figure("python_rss_mb", "memory of Python workers", "MB", allowed=24),
+    # Lanes forget when traces were closed by tens of minutes (udfs/closed.py).
+    Figure("python_rss_mb", "memory of Python workers", "MB", allowed=24, period=10),
     Figure("taskmanager_rss_mb", "memory of the TaskManager", "MB", allowed=48),
     Figure("taskmanager_heap_mb", "its heap after collection", "MB", allowed=32, of_minute=min),
     Figure("worker_rss_mb", "memory of the worker", "MB", allowed=16),

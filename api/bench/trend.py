@@ -1,8 +1,9 @@
 """Whether a figure grows in the long run: one value a minute, their slope, and a rule. Pure.
 
 The slope is the median of the slopes between any two minutes (Theil 1950, Sen 1968): single
-outliers do not turn it. A figure *grows* if that slope, held for the time measured, adds more than
-a twentieth of the figure's median and more than an amount that says nothing for this figure.
+outliers do not turn it. What goes up and down by itself in a known time is compared with what it
+was whole such times before. A figure *grows* if that slope, held for the time measured, adds more
+than a twentieth of the figure's median and more than an amount that says nothing for this figure.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ RULE = (
 class Figure:
     """A figure that is watched. allowed: by so much it may differ between equal runs.
 
-    of_minute: what counts of a minute; the least of a heap is what lives in it.
+    of_minute: what counts of a minute; the least of a heap is what lives in it. period: minutes in
+    which it goes up and down by itself; 0: it does not.
     """
 
     name: str
@@ -31,6 +33,7 @@ class Figure:
     unit: str
     allowed: float
     of_minute: Callable[[Iterable[float]], float] = median
+    period: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +73,20 @@ def trend(figure: Figure, values: Iterable[tuple[float, float]]) -> Trend | None
         return None
     each = [value for _, value in points]
     return Trend(
-        figure, len(points), each[0], each[-1], float(median(each)), slope_per_minute(points)
+        figure,
+        len(points),
+        each[0],
+        each[-1],
+        float(median(each)),
+        slope_per_minute(points, figure.period),
     )
 
 
-def slope_per_minute(points: Sequence[tuple[float, float]]) -> float:
-    """Return the median slope between any two points of different times."""
-    return float(median((b - a) / (t - s) for (s, a), (t, b) in combinations(points, 2)))
+def slope_per_minute(points: Sequence[tuple[float, float]], period: int = 0) -> float:
+    """Return the median slope between any two points of different times.
+
+    period: between those so many minutes apart, or several times as many, if there are such.
+    """
+    pairs = list(combinations(points, 2))
+    whole = [pair for pair in pairs if period and not (pair[1][0] - pair[0][0]) % period]
+    return float(median((b - a) / (t - s) for (s, a), (t, b) in whole or pairs))

@@ -8,6 +8,7 @@ from api.bench.trend import Figure, Trend, slope_per_minute, trend
 
 MEMORY = Figure("rss_mb", "memory", "MB", allowed=20)
 HEAP = Figure("heap_mb", "heap", "MB", allowed=20, of_minute=min)
+TIDE = Figure("rss_mb", "memory", "MB", allowed=20, period=10)
 
 
 def found(figure: Figure, values: list[tuple[float, float]]) -> Trend:
@@ -47,6 +48,17 @@ def test_one_outlier_turns_nothing() -> None:
 def test_of_a_heap_the_least_of_each_minute_counts() -> None:
     saw = [(minute + part / 4, 100 + 150 * part) for minute in range(5) for part in range(4)]
     assert found(HEAP, saw) == Trend(HEAP, 5, 100, 100, 100, 0)
+
+
+@pytest.mark.parametrize(("per_minute", "grows"), [(0.0, False), (4.0, True)])
+def test_what_comes_and_goes_in_a_known_time_is_compared_over_whole_such_times(
+    per_minute: float, grows: bool
+) -> None:
+    values = [(minute, 500 + 7 * (minute % 10) + per_minute * minute) for minute in range(18)]
+    tide = found(TIDE, values)
+    assert tide.slope_per_minute == per_minute
+    assert tide.grows is grows
+    assert found(TIDE, values[:9]).slope_per_minute == 7 + per_minute, "too short to tell"
 
 
 def test_two_minutes_say_nothing() -> None:
