@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import multiprocessing
 import re
 import resource
 import subprocess
@@ -20,6 +21,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -281,21 +283,45 @@ class _Run:
             self._took_ms[took_ms] += count
 
     def _write(self, rate: int, seconds: int) -> None:
-        """Write signals, a tenth of a second's worth at a time. In a thread."""
-        count = rate * seconds
-        made = rows(self._tenant, self._people, count=count, newest=now())
+        """Let a process of its own write, and keep its clock. In a thread.
+
+        Raises StackTrouble if it did not write everything.
+        """
         a_tick = self._clock.a_tick = max(1, round(rate * _TICK_S))
-        begun_s = time.monotonic()
+        told, tells = multiprocessing.Pipe(duplex=False)
         dsn = self._stack["BETRACE_DATABASE_WORKER_URL"]
-        with psycopg.connect(dsn, autocommit=True) as connection:
-            for tick in range(count // a_tick):
-                due_s = begun_s + tick * _TICK_S
-                time.sleep(max(0.0, due_s - time.monotonic()))
-                batch = list(itertools.islice(made, a_tick))
-                with connection.transaction():
-                    fill(connection, iter(batch), batch=a_tick)
-                    self._clock.ticks.append(time.perf_counter())
-                    self._clock.written += len(batch)
+        process = multiprocessing.get_context("spawn").Process(
+            target=_write_signals,
+            args=(tells, dsn, self._tenant, self._people, a_tick, rate * seconds // a_tick),
+        )
+        process.start()
+        tells.close()
+        with suppress(EOFError):
+            while True:
+                self._clock.ticks.append(told.recv())
+                self._clock.written += a_tick
+        process.join()
+        if process.exitcode:
+            raise StackTrouble(f"the process that writes signals ended with {process.exitcode}")
+
+
+def _write_signals(
+    tells: Connection, dsn: str, tenant: UUID, people: tuple[UUID, ...], a_tick: int, ticks: int
+) -> None:
+    """Write signals, a tenth of a second's worth at a time, and tell when each is to be committed.
+
+    In a process of its own: beside a thousand streams it would wait for them.
+    """
+    made = rows(tenant, people, count=a_tick * ticks, newest=now())
+    begun_s = time.monotonic()
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        for tick in range(ticks):
+            time.sleep(max(0.0, begun_s + tick * _TICK_S - time.monotonic()))
+            batch = list(itertools.islice(made, a_tick))
+            with connection.transaction():
+                fill(connection, iter(batch), batch=a_tick)
+                tells.send(time.perf_counter())
+    tells.close()
 
 
 def _at(took_ms: Counter[int], share: float) -> float:
