@@ -295,8 +295,8 @@ class _Run:
             args=(tells, dsn, self._tenant, self._people, a_tick, rate * seconds // a_tick),
         )
         process.start()
-        tells.close()
-        with suppress(EOFError):
+        tells.close()  # here, so that its end is seen
+        with told, suppress(EOFError):
             while True:
                 self._clock.ticks.append(told.recv())
                 self._clock.written += a_tick
@@ -316,12 +316,12 @@ def _write_signals(
     begun_s = time.monotonic()
     with psycopg.connect(dsn, autocommit=True) as connection:
         for tick in range(ticks):
+            # The rate is kept by the clock: what one tick is late, the next ones catch up.
             time.sleep(max(0.0, begun_s + tick * _TICK_S - time.monotonic()))
             batch = list(itertools.islice(made, a_tick))
             with connection.transaction():
                 fill(connection, iter(batch), batch=a_tick)
                 tells.send(time.perf_counter())
-    tells.close()
 
 
 def _at(took_ms: Counter[int], share: float) -> float:

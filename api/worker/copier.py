@@ -179,7 +179,6 @@ class Copier:
 
     def _turn(self) -> None:
         used_s = time.thread_time()
-        self._storing_s = 0.0
         try:
             done = self.round()
         except (LogUnavailable, RedactionUnavailable) as error:

@@ -89,7 +89,7 @@ class SignalWriter:
             refused[row["reason"]] += row["count"]
             left -= row["count"]
         changed = sum(self._merge(connection, number) for number in range(folded.rounds))
-        if changed < left:
+        if changed < left:  # some record was older than what is stored of its signal
             changed += connection.execute(statement("keep_earlier_facts")).rowcount
         if self.evidence:
             for refused_offer in offer_verdicts(connection):

@@ -8,16 +8,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from api.kafka.topics import TopicNames
 from api.worker.accounting import AccountingWriter
+from api.worker.copier import Copier
 from api.worker.database import connect
 from api.worker.health import Health
 from api.worker.intake import Intake, Writer
 from api.worker.letters import LetterBox
 from api.worker.metrics import Metrics
-from api.worker.redaction import Letters
+from api.worker.redaction import Letters, WorkerRedactors
 from api.worker.signals import SignalWriter
+from api.worker.spans_log import SpansLog
+from tests.support.postgres import Database
 
 PATIENCE_S = 120.0
 
@@ -28,6 +32,22 @@ def wait_until(true: Callable[[], bool], *, what: str) -> None:
     while not true():
         assert time.monotonic() < deadline, f"not within {PATIENCE_S} s: {what}"
         time.sleep(0.05)
+
+
+def a_copier(
+    spans: SpansLog, database: Database, *, metrics: Metrics | None = None, **changed: Any
+) -> Copier:
+    """Return a copier that is told when to make a round. changed: of what it is made with."""
+    metrics = metrics or Metrics()
+    made_with: dict[str, Any] = {
+        "log": spans,
+        "redact": WorkerRedactors(database.worker, None).spans,
+        "connect": partial(connect, database.worker, name="test"),
+        "metrics": metrics,
+        "health": Health(metrics),
+        "stop": threading.Event(),
+    }
+    return Copier(**{**made_with, **changed})
 
 
 @dataclass(frozen=True)

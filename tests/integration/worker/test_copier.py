@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from functools import partial
 from typing import Any
 
 import psycopg
@@ -19,12 +18,10 @@ from api.kafka.topics import POLICY_HEADER, TopicNames
 from api.redaction.redactors import RedactionUnavailable
 from api.worker.copier import Copier
 from api.worker.database import connect
-from api.worker.health import Health
 from api.worker.metrics import Metrics
-from api.worker.redaction import WorkerRedactors
 from api.worker.signals import SignalWriter
 from api.worker.spans_log import LogUnavailable, SpansLog
-from tests.integration.worker.running import sample, wait_until
+from tests.integration.worker.running import a_copier, sample, wait_until
 from tests.integration.worker.world import (
     NOT_APPLICABLE,
     OTHER_TENANT,
@@ -112,14 +109,7 @@ def copier(
 ) -> Iterator[Copier]:
     """A copier that is told when to make a round."""
     spans = SpansLog(broker.address, topics.spans)
-    yield Copier(
-        log=spans,
-        redact=WorkerRedactors(seeded.worker, None).spans,
-        connect=partial(connect, seeded.worker, name="test"),
-        metrics=metrics,
-        health=Health(metrics),
-        stop=threading.Event(),
-    )
+    yield a_copier(spans, seeded, metrics=metrics)
     spans.close()
 
 
@@ -191,14 +181,7 @@ def test_what_cannot_be_redacted_is_not_stored(
     at = log.append(a_request(a_span(1, "POST /pay", ROOT)))
     raise_signals(seeded, signal_of(1, at, at))
     spans = SpansLog(broker.address, topics.spans)
-    copier = Copier(
-        log=spans,
-        redact=away,
-        connect=partial(connect, seeded.worker, name="test"),
-        metrics=metrics,
-        health=Health(metrics),
-        stop=threading.Event(),
-    )
+    copier = a_copier(spans, seeded, metrics=metrics, redact=away)
     with pytest.raises(RedactionUnavailable):
         copier.round()
     spans.close()
@@ -510,14 +493,7 @@ def test_tasks_are_given_back_when_the_log_does_not_answer(
     topics: TopicNames, seeded: Database, metrics: Metrics
 ) -> None:
     nowhere = SpansLog("127.0.0.1:1", topics.spans, timeout_s=1)
-    copier = Copier(
-        log=nowhere,
-        redact=WorkerRedactors(seeded.worker, None).spans,
-        connect=partial(connect, seeded.worker, name="test"),
-        metrics=metrics,
-        health=Health(metrics),
-        stop=threading.Event(),
-    )
+    copier = a_copier(nowhere, seeded, metrics=metrics)
     raise_signals(seeded, signal_of(1, 0, 0))
     with pytest.raises(LogUnavailable):
         copier.round()
@@ -538,15 +514,7 @@ def test_what_is_over_the_budget_waits_until_there_is_nothing_else(
         SignalWriter(copied_at_once=1).write(connection, told(*signals))
     idle = False
     spans = SpansLog(broker.address, topics.spans)
-    copier = Copier(
-        log=spans,
-        redact=WorkerRedactors(seeded.worker, None).spans,
-        connect=partial(connect, seeded.worker, name="test"),
-        metrics=metrics,
-        health=Health(metrics),
-        stop=threading.Event(),
-        may_idle=lambda: idle,
-    )
+    copier = a_copier(spans, seeded, metrics=metrics, may_idle=lambda: idle)
     done = [copier.round(), copier.round()]
     idle = True
     done.append(copier.round())
@@ -575,14 +543,8 @@ def test_what_postgres_takes_for_a_copy_counts_as_the_copiers_own_work(
     at = log.append(a_request(a_span(1, "payment.charge", ROOT)))
     raise_signals(seeded, signal_of(1, at, at))
     pauses = Pauses()
-    copier = Copier(
-        log=SpansLog(broker.address, topics.spans),
-        redact=WorkerRedactors(seeded.worker, None).spans,
-        connect=partial(connect, seeded.worker, name="test"),
-        metrics=metrics,
-        health=Health(metrics),
-        stop=pauses,
-        share=0.2,
+    copier = a_copier(
+        SpansLog(broker.address, topics.spans), seeded, metrics=metrics, stop=pauses, share=0.2
     )
     running = threading.Thread(target=copier.run)
     with psycopg.connect(seeded.admin) as busy:

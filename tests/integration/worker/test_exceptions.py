@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
-from functools import partial
 from typing import Any
 
 import psycopg
@@ -14,11 +12,9 @@ from api.kafka.topics import TopicNames
 from api.worker.copier import Copier
 from api.worker.database import connect
 from api.worker.exceptions import EXCEPTION_PATIENCE_S
-from api.worker.health import Health
-from api.worker.metrics import Metrics
-from api.worker.redaction import WorkerRedactors
 from api.worker.signals import SignalWriter
 from api.worker.spans_log import LogUnavailable, SpansLog
+from tests.integration.worker.running import a_copier
 from tests.integration.worker.test_copier import (
     CHARGE,
     Log,
@@ -59,18 +55,6 @@ def copier(broker: Broker, topics: TopicNames, seeded: Database) -> Iterator[Cop
     spans = SpansLog(broker.address, topics.spans)
     yield a_copier(spans, seeded)
     spans.close()
-
-
-def a_copier(spans: SpansLog, database: Database) -> Copier:
-    metrics = Metrics()
-    return Copier(
-        log=spans,
-        redact=WorkerRedactors(database.worker, None).spans,
-        connect=partial(connect, database.worker, name="test"),
-        metrics=metrics,
-        health=Health(metrics),
-        stop=threading.Event(),
-    )
 
 
 def found(database: Database, query: str = "exception, exception_due, alerts") -> Any:

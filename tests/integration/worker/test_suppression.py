@@ -11,6 +11,7 @@ import pytest
 from api.kafka.topics import TopicNames
 from api.worker.copier import Copier
 from api.worker.spans_log import SpansLog
+from tests.integration.worker.running import a_copier
 from tests.integration.worker.test_copier import (
     CHARGE,
     Log,
@@ -19,7 +20,6 @@ from tests.integration.worker.test_copier import (
     raise_signals,
     signal_of,
 )
-from tests.integration.worker.test_exceptions import a_copier
 from tests.integration.worker.world import (
     SATISFIED,
     TENANT,
