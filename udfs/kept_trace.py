@@ -1,14 +1,17 @@
 """What is kept of a trace's spans one by one, and its bytes in Flink state.
 
     u32 members, each: i64 ms at which it was taken in, u32 length, member (udfs.members)
-    u32 links, each: 8s span id, 8s parent id
+    u32 links, each: 8s span id, 8s parent id; some may be there more than once
 
-Members stay the bytes that `match` made; they are taken apart when a judgement first asks, each
-once however often the trace is judged.
+Links come with every span and are looked at in few traces: they stay together as they came, and
+only a trace that has very many looks at once which of them it has already. Members stay the bytes
+that `match` made; they are taken apart when a judgement first asks, each once however often the
+trace is judged.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import islice
 from struct import Struct
 from typing import Final
@@ -37,7 +40,7 @@ _NS_PER_MS: Final = 1_000_000
 class _TakenApart:
     """What was made of members and links, and what judgements look up in it; it only grows.
 
-    members and links: how many of them it is made of.
+    members and chains: how many of them it is made of.
     """
 
     __slots__ = (
@@ -47,13 +50,13 @@ class _TakenApart:
         "_tables",
         "by_predicate",
         "by_span",
-        "links",
+        "chains",
         "members",
     )
 
     def __init__(self) -> None:
         self.members = 0
-        self.links = 0
+        self.chains = 0
         self.by_predicate: dict[int, list[Member]] = {}
         self.by_span: dict[bytes, tuple[bytes, ...]] = {}
         self._tables: dict[int, Table] = {}
@@ -69,13 +72,20 @@ class _TakenApart:
             self._tables.pop(number, None)
         self.members += 1
 
-    def add_link(self, link: bytes) -> None:
-        """Add a link: the ids of a span and of its parent."""
-        span_id = link[:_ID_BYTES]
-        self.by_span[span_id] = (*self.by_span.get(span_id, ()), link[_ID_BYTES:])
+    def add_chain(self, chain: bytes) -> None:
+        """Add links, one after the other: the ids of a span and of its parent. Again: no harm."""
+        by_span = self.by_span
+        for at in range(0, len(chain), LINK_BYTES):
+            span_id = chain[at : at + _ID_BYTES]
+            parent_id = chain[at + _ID_BYTES : at + LINK_BYTES]
+            parents = by_span.get(span_id)
+            if parents is None:
+                by_span[span_id] = (parent_id,)
+            elif parent_id not in parents:
+                by_span[span_id] = (*parents, parent_id)
         self._ancestry = self._below = None
         self._tables.clear()  # they are sorted by who is above whom, too
-        self.links += 1
+        self.chains += 1
 
     def links_below(self, caller_id: bytes | None) -> Links:
         """Return the links of a trace that was called from outside by a span; None: it was not.
@@ -109,24 +119,33 @@ class _TakenApart:
 class KeptTrace:
     """The members and links of one trace. Both are kept in the order in which they came."""
 
-    __slots__ = ("_bytes", "_links", "_members", "_taken_apart")
+    __slots__ = ("_bytes", "_chains", "_link_count", "_links", "_members", "_taken_apart")
 
     def __init__(self) -> None:
         self._members: dict[bytes, tuple[int, bytes]] = {}
-        self._links: dict[bytes, None] = {}
+        self._chains: list[bytes] = []
+        self._link_count = 0
+        """Of the chains: above LARGE_LINKS each was counted once, so that memory cannot tell."""
+        self._links: dict[bytes, None] | None = None
+        """Those of the chains, each once, if that was ever asked."""
         self._bytes = 0
         self._taken_apart: _TakenApart | None = None
 
     @property
+    def has_members(self) -> bool:
+        """Whether any span was kept itself."""
+        return bool(self._members)
+
+    @property
     def is_large(self) -> bool:
         """Whether it would cost too much to judge it again and again."""
-        return len(self._members) > LARGE_MEMBERS or len(self._links) > LARGE_LINKS
+        return len(self._members) > LARGE_MEMBERS or self._link_count > LARGE_LINKS
 
     @property
     def weight_bytes(self) -> int:
         """How many bytes it takes in Flink state."""
         heads = _MEMBER.size * len(self._members) + 2 * _U32.size
-        return self._bytes + heads + LINK_BYTES * len(self._links)
+        return self._bytes + heads + LINK_BYTES * self._link_count
 
     def knows(self, member: bytes) -> bool:
         """Tell whether the span was kept before: the first taken in holds."""
@@ -147,22 +166,60 @@ class KeptTrace:
 
     def add_links(self, chain: bytes, *, most: int = MAX_LINKS) -> bool:
         """Keep links, one after the other, so that there are `most`. False: not all of them."""
+        count = self._link_count + len(chain) // LINK_BYTES
+        if count <= LARGE_LINKS and count <= most:
+            self._chains.append(chain)
+            self._link_count = count
+            if self._links is not None:
+                self._links.update(dict.fromkeys(_links_of(chain)))
+            return True
+        return self._add_new_links(chain, most)
+
+    def restore_links(self, chain: bytes) -> None:
+        """Keep the links that another one packed, as it had them."""
+        if chain:
+            self._chains.append(chain)
+            self._link_count = len(chain) // LINK_BYTES
+
+    def _add_new_links(self, chain: bytes, most: int) -> bool:
+        """Keep those links that are not known yet, and let go of what is there again."""
         links = self._links
-        for at in range(0, len(chain), LINK_BYTES):
-            link = chain[at : at + LINK_BYTES]
-            if link not in links:
-                if len(links) >= most:
-                    return False
-                links[link] = None
-        return True
+        if links is None:
+            links = self._links = dict.fromkeys(self._each_link())
+        if self._link_count > len(links):
+            self._chains = [b"".join(links)]
+            self._link_count = len(links)
+            if self._taken_apart is not None:
+                self._taken_apart.chains = 0
+        added: list[bytes] = []
+        is_room = True
+        for link in _links_of(chain):
+            if link in links:
+                continue
+            if len(links) >= most:
+                is_room = False
+                break
+            links[link] = None
+            added.append(link)
+        if added:
+            self._chains.append(b"".join(added))
+            self._link_count += len(added)
+        return is_room
+
+    def _each_link(self) -> Iterator[bytes]:
+        for chain in self._chains:
+            yield from _links_of(chain)
 
     def has_orphans(self, *, caller_id: bytes | None = None) -> bool:
         """Tell whether the parent of some span did not come. Asks the links.
 
         caller_id: the parent of the trace's external root, which is not missing but outside.
         """
-        came = {link[:_ID_BYTES] for link in self._links}
-        parents = {link[_ID_BYTES:] for link in self._links}
+        came: set[bytes] = set()
+        parents: set[bytes] = set()
+        for link in self._each_link():
+            came.add(link[:_ID_BYTES])
+            parents.add(link[_ID_BYTES:])
         parents.discard(bytes(_ID_BYTES))
         if caller_id is not None:
             parents.discard(caller_id)
@@ -190,8 +247,8 @@ class KeptTrace:
             kept = self._taken_apart = _TakenApart()
         for arrived_ms, packed in islice(self._members.values(), kept.members, None):
             kept.add_member(packed, arrived_ms)
-        for link in islice(self._links, kept.links, None):
-            kept.add_link(link)
+        for chain in self._chains[kept.chains :]:
+            kept.add_chain(chain)
         return kept
 
     def pack(self) -> bytes:
@@ -199,9 +256,13 @@ class KeptTrace:
         parts = [_U32.pack(len(self._members))]
         for arrived_ms, member in self._members.values():
             parts += (_MEMBER.pack(arrived_ms, len(member)), member)
-        parts.append(_U32.pack(len(self._links)))
-        parts += self._links
+        parts.append(_U32.pack(self._link_count))
+        parts += self._chains
         return b"".join(parts)
+
+
+def _links_of(chain: bytes) -> list[bytes]:
+    return [chain[at : at + LINK_BYTES] for at in range(0, len(chain), LINK_BYTES)]
 
 
 def unpack_kept(packed: bytes, at: int) -> tuple[KeptTrace, int]:
@@ -216,5 +277,5 @@ def unpack_kept(packed: bytes, at: int) -> tuple[KeptTrace, int]:
         kept.add_member(packed[begin:at], arrived_ms=arrived_ms)
     (count,) = _U32.unpack_from(packed, at)
     end = at + _U32.size + count * LINK_BYTES
-    kept.add_links(packed[at + _U32.size : end])
+    kept.restore_links(packed[at + _U32.size : end])
     return kept, end

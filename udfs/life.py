@@ -562,9 +562,13 @@ class Lane:
             self._handing.end_record(tenant.name, now_ms)
         for fragment, chain in kept.chains:
             trace = at_fragment[fragment]
-            if trace is not None:
-                trace.add_links(chain, room=room)
+            if trace is None:
+                continue
+            trace.add_links(chain, room=room)
+            if trace.keeps_members:
                 touched[facts.fragments[fragment][0]] = trace
+            else:
+                tenant.weigh(trace)  # where no span is kept, nothing asks who stands above whom
         for fragment in kept.truncated:
             trace = at_fragment[fragment]
             if trace is not None:
@@ -683,7 +687,7 @@ class Lane:
         waits: Mapping[str, int] = _NO_WAITS
         if longest_ms > quiet_ms and now_ms >= trace.begin_ms + settings.max_life_ms:
             judged = [_cut_short(item, rules, trace, quiet_ms) for item in judged]
-        if longest_ms > quiet_ms or trace.kept is not None:
+        if longest_ms > quiet_ms or trace.keeps_members:
             waits = _waits(trace, judged, settings, now_ms)
         if waits:
             judged = [item for item in judged if not _is_silent(item, waits, quiet_ms)]

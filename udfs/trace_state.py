@@ -310,6 +310,11 @@ class TraceState:
             self.truncated = True
         return True
 
+    @property
+    def keeps_members(self) -> bool:
+        """Whether any span is kept itself, and not only its link."""
+        return self.kept is not None and self.kept.has_members
+
     def add_links(self, chain: bytes, *, room: bool = True) -> None:
         """Keep the links of spans."""
         if self.kept is None:

@@ -13,6 +13,7 @@ told to load anew.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -43,7 +44,9 @@ log = structlog.get_logger(__name__)
 CHANNEL: Final = "signals"
 RETENTION_S: Final = 23 * 60 * 60
 PACE_S: Final = 0.25
-"""So long a tenant's entries gather once some were told: what many readers cost is by the batch."""
+"""From one reading of a tenant's entries to the next, once some were told.
+
+What many readers cost is by the batch."""
 KEPT_MAX: Final = 4_000
 """Events of a tenant that readers may be behind by, before they read for themselves."""
 _BATCH: Final = 500
@@ -304,10 +307,11 @@ class SignalFeed:
             async with self._hub.reader(scope.tenant_id) as woken:
                 while channel.reader_count:
                     woken.clear()
+                    next_s = time.monotonic() + PACE_S
                     found = await self._read(scope, channel.place)
                     channel.add(found)
                     if found.batch.events and not found.is_full:
-                        await asyncio.sleep(PACE_S)
+                        await asyncio.sleep(next_s - time.monotonic())
                     await _wait(woken, 0.0 if found.is_full else found.look_again_s)
         except DatabaseUnavailable as unavailable:
             error = unavailable
