@@ -150,7 +150,7 @@ def test_shares_of_late_and_duplicated_spans_are_as_asked(planned: Plan) -> None
 
 
 def test_the_share_of_spans_that_give_facts_follows_the_setting(settings: LoadSettings) -> None:
-    for wanted in (0.2, 0.5):
+    for wanted in (0.2, 0.5, 0.67):
         asked = replace(settings, rules=100, traffic=replace(settings.traffic, facts_share=wanted))
         assert abs(plan(asked).giving_share - wanted) < 0.05
 
