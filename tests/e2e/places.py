@@ -23,6 +23,7 @@ from tests.support.console import (
     CHECKOUT,
     CHECKOUT_RULE,
     EXPLANATION,
+    KEPT_CHECKOUT,
     SECRET,
     Console,
     run_apart,
@@ -164,6 +165,7 @@ def _tell_stories(console: Console) -> dict[str, str]:
     now = datetime.now(UTC)
     trace_id = uuid4().hex
     console.add_trace(trace_id, CHECKOUT, at=now - timedelta(minutes=2))
+    console.add_trace(uuid4().hex, KEPT_CHECKOUT, at=now - timedelta(minutes=5))
     signal_id = console.add_signal(
         "large-charges",
         rule_name="Large charges are checked",

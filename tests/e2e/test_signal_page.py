@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -12,7 +11,7 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, Route, e
 
 from tests.e2e.browser import accessibility_problems, sign_in
 from tests.e2e.conftest import DEVELOPER, SRE
-from tests.support.console import CHECKOUT, EXPLANATION, Console, SpanRow
+from tests.support.console import CHECKOUT, EXPLANATION, KEPT_CHECKOUT, Console
 from tests.support.large_traces import insert_large_trace
 
 pytestmark = pytest.mark.e2e
@@ -286,14 +285,9 @@ def test_who_may_not_change_signals_reads_all_of_it(
 
 @pytest.fixture
 def kept(console: Console) -> str:
-    """A stored checkout that kept the promise, with one span more below its fraud check."""
+    """A stored checkout that kept the promise."""
     trace_id = uuid4().hex
-    spans = [
-        replace(span, attributes={"skipped": False}) if span.name == "fraud.check" else span
-        for span in CHECKOUT
-    ]
-    score = SpanRow(id="0b", parent="05", name="model.score", service="risk", start_ms=70)
-    console.add_trace(trace_id, [*spans, score], at=datetime.now(UTC) - timedelta(minutes=5))
+    console.add_trace(trace_id, KEPT_CHECKOUT, at=datetime.now(UTC) - timedelta(minutes=5))
     return trace_id
 
 
