@@ -150,7 +150,7 @@ KEPT_CHECKOUT = (
         replace(span, attributes={"skipped": False}) if span.name == "fraud.check" else span
         for span in CHECKOUT
     ),
-    SpanRow(id="0b", parent="05", name="model.score", service="risk", start_ms=70),
+    SpanRow(id="0b", parent="05", name="model.score", service="risk", start_ms=70, end_ms=96),
 )
 """A checkout that kept the promise, with one span more below its fraud check."""
 """A checkout whose fraud check was skipped."""
