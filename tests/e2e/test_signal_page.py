@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import psycopg
@@ -324,22 +323,6 @@ def test_axe_finds_nothing_with_spans_and_forms_open(
         found[path] = accessibility_problems(page)
     context.close()
     assert found == {path: [] for path in found}
-
-
-def test_exact_times_are_the_same_for_all_and_say_when_it_was_for_the_reader(
-    browser: Browser, console: Console, signal_id: str
-) -> None:
-    context = browser.new_context(timezone_id="Asia/Tokyo", locale="en-GB")
-    page = context.new_page()
-    sign_in(page, console.url, email=SRE)
-    page.goto(f"{console.url}/signals/{signal_id}")
-    time = page.locator("time[data-exact]").first
-    expect(time).to_have_attribute("title", re.compile(r"GMT\+9"))
-    utc = datetime.fromisoformat(time.get_attribute("datetime") or "")
-    expect(time).to_contain_text(f"{utc.astimezone(UTC):%H:%M:%S} UTC")
-    there = utc.astimezone(timezone(timedelta(hours=9)))
-    expect(time).to_have_attribute("title", re.compile(f"{there:%H:%M:%S}"))
-    context.close()
 
 
 def test_a_trace_of_100000_spans_opens_and_scrolls(

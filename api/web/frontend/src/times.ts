@@ -1,6 +1,5 @@
 // The server writes times in UTC; this shows how long ago they were, kept current, with the local
-// and the UTC time in the tooltip. Times marked data-exact stay as they are, so that everybody reads
-// the same; their tooltip says when that was for the reader.
+// and the UTC time in the tooltip. Times marked data-exact stay as moments, in local time.
 
 const STEPS: [limit: number, divisor: number, unit: string][] = [
   [60, 1, "s"],
@@ -8,8 +7,6 @@ const STEPS: [limit: number, divisor: number, unit: string][] = [
   [86400, 3600, "h"],
   [30 * 86400, 86400, "d"],
 ];
-
-const LOCAL: Intl.DateTimeFormatOptions = { dateStyle: "medium", timeStyle: "long" };
 
 /** Rewrite every <time datetime> now, every ten seconds, and whenever the page changes. */
 export function startTimes(): void {
@@ -20,12 +17,8 @@ export function startTimes(): void {
 
 function rewrite(root: ParentNode): void {
   const now = Date.now();
-  for (const time of root.querySelectorAll<HTMLTimeElement>("time[datetime]")) {
+  for (const time of root.querySelectorAll<HTMLTimeElement>("time[datetime]:not([data-exact])")) {
     const at = new Date(time.dateTime);
-    if ("exact" in time.dataset) {
-      time.title = at.toLocaleString(undefined, LOCAL);
-      continue;
-    }
     const text = ago((now - at.getTime()) / 1000, at);
     if (time.textContent !== text) time.textContent = text;
     time.title = `${at.toLocaleString()} (${time.dateTime})`;
