@@ -145,6 +145,8 @@ CHECKOUT = (
     ),
     SpanRow(id="0a", parent="08", name="queue.publish", kind="producer", start_ms=370, end_ms=371),
 )
+"""A checkout whose fraud check was skipped."""
+
 KEPT_CHECKOUT = (
     *(
         replace(span, attributes={"skipped": False}) if span.name == "fraud.check" else span
@@ -153,7 +155,6 @@ KEPT_CHECKOUT = (
     SpanRow(id="0b", parent="05", name="model.score", service="risk", start_ms=70, end_ms=96),
 )
 """A checkout that kept the promise, with one span more below its fraud check."""
-"""A checkout whose fraud check was skipped."""
 
 CHECKOUT_RULE = """\
 when   { payment.charge.where(amount > 1000) }
